@@ -1,0 +1,42 @@
+"""The demo: OSNet x0.25 learns to re-identify drawn people on a CPU. Makes its data on first use.
+
+    python tools/train.py configs/osnet_reid_synthetic.py
+
+128x64 images: the crops are drawn at this size. PLACEHOLDER
+"""
+
+_base_ = [
+    './_base_/models/osnet_reid.py',
+    './_base_/datasets/market1501.py',
+    './_base_/schedules/amsgrad_cosine_250e.py',
+    './_base_/default_runtime.py',
+]
+
+model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=100))
+
+max_epochs = 20
+data_root = 'data/synthetic_people'
+train_pipeline = [
+    dict(type='mmosnet.LoadPersonImage'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='mmosnet.Random2DTranslation', prob=0.5),
+    dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
+]
+test_pipeline = [
+    dict(type='mmosnet.LoadPersonImage'),
+    dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    dataset=dict(type='mmosnet.SyntheticPeople', data_root=data_root, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    num_workers=2,
+    dataset=dict(type='mmosnet.SyntheticPeople', data_root=data_root, pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+
+param_scheduler = dict(T_max=max_epochs)
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+auto_scale_lr = dict(base_batch_size=32)

@@ -1,0 +1,28 @@
+"""OSNet for OpenMMLab: person re-identification, attributes and category classification.
+
+Importing the package registers everything it adds, makes mmengine's checkpoints resumable under
+``weights_only=True`` and closes two holes through which a checkpoint could run code
+(:mod:`mmosnet.engine.safe_checkpoint`).
+
+All registered classes are attributes of the package too: where mmengine cannot reach a registry of ours it reads
+``type='mmosnet.ReIDMetric'`` as a python path.
+"""
+
+import warnings
+
+from mmosnet.compatibility import check_versions
+
+check_versions()
+
+with warnings.catch_warnings():
+    # mmcv-lite announces the compiled operators that it leaves out; none is used here.
+    warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
+    from mmosnet import datasets, engine, evaluation, models
+
+from mmosnet.datasets import *  # noqa: F403
+from mmosnet.engine import *  # noqa: F403
+from mmosnet.evaluation import *  # noqa: F403
+from mmosnet.models import *  # noqa: F403
+from mmosnet.version import __version__
+
+__all__ = ['__version__', *datasets.__all__, *engine.__all__, *evaluation.__all__, *models.__all__]

@@ -1,0 +1,102 @@
+"""The sampler of metric learning: P identities with K images each in every batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.errors import DataError
+from mmosnet.registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class PKSampler(Sampler):
+    """Orders an epoch so that each batch holds P identities with K images each.
+
+    mmpretrain's samplers know no identities. An identity's images are shuffled and cut into groups of K (one with
+    fewer than K images repeats some); batches draw P identities that still have a group. When fewer than P are
+    left, the last batches fill up with identities drawn anew. The order depends on ``seed + epoch`` alone, so a
+    resumed epoch equals an uninterrupted one, and the ranks take turns batch by batch.
+
+    The loader's ``batch_size`` must be ``num_pids * num_instances``.
+
+    Args:
+        dataset: A re-identification data set.
+        num_pids: P, identities a batch.
+        num_instances: K, images an identity.
+        seed: The same on all ranks; None draws one and shares it.
+
+    Raises:
+        DataError: The data set has fewer than P identities, or too few batches for the number of ranks.
+    """
+
+    def __init__(
+        self, dataset: ReIDDataset, num_pids: int = 16, num_instances: int = 4, seed: int | None = None
+    ) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.num_pids = num_pids
+        self.num_instances = num_instances
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = 0
+
+        members = defaultdict(list)
+        for index in range(len(dataset)):
+            members[dataset.get_data_info(index)['pid']].append(index)
+        self.members = [np.array(members[pid]) for pid in sorted(members)]
+        if len(self.members) < num_pids:
+            raise DataError(
+                f'PKSampler: num_pids={num_pids}, and the data set has {len(self.members)} identities; lower '
+                'num_pids, and batch_size to num_pids * num_instances'
+            )
+        num_groups = sum(max(1, len(indices) // num_instances) for indices in self.members)
+        self.num_batches = num_groups // num_pids // self.world_size
+        if self.num_batches == 0:
+            raise DataError(
+                f'PKSampler: {num_groups} groups of {num_instances} images give less than one batch of {num_pids} '
+                f'identities for each of {self.world_size} processes; lower num_pids or the number of processes'
+            )
+
+    def __len__(self) -> int:
+        """Samples this rank draws in an epoch."""
+        return self.num_batches * self.num_pids * self.num_instances
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng(self.seed + self.epoch)
+        groups = [self._groups(indices, random) for indices in self.members]
+        for batch in range(self.num_batches * self.world_size):
+            # Every rank draws every batch, to stay in step, and keeps its own.
+            indices = self._draw_batch(groups, random)
+            if batch % self.world_size == self.rank:
+                yield from indices
+
+    def _groups(self, indices: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+        """Cut one identity's images into groups of K, at random."""
+        if len(indices) < self.num_instances:
+            repeats = random.choice(indices, self.num_instances - len(indices))
+            return [np.concatenate([random.permutation(indices), repeats])]
+        shuffled = random.permutation(indices)
+        count = len(shuffled) // self.num_instances
+        return np.split(shuffled[: count * self.num_instances], count)
+
+    def _draw_batch(self, groups: list[list[np.ndarray]], random: np.random.Generator) -> list[int]:
+        """Take a group from each of P identities, anew where an identity has none left."""
+        waiting = [i for i, rest in enumerate(groups) if rest]
+        if len(waiting) >= self.num_pids:
+            chosen = random.choice(waiting, self.num_pids, replace=False)
+        else:
+            others = [i for i, rest in enumerate(groups) if not rest]
+            chosen = [*waiting, *random.choice(others, self.num_pids - len(waiting), replace=False)]
+        batch = []
+        for i in chosen:
+            group = groups[i].pop() if groups[i] else self._groups(self.members[i], random)[0]
+            batch.extend(group.tolist())
+        return batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the order of an epoch, counted from 0."""
+        self.epoch = epoch

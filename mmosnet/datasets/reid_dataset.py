@@ -1,0 +1,181 @@
+"""The base of all re-identification data sets: records, labels, checks and the table at the start."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
+
+from mmosnet.datasets.person_image import read_image
+from mmosnet.errors import DataError
+
+SPLITS = ('train', 'query', 'gallery')
+DISTRACTOR_PID = 0
+JUNK_PID = -1
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+
+
+class ReIDDataset(BaseDataset):
+    """Images of people with identity and camera.
+
+    A subclass says in :meth:`load_split` which images a split holds. mmpretrain's ``CustomDataset`` knows neither
+    cameras nor the split into query and gallery; mmdet's ``ReIDDataset`` has no evaluation protocol.
+
+    A sample's record has ``img_path``, ``pid``, ``camid`` (0-based), ``split`` and, for training, ``gt_label``
+    (identities numbered from 0 in ascending order). Junk images (pid -1) are dropped, distractors (pid 0) stay
+    in the gallery.
+
+    Args:
+        data_root: Folder of the data set.
+        split: ``'train'``, ``'query'``, ``'gallery'``, or several of them: ``('query', 'gallery')`` for testing.
+        bad_images: What to do with a file that does not decode: ``'error'`` raises when it is met, naming it;
+            ``'skip'`` reads every file at the start, drops the bad ones, counts and lists them.
+        **kwargs: Of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
+
+    Raises:
+        FileNotFoundError: The folder of a split is missing.
+        DataError: A split without images, or bad arguments.
+    """
+
+    METAINFO = dict(task='reid')
+
+    #: Where the data set can be had, for error messages.
+    download_page = ''
+
+    def __init__(
+        self,
+        data_root: str = '',
+        split: str | Sequence[str] = 'train',
+        bad_images: str = 'error',
+        **kwargs,
+    ) -> None:
+        self.splits = (split,) if isinstance(split, str) else tuple(split)
+        unknown = [name for name in self.splits if name not in SPLITS]
+        if unknown or not self.splits:
+            raise DataError(f'split={split!r}: choose from {", ".join(SPLITS)}, or several of them')
+        if bad_images not in ('error', 'skip'):
+            raise DataError(f"bad_images={bad_images!r}: choose 'error' or 'skip'")
+        self.bad_images = bad_images
+        super().__init__(data_root=data_root, **kwargs)
+
+    def load_split(self, split: str) -> list[dict]:
+        """List the images of one split as ``dict(img_path, pid, camid)``, in a fixed order."""
+        raise NotImplementedError
+
+    def load_data_list(self) -> list[dict]:
+        """Load all splits, check them and log a table of what was found.
+
+        Returns:
+            The records, split after split.
+        """
+        records = []
+        for split in self.splits:
+            kept = [dict(r, split=split) for r in self.load_split(split) if r['pid'] != JUNK_PID]
+            if self.bad_images == 'skip':
+                kept = self._without_bad_images(kept, split)
+            if not kept:
+                raise DataError(f'{type(self).__name__} in {self.data_root}: the {split} split has no images')
+            records.extend(kept)
+        labels = {pid: label for label, pid in enumerate(self._pids(records, 'train'))}
+        for record in records:
+            if record['split'] == 'train':
+                record['gt_label'] = labels[record['pid']]
+        self._metainfo.update(self._facts(records))
+        MMLogger.get_current_instance().info(self._table(records))
+        return records
+
+    @staticmethod
+    def _pids(records: list[dict], split: str) -> list[int]:
+        return sorted({r['pid'] for r in records if r['split'] == split})
+
+    def _facts(self, records: list[dict]) -> dict:
+        """What hooks and metrics check before an epoch is spent."""
+        facts = {}
+        if 'train' in self.splits:
+            facts['num_train_pids'] = len(self._pids(records, 'train'))
+        if 'query' in self.splits and 'gallery' in self.splits:
+            cameras = {}
+            for r in records:
+                if r['split'] == 'gallery':
+                    cameras.setdefault(r['pid'], set()).add(r['camid'])
+            facts['num_cross_camera_queries'] = sum(
+                r['split'] == 'query' and bool(cameras.get(r['pid'], set()) - {r['camid']}) for r in records
+            )
+        return facts
+
+    def _table(self, records: list[dict]) -> str:
+        lines = [
+            f'{type(self).__name__} in {self.data_root}',
+            '  split   |  images | identities | cameras | distractors',
+            '  --------+---------+------------+---------+------------',
+        ]
+        for split in self.splits:
+            rows = [r for r in records if r['split'] == split]
+            pids = Counter(r['pid'] for r in rows)
+            distractors = pids.pop(DISTRACTOR_PID, 0) if split == 'gallery' else 0
+            cameras = len({r['camid'] for r in rows})
+            lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
+        return '\n'.join(lines)
+
+    def _without_bad_images(self, records: list[dict], split: str) -> list[dict]:
+        def error(record: dict) -> str | None:
+            try:
+                read_image(record['img_path'])
+            except DataError as e:
+                return str(e)
+            return None
+
+        with ThreadPoolExecutor() as pool:
+            errors = list(pool.map(error, records))
+        bad = [e for e in errors if e]
+        if bad:
+            shown = '\n  '.join(bad[:10] + ['...'][: len(bad) > 10])
+            MMLogger.get_current_instance().warning(
+                f'{type(self).__name__}: skipped {len(bad)} of {len(records)} {split} images:\n  {shown}'
+            )
+        return [record for record, e in zip(records, errors, strict=True) if not e]
+
+    def prepare_data(self, idx: int) -> dict:
+        """Run the pipeline on a sample. Transforms that borrow from other images find the data set in
+        ``results['dataset']`` (:class:`~mmosnet.datasets.RandomPatch`)."""
+        results = self.get_data_info(idx)
+        if not self.test_mode:
+            results['dataset'] = self
+        return self.pipeline(results)
+
+    def list_folder(self, folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
+        """List ``data_root/folder``'s images whose name matches, sorted, each with its match.
+
+        Raises:
+            FileNotFoundError: No such folder; names what was looked for and the download page.
+            DataError: No image in it, or none whose name matches.
+        """
+        path = Path(self.data_root) / folder
+        if not path.is_dir():
+            page = f' {type(self).__name__} comes from {self.download_page}.' if self.download_page else ''
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no folder {path}. data_root={self.data_root!r} must hold it: set data_root '
+                f'to the extracted data set.{page}'
+            )
+        names = sorted(p.name for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not names:
+            raise DataError(f'{type(self).__name__}: {path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+        found = [(str(path / name), pattern.match(name)) for name in names]
+        matched = [(name, match) for name, match in found if match]
+        if not matched:
+            raise DataError(
+                f'{type(self).__name__}: none of the {len(names)} images in {path} has a name like '
+                f'{pattern.pattern!r}; the first is {names[0]!r}'
+            )
+        if len(matched) < len(found):
+            odd = next(name for name, match in found if not match)
+            MMLogger.get_current_instance().warning(
+                f'{type(self).__name__}: ignored {len(found) - len(matched)} images in {path} whose names are not '
+                f'like {pattern.pattern!r}, the first {odd}'
+            )
+        return matched

@@ -1,0 +1,235 @@
+"""Write the embedded data set: drawn people in the file layouts of Market-1501 and PA-100K.
+
+One folder serves both tasks, because both data sets read it with their own official layout:
+
+    bounding_box_train/  query/  bounding_box_test/       Market-1501: 0001_c1s1_000001_00.jpg data/
+    annotation/annotation.mat                      PA-100K: the same pictures under running numbers
+    synthetic.json                                        what the folder was made with
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.logging import MMLogger
+from scipy.io import savemat
+
+from mmosnet.datasets.pedestrian_renderer import (
+    ATTRIBUTES,
+    RENDERER_VERSION,
+    Camera,
+    attribute_vector,
+    render_person,
+    sample_camera,
+    sample_identity,
+)
+from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID
+
+JPEG_QUALITY = 92
+MANIFEST = 'synthetic.json'
+MARKET_FOLDERS = ('bounding_box_train', 'query', 'bounding_box_test')
+# People who belong to no split are drawn from pids that no split reaches.
+STRANGER_PID = 1 << 16
+
+
+def write_synthetic_people(
+    root: str | Path,
+    num_train_pids: int = 100,
+    num_test_pids: int = 50,
+    num_cameras: int = 4,
+    images_per_camera: int = 4,
+    num_distractors: int = 80,
+    num_junk: int = 20,
+    seed: int = 0,
+) -> None:
+    """Draw people and write them under `root` in the layouts of Market-1501 and PA-100K.
+
+    Training people are 1..num_train_pids, test people follow. `query` takes each test person's
+    first picture under each camera, the gallery the rest, plus distractors (pid 0, each somebody
+    else) and junk (pid -1, boxes that miss their person). In the attribute data, val and test are
+    halves of the test people; distractors and junk stay out.
+
+    The folder appears complete or not at all, also when several processes write it together. A
+    complete folder made with the same arguments is left as it is.
+
+    Args:
+        root (str | Path): Folder to make; its parents are made too.
+        num_train_pids (int): Training people.
+        num_test_pids (int): Test people, at least 2.
+        num_cameras (int): Cameras, 2 to 9 (Market-1501's file names have one digit for them).
+        images_per_camera (int): Pictures of a person under one camera, at least 2.
+        num_distractors (int): Gallery pictures of people who are in no query.
+        num_junk (int): Gallery pictures that loaders drop.
+        seed (int): World: other people, other cameras.
+
+    Raises:
+        ValueError: if an argument is out of range, or if `root` holds a set that is incomplete or
+            was made with other arguments or by another version of the renderer.
+        FileExistsError: if `root` exists, is not empty and is not a synthetic set.
+    """
+    arguments = dict(
+        num_train_pids=num_train_pids,
+        num_test_pids=num_test_pids,
+        num_cameras=num_cameras,
+        images_per_camera=images_per_camera,
+        num_distractors=num_distractors,
+        num_junk=num_junk,
+        seed=seed,
+    )
+    _check_arguments(arguments)
+    root = Path(root)
+    manifest = dict(renderer_version=RENDERER_VERSION, arguments=arguments)
+    if _is_complete(root, manifest):
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
+        # A folder inside, because the temporary one is readable for its owner only.
+        unfinished = Path(scratch) / root.name
+        _write_set(unfinished, manifest)
+        try:
+            os.rename(unfinished, root)  # replaces an empty folder, never a full one
+        except OSError:
+            # Another process may have been faster; its pictures are the same.
+            if not _is_complete(root, manifest):
+                raise
+
+
+def _check_arguments(arguments: dict) -> None:
+    least = dict(num_train_pids=1, num_test_pids=2, num_cameras=2, images_per_camera=2)
+    for name, value in arguments.items():
+        if value < least.get(name, 0):
+            raise ValueError(f'{name} must be at least {least.get(name, 0)}, got {value}')
+    if arguments['num_cameras'] > 9:
+        raise ValueError(f'num_cameras must be at most 9, got {arguments["num_cameras"]}')
+    people = arguments['num_train_pids'] + arguments['num_test_pids']
+    if people > 9999:
+        raise ValueError(f'num_train_pids + num_test_pids must be at most 9999 (file names), got {people}')
+
+
+def _is_complete(root: Path, manifest: dict) -> bool:
+    """Whether `root` holds this very set: False if nothing is there, else an error."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    if not (root / MANIFEST).is_file():
+        raise FileExistsError(
+            f'{root} exists and is not a folder of synthetic people (it has no {MANIFEST}): choose another folder'
+        )
+    found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
+    counts = found.pop('num_images', None)
+    if found != manifest:
+        raise ValueError(
+            f'{root} holds synthetic people made with {found}, but {manifest} was '
+            'asked for: delete the folder or choose another'
+        )
+    if counts != _count_images(root):
+        raise ValueError(
+            f'{root} should hold {counts} images but holds {_count_images(root)}: delete the folder or choose another'
+        )
+    return True
+
+
+def _count_images(root: Path) -> dict:
+    return {name: sum(1 for _ in (root / name).glob('*.jpg')) for name in (*MARKET_FOLDERS, 'data')}
+
+
+def _write_set(root: Path, manifest: dict) -> None:
+    """Write everything under a folder that nobody else sees yet; the manifest last."""
+    for name in (*MARKET_FOLDERS, 'data', 'annotation'):
+        (root / name).mkdir(parents=True)
+    arguments = manifest['arguments']
+    logger = MMLogger.get_current_instance()
+    labels: dict[str, list] = {'train': [], 'val': [], 'test': []}
+    number = annotated = 0
+    for number, (folder, pid, camid, part, picture, attributes) in enumerate(_draw_set(**arguments), 1):
+        path = root / folder / f'{pid:04d}_c{camid + 1}s1_{number:06d}_00.jpg'
+        _write_jpeg(path, picture)
+        if part is not None:
+            annotated += 1
+            name = f'{annotated:06d}.jpg'
+            _link(path, root / 'data' / name)
+            labels[part].append((name, attributes))
+        if number % 1000 == 0:
+            logger.info('synthetic people: %d images drawn', number)
+    _write_annotation(root / 'annotation' / 'annotation.mat', labels)
+    manifest = dict(manifest, num_images=_count_images(root))
+    (root / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
+    logger.info('synthetic people: %d images in all', number)
+
+
+def _draw_set(
+    num_train_pids: int,
+    num_test_pids: int,
+    num_cameras: int,
+    images_per_camera: int,
+    num_distractors: int,
+    num_junk: int,
+    seed: int,
+) -> Iterator[tuple]:
+    """Yield (folder, pid, camid, attribute split or None, picture, attributes) of each image."""
+    cameras = [sample_camera(seed, camid) for camid in range(num_cameras)]
+    for pid in range(1, num_train_pids + num_test_pids + 1):
+        identity = sample_identity(seed, pid)
+        part = 'train'
+        if pid > num_train_pids:
+            part = 'val' if pid <= num_train_pids + num_test_pids // 2 else 'test'
+        for camera in cameras:
+            for index in range(images_per_camera):
+                folder = 'bounding_box_train'
+                if part != 'train':
+                    folder = 'bounding_box_test' if index else 'query'
+                picture, facts = render_person(identity, camera, seed, index)
+                yield folder, pid, camera.camid, part, picture, attribute_vector(identity, facts)
+    for index in range(num_distractors + num_junk):
+        pid, camera = DISTRACTOR_PID, cameras[index % num_cameras]
+        if index < num_distractors:
+            picture, _ = render_person(sample_identity(seed, STRANGER_PID + index), camera, seed, 0)
+        else:
+            pid, picture = JUNK_PID, _draw_junk(index, camera, seed)
+        yield 'bounding_box_test', pid, camera.camid, None, picture, None
+
+
+def _draw_junk(index: int, camera: Camera, seed: int) -> np.ndarray:
+    """A box that misses most of its person: a quarter of a picture drawn twice as large."""
+    large, _ = render_person(sample_identity(seed, STRANGER_PID + index), camera, seed, 0, size=(256, 128))
+    top, left = 128 * (index % 2), 64 * (index // 2 % 2)
+    return large[top : top + 128, left : left + 64]
+
+
+def _write_jpeg(path: Path, picture: np.ndarray) -> None:
+    # imencode and write_bytes: imwrite cannot open paths with characters outside the code page on
+    # Windows.
+    done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise OSError(f'OpenCV could not encode {path.name}')
+    path.write_bytes(data.tobytes())
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the file system knows no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write_annotation(path: Path, labels: dict[str, list]) -> None:
+    """PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
+    content = {'attributes': _cells(ATTRIBUTES)}
+    for part, rows in labels.items():
+        content[f'{part}_images_name'] = _cells([name for name, _ in rows])
+        content[f'{part}_label'] = np.array([vector for _, vector in rows], np.uint8).reshape(-1, len(ATTRIBUTES))
+    savemat(path, content, do_compression=True)
+    with path.open('r+b') as file:  # the header is free text: a date there would make equal files differ
+        file.write(b'MATLAB 5.0 MAT-file, mmosnet synthetic people'.ljust(116))
+
+
+def _cells(strings) -> np.ndarray:
+    """An (N, 1) cell array as MATLAB writes it."""
+    column = np.empty((len(strings), 1), object)
+    column[:, 0] = strings
+    return column

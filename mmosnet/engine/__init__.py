@@ -1,0 +1,10 @@
+from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
+from mmosnet.engine.base_freeze_hook import BaseFreezeHook
+from mmosnet.engine.num_classes_hook import NumClassesHook
+from mmosnet.engine.report_hook import ReportHook
+from mmosnet.engine.safe_checkpoint import install as install_safe_checkpoints
+from mmosnet.engine.sample_seed_hook import SampleSeedHook
+
+install_safe_checkpoints()
+
+__all__ = ['AutocastOptimWrapper', 'BaseFreezeHook', 'NumClassesHook', 'ReportHook', 'SampleSeedHook']

@@ -1,0 +1,93 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share: from a config to a Runner, and errors for people."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmosnet.errors import DataError
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """End the program with one line for a mistake of the user's; other exceptions pass with their traceback."""
+    try:
+        yield
+    except pickle.UnpicklingError as e:
+        sys.exit(
+            'error: the checkpoint holds more than weights and training state, or is damaged, and was not loaded: '
+            f'{str(e).splitlines()[0]}'
+        )
+    except (DataError, FileNotFoundError) as e:
+        # From a loader's worker the message comes with the worker's traceback in front.
+        sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
+
+
+def load_config(path: str, options: dict | None, work_dir: str | None, launcher: str) -> Config:
+    """Read a config and fit it to this machine.
+
+    Args:
+        path: The config file.
+        options: Overrides from ``--cfg-options``.
+        work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        FileNotFoundError: No such config.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no config {path}; configs/README.md lists them')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    cfg.launcher = launcher
+    for name in DATALOADERS:
+        if cfg.get(name) is not None:
+            _fit_dataloader(cfg[name])
+    if find_spec('tensorboard') is not None and 'visualizer' in cfg:
+        backends = cfg.visualizer.setdefault('vis_backends', [])
+        if all(backend['type'] != 'TensorboardVisBackend' for backend in backends):
+            backends.append(dict(type='TensorboardVisBackend'))
+    _fit_distributed(cfg)
+    return cfg
+
+
+def _fit_dataloader(loader: dict) -> None:
+    """Pin memory only for a GPU; keep workers between epochs only if there are any."""
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    if loader.get('num_workers', 0) == 0:
+        loader['persistent_workers'] = False
+
+
+def _fit_distributed(cfg: Config) -> None:
+    """Let several processes run without a GPU.
+
+    mmengine selects a GPU when it starts the process group and names one to DistributedDataParallel. It skips the
+    first where a group exists already, and takes ``device_ids`` from the config for the second.
+    """
+    if cfg.launcher == 'none' or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.optim_wrapper.type = 'mmosnet.AutocastOptimWrapper'

@@ -1,0 +1,77 @@
+"""Checkpoints that load without running code, and that still resume.
+
+Since torch 2.6 ``torch.load`` reads weights only and refuses mmengine's training checkpoints, because they hold the
+log history and numpy scalars. :func:`install` allows exactly what those checkpoints contain, and closes the two
+holes that ``weights_only=True`` leaves in mmengine: ``Runner.resume`` executes python text found in
+``meta['config']``, and checkpoints from the web are loaded with ``weights_only=False``.
+"""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+try:
+    from numpy._core import multiarray
+except ImportError:  # numpy < 2
+    from numpy.core import multiarray
+
+# The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
+_METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
+    (OneCycleParamScheduler, name) for name in ('_annealing_cos', '_annealing_linear')
+}
+# Dtypes of the numpy scalars and arrays in a log history: all plain numbers.
+_NUMBER_CODES = '?bhilqBHILQefdg'
+
+
+def _known_getattr(owner: object, name: str) -> object:
+    """Stand in for ``getattr`` in a pickle: resolves :data:`_METHODS`, nothing else."""
+    if (owner, name) in _METHODS:
+        return getattr(owner, name)
+    raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
+
+
+def checkpoint_globals() -> list:
+    """What a training checkpoint of mmengine may name, in the form of ``torch.serialization.add_safe_globals``."""
+    allowed = [
+        HistoryBuffer,
+        OneCycleParamScheduler,
+        np.ndarray,
+        np.dtype,
+        (_known_getattr, 'builtins.getattr'),
+    ]
+    # numpy 1 and numpy 2 write different module names.
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
+        allowed += [
+            (multiarray._reconstruct, f'{module}._reconstruct'),
+            (multiarray.scalar, f'{module}.scalar'),
+        ]
+    return allowed + [type(np.dtype(code)) for code in _NUMBER_CODES]
+
+
+def install() -> None:
+    """Make resuming work under ``weights_only=True`` and close both holes, for this process. Idempotent."""
+    torch.serialization.add_safe_globals(checkpoint_globals())
+    if getattr(CheckpointLoader, '_mmosnet_safe', False):
+        return
+    # load_url is what every scheme that downloads ends in.
+    mmengine_checkpoint.load_url = partial(mmengine_checkpoint.load_url, weights_only=True)
+    load_checkpoint = CheckpointLoader.load_checkpoint
+
+    @wraps(load_checkpoint)
+    def without_config_text(filename, map_location=None, logger='current'):
+        checkpoint = load_checkpoint(filename, map_location, logger)
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+        if isinstance(meta, dict):
+            # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].
+            meta.pop('config', None)
+        return checkpoint
+
+    CheckpointLoader.load_checkpoint = staticmethod(without_config_text)
+    CheckpointLoader._mmosnet_safe = True

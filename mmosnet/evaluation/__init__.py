@@ -1,0 +1,3 @@
+from mmosnet.evaluation.reid_metric import ReIDMetric
+
+__all__ = ['ReIDMetric']

@@ -1,0 +1,49 @@
+"""Data sets that the tests make for themselves, and the way to real ones."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REAL_DATA_VARIABLE = 'MMOSNET_REAL_DATA'
+
+
+def write_person(path: Path, pid: int, height: int = 32, width: int = 16) -> None:
+    """A noisy picture whose colours tell the identity."""
+    random = np.random.RandomState(abs(hash(path.name)) % 2**31 if pid < 0 else pid * 1000 + len(path.name))
+    top, bottom = np.random.RandomState(pid + 10).randint(0, 256, (2, 3))
+    image = np.vstack([np.full((height // 2, width, 3), color, np.uint8) for color in (top, bottom)])
+    image = np.clip(image + random.randint(-20, 20, image.shape), 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode('.jpg', image)[1].tobytes())
+
+
+def write_market(root: Path, num_train: int = 6, num_test: int = 4, cameras: int = 2, images: int = 2) -> Path:
+    """A miniature in Market-1501's layout, with a distractor and a junk image in the gallery."""
+    for pid in range(1, num_train + num_test + 1):
+        for camera in range(1, cameras + 1):
+            for frame in range(images):
+                if pid <= num_train:
+                    folder = 'bounding_box_train'
+                else:
+                    folder = 'bounding_box_test' if frame else 'query'
+                write_person(root / folder / f'{pid:04d}_c{camera}s1_{frame:06d}_00.jpg', pid)
+    write_person(root / 'bounding_box_test' / '0000_c1s1_000100_00.jpg', 0)
+    write_person(root / 'bounding_box_test' / '-1_c1s1_000200_00.jpg', -1)
+    return root
+
+
+@pytest.fixture
+def market_root(tmp_path: Path) -> Path:
+    return write_market(tmp_path / 'market')
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """Folder of a real data set in Market-1501's layout."""
+    folder = os.environ.get(REAL_DATA_VARIABLE)
+    if not folder:
+        pytest.skip(f'{REAL_DATA_VARIABLE} names no folder with real data')
+    return Path(folder)

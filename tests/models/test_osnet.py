@@ -1,0 +1,207 @@
+import copy
+
+import pytest
+import torch
+from mmengine.model import BaseModule
+
+from mmosnet.models import OSNet
+from tests.models.deterministic_weights import fill_with_sines, sine_images
+
+# beta: (backbone parameters, with the 512-d embedding layer, million mult-adds at 256x128, 192x96, 128x64, 64x32);
+# arXiv 1905.00953, table 1 and the released code.
+SIZES = {
+    1.0: (1905828, 2169508, (978.9, 550.7, 244.9, 61.5)),
+    0.75: (1087610, 1285754, (571.8, 321.7, 143.1, 35.9)),
+    0.5: (497426, 630034, (272.9, 153.6, 68.3, 17.2)),
+    0.25: (134792, 201864, (82.3, 46.3, 20.6, 5.2)),
+}
+RESOLUTIONS = ((256, 128), (192, 96), (128, 64), (64, 32))
+
+
+def count_mult_adds(model: torch.nn.Module, height: int, width: int) -> float:
+    """Multiply-adds of convolutions on one image, in millions; a gate is applied once per stream, T times in all."""
+    total = 0
+
+    def count(module, inputs, output):
+        nonlocal total
+        # A gate's T pooled vectors come as a batch of T.
+        total += module.weight.numel() * output.shape[0] * output.shape[2] * output.shape[3]
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        model(torch.zeros(1, 3, height, width))
+    for hook in hooks:
+        hook.remove()
+    return total / 1e6
+
+
+@pytest.mark.parametrize('widen_factor', SIZES)
+def test_size_is_the_papers(widen_factor):
+    backbone_size, model_size, mult_adds = SIZES[widen_factor]
+    model = OSNet(widen_factor=widen_factor).eval()
+    channels = int(512 * widen_factor)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters == backbone_size
+    # Linear with bias, batch norm with scale and shift.
+    assert parameters + channels * 512 + 512 + 2 * 512 == model_size
+    for (height, width), expected in zip(RESOLUTIONS, mult_adds, strict=True):
+        linear = channels * 512 / 1e6
+        assert round(count_mult_adds(model, height, width) + linear, 1) == expected
+
+
+# Computed by the released code (torchreid 0.2.5) with the same sines as weights.
+GOLDEN = {
+    1.0: (332.27857927046716, [360.14312744140625, 0.0, 377.6479187011719, 113.65442657470703, 0.0]),
+    0.25: (1363.703088846065, [2507.37353515625, 1519.587158203125, 0.0, 0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize('widen_factor', GOLDEN)
+def test_golden_output_of_the_released_code(widen_factor):
+    mean, values = GOLDEN[widen_factor]
+    model = OSNet(widen_factor=widen_factor).eval()
+    # The names count, as they do in the full model that computed the golden values.
+    fill_with_sines(model, {name: f'backbone.{name}' for name in model.state_dict()})
+    with torch.no_grad():
+        (feature_map,) = model(sine_images(2, 64, 32))
+    assert feature_map.shape == (2, int(512 * widen_factor), 4, 2)
+    assert feature_map.double().abs().mean().item() == pytest.approx(mean, rel=1e-4)
+    assert feature_map[0, :5, 1, 1].tolist() == pytest.approx(values, rel=1e-4)
+
+
+@pytest.mark.parametrize('num_streams', [1, 2, 4, 5])
+def test_every_parameter_gets_a_gradient(num_streams):
+    torch.manual_seed(0)
+    model = OSNet(num_streams=num_streams)
+    model.init_weights()
+    model(torch.randn(8, 3, 64, 32))[0].square().mean().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize('out_indices', [(0,), (1,), (2,), (3,), (0, 2), (0, 1, 2, 3)])
+def test_maps_have_stride_4_8_16_16_and_nothing_is_unused(out_indices):
+    model = OSNet(widen_factor=0.5, out_indices=out_indices)
+    maps = model(torch.randn(2, 3, 64, 32))
+    shapes = {0: (2, 128, 16, 8), 1: (2, 192, 8, 4), 2: (2, 256, 4, 2), 3: (2, 256, 4, 2)}
+    assert [tuple(m.shape) for m in maps] == [shapes[i] for i in out_indices]
+    sum(m.square().mean() for m in maps).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize(('batch', 'height', 'width'), [(1, 33, 17), (3, 256, 128), (2, 95, 210), (1, 64, 64)])
+def test_any_batch_and_size(batch, height, width):
+    model = OSNet(widen_factor=0.25).eval()
+    with torch.no_grad():
+        (feature_map,) = model(torch.randn(batch, 3, height, width))
+    assert feature_map.shape[:2] == (batch, 128)
+    assert feature_map.isfinite().all()
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_memory_format_changes_nothing_but_speed(memory_format):
+    fast = OSNet(widen_factor=0.25).eval()
+    plain = OSNet(widen_factor=0.25, channels_last=False).eval()
+    plain.load_state_dict(fast.state_dict())
+    x = torch.randn(2, 3, 64, 32).contiguous(memory_format=memory_format)
+    with torch.no_grad():
+        (a,), (b,) = fast(x), plain(x)
+    assert a.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_autocast_stays_close():
+    model = OSNet(widen_factor=0.25).eval()
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        (exact,) = model(x)
+        with torch.autocast('cpu', torch.bfloat16):
+            (rough,) = model(x)
+    assert rough.dtype == torch.bfloat16
+    assert torch.nn.functional.cosine_similarity(exact.flatten(1), rough.float().flatten(1)).min() > 0.99
+
+
+def test_compile_graph_is_whole_and_equal():
+    torch._dynamo.reset()
+    model = OSNet(widen_factor=0.25).eval()
+    x = torch.randn(2, 3, 64, 32)
+    with torch.no_grad():
+        # The capture is ours to get right (no graph break); the code generator is torch's.
+        compiled = torch.compile(model, backend='eager', fullgraph=True)
+        torch.testing.assert_close(compiled(x)[0], model(x)[0])
+
+
+def test_stream_gates_are_run_once_over_all_streams():
+    block = OSNet(widen_factor=0.25).stages[0][0]
+    calls = []
+    block.gate.squeeze.register_forward_hook(lambda module, inputs, output: calls.append(inputs[0].shape))
+    block(torch.randn(3, 16, 8, 4))
+    assert calls == [(4 * 3, 16, 1, 1)]
+
+
+def test_gate_is_the_formula_of_the_paper():
+    gate = OSNet(widen_factor=0.5).stages[1][0].gate
+    streams = [torch.randn(2, 48, 5, 3) for _ in range(4)]
+    expected = 0
+    for stream in streams:
+        pooled = torch.nn.functional.adaptive_avg_pool2d(stream, 1)
+        expected = expected + stream * torch.sigmoid(gate.excite(torch.relu(gate.squeeze(pooled))))
+    torch.testing.assert_close(gate(streams), expected)
+
+
+@pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 3, 4])
+def test_frozen_stages_neither_learn_nor_count_statistics(frozen_stages):
+    model = OSNet(widen_factor=0.25, frozen_stages=frozen_stages)
+    assert model.train() is model
+    parts = [[model.stem]] + [[model.stages[i], *model.transitions[i : i + 1]] for i in range(3)] + [[model.final_conv]]
+    for index, part in enumerate(parts):
+        for module in part:
+            frozen = index <= frozen_stages
+            assert module.training != frozen
+            assert all(p.requires_grad != frozen for p in module.parameters())
+    assert model.eval() is model and not model.training
+
+
+def test_norm_eval_keeps_statistics():
+    model = OSNet(widen_factor=0.25, norm_eval=True).train()
+    before = copy.deepcopy(model.state_dict())
+    model(torch.randn(2, 3, 64, 32))
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_cifar_stem_keeps_the_resolution():
+    maps = OSNet(widen_factor=0.25, stem='cifar', out_indices=(0, 1, 2, 3))(torch.randn(2, 3, 32, 32))
+    assert [m.shape[-1] for m in maps] == [32, 16, 8, 8]
+
+
+def test_init_weights_follows_the_released_code():
+    torch.manual_seed(0)
+    model = OSNet()
+    assert isinstance(model, BaseModule)
+    model.init_weights()
+    weight = model.final_conv.conv.weight
+    # Kaiming normal, fan out: variance 2 / (out_channels * kernel area).
+    assert weight.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+    gate = model.stages[0][0].gate
+    assert gate.squeeze.bias.abs().max() == 0
+    assert all(
+        (m.weight == 1).all() and (m.bias == 0).all() for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)
+    )
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(arch='resnet'), "arch='resnet' is unknown"),
+        (dict(arch=dict(channels=(64, 256), depths=(2, 2))), 'one channel number for the stem'),
+        (dict(widen_factor=0.01), 'leaves 0 channels'),
+        (dict(num_streams=0), 'num_streams=0'),
+        (dict(out_indices=(4,)), 'within 0..3'),
+        (dict(out_indices=(2, 1)), 'ascending'),
+        (dict(out_indices=()), 'out_indices'),
+        (dict(frozen_stages=5), 'frozen_stages=5 is outside -1..4'),
+        (dict(stem='vgg'), "stem='vgg' is unknown"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        OSNet(**arguments)

@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import pytest
+
+from mmosnet import compatibility
+
+
+@pytest.mark.parametrize(
+    ('version', 'release'),
+    [('2.15.0+cu132', (2, 15, 0)), ('0.10.7', (0, 10, 7)), ('3.0.0rc1', (3, 0, 0)), ('1.2', (1, 2))],
+)
+def test_release_reads_the_numbers(version, release):
+    assert compatibility._release(version) == release
+
+
+def test_installed_stack_is_supported():
+    compatibility.check_versions()
+
+
+def test_version_outside_the_window_names_what_to_install(monkeypatch):
+    monkeypatch.setattr(compatibility, '_version_of', lambda name: '1.7.2' if name == 'mmcv' else '2.6.0')
+    monkeypatch.setitem(compatibility.SUPPORTED_VERSIONS, 'mmengine', ('0.1', '9', ''))
+    with pytest.raises(ImportError, match=r"mmcv>=2.0.0,<2.4.0 and found 1.7.2: pip install 'mmcv-lite"):
+        compatibility.check_versions()
+
+
+def test_import_without_mmcv_names_what_to_install():
+    # A finder that hides mmcv stands for an environment without it.
+    program = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] == 'mmcv':
+            raise ModuleNotFoundError(name)
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == 'mmcv' else find_spec(name, *a)
+sys.meta_path.insert(0, Hidden())
+import mmosnet
+"""
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith('ImportError: mmosnet needs mmcv>=2.0.0')
+    assert 'mmcv-lite' in last

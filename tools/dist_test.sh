@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Test on several GPUs of this machine: bash tools/dist_test.sh CONFIG CHECKPOINT NUM_GPUS [options of tools/test.py]
+# Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
+set -euo pipefail
+config=${1:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}
+checkpoint=${2:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}
+gpus=${3:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}
+torchrun --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$gpus" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch "${@:4}"

@@ -1,0 +1,66 @@
+#!/usr/bin/env python
+"""Evaluate a checkpoint and report its results."""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+EXAMPLES = """\
+examples:
+  python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_20.pth
+  python tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
+  bash tools/dist_test.sh CONFIG CHECKPOINT 4                      on 4 GPUs
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='where log and results go (work_dirs/NAME_OF_CONFIG/test)')
+    parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, nested keys with dots; quote lists: key="[a,b]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK itself.
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+
+    # Only now: importing torch takes seconds that --help should not.
+    from mmengine.runner import Runner
+
+    from mmosnet.engine import launch
+
+    with launch.user_errors():
+        cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        if args.work_dir is None:
+            # Not over the results of the training run.
+            cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+        if args.amp:
+            cfg.test_cfg.fp16 = True
+        cfg.load_from = args.checkpoint
+        cfg.resume = False
+        Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
