@@ -12,6 +12,8 @@ import warnings
 
 from mmosnet.compatibility import check_versions
 
+# ruff: noqa: E402, F403
+# Before the imports below: they would fail with less to say.
 check_versions()
 
 with warnings.catch_warnings():
@@ -19,10 +21,10 @@ with warnings.catch_warnings():
     warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
     from mmosnet import datasets, engine, evaluation, models
 
-from mmosnet.datasets import *  # noqa: F403
-from mmosnet.engine import *  # noqa: F403
-from mmosnet.evaluation import *  # noqa: F403
-from mmosnet.models import *  # noqa: F403
+from mmosnet.datasets import *
+from mmosnet.engine import *
+from mmosnet.evaluation import *
+from mmosnet.models import *
 from mmosnet.version import __version__
 
 __all__ = ['__version__', *datasets.__all__, *engine.__all__, *evaluation.__all__, *models.__all__]

@@ -1,6 +1,7 @@
 """Data sets that the tests make for themselves, and the way to real ones."""
 
 import os
+import zlib
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ REAL_DATA_VARIABLE = 'MMOSNET_REAL_DATA'
 
 def write_person(path: Path, pid: int, height: int = 32, width: int = 16) -> None:
     """A noisy picture whose colours tell the identity."""
-    random = np.random.RandomState(abs(hash(path.name)) % 2**31 if pid < 0 else pid * 1000 + len(path.name))
+    random = np.random.RandomState(zlib.crc32(path.name.encode()))
     top, bottom = np.random.RandomState(pid + 10).randint(0, 256, (2, 3))
     image = np.vstack([np.full((height // 2, width, 3), color, np.uint8) for color in (top, bottom)])
     image = np.clip(image + random.randint(-20, 20, image.shape), 0, 255).astype(np.uint8)
@@ -25,10 +26,7 @@ def write_market(root: Path, num_train: int = 6, num_test: int = 4, cameras: int
     for pid in range(1, num_train + num_test + 1):
         for camera in range(1, cameras + 1):
             for frame in range(images):
-                if pid <= num_train:
-                    folder = 'bounding_box_train'
-                else:
-                    folder = 'bounding_box_test' if frame else 'query'
+                folder = 'bounding_box_train' if pid <= num_train else 'bounding_box_test' if frame else 'query'
                 write_person(root / folder / f'{pid:04d}_c{camera}s1_{frame:06d}_00.jpg', pid)
     write_person(root / 'bounding_box_test' / '0000_c1s1_000100_00.jpg', 0)
     write_person(root / 'bounding_box_test' / '-1_c1s1_000200_00.jpg', -1)

@@ -2,9 +2,9 @@
 
 One folder serves both tasks, because both data sets read it with their own official layout:
 
-    bounding_box_train/  query/  bounding_box_test/       Market-1501: 0001_c1s1_000001_00.jpg data/
-    annotation/annotation.mat                      PA-100K: the same pictures under running numbers
-    synthetic.json                                        what the folder was made with
+    bounding_box_train/ query/ bounding_box_test/   Market-1501: 0001_c1s1_000001_00.jpg
+    data/ annotation/annotation.mat                 PA-100K: the same pictures under running numbers
+    synthetic.json                                  what the folder was made with
 """
 
 import json
@@ -29,6 +29,7 @@ from mmosnet.datasets.pedestrian_renderer import (
     sample_identity,
 )
 from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID
+from mmosnet.errors import DataError
 
 JPEG_QUALITY = 92
 MANIFEST = 'synthetic.json'
@@ -68,7 +69,7 @@ def write_synthetic_people(
         seed (int): World: other people, other cameras.
 
     Raises:
-        ValueError: if an argument is out of range, or if `root` holds a set that is incomplete or
+        DataError: if an argument is out of range, or if `root` holds a set that is incomplete or
             was made with other arguments or by another version of the renderer.
         FileExistsError: if `root` exists, is not empty and is not a synthetic set.
     """
@@ -103,12 +104,12 @@ def _check_arguments(arguments: dict) -> None:
     least = dict(num_train_pids=1, num_test_pids=2, num_cameras=2, images_per_camera=2)
     for name, value in arguments.items():
         if value < least.get(name, 0):
-            raise ValueError(f'{name} must be at least {least.get(name, 0)}, got {value}')
+            raise DataError(f'{name} must be at least {least.get(name, 0)}, got {value}')
     if arguments['num_cameras'] > 9:
-        raise ValueError(f'num_cameras must be at most 9, got {arguments["num_cameras"]}')
+        raise DataError(f'num_cameras must be at most 9, got {arguments["num_cameras"]}')
     people = arguments['num_train_pids'] + arguments['num_test_pids']
     if people > 9999:
-        raise ValueError(f'num_train_pids + num_test_pids must be at most 9999 (file names), got {people}')
+        raise DataError(f'num_train_pids + num_test_pids must be at most 9999 (file names), got {people}')
 
 
 def _is_complete(root: Path, manifest: dict) -> bool:
@@ -122,12 +123,12 @@ def _is_complete(root: Path, manifest: dict) -> bool:
     found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
     counts = found.pop('num_images', None)
     if found != manifest:
-        raise ValueError(
+        raise DataError(
             f'{root} holds synthetic people made with {found}, but {manifest} was '
             'asked for: delete the folder or choose another'
         )
     if counts != _count_images(root):
-        raise ValueError(
+        raise DataError(
             f'{root} should hold {counts} images but holds {_count_images(root)}: delete the folder or choose another'
         )
     return True

@@ -27,7 +27,7 @@ def user_errors() -> Iterator[None]:
             'error: the checkpoint holds more than weights and training state, or is damaged, and was not loaded: '
             f'{str(e).splitlines()[0]}'
         )
-    except (DataError, FileNotFoundError) as e:
+    except (DataError, FileNotFoundError, FileExistsError) as e:
         # From a loader's worker the message comes with the worker's traceback in front.
         sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
 

@@ -179,7 +179,7 @@ def _ranks_by_counting(distmat: Tensor, matches: Tensor) -> Tensor:
         distmat: ``(q, G)``, infinite where an image is left out.
         matches: ``(q, G)`` bool, false where an image is left out.
     """
-    num_queries, num_gallery = distmat.shape
+    num_queries = len(distmat)
     row, column = matches.nonzero(as_tuple=True)
     if len(row) == 0:
         return row

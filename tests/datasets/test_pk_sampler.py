@@ -1,0 +1,91 @@
+from collections import Counter
+
+import pytest
+
+from mmosnet.datasets import PKSampler
+from mmosnet.errors import DataError
+
+
+class Pids:
+    """A data set that is nothing but its identities."""
+
+    def __init__(self, counts):
+        self.pids = [pid for pid, count in counts.items() for _ in range(count)]
+
+    def __len__(self):
+        return len(self.pids)
+
+    def get_data_info(self, index):
+        return dict(pid=self.pids[index])
+
+
+COUNTS = {3: 8, 5: 4, 9: 9, 11: 1, 20: 6, 31: 4}
+
+
+def batches(sampler, dataset, size):
+    indices = list(sampler)
+    assert len(indices) == len(sampler)
+    return [[dataset.pids[i] for i in indices[j : j + size]] for j in range(0, len(indices), size)]
+
+
+def test_every_batch_has_p_identities_with_k_images():
+    dataset = Pids(COUNTS)
+    sampler = PKSampler(dataset, num_pids=3, num_instances=4, seed=0)
+    # Groups of 4: 2 + 1 + 2 + 1 + 1 + 1.
+    assert len(sampler) == 8 // 3 * 12
+    for batch in batches(sampler, dataset, 12):
+        assert sorted(Counter(batch).values()) == [4, 4, 4]
+
+
+def test_instances_are_different_images_where_there_are_enough():
+    dataset = Pids(dict.fromkeys(range(6), 8))
+    sampler = PKSampler(dataset, num_pids=3, num_instances=4, seed=1)
+    indices = list(sampler)
+    # 12 groups give 4 batches of 3: all 48 images, none twice.
+    assert sorted(indices) == list(range(48))
+
+
+def test_epochs_differ_and_repeat():
+    dataset = Pids(COUNTS)
+    sampler = PKSampler(dataset, num_pids=2, num_instances=2, seed=0)
+    orders = []
+    for epoch in (0, 1, 2, 1):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert orders[0] != orders[1] != orders[2]
+    # What a resumed run draws.
+    assert orders[3] == orders[1]
+    assert list(PKSampler(dataset, 2, 2, seed=1)) != orders[0]
+
+
+def test_last_batches_fill_up_with_identities_drawn_anew():
+    # One identity has all the groups: it must not come twice in a batch.
+    dataset = Pids({1: 40, 2: 2, 3: 2})
+    sampler = PKSampler(dataset, num_pids=2, num_instances=2, seed=0)
+    for batch in batches(sampler, dataset, 4):
+        assert sorted(Counter(batch).values()) == [2, 2]
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_ranks_share_the_batches(monkeypatch, world_size):
+    dataset = Pids(dict.fromkeys(range(9), 8))
+    shares = []
+    for rank in range(world_size):
+        monkeypatch.setattr('mmosnet.datasets.pk_sampler.get_dist_info', lambda rank=rank: (rank, world_size))
+        shares.append(batches(PKSampler(dataset, 3, 2, seed=0), dataset, 6))
+    monkeypatch.undo()
+    alone = batches(PKSampler(dataset, 3, 2, seed=0), dataset, 6)
+    together = [batch for turn in zip(*shares, strict=True) for batch in turn]
+    assert together == alone[: len(together)]
+    assert len(together) == len(alone) // world_size * world_size
+
+
+def test_too_few_identities_or_images():
+    with pytest.raises(DataError, match='num_pids=16, and the data set has 6 identities'):
+        PKSampler(Pids(COUNTS), num_pids=16, seed=0)
+
+
+def test_more_processes_than_batches(monkeypatch):
+    monkeypatch.setattr('mmosnet.datasets.pk_sampler.get_dist_info', lambda: (0, 8))
+    with pytest.raises(DataError, match='less than one batch of 6 identities for each of 8 processes'):
+        PKSampler(Pids(COUNTS), num_pids=6, num_instances=4, seed=0)

@@ -1,0 +1,94 @@
+import http.server
+import os
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmosnet.engine import safe_checkpoint
+
+
+def load(path):
+    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+
+
+class Hostile:
+    """Pickles as a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_training_state_loads(tmp_path):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(log=history, eta=np.float64(3), step=np.int64(2), state_dict={}), tmp_path / 'a.pth')
+    loaded = load(tmp_path / 'a.pth')
+    assert loaded['log'].mean() == 1.5
+    assert loaded['eta'] == 3
+
+
+def test_hostile_local_file_is_refused(tmp_path):
+    mark = tmp_path / 'mark'
+    torch.save(dict(state_dict=Hostile(os.mkdir, str(mark))), tmp_path / 'a.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        load(tmp_path / 'a.pth')
+    assert not mark.exists()
+
+
+def test_getattr_reaches_nothing_but_the_log_history(tmp_path):
+    torch.save(Hostile(getattr, torch.Tensor, '__init__'), tmp_path / 'a.pth')
+    with pytest.raises((pickle.UnpicklingError, RuntimeError)):
+        load(tmp_path / 'a.pth')
+    with pytest.raises(RuntimeError, match='refusing getattr'):
+        safe_checkpoint._known_getattr(HistoryBuffer, '__init__')
+
+
+def test_python_text_in_the_checkpoint_is_dropped(tmp_path):
+    # Runner.resume would execute it, although the file holds weights only.
+    text = f'x = __import__("os").mkdir({str(tmp_path / "mark")!r})'
+    torch.save(dict(meta=dict(config=text, epoch=1), state_dict={}), tmp_path / 'a.pth')
+    assert load(tmp_path / 'a.pth')['meta'] == dict(epoch=1)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The test's folder, on the loopback interface."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(tmp_path / 'web'))
+
+        def log_message(self, *arguments):
+            pass
+
+    (tmp_path / 'web').mkdir()
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{httpd.server_port}'
+        httpd.shutdown()
+
+
+def test_hostile_file_from_the_web_is_refused(tmp_path, server, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    mark = tmp_path / 'mark'
+    torch.save(dict(state_dict=Hostile(os.mkdir, str(mark))), tmp_path / 'web' / 'bad.pth')
+    torch.save(dict(meta=dict(config='1'), state_dict=dict(w=torch.ones(2))), tmp_path / 'web' / 'good.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        load(f'{server}/bad.pth')
+    assert not mark.exists()
+    good = load(f'{server}/good.pth')
+    assert good['state_dict']['w'].tolist() == [1, 1]
+    assert good['meta'] == {}
+
+
+def test_installing_twice_changes_nothing():
+    before = CheckpointLoader.load_checkpoint
+    safe_checkpoint.install()
+    assert CheckpointLoader.load_checkpoint is before

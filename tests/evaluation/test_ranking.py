@@ -1,0 +1,205 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmosnet.errors import DataError
+from mmosnet.evaluation import ranking
+from mmosnet.evaluation.ranking import (
+    Embeddings,
+    cmc_curve,
+    match_ranks,
+    pairwise_distance,
+    ranked_lists,
+    retrieval_scores,
+)
+
+
+def line(positions, pids, camids):
+    """Images on a line: their distances are easy to see."""
+    return Embeddings(torch.tensor(positions).float()[:, None], torch.tensor(pids), torch.tensor(camids))
+
+
+def naive_ranks(query, gallery, distance='euclidean', same_camera='drop'):
+    """Sort every query's valid gallery images by distance, stably, and look for the matches."""
+    distmat = pairwise_distance(query.features, gallery.features, distance)
+    counts, ranks = [], []
+    for i in range(len(query)):
+        valid = [
+            j
+            for j in range(len(gallery))
+            if same_camera == 'keep' or gallery.pids[j] != query.pids[i] or gallery.camids[j] != query.camids[i]
+        ]
+        order = sorted(valid, key=lambda j: float(distmat[i, j]))
+        found = [rank for rank, j in enumerate(order, 1) if gallery.pids[j] == query.pids[i]]
+        counts.append(len(found))
+        ranks.extend(found)
+    return counts, ranks
+
+
+def naive_scores(counts, ranks, topk):
+    ranks = iter(ranks)
+    aps, inps, firsts = [], [], []
+    for count in counts:
+        own = [next(ranks) for _ in range(count)]
+        if own:
+            aps.append(sum((i + 1) / rank for i, rank in enumerate(own)) / count)
+            inps.append(count / own[-1])
+            firsts.append(own[0])
+    scores = {f'Rank-{k}': sum(first <= k for first in firsts) / len(firsts) for k in topk}
+    return dict(scores, mAP=sum(aps) / len(aps), mINP=sum(inps) / len(inps))
+
+
+# Query: person 1, camera 0, at position 0. Gallery along the line, by distance:
+#   position   1    2    3    4    5    6
+#   person     2    1    1    0    1    3
+#   camera     1    0    1    1    2    1
+# Person 1 by camera 0 (position 2) is left out. What remains: 2, 1, 0, 1, 3 at ranks 1..5; matches at ranks 2 and 4.
+#   AP = (1/2 + 2/4) / 2 = 0.5, INP = 2/4, first match at rank 2.
+def test_hand_drawn_ranking():
+    query = line([0], [1], [0])
+    gallery = line([5, 2, 4, 1, 3, 6], [1, 1, 0, 2, 1, 3], [2, 0, 1, 1, 1, 1])
+    counts, ranks = match_ranks(query, gallery)
+    assert (counts.tolist(), ranks.tolist()) == ([2], [2, 4])
+    scores = retrieval_scores(counts, ranks, topk=(1, 2, 5))
+    assert scores == {'mAP': 0.5, 'Rank-1': 0.0, 'Rank-2': 1.0, 'Rank-5': 1.0, 'mINP': 0.5}
+    assert cmc_curve(counts, ranks, 4).tolist() == [0, 1, 1, 1]
+    counts, ranks = match_ranks(query, gallery, same_camera='keep')
+    assert (counts.tolist(), ranks.tolist()) == ([3], [2, 3, 5])
+
+
+def test_ties_go_to_the_lower_gallery_index():
+    query = line([0], [1], [0])
+    # All at distance 1: in gallery order the matches are second and fourth.
+    gallery = line([1, -1, 1, -1, 1], [2, 1, 3, 1, 4], [1, 1, 1, 1, 1])
+    assert match_ranks(query, gallery)[1].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize('kind', ['random', 'rounded', 'constant', 'identical pairs'])
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+@pytest.mark.parametrize('same_camera', ['drop', 'keep'])
+@pytest.mark.parametrize('chunk', [1, 100, 10**6])
+def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk):
+    monkeypatch.setattr(ranking, 'CHUNK_ELEMENTS', chunk)
+    torch.manual_seed(0)
+
+    def images(count):
+        features = dict(
+            random=torch.randn(count, 4),
+            rounded=torch.randint(0, 2, (count, 3)).float(),
+            constant=torch.ones(count, 2),
+        ).get(kind)
+        if features is None:
+            features = torch.randn((count + 1) // 2, 4).repeat(2, 1)[:count]
+        # Junk never gets here; distractors (0) and people without a query do.
+        return Embeddings(features, torch.randint(0, 6, (count,)), torch.randint(0, 3, (count,)))
+
+    query, gallery = images(17), images(60)
+    query.pids[3] = 99  # nobody's match
+    counts, ranks = match_ranks(query, gallery, distance, same_camera)
+    naive_counts, expected = naive_ranks(query, gallery, distance, same_camera)
+    assert counts.tolist() == naive_counts
+    if chunk > 1 or kind != 'random':
+        assert ranks.tolist() == expected
+    scores = retrieval_scores(counts, ranks, topk=(1, 5, 100))
+    assert scores == pytest.approx(naive_scores(counts.tolist(), ranks.tolist(), (1, 5, 100)), abs=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_small_gallery_equals_a_naive_loop(data):
+    def images(count):
+        numbers = st.lists(st.integers(0, 3), min_size=count, max_size=count)
+        return line(data.draw(numbers), data.draw(numbers), data.draw(numbers))
+
+    query, gallery = images(data.draw(st.integers(1, 4))), images(data.draw(st.integers(1, 12)))
+    naive_counts, expected = naive_ranks(query, gallery)
+    if not sum(naive_counts):
+        with pytest.raises(DataError):
+            match_ranks(query, gallery)
+        return
+    counts, ranks = match_ranks(query, gallery)
+    assert (counts.tolist(), ranks.tolist()) == (naive_counts, expected)
+
+
+def test_cosine_ignores_length():
+    query = Embeddings(torch.tensor([[2.0, 0.0]]), torch.tensor([1]), torch.tensor([0]))
+    gallery = Embeddings(torch.tensor([[0.1, 0.0], [2.0, 0.5]]), torch.tensor([1, 2]), torch.tensor([1, 1]))
+    assert match_ranks(query, gallery, 'cosine')[1].tolist() == [1]
+    assert match_ranks(query, gallery, 'euclidean')[1].tolist() == [2]
+
+
+def test_query_without_match_leaves_both_denominators():
+    query = line([0, 0, 0], [1, 7, 1], [0, 0, 1])
+    # Query 2's only match is by its own camera.
+    gallery = line([1, 2], [1, 5], [1, 1])
+    counts, ranks = match_ranks(query, gallery)
+    assert counts.tolist() == [1, 0, 0]
+    assert retrieval_scores(counts, ranks, (1,)) == {'mAP': 1.0, 'Rank-1': 1.0, 'mINP': 1.0}
+
+
+def test_small_gallery_and_long_curve():
+    counts, ranks = match_ranks(line([0], [1], [0]), line([1, 2], [2, 1], [1, 1]))
+    assert cmc_curve(counts, ranks, 50).tolist() == [0.0] + [1.0] * 49
+
+
+def test_no_match_explains_the_camera_rule():
+    with pytest.raises(DataError, match="ANOTHER camera.*same_camera='keep'"):
+        match_ranks(line([0], [1], [0]), line([1], [1], [0]))
+
+
+@pytest.mark.parametrize('which', ['query', 'gallery'])
+def test_empty_and_undefined_embeddings(which):
+    good, empty = line([0], [1], [0]), line([], [], [])
+    nan = line([float('nan')], [1], [1])
+    for bad, message in ((empty, f'the {which} set is empty'), (nan, f'1 of 1 {which} embeddings')):
+        pair = (bad, good) if which == 'query' else (good, bad)
+        with pytest.raises(DataError, match=message):
+            match_ranks(*pair)
+
+
+@pytest.mark.parametrize('options', [dict(distance='manhattan'), dict(same_camera='maybe')])
+def test_unknown_options(options):
+    with pytest.raises(ValueError, match='choose from'):
+        match_ranks(line([0], [1], [0]), line([1], [1], [1]), **options)
+
+
+def test_ranked_lists_follow_the_ranks():
+    query = line([0], [1], [0])
+    gallery = line([5, 2, 4, 1, 3], [1, 1, 0, 2, 1], [2, 0, 1, 1, 1])
+    (ranked,) = ranked_lists(query, gallery, k=10)
+    # The image of the own camera (index 1) is not shown.
+    assert ranked.indices == [3, 4, 2, 0]
+    assert ranked.distances == pytest.approx([1, 3, 4, 5])
+    assert ranked.matches == [False, True, False, True]
+    assert ranked_lists(query, gallery, k=2)[0].indices == [3, 4]
+
+
+def test_memory_is_bounded_by_the_chunk(monkeypatch):
+    monkeypatch.setattr(ranking, 'CHUNK_ELEMENTS', 1000)
+    sizes = []
+    compare = ranking._compare
+    monkeypatch.setattr(ranking, '_compare', lambda q, g, *a: sizes.append((len(q), len(g))) or compare(q, g, *a))
+    torch.manual_seed(0)
+    query = Embeddings(torch.randn(30, 4), torch.arange(30) % 5, torch.zeros(30).long())
+    gallery = Embeddings(torch.randn(300, 4), torch.arange(300) % 5, torch.ones(300).long())
+    match_ranks(query, gallery)
+    assert sizes == [(3, 300)] * 10
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')
+def test_equals_the_released_code():
+    rank = pytest.importorskip('torchreid.reid.metrics.rank', reason="needs the extra 'peer'")
+    torch.manual_seed(0)
+    query = Embeddings(torch.randn(60, 16), torch.randint(0, 25, (60,)), torch.randint(0, 4, (60,)))
+    gallery = Embeddings(torch.randn(500, 16), torch.randint(0, 25, (500,)), torch.randint(0, 4, (500,)))
+    query.pids[:3] = 1000
+    cmc, mean_ap = rank.evaluate_rank(
+        pairwise_distance(query.features, gallery.features).numpy(),
+        *(array.numpy() for array in (query.pids, gallery.pids, query.camids, gallery.camids)),
+        max_rank=50,
+        use_cython=False,
+    )
+    counts, ranks = match_ranks(query, gallery)
+    assert retrieval_scores(counts, ranks)['mAP'] == pytest.approx(mean_ap, abs=1e-6)
+    assert cmc_curve(counts, ranks, 50).tolist() == pytest.approx(cmc.tolist(), abs=1e-6)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+
+import mmosnet  # noqa: F401
+from tests.conftest import write_market
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / 'configs').glob('*.py'))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+def test_config_builds(path, tmp_path):
+    cfg = Config.fromfile(path)
+    assert cfg.default_scope == 'mmpretrain' and cfg.custom_imports['imports'] == ['mmosnet']
+    text = path.read_text()
+    assert f'python tools/train.py configs/{path.name}' in text
+    # A dump is a config again.
+    cfg.dump(tmp_path / 'dump.py')
+    cfg = Config.fromfile(tmp_path / 'dump.py')
+
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    embedding = model.eval()(torch.randn(2, 3, 64, 32))
+    assert embedding.shape == (2, 512)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            TRANSFORMS.build(transform)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        METRICS.build(evaluator)
+
+
+@pytest.mark.parametrize('path', [p for p in CONFIGS if 'market' in p.stem], ids=lambda p: p.stem)
+def test_pipelines_run_on_the_data_set(path, tmp_path):
+    cfg = Config.fromfile(path)
+    root = str(write_market(tmp_path / 'market'))
+    for loader, keys in ((cfg.train_dataloader, {'gt_label', 'pid'}), (cfg.test_dataloader, {'pid', 'camid', 'split'})):
+        dataset = DATASETS.build(dict(loader.dataset, data_root=root))
+        item = dataset[0]
+        assert item['inputs'].shape == (3, 256, 128) and item['inputs'].dtype == torch.uint8
+        assert keys <= set(item['data_samples'].keys()), item['data_samples']
+
+
+# The released code: optimiser, rate, epochs, batch, frozen epochs.
+RECIPES = {
+    'osnet_reid_market': ('Adam', 0.0015, 150, 64, 10),
+    'osnet_x0_75_reid_market': ('Adam', 0.0015, 150, 64, 10),
+    'osnet_x0_5_reid_market': ('Adam', 0.003, 180, 128, 10),
+    'osnet_x0_25_reid_market': ('Adam', 0.003, 180, 128, 10),
+    'osnet_reid_market_cosine': ('Adam', 0.0015, 250, 64, 10),
+    'osnet_reid_market_triplet': ('Adam', 0.0015, 250, 64, 10),
+    'osnet_reid_market_scratch': ('SGD', 0.065, 350, 64, 0),
+}
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_recipe_is_the_published_one(name):
+    cfg = Config.fromfile(CONFIGS[0].parent / f'{name}.py')
+    optimizer = cfg.optim_wrapper.optimizer
+    frozen = [hook.num_epochs for hook in cfg.custom_hooks if hook.type == 'mmosnet.BaseFreezeHook']
+    found = (optimizer.type, optimizer.lr, cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size, *(frozen or [0]))
+    assert found == RECIPES[name]
+    assert optimizer.weight_decay == 5e-4
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
+    assert cfg.model.head.loss.label_smooth_val == 0.1
+    assert bool(optimizer.get('amsgrad')) == (optimizer.type == 'Adam')
+    if 'scratch' not in name:
+        width = cfg.model.backbone.widen_factor
+        assert cfg.load_from == f'torchreid://osnet_x{str(width).replace(".", "_")}_imagenet'

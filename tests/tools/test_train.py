@@ -1,0 +1,171 @@
+import json
+import subprocess
+import sys
+
+import cv2
+import pytest
+import torch
+
+from tests.tools.conftest import REPOSITORY
+
+TORCHRUN = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+
+
+def weights(path):
+    # The log history is not needed here, the weights are; safe globals are mmosnet's.
+    import mmosnet  # noqa: F401
+
+    return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def assert_same_weights(a, b):
+    a, b = weights(a), weights(b)
+    assert a['state_dict'].keys() == b['state_dict'].keys()
+    for name, value in a['state_dict'].items():
+        assert torch.equal(value, b['state_dict'][name]), name
+    for mine, theirs in zip(a['optimizer']['state'].values(), b['optimizer']['state'].values(), strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
+    output = workplace.succeed('train.py', workplace.config, '--work-dir', 'run')
+    run = workplace.folder / 'run'
+    for text in ('train   |      24 |          6', 'eta:', 'lr:', 'loss_id', 'last (epoch 4)', 'best (epoch'):
+        assert text in output, text
+    results = json.loads((run / 'results.json').read_text())
+    assert results['last']['epoch'] == 4
+    best = results['best']['metrics']['reid/mAP']
+    assert best >= results['last']['metrics']['reid/mAP']
+    assert f'| {best:7.4f} ' in output
+    assert cv2.imread(str(run / 'ranked_lists.jpg')).shape[1] > 800
+    checkpoints = sorted(path.name for path in run.glob('*.pth'))
+    assert checkpoints == [f'best_reid_mAP_epoch_{results["best"]["epoch"]}.pth', 'epoch_3.pth', 'epoch_4.pth']
+    assert list(run.rglob('events.out.tfevents*')), 'TensorBoard is installed and must have been used'
+    assert 'Warning' not in output.replace('UserWarning: Fail to import', '')
+
+    output = workplace.succeed('test.py', workplace.config, 'run/epoch_4.pth', '--work-dir', 'tested')
+    tested = json.loads((workplace.folder / 'tested' / 'results.json').read_text())
+    assert tested['checkpoint'] == 'run/epoch_4.pth'
+    assert tested['metrics']['reid/mAP'] == pytest.approx(results['last']['metrics']['reid/mAP'], abs=1e-6)
+    assert (workplace.folder / 'tested' / 'ranked_lists.jpg').is_file()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one(workplace, workers):
+    options = [f'train_dataloader.num_workers={workers}', f'train_dataloader.persistent_workers={workers > 0}']
+    whole = ['train.py', workplace.config, '--no-validate', '--cfg-options', *options]
+    workplace.succeed(*whole, '--work-dir', 'whole')
+    workplace.succeed(*whole, 'train_cfg.max_epochs=2', '--work-dir', 'parts')
+    # Workers restart with every epoch in the second half: even that must not change a bit.
+    options = [f'train_dataloader.num_workers={workers}', 'train_dataloader.persistent_workers=False']
+    output = workplace.succeed(
+        'train.py', workplace.config, '--no-validate', '--resume', '--work-dir', 'parts', '--cfg-options', *options
+    )
+    assert 'resumed epoch: 2' in output
+    assert_same_weights(workplace.folder / 'whole/epoch_4.pth', workplace.folder / 'parts/epoch_4.pth')
+    if workers:
+        workplace.succeed('train.py', workplace.config, '--no-validate', '--work-dir', 'alone')
+        assert_same_weights(workplace.folder / 'whole/epoch_4.pth', workplace.folder / 'alone/epoch_4.pth')
+
+
+def test_two_processes_train_and_evaluate_like_one(workplace):
+    with workplace.config.open('a') as file:
+        file.write("custom_hooks = [*_base_.custom_hooks, dict(type='mmosnet.BaseFreezeHook', num_epochs=1)]\n")
+    command = ('train.py', workplace.config, '--launcher', 'pytorch', '--work-dir', 'two')
+    # 12 images a process; with batches of 6 both see every image, in the frozen epoch and in the released one.
+    options = ('--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=6')
+    output = workplace.succeed(*command, *options, launcher=TORCHRUN)
+    assert 'BaseFreezeHook: the whole model trains' in output
+    assert 'Grad strides do not match' not in output
+    two = json.loads((workplace.folder / 'two/results.json').read_text())['last']['metrics']
+    # 17 images on two processes: one is evaluated twice, and must count once.
+    workplace.succeed('test.py', workplace.config, 'two/epoch_2.pth', '--work-dir', 'one')
+    one = json.loads((workplace.folder / 'one/results.json').read_text())['metrics']
+    assert one == pytest.approx(two, abs=1e-6)
+    test = ('test.py', workplace.config, 'two/epoch_2.pth', '--launcher', 'pytorch', '--work-dir', 'both')
+    workplace.succeed(*test, launcher=TORCHRUN)
+    both = json.loads((workplace.folder / 'both/results.json').read_text())['metrics']
+    assert both == pytest.approx(one, abs=1e-6)
+
+
+def test_mixed_precision_on_a_cpu_and_metric_loss(workplace):
+    with workplace.config.open('a') as file:
+        file.write("model['head']['metric_loss'] = dict(type='mmosnet.TripletLoss')\n")
+        file.write(
+            "train_dataloader['sampler'] = dict(_delete_=True, type='mmosnet.PKSampler', num_pids=4, num_instances=2)\n"
+        )
+    options = ('--cfg-options', 'train_cfg.max_epochs=1')
+    output = workplace.succeed('train.py', workplace.config, '--amp', '--no-validate', '--work-dir', 'amp', *options)
+    assert 'loss_metric' in output and 'No evaluation in this run' in output
+    state = weights(workplace.folder / 'amp/epoch_1.pth')['state_dict']
+    assert all(value.isfinite().all() for value in state.values())
+
+
+def test_auto_scale_lr(workplace):
+    options = ('--cfg-options', 'train_cfg.max_epochs=1')
+    output = workplace.succeed(
+        'train.py', workplace.config, '--auto-scale-lr', '--no-validate', '--work-dir', 'scaled', *options
+    )
+    # Batch 8 instead of the recipe's 64.
+    assert 'lr: 1.8750e-04' in output
+
+
+def test_mistakes_get_a_message_and_no_traceback(workplace):
+    train = ('train.py', workplace.config, '--work-dir', 'bad', '--cfg-options')
+    assert 'no config nowhere.py' in workplace.fail('train.py', 'nowhere.py')
+    error = workplace.fail(*train, 'train_dataloader.dataset.data_root=nowhere')
+    assert 'nowhere/bounding_box_train' in error and 'https://' in error
+    assert 'model.head.num_classes=6' in workplace.fail(*train, 'model.head.num_classes=751')
+    error = workplace.fail(*train, 'load_from=torchreid://osnet_x1_0_imagenet')
+    assert 'osnet_reid_market_scratch.py' in error and 'MODEL_ZOO' in error
+    assert 'nothing.pth' in workplace.fail('test.py', workplace.config, 'nothing.pth')
+
+
+def test_damaged_image_is_named_from_a_worker(workplace):
+    path = sorted((workplace.data / 'bounding_box_train').iterdir())[3]
+    path.write_bytes(path.read_bytes()[:-50])
+    train = (
+        'train.py',
+        workplace.config,
+        '--no-validate',
+        '--work-dir',
+        'run',
+        '--cfg-options',
+        'train_cfg.max_epochs=1',
+    )
+    error = workplace.fail(*train, 'train_dataloader.num_workers=1')
+    assert str(path) in error and "bad_images='skip'" in error
+    output = workplace.succeed(*train, 'train_dataloader.dataset.bad_images=skip')
+    assert 'skipped 1 of 24 train images' in output
+
+
+def test_single_camera_data_fail_at_once_and_name_the_option(workplace):
+    for folder in ('query', 'bounding_box_test'):
+        for path in (workplace.data / folder).glob('*_c2*'):
+            path.unlink()
+    train = ('train.py', workplace.config, '--work-dir', 'run')
+    error = workplace.fail(*train)
+    assert 'ANOTHER camera' in error and 'same_camera=keep' in error
+    assert not list((workplace.folder / 'run').glob('*.pth')), 'no epoch must have been spent'
+    options = ('val_evaluator.same_camera=keep', 'test_evaluator.same_camera=keep', 'train_cfg.max_epochs=1')
+    workplace.succeed(*train, '--cfg-options', *options)
+
+
+@pytest.mark.parametrize('tool', ['train.py', 'test.py'])
+def test_help_teaches_without_loading_torch(tool):
+    program = (
+        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
+        f'try: runpy.run_path({str(REPOSITORY / "tools" / tool)!r}, run_name="__main__")\n'
+        'finally: assert "torch" not in sys.modules'
+    )
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'examples:' in result.stdout and '--cfg-options' in result.stdout
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+def test_scripts_parse_and_tell_their_usage(script):
+    path = REPOSITORY / 'tools' / script
+    assert subprocess.run(['bash', '-n', str(path)]).returncode == 0
+    result = subprocess.run(['bash', str(path)], capture_output=True, text=True)
+    assert result.returncode != 0 and 'usage' in result.stderr
