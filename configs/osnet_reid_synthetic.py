@@ -14,7 +14,7 @@ _base_ = [
 
 model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=100))
 
-max_epochs = 20
+max_epochs = 25
 data_root = 'data/synthetic_people'
 train_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
@@ -28,15 +28,15 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=32,
-    num_workers=2,
+    num_workers=1,
     dataset=dict(type='mmosnet.SyntheticPeople', data_root=data_root, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    num_workers=2,
+    num_workers=1,
     dataset=dict(type='mmosnet.SyntheticPeople', data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 
-param_scheduler = dict(T_max=max_epochs)
+param_scheduler = dict(T_max=max_epochs, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 auto_scale_lr = dict(base_batch_size=32)

@@ -12,6 +12,6 @@ load_from = 'torchreid://osnet_x0_5_imagenet'
 
 train_dataloader = dict(batch_size=128)
 optim_wrapper = dict(optimizer=dict(lr=0.003))
-param_scheduler = dict(step_size=80)
+param_scheduler = dict(step_size=80, end=180)
 train_cfg = dict(max_epochs=180)
 auto_scale_lr = dict(base_batch_size=128)

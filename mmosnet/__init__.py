@@ -19,6 +19,9 @@ check_versions()
 with warnings.catch_warnings():
     # mmcv-lite announces the compiled operators that it leaves out; none is used here.
     warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
+    # Registries import it on first use, outside this block.
+    import mmpretrain.models  # noqa: F401
+
     from mmosnet import datasets, engine, evaluation, models
 
 from mmosnet.datasets import *

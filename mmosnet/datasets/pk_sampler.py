@@ -87,7 +87,9 @@ class PKSampler(Sampler):
         """Take a group from each of P identities, anew where an identity has none left."""
         waiting = [i for i, rest in enumerate(groups) if rest]
         if len(waiting) >= self.num_pids:
-            chosen = random.choice(waiting, self.num_pids, replace=False)
+            # By the groups left: else the identity with the most images would end up alone.
+            left = np.array([len(groups[i]) for i in waiting])
+            chosen = random.choice(waiting, self.num_pids, replace=False, p=left / left.sum())
         else:
             others = [i for i, rest in enumerate(groups) if not rest]
             chosen = [*waiting, *random.choice(others, self.num_pids - len(waiting), replace=False)]

@@ -227,12 +227,13 @@ class OSNet(BaseModule):
     def _weights_to_channels_last(self) -> None:
         """Lay out the convolution weights as their inputs come.
 
-        1x1 weights are in both formats at once; rewriting their strides would only make DDP's gradient buckets
-        disagree with the gradients.
+        ``contiguous`` would leave depthwise weights alone, which are in both formats at once; their gradients come
+        with the strides of channels-last, and DDP's buckets want both alike. 1x1 weights stay as they are.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
-                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+                laid_out = torch.empty_like(module.weight, memory_format=torch.channels_last)
+                module.weight.data = laid_out.copy_(module.weight.data)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the requested maps.

@@ -46,8 +46,8 @@ def test_truncated_file_is_named(tmp_path, picture, suffix, keep):
 
 
 def test_missing_file_and_text_are_named(tmp_path):
-    with pytest.raises(DataError, match='gone.jpg'):
+    with pytest.raises(DataError, match=r'gone\.jpg'):
         read_image(tmp_path / 'gone.jpg')
     (tmp_path / 'note.jpg').write_text('no image')
-    with pytest.raises(DataError, match='note.jpg'):
+    with pytest.raises(DataError, match=r'note\.jpg'):
         read_image(tmp_path / 'note.jpg')

@@ -67,5 +67,5 @@ def test_resuming_behind_the_frozen_epochs_does_nothing():
 
 
 def test_unknown_module_is_named():
-    with pytest.raises(DataError, match="no module 'head.fc'"):
+    with pytest.raises(DataError, match=r"no module 'head\.fc'"):
         BaseFreezeHook(1, trainable=('head.fc',)).before_train_epoch(runner_of(Model()))

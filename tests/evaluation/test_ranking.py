@@ -144,7 +144,7 @@ def test_small_gallery_and_long_curve():
 
 
 def test_no_match_explains_the_camera_rule():
-    with pytest.raises(DataError, match="ANOTHER camera.*same_camera='keep'"):
+    with pytest.raises(DataError, match=r"ANOTHER camera.*same_camera='keep'"):
         match_ranks(line([0], [1], [0]), line([1], [1], [0]))
 
 

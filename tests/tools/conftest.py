@@ -37,7 +37,7 @@ train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False,
 val_dataloader = dict(batch_size=5, num_workers=0, persistent_workers=False,
                       dataset=dict(data_root='{data}', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-param_scheduler = dict(T_max=4)
+param_scheduler = dict(T_max=4, end=4)
 train_cfg = dict(max_epochs=4, val_interval=2)
 default_hooks = dict(logger=dict(interval=1))
 """

@@ -1,5 +1,7 @@
 # The strongest recipe of the released code: AMSGrad 0.0015, cosine to 0 in 250 epochs.
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.0015, betas=(0.9, 0.999), weight_decay=5e-4, amsgrad=True))
-param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, T_max=250, eta_min=0)
+# `end` stands here because a checkpoint remembers it: a run cut short by max_epochs could not go on with the
+# schedule otherwise.
+param_scheduler = dict(type='CosineAnnealingLR', by_epoch=True, T_max=250, eta_min=0, end=250)
 train_cfg = dict(by_epoch=True, max_epochs=250, val_interval=10)
 auto_scale_lr = dict(base_batch_size=64, enable=False)

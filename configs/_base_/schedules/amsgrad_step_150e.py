@@ -1,5 +1,7 @@
 # Fine-tuning of the released code: AMSGrad 0.0015, divided by 10 every 60 of 150 epochs.
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.0015, betas=(0.9, 0.999), weight_decay=5e-4, amsgrad=True))
-param_scheduler = dict(type='StepLR', by_epoch=True, step_size=60, gamma=0.1)
+# `end` stands here because a checkpoint remembers it: a run cut short by max_epochs could not go on with the
+# schedule otherwise.
+param_scheduler = dict(type='StepLR', by_epoch=True, step_size=60, gamma=0.1, end=150)
 train_cfg = dict(by_epoch=True, max_epochs=150, val_interval=10)
 auto_scale_lr = dict(base_batch_size=64, enable=False)
