@@ -8,7 +8,7 @@ from mmengine.config import DictAction
 
 EXAMPLES = """\
 examples:
-  python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_20.pth
+  python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
   bash tools/dist_test.sh CONFIG CHECKPOINT 4                      on 4 GPUs
 """
@@ -22,6 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where log and results go (work_dirs/NAME_OF_CONFIG/test)')
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
+    parser.add_argument('--data-root', help='folder of the data set, for training and testing')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -51,7 +52,7 @@ def main() -> None:
     from mmosnet.engine import launch
 
     with launch.user_errors():
-        cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
         if args.work_dir is None:
             # Not over the results of the training run.
             cfg.work_dir = os.path.join(cfg.work_dir, 'test')

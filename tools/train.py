@@ -11,7 +11,7 @@ examples:
   python tools/train.py configs/osnet_reid_synthetic.py            the demo, some minutes on a CPU
   python tools/train.py configs/osnet_reid_market.py --amp         the paper's recipe, mixed precision
   python tools/train.py CONFIG --resume                            go on where work_dirs/CONFIG stopped
-  python tools/train.py CONFIG --cfg-options train_dataloader.dataset.data_root=/data/market1501
+  python tools/train.py CONFIG --data-root /data/market1501 --cfg-options train_dataloader.batch_size=32
   bash tools/dist_train.sh CONFIG 4                                on 4 GPUs
 """
 
@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the total batch size over the recipe's",
     )
+    parser.add_argument('--data-root', help='folder of the data set, for training and testing')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -69,7 +70,7 @@ def main() -> None:
     from mmosnet.engine import launch
 
     with launch.user_errors():
-        cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
             cfg.default_hooks.checkpoint.save_best = None
@@ -78,8 +79,7 @@ def main() -> None:
         if args.auto_scale_lr:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
-            cfg.resume = True
-            cfg.load_from = None if args.resume == 'auto' else args.resume
+            launch.resume_from(cfg, args.resume)
         Runner.from_cfg(cfg).train()
 
 

@@ -10,6 +10,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
 custom_hooks = [
+    dict(type='mmosnet.CheckpointFitHook'),
     dict(type='mmosnet.NumClassesHook'),
     dict(type='mmosnet.SampleSeedHook'),
     dict(type='mmosnet.ReportHook', key='reid/mAP'),

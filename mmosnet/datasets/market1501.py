@@ -8,7 +8,7 @@ from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.registry import DATASETS
 
 FOLDERS = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
-NAME = re.compile(r'([-\d]+)_c(\d)')
+NAME = re.compile(r'([-\d]+)_c(\d+)')
 
 
 @DATASETS.register_module()

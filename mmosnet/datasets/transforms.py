@@ -7,12 +7,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmosnet.datasets.person_image import read_image
+from mmosnet.errors import DataError
 from mmosnet.registry import TRANSFORMS
 
 
 def _check_probability(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f'{name}={value} is no probability')
+        raise DataError(f'{name}={value} is no probability')
 
 
 @TRANSFORMS.register_module()
@@ -34,7 +35,7 @@ class Random2DTranslation(BaseTransform):
     def __init__(self, prob: float = 0.5, scale: float = 1.125) -> None:
         _check_probability('prob', prob)
         if scale < 1:
-            raise ValueError(f'scale={scale} must be at least 1')
+            raise DataError(f'scale={scale} must be at least 1')
         self.prob = prob
         self.scale = scale
 
@@ -87,9 +88,9 @@ class RandomPatch(BaseTransform):
         for name, value in dict(prob=prob, rotate_prob=rotate_prob, flip_prob=flip_prob).items():
             _check_probability(name, value)
         if not 0 < area[0] <= area[1] <= 1:
-            raise ValueError(f'area={area} must be two ascending shares of the image')
+            raise DataError(f'area={area} must be two ascending shares of the image')
         if not 0 < min_aspect <= 1:
-            raise ValueError(f'min_aspect={min_aspect} must be within (0, 1]')
+            raise DataError(f'min_aspect={min_aspect} must be within (0, 1]')
         self.prob = prob
         self.area = area
         self.min_aspect = min_aspect

@@ -1,5 +1,6 @@
 from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mmosnet.engine.base_freeze_hook import BaseFreezeHook
+from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
 from mmosnet.engine.report_hook import ReportHook
 from mmosnet.engine.safe_checkpoint import install as install_safe_checkpoints
@@ -7,4 +8,11 @@ from mmosnet.engine.sample_seed_hook import SampleSeedHook
 
 install_safe_checkpoints()
 
-__all__ = ['AutocastOptimWrapper', 'BaseFreezeHook', 'NumClassesHook', 'ReportHook', 'SampleSeedHook']
+__all__ = [
+    'AutocastOptimWrapper',
+    'BaseFreezeHook',
+    'CheckpointFitHook',
+    'NumClassesHook',
+    'ReportHook',
+    'SampleSeedHook',
+]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import find_latest_checkpoint
 
 from mmosnet.errors import DataError
 
@@ -32,7 +34,9 @@ def user_errors() -> Iterator[None]:
         sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
 
 
-def load_config(path: str, options: dict | None, work_dir: str | None, launcher: str) -> Config:
+def load_config(
+    path: str, options: dict | None, work_dir: str | None, launcher: str, data_root: str | None = None
+) -> Config:
     """Read a config and fit it to this machine.
 
     Args:
@@ -40,6 +44,7 @@ def load_config(path: str, options: dict | None, work_dir: str | None, launcher:
         options: Overrides from ``--cfg-options``.
         work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        data_root: Folder of the data set, for all loaders; the config's by default.
 
     Raises:
         FileNotFoundError: No such config.
@@ -53,6 +58,8 @@ def load_config(path: str, options: dict | None, work_dir: str | None, launcher:
     for name in DATALOADERS:
         if cfg.get(name) is not None:
             _fit_dataloader(cfg[name])
+            if data_root is not None:
+                cfg[name].dataset.data_root = data_root
     if find_spec('tensorboard') is not None and 'visualizer' in cfg:
         backends = cfg.visualizer.setdefault('vis_backends', [])
         if all(backend['type'] != 'TensorboardVisBackend' for backend in backends):
@@ -76,12 +83,29 @@ def _fit_distributed(cfg: Config) -> None:
     """
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
+    if cfg.launcher != 'pytorch':
+        raise DataError(f'--launcher {cfg.launcher} needs GPUs; on CPUs start the processes with torchrun and pytorch')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
+
+
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint; from the last one in the work directory for ``'auto'``.
+
+    An automatic resume that finds nothing starts as the config says, pretrained weights included: mmengine would
+    forget those, and a job that is always started with ``--resume`` would train from random weights.
+    """
+    if checkpoint == 'auto':
+        checkpoint = find_latest_checkpoint(cfg.work_dir)
+    if checkpoint is None:
+        MMLogger.get_current_instance().info(f'Nothing to resume in {cfg.work_dir}: starting anew')
+        return
+    cfg.resume = True
+    cfg.load_from = checkpoint
 
 
 def use_amp(cfg: Config) -> None:

@@ -17,8 +17,6 @@ from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 
 RESULTS_FILE = 'results.json'
 PICTURE_FILE = 'ranked_lists.jpg'
-# Where the best evaluation is remembered in a checkpoint, for a resumed run.
-BEST_KEY = 'mmosnet_best'
 
 
 @HOOKS.register_module()
@@ -38,18 +36,28 @@ class ReportHook(Hook):
     def __init__(self, key: str = 'reid/mAP') -> None:
         self.key = key
         self.last: dict | None = None
+        self.best: dict | None = None
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Find the best evaluation again when a run is resumed: checkpoints are saved before their evaluation."""
+        path = Path(runner.work_dir) / RESULTS_FILE
+        if runner.epoch == 0 or not path.is_file():
+            return
+        best = json.loads(path.read_text()).get('best')
+        # One behind the checkpoint's epoch will be made again.
+        if best is not None and best['epoch'] <= runner.epoch and self.key in best['metrics']:
+            self.best = best
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Remember an evaluation during training."""
         # The epoch counter moves on before the validation starts.
         self.last = dict(epoch=runner.epoch, metrics=dict(metrics or {}))
-        best = self._best(runner)
-        if self.key in self.last['metrics'] and (
-            best is None or self.last['metrics'][self.key] > best['metrics'][self.key]
-        ):
-            runner.message_hub.update_info(BEST_KEY, self.last)
-        self._write(runner, dict(last=self.last, best=self._best(runner)))
+        score = self.last['metrics'].get(self.key)
+        if score is not None and (self.best is None or score > self.best['metrics'][self.key]):
+            self.best = self.last
+        self._write(runner, dict(last=self.last, best=self.best))
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -58,9 +66,8 @@ class ReportHook(Hook):
             runner.logger.info(f'No evaluation in this run. Checkpoints: {runner.work_dir}')
             return
         rows = {f'last (epoch {self.last["epoch"]})': self.last['metrics']}
-        best = self._best(runner)
-        if best is not None:
-            rows[f'best (epoch {best["epoch"]})'] = best['metrics']
+        if self.best is not None:
+            rows[f'best (epoch {self.best["epoch"]})'] = self.best['metrics']
         self._report(runner, rows, runner.val_loop.evaluator)
 
     @master_only
@@ -69,11 +76,6 @@ class ReportHook(Hook):
         metrics = dict(metrics or {})
         self._write(runner, dict(checkpoint=runner._load_from, metrics=metrics))
         self._report(runner, {'test': metrics}, runner.test_loop.evaluator)
-
-    @staticmethod
-    def _best(runner: Runner) -> dict | None:
-        hub = runner.message_hub
-        return hub.get_info(BEST_KEY) if BEST_KEY in hub.runtime_info else None
 
     @staticmethod
     def _write(runner: Runner, results: dict) -> None:

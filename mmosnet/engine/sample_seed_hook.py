@@ -62,8 +62,9 @@ class SampleSeedHook(Hook):
 
     mmengine seeds its loader workers alike at every start. Workers that restart with each epoch repeat their
     augmentations, and a resumed run draws others than an uninterrupted one. With this hook a resumed run is equal to
-    the bit, with any number of workers. The main process is seeded for each epoch too, for dropout and batch
-    augmentation. Works on mmengine's ``BaseDataset`` and its wrappers, in loops that count epochs.
+    the bit, with any number of workers. The main process is seeded for each epoch too, for batch
+    augmentation and for dropout on a CPU. An image that comes twice in an epoch is augmented alike both times.
+    Works on mmengine's ``BaseDataset`` and its wrappers, in loops that count epochs.
     """
 
     def __init__(self) -> None:

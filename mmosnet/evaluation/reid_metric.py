@@ -103,7 +103,8 @@ class ReIDMetric(BaseMetric):
             self.results.append(
                 dict(
                     sample_idx=sample['sample_idx'],
-                    embedding=sample['embedding'].cpu(),
+                    # A copy: a row of a batch would be pickled with the whole batch.
+                    embedding=sample['embedding'].cpu().clone(),
                     pid=sample['pid'],
                     camid=sample['camid'],
                     split=sample['split'],
@@ -121,8 +122,9 @@ class ReIDMetric(BaseMetric):
             The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`.
         """
         # In the order of the data set, whatever the number of processes: ties go to the lower gallery index.
-        by_index = {entry['sample_idx']: entry for entry in results}
-        samples = [by_index[index] for index in sorted(by_index)]
+        # The path is part of the key because joined data sets each count from 0.
+        by_key = {(entry['split'], entry['sample_idx'], entry['img_path']): entry for entry in results}
+        samples = [by_key[key] for key in sorted(by_key)]
         queries = [s for s in samples if s['split'] == 'query']
         gallery = [s for s in samples if s['split'] == 'gallery']
         for name, found in (('query', queries), ('gallery', gallery)):

@@ -17,6 +17,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmosnet.errors import DataError
 from mmosnet.registry import MODELS
 
 # The gate's hidden layer has 1/16 of its channels, an OSBlock's streams 1/4 of the block's output channels.
@@ -128,7 +129,7 @@ class OSNet(BaseModule):
         init_cfg: Initialisation; the released code's by default.
 
     Raises:
-        ValueError: An argument outside its range, with the value.
+        DataError: An argument outside its range, with the value.
 
     Example:
         >>> maps = OSNet(out_indices=(0, 1, 2))(torch.rand(1, 3, 256, 128))
@@ -161,12 +162,12 @@ class OSNet(BaseModule):
         depths = settings['depths']
         channels = [int(widen_factor * channel) for channel in settings['channels']]
         if min(channels) < BLOCK_REDUCTION:
-            raise ValueError(f'widen_factor={widen_factor} leaves {min(channels)} channels; at least 4 are needed')
+            raise DataError(f'widen_factor={widen_factor} leaves {min(channels)} channels; at least 4 are needed')
         if num_streams < 1:
-            raise ValueError(f'num_streams={num_streams}: an OSBlock has at least one stream')
+            raise DataError(f'num_streams={num_streams}: an OSBlock has at least one stream')
         self.out_indices = self._checked_indices(out_indices, len(depths))
         if not -1 <= frozen_stages <= len(depths) + 1:
-            raise ValueError(f'frozen_stages={frozen_stages} is outside -1..{len(depths) + 1}')
+            raise DataError(f'frozen_stages={frozen_stages} is outside -1..{len(depths) + 1}')
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.channels_last = channels_last
@@ -200,17 +201,17 @@ class OSNet(BaseModule):
     def _settings(cls, arch: str | dict) -> dict:
         if isinstance(arch, str):
             if arch not in cls.arch_settings:
-                raise ValueError(f'arch={arch!r} is unknown, choose from {sorted(cls.arch_settings)}')
+                raise DataError(f'arch={arch!r} is unknown, choose from {sorted(cls.arch_settings)}')
             arch = cls.arch_settings[arch]
         if len(arch['channels']) != len(arch['depths']) + 1:
-            raise ValueError(f'arch needs one channel number for the stem and one per stage, got {arch}')
+            raise DataError(f'arch needs one channel number for the stem and one per stage, got {arch}')
         return arch
 
     @staticmethod
     def _checked_indices(out_indices: Sequence[int], last: int) -> tuple[int, ...]:
         indices = tuple(out_indices)
         if not indices or list(indices) != sorted(set(indices)) or not 0 <= indices[0] <= indices[-1] <= last:
-            raise ValueError(f'out_indices={out_indices} must be distinct, ascending and within 0..{last}')
+            raise DataError(f'out_indices={out_indices} must be distinct, ascending and within 0..{last}')
         return indices
 
     @staticmethod
@@ -222,7 +223,7 @@ class OSNet(BaseModule):
             )
         if stem == 'cifar':
             return Sequential(ConvModule(3, channels, 3, padding=1, norm_cfg=norm_cfg))
-        raise ValueError(f"stem={stem!r} is unknown, choose 'imagenet' or 'cifar'")
+        raise DataError(f"stem={stem!r} is unknown, choose 'imagenet' or 'cifar'")
 
     def _weights_to_channels_last(self) -> None:
         """Lay out the convolution weights as their inputs come.

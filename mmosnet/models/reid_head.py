@@ -72,7 +72,8 @@ class ReIDHead(BaseModule):
         losses = {'loss_id': self.loss_module(logits, labels, avg_factor=len(labels))}
         if self.metric_loss is not None:
             losses['loss_metric'] = self.metric_loss(feats[-1], labels)
-        losses['top-1'] = Accuracy.calculate(logits.detach(), labels)[0][0]
+        # Without the default threshold, which takes scores for probabilities.
+        losses['top-1'] = Accuracy.calculate(logits.detach(), labels, thrs=(None,))[0][0]
         return losses
 
     def predict(

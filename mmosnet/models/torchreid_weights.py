@@ -17,6 +17,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from mmosnet.errors import DataError
+
 SCHEME = 'torchreid://'
 WEIGHTS_FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'
 DEFAULT_WEIGHTS_FOLDER = 'checkpoints'
@@ -59,7 +61,7 @@ def rename_released_key(key: str) -> str:
     """The name in an mmosnet re-identification model of one entry of a released OSNet state dict.
 
     Raises:
-        ValueError: The key belongs to no plain OSNet.
+        DataError: The key belongs to no plain OSNet.
     """
     for pattern, replacement in _RENAMES:
         match = re.match(pattern, key)
@@ -67,7 +69,7 @@ def rename_released_key(key: str) -> str:
             groups = match.groups()
             indices = [int(groups[0]) - 2, *map(_index, groups[1:])] if groups else []
             return replacement.format(*indices) + key[match.end() :]
-    raise ValueError(f'{key!r} is no entry of a released OSNet checkpoint')
+    raise DataError(f'{key!r} is no entry of a released OSNet checkpoint')
 
 
 def _index(name: str) -> int:
@@ -86,7 +88,7 @@ def from_torchreid(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]
         are not those of another data set.
 
     Raises:
-        ValueError: A key that no plain OSNet has, named.
+        DataError: A key that no plain OSNet has, named.
     """
     renamed = OrderedDict()
     for key, value in state_dict.items():
@@ -109,7 +111,7 @@ def released_weights_path(name: str) -> Path:
     raise FileNotFoundError(
         f'{SCHEME}{name}: no file {path}. Download the weights by hand from {MODEL_ZOO}, save them under this '
         f'name (the environment variable {WEIGHTS_FOLDER_VARIABLE} names another folder), and start again; or '
-        'train without them: configs/osnet_reid_market_scratch.py, or --cfg-options load_from=None.'
+        'train without them: configs/osnet_reid_market_scratch.py.'
     )
 
 

@@ -6,7 +6,12 @@ from tests.conftest import write_person
 
 @pytest.mark.parametrize(
     ('name', 'pid', 'camera'),
-    [('0002_c1s1_000451_03.jpg', 2, 1), ('-1_c6s3_065842_01.jpg', -1, 6), ('1501_c3s3_075544_02.jpg.jpg', 1501, 3)],
+    [
+        ('0002_c1s1_000451_03.jpg', 2, 1),
+        ('-1_c6s3_065842_01.jpg', -1, 6),
+        ('0007_c12s1_000001_00.jpg', 7, 12),
+        ('1501_c3s3_075544_02.jpg.jpg', 1501, 3),
+    ],
 )
 def test_official_names(name, pid, camera):
     match = NAME.match(name)

@@ -46,6 +46,18 @@ def test_padding_and_order_do_not_count():
     assert evaluate(ReIDMetric(), shuffled) == expected
 
 
+def test_joined_data_sets_that_each_count_from_zero_lose_nothing():
+    renumbered = [dict(s, sample_idx=i % 2) for i, s in enumerate(SAMPLES)]
+    assert evaluate(ReIDMetric(), renumbered) == evaluate(ReIDMetric())
+
+
+def test_an_entry_holds_its_own_embedding_only():
+    metric = ReIDMetric()
+    batch = torch.rand(100, 2)
+    metric.process({}, [dict(SAMPLES[0], embedding=row) for row in batch])
+    assert metric.results[0]['embedding'].untyped_storage().nbytes() == 2 * 4
+
+
 def test_query_and_gallery_are_told_apart_by_their_split():
     assert evaluate(ReIDMetric(), SAMPLES[::-1]) == evaluate(ReIDMetric())
 

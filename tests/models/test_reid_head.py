@@ -23,6 +23,14 @@ def test_identity_loss_is_label_smoothed_cross_entropy():
     assert set(losses) == {'loss_id', 'top-1'}
 
 
+def test_accuracy_counts_negative_logits():
+    head = ReIDHead(num_classes=2, in_channels=2)
+    head.classifier.weight.data = torch.eye(2)
+    head.classifier.bias.data = torch.tensor([-9.0, -9.0])
+    losses = head.loss((torch.tensor([[1.0, 0.0], [0.0, 1.0]]),), samples([0, 1]))
+    assert losses['top-1'].item() == 100
+
+
 def test_classifier_starts_small():
     head = ReIDHead(num_classes=500, in_channels=512)
     head.init_weights()

@@ -113,12 +113,26 @@ def test_auto_scale_lr(workplace):
 def test_mistakes_get_a_message_and_no_traceback(workplace):
     train = ('train.py', workplace.config, '--work-dir', 'bad', '--cfg-options')
     assert 'no config nowhere.py' in workplace.fail('train.py', 'nowhere.py')
-    error = workplace.fail(*train, 'train_dataloader.dataset.data_root=nowhere')
+    error = workplace.fail('train.py', workplace.config, '--work-dir', 'bad', '--data-root', 'nowhere')
     assert 'nowhere/bounding_box_train' in error and 'https://' in error
     assert 'model.head.num_classes=6' in workplace.fail(*train, 'model.head.num_classes=751')
     error = workplace.fail(*train, 'load_from=torchreid://osnet_x1_0_imagenet')
     assert 'osnet_reid_market_scratch.py' in error and 'MODEL_ZOO' in error
     assert 'nothing.pth' in workplace.fail('test.py', workplace.config, 'nothing.pth')
+    assert "arch='resnet' is unknown" in workplace.fail(*train, 'model.backbone.arch=resnet')
+
+
+def test_resume_without_a_checkpoint_keeps_the_pretrained_weights(workplace):
+    train = ('train.py', workplace.config, '--no-validate', '--work-dir')
+    workplace.succeed(*train, 'first', '--cfg-options', 'train_cfg.max_epochs=1')
+    with workplace.config.open('a') as file:
+        file.write("load_from = 'first/epoch_1.pth'\n")
+    output = workplace.succeed(*train, 'second', '--resume', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert 'Nothing to resume in second' in output and 'Load checkpoint from first/epoch_1.pth' in output
+    # A checkpoint of another network is no base.
+    options = ('model.backbone.widen_factor=0.5', 'model.neck.in_channels=256')
+    error = workplace.fail(*train, 'third', '--cfg-options', *options)
+    assert 'first/epoch_1.pth does not fit the model' in error
 
 
 def test_damaged_image_is_named_from_a_worker(workplace):

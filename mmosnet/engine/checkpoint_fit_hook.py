@@ -1,0 +1,44 @@
+"""A check that a checkpoint belongs to the model, before anything is computed with it."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmosnet.errors import DataError
+from mmosnet.registry import HOOKS
+
+PARTS = ('backbone.', 'neck.')
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Refuse a checkpoint of another network.
+
+    mmengine loads what fits, warns about the rest and goes on: a checkpoint of another width, or a released file that
+    was not converted, would be evaluated as a random network. The backbone must fit entirely, and the neck too if the
+    checkpoint has one. Heads may differ: other data sets have other identities.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes.
+
+        Raises:
+            DataError: Counts what does not fit and names the first entry.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        found = {k.removeprefix('module.'): v for k, v in checkpoint.get('state_dict', checkpoint).items()}
+        parts = [part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found)]
+        misfits = []
+        for name, value in model.state_dict().items():
+            if name.startswith(tuple(parts)):
+                shape = tuple(found[name].shape) if name in found else None
+                if shape != tuple(value.shape):
+                    misfits.append(f'{name}: model {tuple(value.shape)}, checkpoint {shape or "nothing"}')
+        if misfits:
+            raise DataError(
+                f'{runner._load_from} does not fit the model: {len(misfits)} entries of backbone and neck differ, the '
+                f'first {misfits[0]}. Give the config that the checkpoint was trained with; files released by the '
+                "paper's authors are read through torchreid://NAME"
+            )

@@ -1,0 +1,35 @@
+from types import SimpleNamespace
+
+import pytest
+from torch import nn
+
+from mmosnet.engine import CheckpointFitHook
+from mmosnet.errors import DataError
+
+
+def network(width):
+    model = nn.Module()
+    model.backbone, model.neck, model.head = nn.Linear(3, width), nn.Linear(width, 2), nn.Linear(2, width)
+    return model
+
+
+def load(state_dict, width=4):
+    runner = SimpleNamespace(model=network(width), _load_from='some.pth')
+    CheckpointFitHook().after_load_checkpoint(runner, dict(state_dict=state_dict))
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_another_head_or_no_neck_fits(prefix):
+    state = {prefix + name: value for name, value in network(4).state_dict().items() if 'head' not in name}
+    load(state)
+    load({name: value for name, value in state.items() if 'neck' not in name})
+
+
+def test_another_width_is_refused():
+    with pytest.raises(DataError, match=r'some.pth does not fit.*3 entries.*backbone.weight: model \(4, 3\)'):
+        load(network(5).state_dict())
+
+
+def test_unconverted_names_are_refused():
+    with pytest.raises(DataError, match=r'checkpoint nothing.*torchreid://'):
+        load({f'conv1.{name}': value for name, value in network(4).state_dict().items()})
