@@ -66,8 +66,17 @@ def test_prefixed_type_resolves_without_importing_mmosnet():
 
 
 def test_import_is_silent():
+    program = 'import mmosnet'
     result = subprocess.run(
-        [sys.executable, '-W', 'error', '-W', 'ignore::DeprecationWarning', '-c', 'import mmosnet'],
+        # torch 2.6 leaves a temporary folder to the interpreter's exit.
+        [
+            sys.executable,
+            '-W',
+            'error',
+            *'-W ignore::DeprecationWarning -W ignore::ResourceWarning'.split(),
+            '-c',
+            program,
+        ],
         capture_output=True,
         text=True,
     )
