@@ -73,7 +73,7 @@ def test_import_is_silent():
             sys.executable,
             '-W',
             'error',
-            *'-W ignore::DeprecationWarning -W ignore::ResourceWarning'.split(),
+            *['-W', 'ignore::DeprecationWarning', '-W', 'ignore::ResourceWarning'],
             '-c',
             program,
         ],
