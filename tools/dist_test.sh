@@ -2,6 +2,8 @@
 # Test on several GPUs of this machine: bash tools/dist_test.sh CONFIG CHECKPOINT NUM_GPUS [options of tools/test.py]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+# One thread a process for the loaders' small operations, as OpenMMLab's launchers choose.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 config=${1:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}
 checkpoint=${2:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}
 gpus=${3:?usage: dist_test.sh CONFIG CHECKPOINT NUM_GPUS [OPTIONS]}

@@ -2,6 +2,8 @@
 # Train on a Slurm cluster: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
 # GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS may be set.
 set -euo pipefail
+# One thread a process for the loaders' small operations, as OpenMMLab's launchers choose.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 partition=${1:?usage: slurm_train.sh PARTITION JOB_NAME CONFIG [OPTIONS]}
 job=${2:?usage: slurm_train.sh PARTITION JOB_NAME CONFIG [OPTIONS]}
 config=${3:?usage: slurm_train.sh PARTITION JOB_NAME CONFIG [OPTIONS]}

@@ -13,6 +13,8 @@ custom_hooks = [
     dict(type='mmosnet.CheckpointFitHook'),
     dict(type='mmosnet.NumClassesHook'),
     dict(type='mmosnet.SampleSeedHook'),
+    # Several processes: average the batch statistics, so that all evaluate what the checkpoint holds.
+    dict(type='SyncBuffersHook'),
     dict(type='mmosnet.ReportHook', key='reid/mAP'),
 ]
 

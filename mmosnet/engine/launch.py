@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -81,7 +82,13 @@ def _fit_distributed(cfg: Config) -> None:
     mmengine selects a GPU when it starts the process group and names one to DistributedDataParallel. It skips the
     first where a group exists already, and takes ``device_ids`` from the config for the second.
     """
-    if cfg.launcher == 'none' or torch.cuda.is_available():
+    if cfg.launcher == 'none':
+        return
+    # Both harmless and nothing that a user could change: mmengine's spelling of an argument, and gradients of weights
+    # with a dimension of size 1, whose strides there mean nothing.
+    warnings.filterwarnings('ignore', message='`broadcast_buffers` is deprecated', category=FutureWarning)
+    warnings.filterwarnings('ignore', message='Grad strides do not match bucket view strides', category=UserWarning)
+    if torch.cuda.is_available():
         return
     if cfg.launcher != 'pytorch':
         raise DataError(f'--launcher {cfg.launcher} needs GPUs; on CPUs start the processes with torchrun and pytorch')
