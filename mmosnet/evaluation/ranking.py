@@ -59,12 +59,29 @@ def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean
     Returns:
         ``(Q, G)``.
     """
+    return _distance_to(query, *_prepare(gallery, distance))
+
+
+def _prepare(gallery: Tensor, distance: str) -> tuple[Tensor, Tensor | None]:
+    """What a distance needs of the gallery, once for all chunks of queries: features, and squared lengths or None."""
     if distance == 'cosine':
-        return 1 - F.normalize(query) @ F.normalize(gallery).T
+        return F.normalize(gallery), None
     if distance != 'euclidean':
         raise ValueError(f'distance={distance!r}: choose from {", ".join(DISTANCES)}')
-    squares = query.square().sum(1)[:, None] + gallery.square().sum(1)[None]
+    return gallery, _squares(gallery)
+
+
+def _distance_to(query: Tensor, gallery: Tensor, gallery_squares: Tensor | None) -> Tensor:
+    """Distances ``(q, G)`` to a prepared gallery: squared Euclidean, or cosine where there are no squared lengths."""
+    if gallery_squares is None:
+        return 1 - F.normalize(query) @ gallery.T
+    squares = _squares(query)[:, None] + gallery_squares
     return squares.addmm_(query, gallery.T, alpha=-2).clamp_(min=0)
+
+
+def _squares(features: Tensor) -> Tensor:
+    # Without a temporary copy of the features, and exact for small integers.
+    return torch.einsum('nd,nd->n', features, features)
 
 
 def match_ranks(
@@ -90,9 +107,10 @@ def match_ranks(
     """
     _check(query, gallery, same_camera)
     rows = max(1, CHUNK_ELEMENTS // len(gallery))
+    prepared = _prepare(gallery.features, distance)
     counts, ranks = [], []
     for start in range(0, len(query), rows):
-        distmat, matches = _compare(query[start : start + rows], gallery, distance, same_camera)
+        distmat, matches = _compare(query[start : start + rows], gallery, prepared, same_camera)
         counts.append(matches.sum(1))
         ranks.append(_ranks_by_counting(distmat, matches))
     counts = torch.cat(counts)
@@ -134,7 +152,7 @@ def ranked_lists(
     same_camera: str = 'drop',
 ) -> list[RankedList]:
     """The k nearest valid gallery images of each of a few queries, in the order of :func:`match_ranks`."""
-    distmat, matches = _compare(query, gallery, distance, same_camera)
+    distmat, matches = _compare(query, gallery, _prepare(gallery.features, distance), same_camera)
     distances, indices = distmat.sort(dim=1, stable=True)
     if distance == 'euclidean':
         distances = distances.sqrt()
@@ -147,9 +165,11 @@ def ranked_lists(
     return lists
 
 
-def _compare(query: Embeddings, gallery: Embeddings, distance: str, same_camera: str) -> tuple[Tensor, Tensor]:
+def _compare(
+    query: Embeddings, gallery: Embeddings, prepared: tuple[Tensor, Tensor | None], same_camera: str
+) -> tuple[Tensor, Tensor]:
     """Distances (infinite where the protocol leaves the image out) and true matches, both ``(q, G)``."""
-    distmat = pairwise_distance(query.features, gallery.features, distance)
+    distmat = _distance_to(query.features, *prepared)
     matches = query.pids[:, None] == gallery.pids
     if same_camera == 'drop':
         dropped = matches & (query.camids[:, None] == gallery.camids)
