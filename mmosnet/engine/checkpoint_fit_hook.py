@@ -7,6 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_fit import misfits
 from mmosnet.registry import HOOKS
 
 PARTS = ('backbone.', 'neck.')
@@ -30,15 +31,11 @@ class CheckpointFitHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         found = {k.removeprefix('module.'): v for k, v in checkpoint.get('state_dict', checkpoint).items()}
         parts = [part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found)]
-        misfits = []
-        for name, value in model.state_dict().items():
-            if name.startswith(tuple(parts)):
-                shape = tuple(found[name].shape) if name in found else None
-                if shape != tuple(value.shape):
-                    misfits.append(f'{name}: model {tuple(value.shape)}, checkpoint {shape or "nothing"}')
-        if misfits:
+        state = model.state_dict()
+        lines = misfits({name: value for name, value in state.items() if name.startswith(tuple(parts))}, found)
+        if lines:
             raise DataError(
-                f'{runner._load_from} does not fit the model: {len(misfits)} entries of backbone and neck differ, the '
-                f'first {misfits[0]}. Give the config that the checkpoint was trained with; files released by the '
+                f'{runner._load_from} does not fit the model: {len(lines)} entries of backbone and neck differ, the '
+                f'first {lines[0]}. Give the config that the checkpoint was trained with; files released by the '
                 "paper's authors are read through torchreid://NAME"
             )

@@ -1,28 +1,36 @@
-"""OSNet, the Omni-Scale Network (Zhou et al., ICCV 2019, arXiv 1905.00953).
+"""OSNet, the Omni-Scale Network (Zhou et al., ICCV 2019, arXiv 1905.00953), with OSNet-IBN and OSNet-AIN
+(TPAMI 2021, arXiv 1910.06827).
 
-Bottom up: Lite 3x3 (section 3.1), aggregation gate and OSBlock (section 3.2), network (section 3.3, table 1).
-Agrees with the authors' released code, whose checkpoints map onto it by renaming
+Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.stream_fusion`), network
+(section 3.3, table 1). Agrees with the authors' released code, whose checkpoints map onto it by renaming
 (:mod:`mmosnet.models.torchreid_weights`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList, Sequential
+from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_fit import misfits
+from mmosnet.models.stream_fusion import FUSIONS
 from mmosnet.registry import MODELS
 
-# The gate's hidden layer has 1/16 of its channels, an OSBlock's streams 1/4 of the block's output channels.
-GATE_REDUCTION = 16
+# An OSBlock's streams have 1/4 of the block's output channels.
 BLOCK_REDUCTION = 4
+# Without running statistics: each image is normalised by itself, in training and in evaluation.
+INSTANCE_NORM = dict(type='IN', affine=True)
+INSTANCE_NORM_PLACES = {None, 'branch', 'sum'}
 
 
 class LiteConv3x3(BaseModule):
@@ -45,63 +53,61 @@ class LiteConv3x3(BaseModule):
         return self.depthwise(self.pointwise(x))
 
 
-class AggregationGate(BaseModule):
-    """Unified aggregation gate: weighs each channel of each stream by the stream's content, then sums.
-
-    One gate serves all streams of a block, and runs once over their stacked pooled vectors.
-
-    Args:
-        channels: Channels of a stream.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = max(1, channels // GATE_REDUCTION)
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
-
-    def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
-        pooled = torch.cat([stream.mean((2, 3), keepdim=True) for stream in streams])  # (T * N, C, 1, 1)
-        return self.excite(self.squeeze(pooled).relu()).sigmoid().chunk(len(streams))
-
-    def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        """Fuse T streams of shape ``(N, C, H, W)`` into one."""
-        fused = None
-        for stream, weight in zip(streams, self.weights(streams), strict=True):
-            fused = stream * weight if fused is None else torch.addcmul(fused, stream, weight)
-        return fused
-
-
 class OSBlock(BaseModule):
     """Omni-scale residual block: T streams whose receptive fields are 3, 5, ... ``2T + 1`` pixels wide.
 
     Args:
         in_channels: Input channels.
         out_channels: Output channels; the streams have a quarter of them.
-        num_streams: T; stream t stacks t Lite 3x3.
-        norm_cfg: Normalisation layers.
+        stream_depths: 3x3 layers of each of the T streams.
+        fusion: Key of :data:`~mmosnet.models.stream_fusion.FUSIONS`.
+        lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
+        instance_norm: ``'branch'`` normalises the residual branch before the sum, in place of its last batch
+            normalisation (OSNet-AIN); ``'sum'`` normalises the sum (OSNet-IBN); None neither.
+        norm_cfg: The other normalisation layers.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, num_streams: int, norm_cfg: dict) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stream_depths: Sequence[int],
+        fusion: str,
+        lite: bool,
+        instance_norm: str | None,
+        norm_cfg: dict,
+    ) -> None:
         super().__init__()
         channels = out_channels // BLOCK_REDUCTION
         self.reduce = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)
         self.streams = ModuleList(
-            Sequential(*(LiteConv3x3(channels, norm_cfg) for _ in range(depth))) for depth in range(1, num_streams + 1)
+            Sequential(*(self._make_layer(channels, lite, norm_cfg) for _ in range(depth))) for depth in stream_depths
         )
-        self.gate = AggregationGate(channels)
-        self.expand = ConvModule(channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+        self.gate = FUSIONS[fusion](channels, len(stream_depths))
+        self.expand = ConvModule(
+            self.gate.out_channels,
+            out_channels,
+            1,
+            norm_cfg=INSTANCE_NORM if instance_norm == 'branch' else norm_cfg,
+            act_cfg=None,
+        )
         self.shortcut = (
             nn.Identity()
             if in_channels == out_channels
             else ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=None)
         )
+        self.sum_norm = nn.InstanceNorm2d(out_channels, affine=True) if instance_norm == 'sum' else nn.Identity()
+
+    @staticmethod
+    def _make_layer(channels: int, lite: bool, norm_cfg: dict) -> BaseModule:
+        if lite:
+            return LiteConv3x3(channels, norm_cfg)
+        return ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
         fused = self.gate([stream(reduced) for stream in self.streams])
-        return F.relu(self.expand(fused) + self.shortcut(x))
+        return F.relu(self.sum_norm(self.expand(fused) + self.shortcut(x)))
 
 
 @MODELS.register_module()
@@ -114,10 +120,15 @@ class OSNet(BaseModule):
     ever unused.
 
     Args:
-        arch: Key of :attr:`arch_settings`, or a dict like its values: ``channels`` (stem, then the stages) and
-            ``depths`` (OSBlocks a stage).
+        arch: ``'osnet'``, ``'osnet_ibn'``, ``'osnet_ain'``, or a dict like the values of :attr:`arch_settings`:
+            ``channels`` (stem, then the stages), ``depths`` (OSBlocks a stage), and optionally
+            ``stem_instance_norm`` and ``instance_norms`` (of each OSBlock, a tuple a stage, see :class:`OSBlock`).
         widen_factor: Width multiplier beta of all channels.
         num_streams: T, the streams of an OSBlock.
+        fusion: How an OSBlock fuses its streams: ``'unified_gate'``, ``'separate_gates'``, ``'stream_gate'``,
+            ``'fixed_gate'``, ``'sum'`` or ``'concat'`` (:mod:`mmosnet.models.stream_fusion`).
+        lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
+        same_depth: Make every stream as deep as the deepest, T layers: one scale, T times.
         out_indices: Maps to return: 0, 1, 2 for the stages, 3 for the last convolution. Ascending.
         frozen_stages: Freeze the stem (0) and the first ``frozen_stages`` of the three stages and the last
             convolution: no gradient, evaluation mode. -1 freezes nothing.
@@ -126,7 +137,8 @@ class OSNet(BaseModule):
         stem: ``'imagenet'`` (7x7 stride 2, 3x3 max-pool stride 2) or ``'cifar'`` (3x3 stride 1, no pooling, for
             32x32 images).
         channels_last: Compute in channels-last memory format, 1.25 to 1.46 times as fast on a CPU.
-        init_cfg: Initialisation; the released code's by default.
+        init_cfg: Initialisation; the released code's by default. ``dict(type='Pretrained', checkpoint=...)`` takes
+            a checkpoint of the backbone or of a whole model.
 
     Raises:
         DataError: An argument outside its range, with the value.
@@ -139,6 +151,19 @@ class OSNet(BaseModule):
 
     arch_settings = {
         'osnet': dict(channels=(64, 256, 384, 512), depths=(2, 2, 2)),
+        'osnet_ibn': dict(
+            channels=(64, 256, 384, 512),
+            depths=(2, 2, 2),
+            stem_instance_norm=True,
+            instance_norms=(('sum', 'sum'), (None, None), (None, None)),
+        ),
+        # Found by the search of arXiv 1910.06827, section 3.3.
+        'osnet_ain': dict(
+            channels=(64, 256, 384, 512),
+            depths=(2, 2, 2),
+            stem_instance_norm=True,
+            instance_norms=(('branch', 'branch'), (None, 'branch'), ('branch', None)),
+        ),
     }
 
     def __init__(
@@ -146,6 +171,9 @@ class OSNet(BaseModule):
         arch: str | dict = 'osnet',
         widen_factor: float = 1.0,
         num_streams: int = 4,
+        fusion: str = 'unified_gate',
+        lite: bool = True,
+        same_depth: bool = False,
         out_indices: Sequence[int] = (3,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
@@ -165,6 +193,9 @@ class OSNet(BaseModule):
             raise DataError(f'widen_factor={widen_factor} leaves {min(channels)} channels; at least 4 are needed')
         if num_streams < 1:
             raise DataError(f'num_streams={num_streams}: an OSBlock has at least one stream')
+        if fusion not in FUSIONS:
+            raise DataError(f'fusion={fusion!r} is unknown, choose from {sorted(FUSIONS)}')
+        stream_depths = [num_streams] * num_streams if same_depth else range(1, num_streams + 1)
         self.out_indices = self._checked_indices(out_indices, len(depths))
         if not -1 <= frozen_stages <= len(depths) + 1:
             raise DataError(f'frozen_stages={frozen_stages} is outside -1..{len(depths) + 1}')
@@ -172,7 +203,8 @@ class OSNet(BaseModule):
         self.norm_eval = norm_eval
         self.channels_last = channels_last
 
-        self.stem = self._make_stem(stem, channels[0], norm_cfg)
+        self.stem = self._make_stem(stem, channels[0], INSTANCE_NORM if settings['stem_instance_norm'] else norm_cfg)
+        make_block = partial(OSBlock, stream_depths=stream_depths, fusion=fusion, lite=lite, norm_cfg=norm_cfg)
         self.stages = ModuleList()
         self.transitions = ModuleList()
         for stage in range(min(self.out_indices[-1] + 1, len(depths))):
@@ -180,8 +212,8 @@ class OSNet(BaseModule):
             self.stages.append(
                 Sequential(
                     *(
-                        OSBlock(width if block else channels[stage], width, num_streams, norm_cfg)
-                        for block in range(depths[stage])
+                        make_block(width if block else channels[stage], width, instance_norm=instance_norm)
+                        for block, instance_norm in enumerate(settings['instance_norms'][stage])
                     )
                 )
             )
@@ -197,6 +229,32 @@ class OSNet(BaseModule):
             self._weights_to_channels_last()
         self._freeze()
 
+    def init_weights(self) -> None:
+        """Initialise by ``init_cfg``.
+
+        Raises:
+            DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
+                load what fits and leave the rest random.
+        """
+        for cfg in [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg or []:
+            if cfg['type'] in ('Pretrained', PretrainedInit):
+                self._fit_pretrained(cfg)
+        super().init_weights()
+
+    def _fit_pretrained(self, cfg: dict) -> None:
+        """Check a pretrained checkpoint, and let ``cfg`` take the backbone out of a whole model."""
+        checkpoint = CheckpointLoader.load_checkpoint(cfg['checkpoint'], map_location='cpu')
+        found = checkpoint.get('state_dict', checkpoint)
+        if cfg.get('prefix') is None and any(name.startswith('backbone.') for name in found):
+            cfg['prefix'] = 'backbone.'
+        prefix = (cfg.get('prefix') or '').rstrip('.')
+        prefix += '.' if prefix else ''
+        lines = misfits({prefix + name: value for name, value in self.state_dict().items()}, found)
+        if lines:
+            raise DataError(
+                f'{cfg["checkpoint"]} does not fit this OSNet: {len(lines)} entries differ, the first {lines[0]}'
+            )
+
     @classmethod
     def _settings(cls, arch: str | dict) -> dict:
         if isinstance(arch, str):
@@ -205,7 +263,13 @@ class OSNet(BaseModule):
             arch = cls.arch_settings[arch]
         if len(arch['channels']) != len(arch['depths']) + 1:
             raise DataError(f'arch needs one channel number for the stem and one per stage, got {arch}')
-        return arch
+        settings = dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch
+        norms = settings['instance_norms']
+        if [len(stage) for stage in norms] != list(arch['depths']) or not INSTANCE_NORM_PLACES.issuperset(
+            place for stage in norms for place in stage
+        ):
+            raise DataError(f"instance_norms needs None, 'branch' or 'sum' for each OSBlock, got {norms}")
+        return settings
 
     @staticmethod
     def _checked_indices(out_indices: Sequence[int], last: int) -> tuple[int, ...]:

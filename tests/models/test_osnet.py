@@ -69,6 +69,62 @@ def test_golden_output_of_the_released_code(widen_factor):
     assert feature_map[0, :5, 1, 1].tolist() == pytest.approx(values, rel=1e-4)
 
 
+# Options of a variant, and its parameters with the 512-d embedding layer: OSNet-IBN and -AIN of arXiv 1910.06827, and
+# the paper's ablations. Counted by hand from the plain network's 2,169,508, C being the streams' channels, two blocks
+# each of C = 64, 96, 128 (C * C / 8 + C + C / 16 for a gate, C * C + 11 C for a Lite 3x3).
+GATES = 2 * ((512 + 64 + 4) + (1152 + 96 + 6) + (2048 + 128 + 8))
+FAMILY = [
+    (dict(arch='osnet_ibn'), 2170532),
+    (dict(arch='osnet_ain'), 2169508),
+    (dict(num_streams=1, fusion='sum'), 2169508 - GATES - 9 * 2 * sum(c * c + 11 * c for c in (64, 96, 128))),
+    (dict(num_streams=2), 2169508 - 7 * 2 * sum(c * c + 11 * c for c in (64, 96, 128))),
+    (dict(num_streams=3), 2169508 - 4 * 2 * sum(c * c + 11 * c for c in (64, 96, 128))),
+    (dict(num_streams=5), 2169508 + 5 * 2 * sum(c * c + 11 * c for c in (64, 96, 128))),
+    (dict(lite=False), 2169508 + 10 * 2 * sum(9 * c * c + 2 * c - c * c - 11 * c for c in (64, 96, 128))),
+    (dict(same_depth=True), 2169508 + 6 * 2 * sum(c * c + 11 * c for c in (64, 96, 128))),
+    (dict(fusion='concat'), 2169508 - GATES + 2 * sum(3 * c * 4 * c for c in (64, 96, 128))),
+    (dict(fusion='sum'), 2169508 - GATES),
+    (dict(fusion='separate_gates'), 2169508 + 3 * GATES),
+    (dict(fusion='stream_gate'), 2169508 - 2 * sum((c - 1) * (c // 16 + 1) for c in (64, 96, 128))),
+    (dict(fusion='fixed_gate'), 2169508 - GATES + 2 * sum(4 * c for c in (64, 96, 128))),
+]
+
+
+@pytest.mark.parametrize(('options', 'parameters'), FAMILY, ids=lambda v: str(v))
+def test_family_has_the_right_size_and_learns(options, parameters):
+    torch.manual_seed(0)
+    model = OSNet(**options)
+    assert sum(p.numel() for p in model.parameters()) + 512 * 512 + 512 + 2 * 512 == parameters
+    model.init_weights()
+    (feature_map,) = model(torch.randn(8, 3, 64, 32))
+    assert feature_map.shape == (8, 512, 4, 2)
+    feature_map.square().mean().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize('widen_factor', [0.1, 0.33, 0.6, 1.3])
+@pytest.mark.parametrize('arch', ['osnet', 'osnet_ibn', 'osnet_ain'])
+def test_any_width(arch, widen_factor):
+    (feature_map,) = OSNet(arch=arch, widen_factor=widen_factor)(torch.randn(2, 3, 64, 32))
+    assert feature_map.shape == (2, int(512 * widen_factor), 4, 2)
+
+
+def test_instance_norms_are_where_the_paper_puts_them():
+    ibn, ain = OSNet(arch='osnet_ibn'), OSNet(arch='osnet_ain')
+    norms = {
+        model: [n for n, m in model.named_modules() if isinstance(m, torch.nn.InstanceNorm2d)] for model in (ibn, ain)
+    }
+    assert norms[ibn] == ['stem.0.in', 'stages.0.0.sum_norm', 'stages.0.1.sum_norm']
+    assert norms[ain] == [
+        'stem.0.in',
+        *(f'stages.{block}.expand.in' for block in ('0.0', '0.1', '1.1', '2.0')),
+    ]
+    # A scaled and shifted image is the same image to an instance norm, in training and in evaluation.
+    block = ibn.eval().stages[0][1]
+    x = torch.randn(2, 256, 8, 4).relu()
+    torch.testing.assert_close(block.sum_norm(3 * x + 1), block.sum_norm(x), rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize('num_streams', [1, 2, 4, 5])
 def test_every_parameter_gets_a_gradient(num_streams):
     torch.manual_seed(0)
@@ -130,24 +186,6 @@ def test_compile_graph_is_whole_and_equal():
         torch.testing.assert_close(compiled(x)[0], model(x)[0])
 
 
-def test_stream_gates_are_run_once_over_all_streams():
-    block = OSNet(widen_factor=0.25).stages[0][0]
-    calls = []
-    block.gate.squeeze.register_forward_hook(lambda module, inputs, output: calls.append(inputs[0].shape))
-    block(torch.randn(3, 16, 8, 4))
-    assert calls == [(4 * 3, 16, 1, 1)]
-
-
-def test_gate_is_the_formula_of_the_paper():
-    gate = OSNet(widen_factor=0.5).stages[1][0].gate
-    streams = [torch.randn(2, 48, 5, 3) for _ in range(4)]
-    expected = 0
-    for stream in streams:
-        pooled = torch.nn.functional.adaptive_avg_pool2d(stream, 1)
-        expected = expected + stream * torch.sigmoid(gate.excite(torch.relu(gate.squeeze(pooled))))
-    torch.testing.assert_close(gate(streams), expected)
-
-
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 3, 4])
 def test_frozen_stages_neither_learn_nor_count_statistics(frozen_stages):
     model = OSNet(widen_factor=0.25, frozen_stages=frozen_stages)
@@ -199,9 +237,37 @@ def test_init_weights_follows_the_released_code():
         (dict(out_indices=(2, 1)), 'ascending'),
         (dict(out_indices=()), 'out_indices'),
         (dict(frozen_stages=5), 'frozen_stages=5 is outside -1..4'),
+        (dict(fusion='max'), "fusion='max' is unknown, choose from .*'unified_gate'"),
+        (
+            dict(arch=dict(channels=(64, 256), depths=(2,), instance_norms=((None, 'in'),))),
+            "instance_norms needs None, 'branch' or 'sum'",
+        ),
+        (dict(arch=dict(channels=(64, 256), depths=(2,), instance_norms=((None,),))), 'for each OSBlock'),
         (dict(stem='vgg'), "stem='vgg' is unknown"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         OSNet(**arguments)
+
+
+def pretrained(path, **options):
+    model = OSNet(widen_factor=0.25, init_cfg=dict(type='Pretrained', checkpoint=str(path)), **options)
+    model.init_weights()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_pretrained_takes_a_backbone_or_a_whole_model(tmp_path, prefix):
+    state = OSNet(widen_factor=0.25).state_dict()
+    torch.save(
+        {'state_dict': {prefix + k: v for k, v in state.items()} | {'neck.fc.bias': torch.zeros(1)}}, tmp_path / 'a.pth'
+    )
+    loaded = pretrained(tmp_path / 'a.pth', out_indices=(0, 1))
+    assert loaded and all(torch.equal(value, state[name]) for name, value in loaded.items())
+
+
+def test_pretrained_of_another_width_is_refused(tmp_path):
+    torch.save(OSNet(widen_factor=0.5).state_dict(), tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match=r'b\.pth does not fit this OSNet: \d+ entries differ, the first stem\.0'):
+        pretrained(tmp_path / 'b.pth')
