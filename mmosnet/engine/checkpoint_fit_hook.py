@@ -23,7 +23,7 @@ class CheckpointFitHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes.
+        """Compare names and shapes, and log what of the model is not in the checkpoint.
 
         Raises:
             DataError: Counts what does not fit and names the first entry.
@@ -39,3 +39,6 @@ class CheckpointFitHook(Hook):
                 f'first {lines[0]}. Give the config that the checkpoint was trained with; files released by the '
                 "paper's authors are read through torchreid://NAME"
             )
+        new = [name for name, value in state.items() if name not in found or found[name].shape != value.shape]
+        used = len(state) - len(new)
+        runner.logger.info(f'{runner._load_from}: {used} entries used; new in the model: {", ".join(new) or "nothing"}')

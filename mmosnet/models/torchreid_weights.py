@@ -1,132 +1,211 @@
-"""OSNet weights released by the paper's authors (torchreid), read by renaming.
+"""State dicts of the authors' released OSNet, OSNet-IBN and OSNet-AIN (torchreid), renamed to ours and back.
 
-Registers the checkpoint scheme ``torchreid://NAME``: ``load_from='torchreid://osnet_x1_0_imagenet'`` takes the
-file ``osnet_x1_0_imagenet.pth`` from the folder named by the environment variable ``MMOSNET_WEIGHTS``, else from
-``checkpoints/`` below the working directory. Nothing is ever downloaded.
+The released code writes the three networks in two manners: OSNet and OSNet-IBN name their streams ``conv2a`` to
+``conv2d`` and put the transition into the stage, OSNet-AIN numbers its streams and has ``pool2`` and ``pool3``. Widths
+and numbers of classes are read off the tensors.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections import OrderedDict
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_fit import misfits
+from mmosnet.models.osnet import OSNet
 
-SCHEME = 'torchreid://'
-WEIGHTS_FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'
-DEFAULT_WEIGHTS_FOLDER = 'checkpoints'
-MODEL_ZOO = 'https://kaiyangzhou.github.io/deep-person-reid/MODEL_ZOO'
-
-# (released prefix, our prefix) as regular expressions; the first that matches renames the key. Released stages
-# are conv2..conv4, ours stages.0..2; released streams conv2a..conv2d, ours streams.0..3, stream a being one
-# layer without an index.
-_RENAMES = (
-    (r'conv1\.', r'backbone.stem.0.'),
-    (r'conv([234])\.2\.0\.', r'backbone.transitions.{0}.'),
-    (r'conv([234])\.([01])\.conv1\.', r'backbone.stages.{0}.{1}.reduce.'),
-    (r'conv([234])\.([01])\.conv2(a)\.conv1\.', r'backbone.stages.{0}.{1}.streams.{2}.0.pointwise.'),
-    (r'conv([234])\.([01])\.conv2(a)\.conv2\.', r'backbone.stages.{0}.{1}.streams.{2}.0.depthwise.conv.'),
-    (r'conv([234])\.([01])\.conv2(a)\.bn\.', r'backbone.stages.{0}.{1}.streams.{2}.0.depthwise.bn.'),
-    (
-        r'conv([234])\.([01])\.conv2([bcd])\.([0-3])\.conv1\.',
-        r'backbone.stages.{0}.{1}.streams.{2}.{3}.pointwise.',
-    ),
-    (
-        r'conv([234])\.([01])\.conv2([bcd])\.([0-3])\.conv2\.',
-        r'backbone.stages.{0}.{1}.streams.{2}.{3}.depthwise.conv.',
-    ),
-    (
-        r'conv([234])\.([01])\.conv2([bcd])\.([0-3])\.bn\.',
-        r'backbone.stages.{0}.{1}.streams.{2}.{3}.depthwise.bn.',
-    ),
-    (r'conv([234])\.([01])\.gate\.fc1\.', r'backbone.stages.{0}.{1}.gate.squeeze.'),
-    (r'conv([234])\.([01])\.gate\.fc2\.', r'backbone.stages.{0}.{1}.gate.excite.'),
-    (r'conv([234])\.([01])\.conv3\.', r'backbone.stages.{0}.{1}.expand.'),
-    (r'conv([234])\.([01])\.downsample\.', r'backbone.stages.{0}.{1}.shortcut.'),
-    (r'conv5\.', r'backbone.final_conv.'),
-    (r'fc\.0\.', r'neck.fc.'),
-    (r'fc\.1\.', r'neck.norm.'),
-    (r'classifier\.', r'head.classifier.'),
-)
+BATCH_NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+AFFINE = ('weight', 'bias')
+NUM_STREAMS = 4
+# Entries that tell the three networks apart.
+AIN_KEY = 'conv2.0.conv2.0.layers.0.conv1.weight'
+PLAIN_KEY = 'conv2.0.conv2a.conv1.weight'
+IBN_KEY = 'conv2.0.IN.weight'
 
 
-def rename_released_key(key: str) -> str:
-    """The name in an mmosnet re-identification model of one entry of a released OSNet state dict.
+@dataclass(frozen=True)
+class ReleasedModel:
+    """What a released state dict holds.
 
-    Raises:
-        DataError: The key belongs to no plain OSNet.
+    Attributes:
+        arch: ``'osnet'``, ``'osnet_ibn'`` or ``'osnet_ain'``.
+        widen_factor: Width multiplier.
+        embedding_size: Outputs of the embedding layer; None if there is none.
+        num_classes: Outputs of the classifier; None if there is none.
     """
-    for pattern, replacement in _RENAMES:
-        match = re.match(pattern, key)
-        if match:
-            groups = match.groups()
-            indices = [int(groups[0]) - 2, *map(_index, groups[1:])] if groups else []
-            return replacement.format(*indices) + key[match.end() :]
-    raise DataError(f'{key!r} is no entry of a released OSNet checkpoint')
+
+    arch: str
+    widen_factor: float
+    embedding_size: int | None
+    num_classes: int | None
+
+    def __str__(self) -> str:
+        name = {'osnet': 'OSNet', 'osnet_ibn': 'OSNet-IBN', 'osnet_ain': 'OSNet-AIN'}[self.arch]
+        return f'{name} x{self.widen_factor}'
 
 
-def _index(name: str) -> int:
-    """The index of a block or layer (a digit), or of a stream (a..d)."""
-    return 'abcd'.index(name) if name.isalpha() else int(name)
-
-
-def from_torchreid(state_dict: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """Rename a released OSNet state dict to the keys of an mmosnet re-identification model.
+def released_layout(arch: str) -> OrderedDict[str, str]:
+    """Our name of every entry of a released model, by released name and in the released order.
 
     Args:
-        state_dict: As released, ``module.`` prefixes of data-parallel training allowed.
+        arch: ``'osnet'``, ``'osnet_ibn'`` or ``'osnet_ain'``.
+    """
+    return OrderedDict(_layout(arch))
 
-    Returns:
-        The same tensors under our names. The classifier stays out: its identities (or ImageNet's categories)
-        are not those of another data set.
+
+def _layout(arch: str) -> Iterator[tuple[str, str]]:
+    settings = OSNet.arch_settings[arch]
+    norms = settings.get('instance_norms', ((None, None),) * 3)
+    yield from _conv_norm('conv1', 'backbone.stem.0', settings.get('stem_instance_norm', False))
+    for stage, blocks in enumerate(norms):
+        for block, norm in enumerate(blocks):
+            yield from _block(
+                arch, f'conv{stage + 2}.{block}', f'backbone.stages.{stage}.{block}', norm, shortcut=block == 0
+            )
+        if stage < len(norms) - 1:
+            released = f'pool{stage + 2}.0' if arch == 'osnet_ain' else f'conv{stage + 2}.{len(blocks)}.0'
+            yield from _conv_norm(released, f'backbone.transitions.{stage}')
+    yield from _conv_norm('conv5', 'backbone.final_conv')
+    yield from _entries('fc.0', 'neck.fc', AFFINE)
+    yield from _entries('fc.1', 'neck.norm', BATCH_NORM)
+    yield from _entries('classifier', 'head.classifier', AFFINE)
+
+
+def _block(arch: str, released: str, ours: str, norm: str | None, shortcut: bool) -> Iterator[tuple[str, str]]:
+    yield from _conv_norm(f'{released}.conv1', f'{ours}.reduce')
+    for stream in range(NUM_STREAMS):
+        for depth in range(stream + 1):
+            if arch == 'osnet_ain':
+                lite = f'{released}.conv2.{stream}.layers.{depth}'
+            else:
+                # The first stream is one layer, without an index.
+                lite = f'{released}.conv2{"abcd"[stream]}' + (f'.{depth}' if stream else '')
+            yield from _entries(f'{lite}.conv1', f'{ours}.streams.{stream}.{depth}.pointwise', AFFINE[:1])
+            yield from _entries(f'{lite}.conv2', f'{ours}.streams.{stream}.{depth}.depthwise.conv', AFFINE[:1])
+            yield from _entries(f'{lite}.bn', f'{ours}.streams.{stream}.{depth}.depthwise.bn', BATCH_NORM)
+    yield from _entries(f'{released}.gate.fc1', f'{ours}.gate.squeeze', AFFINE)
+    yield from _entries(f'{released}.gate.fc2', f'{ours}.gate.excite', AFFINE)
+    if norm == 'branch':
+        yield from _entries(f'{released}.conv3.conv', f'{ours}.expand.conv', AFFINE[:1])
+    else:
+        yield from _conv_norm(f'{released}.conv3', f'{ours}.expand')
+    if shortcut:
+        yield from _conv_norm(f'{released}.downsample', f'{ours}.shortcut')
+    if norm == 'branch':
+        yield from _entries(f'{released}.IN', f'{ours}.expand.in', AFFINE)
+    elif norm == 'sum':
+        yield from _entries(f'{released}.IN', f'{ours}.sum_norm', AFFINE)
+
+
+def _conv_norm(released: str, ours: str, instance_norm: bool = False) -> Iterator[tuple[str, str]]:
+    yield f'{released}.conv.weight', f'{ours}.conv.weight'
+    if instance_norm:
+        yield from _entries(f'{released}.bn', f'{ours}.in', AFFINE)
+    else:
+        yield from _entries(f'{released}.bn', f'{ours}.bn', BATCH_NORM)
+
+
+def _entries(released: str, ours: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for kind in kinds:
+        yield f'{released}.{kind}', f'{ours}.{kind}'
+
+
+def describe_released(state_dict: Mapping[str, Tensor]) -> ReleasedModel:
+    """Tell which network a released state dict belongs to, without ``module.`` prefixes.
 
     Raises:
-        DataError: A key that no plain OSNet has, named.
+        DataError: It is none of the three networks.
     """
-    renamed = OrderedDict()
-    for key, value in state_dict.items():
-        name = rename_released_key(key.removeprefix('module.'))
-        if not name.startswith('head.'):
-            renamed[name] = value
-    return renamed
-
-
-def released_weights_path(name: str) -> Path:
-    """Where ``torchreid://NAME`` looks for its file.
-
-    Raises:
-        FileNotFoundError: The file is not there; tells how to get it and what works without it.
-    """
-    folder = Path(os.environ.get(WEIGHTS_FOLDER_VARIABLE, DEFAULT_WEIGHTS_FOLDER))
-    path = folder / f'{name}.pth'
-    if path.is_file():
-        return path
-    raise FileNotFoundError(
-        f'{SCHEME}{name}: no file {path}. Download the weights by hand from {MODEL_ZOO}, save them under this '
-        f'name (the environment variable {WEIGHTS_FOLDER_VARIABLE} names another folder), and start again; or '
-        'train without them: configs/osnet_reid_market_scratch.py.'
+    if AIN_KEY in state_dict:
+        arch = 'osnet_ain'
+    elif PLAIN_KEY in state_dict:
+        arch = 'osnet_ibn' if IBN_KEY in state_dict else 'osnet'
+    else:
+        first = next(iter(state_dict), 'nothing')
+        raise DataError(f'this is no released OSNet, OSNet-IBN or OSNet-AIN: it starts with {first!r}')
+    if 'conv1.conv.weight' not in state_dict:
+        raise DataError('conv1.conv.weight is missing: the file is incomplete')
+    embedding, classifier = state_dict.get('fc.0.weight'), state_dict.get('classifier.weight')
+    return ReleasedModel(
+        arch=arch,
+        widen_factor=len(state_dict['conv1.conv.weight']) / OSNet.arch_settings[arch]['channels'][0],
+        embedding_size=None if embedding is None else len(embedding),
+        num_classes=None if classifier is None else len(classifier),
     )
 
 
-@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
-def load_from_torchreid(filename: str, map_location: str | torch.device | None = None) -> dict:
-    """Load a released checkpoint under our names; the loader behind ``torchreid://NAME``.
+def from_torchreid(
+    state_dict: Mapping[str, Tensor], keep_classifier: bool = False
+) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
+    """Rename a released state dict to the keys of an mmosnet re-identification model.
 
     Args:
-        filename: ``torchreid://`` and the name of the file without ``.pth``, for example
-            ``torchreid://osnet_x1_0_imagenet``.
-        map_location: As of :func:`torch.load`.
+        state_dict: As released, ``module.`` prefixes of data-parallel training allowed.
+        keep_classifier: Keep the classifier too. Its identities (or ImageNet's categories) are not those of another
+            data set.
 
     Returns:
-        ``dict(state_dict=...)``, as mmengine's loaders give it.
+        The same tensors under our names, and what they are.
+
+    Raises:
+        DataError: An entry is unknown, missing or of the wrong shape; it is named.
     """
-    path = released_weights_path(filename.removeprefix(SCHEME))
-    checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    return dict(state_dict=from_torchreid(checkpoint.get('state_dict', checkpoint)))
+    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    model = describe_released(state_dict)
+    layout = released_layout(model.arch)
+    unknown = [key for key in state_dict if key not in layout]
+    if unknown:
+        raise DataError(f'{model}: {len(unknown)} unknown entries, the first {unknown[0]!r}')
+    # The embedding layer and the classifier may be missing, but only whole.
+    needed = {
+        key
+        for key in layout
+        if not (key.startswith('fc.') and model.embedding_size is None)
+        and not (key.startswith('classifier.') and model.num_classes is None)
+    }
+    missing = [key for key in layout if key in needed and key not in state_dict]
+    if missing:
+        raise DataError(f'{model}: {len(missing)} entries are missing, the first {missing[0]!r}')
+    renamed = OrderedDict((layout[key], state_dict[key]) for key in layout if key in state_dict)
+    # Shapes alone are wanted: the meta device allocates nothing.
+    with torch.device('meta'):
+        backbone = OSNet(arch=model.arch, widen_factor=model.widen_factor)
+    lines = misfits({f'backbone.{name}': value for name, value in backbone.state_dict().items()}, renamed)
+    if lines:
+        raise DataError(f'{model}: {len(lines)} entries of the wrong shape, the first {lines[0]}')
+    if not keep_classifier:
+        renamed = OrderedDict((name, value) for name, value in renamed.items() if not name.startswith('head.'))
+    return renamed, model
+
+
+def to_torchreid(state_dict: Mapping[str, Tensor]) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
+    """Rename the state dict of an mmosnet re-identification model to the released keys; exact inverse of
+    :func:`from_torchreid`.
+
+    Args:
+        state_dict: Of a model with the default stem, streams and fusion; embedding layer and classifier may be missing.
+
+    Returns:
+        The same tensors under their released names in the released order, and what they are.
+
+    Raises:
+        DataError: The released networks have no place for an entry; it is named.
+    """
+    if 'head.bnneck.weight' in state_dict:
+        raise DataError('the model has a BNNeck, which the released networks lack: its embeddings cannot be kept')
+    arch = 'osnet'
+    if 'backbone.stages.0.0.sum_norm.weight' in state_dict:
+        arch = 'osnet_ibn'
+    elif 'backbone.stages.0.0.expand.in.weight' in state_dict:
+        arch = 'osnet_ain'
+    layout = released_layout(arch)
+    unknown = sorted(set(state_dict) - set(layout.values()))
+    if unknown:
+        raise DataError(f'{len(unknown)} entries have no place in a released {arch}, the first {unknown[0]!r}')
+    released = OrderedDict((key, state_dict[name]) for key, name in layout.items() if name in state_dict)
+    # The way back checks that nothing is missing.
+    return released, from_torchreid(released)[1]

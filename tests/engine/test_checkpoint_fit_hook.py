@@ -14,14 +14,16 @@ def network(width):
 
 
 def load(state_dict, width=4):
-    runner = SimpleNamespace(model=network(width), _load_from='some.pth')
+    log = []
+    runner = SimpleNamespace(model=network(width), _load_from='some.pth', logger=SimpleNamespace(info=log.append))
     CheckpointFitHook().after_load_checkpoint(runner, dict(state_dict=state_dict))
+    return log
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_another_head_or_no_neck_fits(prefix):
     state = {prefix + name: value for name, value in network(4).state_dict().items() if 'head' not in name}
-    load(state)
+    assert load(state) == ['some.pth: 4 entries used; new in the model: head.weight, head.bias']
     load({name: value for name, value in state.items() if 'neck' not in name})
 
 

@@ -1,0 +1,95 @@
+"""Released files to mmosnet checkpoints and back, file to file (``tools/convert_torchreid.py``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from mmosnet.models.released_files import find_released, read_released
+from mmosnet.models.torchreid_weights import to_torchreid
+from mmosnet.version import __version__
+
+
+def convert_from_torchreid(source: str, destination: str, keep_classifier: bool, force: bool) -> list[str]:
+    """Write a released file as a checkpoint for ``tools/test.py``, ``load_from`` and ``Pretrained``.
+
+    Args:
+        source: Released file, or its short name (:func:`~mmosnet.models.released_files.find_released`).
+        destination: File to write.
+        keep_classifier: Keep the classifier too.
+        force: Overwrite an existing file.
+
+    Returns:
+        A report, line by line.
+
+    Raises:
+        DataError: The source is none of the released networks, or not whole.
+        FileNotFoundError: No source.
+        FileExistsError: The destination exists.
+    """
+    _check_destination(destination, force)
+    path = find_released(source)
+    state_dict, model = read_released(str(path), keep_classifier)
+    meta = dict(
+        mmosnet_version=__version__,
+        source=path.name,
+        arch=model.arch,
+        widen_factor=model.widen_factor,
+        num_classes=model.num_classes,
+    )
+    _write(dict(meta=meta, state_dict=state_dict), destination)
+    backbone = sum(tensor.numel() for name, tensor in state_dict.items() if name.startswith('backbone.'))
+    if model.num_classes is None:
+        classifier = 'none in the file'
+    else:
+        classifier = f'{model.num_classes} classes, {"kept" if keep_classifier else "left out (--keep-classifier)"}'
+    return [
+        f"network     {model}: backbone=dict(type='OSNet', arch='{model.arch}', widen_factor={model.widen_factor})",
+        f'used        {len(state_dict)} entries, {backbone:,} numbers in the backbone',
+        f'embedding   {model.embedding_size or "none"}',
+        f'classifier  {classifier}',
+        f'written     {destination}',
+    ]
+
+
+def convert_to_torchreid(source: str, destination: str, force: bool) -> list[str]:
+    """Write an mmosnet re-identification checkpoint under the released names, for torchreid, boxmot and others.
+
+    Raises:
+        DataError: The released networks have no place for an entry.
+        FileNotFoundError: No source.
+        FileExistsError: The destination exists.
+    """
+    _check_destination(destination, force)
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    released, model = to_torchreid(_contiguous(checkpoint.get('state_dict', checkpoint)))
+    _write(released, destination)
+    build = f"torchreid.models.build_model('{model.arch}_x{str(model.widen_factor).replace('.', '_')}', "
+    return [
+        f'network     {model}: {build}num_classes={model.num_classes or 1})',
+        f'used        {len(released)} entries',
+        f'written     {destination}',
+    ]
+
+
+def _contiguous(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Channels-last weights would slow down a network that does not compute in that format."""
+    return {name: tensor.contiguous() for name, tensor in state_dict.items()}
+
+
+def _check_destination(path: str, force: bool) -> None:
+    if Path(path).exists() and not force:
+        raise FileExistsError(f'{path} exists; --force overwrites it')
+
+
+def _write(checkpoint: dict, path: str) -> None:
+    """Write whole or not at all."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = f'{path}.part'
+    torch.save(checkpoint, part)
+    os.replace(part, path)

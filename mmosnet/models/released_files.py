@@ -1,0 +1,197 @@
+"""Where the authors' released files are: here by hand, in a cache, or on the authors' page.
+
+Registers the checkpoint scheme ``torchreid://NAME``, for ``load_from`` and for
+``init_cfg=dict(type='Pretrained', checkpoint=...)``. NAME is a key of :data:`RELEASED_FILES`, the stem of a file in one
+of :func:`weights_folders`, or a path. Nothing is downloaded before a scheme is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from mmosnet.errors import DataError
+from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
+
+SCHEME = 'torchreid://'
+FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'
+DEFAULT_FOLDER = 'checkpoints'
+MODEL_ZOO = 'https://kaiyangzhou.github.io/deep-person-reid/MODEL_ZOO'
+# The authors' collection on the Hugging Face Hub, at one commit.
+REPOSITORY = 'kaiyangzhou/osnet'
+REVISION = 'a5c5cc037c24235cda3b21085b93ad77c9616224'
+SUFFIXES = ('.pth', '.pth.tar', '.pyth', '.pt')
+CHUNK_BYTES = 1 << 20
+
+
+def _released_files() -> dict[str, str]:
+    """Short name of each released file: network and training data."""
+    files = {f'osnet_{width}_imagenet': f'osnet_{width}_imagenet.pth' for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')}
+    files |= {f'osnet_{variant}_x1_0_imagenet': f'osnet_{variant}_x1_0_imagenet.pth' for variant in ('ibn', 'ain')}
+    files |= {f'osnet_ain_{width}_imagenet': f'osnet_ain_{width}_imagenet.pyth' for width in ('x0_75', 'x0_5', 'x0_25')}
+    large = 'amsgrad_ep150_stp60_lr0.0015_b64_fb10_softmax_labelsmooth_flip'
+    small = 'amsgrad_ep180_stp80_lr0.003_b128_fb10_softmax_labelsmooth_flip'
+    for width, recipe in (('x1_0', large), ('x0_75', large), ('x0_5', small), ('x0_25', small)):
+        for name, written in (('market1501', 'market'), ('dukemtmcreid', 'duke'), ('msmt17', 'msmt17')):
+            files[f'osnet_{width}_{name}'] = f'osnet_{width}_{written}_256x128_{recipe}.pth'
+        files[f'osnet_{width}_msmt17_combineall'] = f'osnet_{width}_msmt17_combineall_256x128_{large}_jitter.pth'
+    for name, written in (('market1501', 'market1501'), ('dukemtmcreid', 'duke')):
+        files[f'osnet_ibn_x1_0_{name}'] = f'osnet_ibn_x1_0_{written}_256x128_{large}_jitter.pth'
+    files['osnet_ibn_x1_0_msmt17_combineall'] = f'osnet_ibn_x1_0_msmt17_combineall_256x128_{large}_jitter.pth'
+    for name, epochs in (('market1501', 100), ('dukemtmcreid', 90), ('msmt17', 50)):
+        files[f'osnet_ain_x1_0_{name}'] = (
+            f'osnet_ain_x1_0_{name}_256x128_amsgrad_ep{epochs}_lr0.0015_coslr_b64_fb10_softmax_labsmth_flip_jitter.pth'
+        )
+    # Trained on three data sets at once: Duke, Market, CUHK03, MSMT17.
+    for variant in ('osnet', 'osnet_ibn', 'osnet_ain'):
+        for sources in ('d_m_c', 'ms_d_c', 'ms_d_m', 'ms_m_c'):
+            files[f'{variant}_{sources}'] = f'{variant}_{sources}.pth.tar'
+    return files
+
+
+RELEASED_FILES = _released_files()
+# SHA-256 of released files that several independent users have published. The others are checked against what the
+# hub states for REVISION.
+KNOWN_SHA256 = {
+    'osnet_x0_25_msmt17_combineall': 'cf55163d78fc44c62c82f85ab62d39f10438679b5abe8c698ae08cfa84aa6e18',
+    'osnet_ain_x1_0_msmt17': '8a07e8da38946f7cee37f4561617bf8b6d2fe8f3a4027852893ea092e46d919f',
+}
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: the folder in which torchreid keeps its own, so that both share them."""
+    home = os.environ.get('TORCH_HOME') or os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'torch')
+    return Path(home).expanduser() / 'checkpoints'
+
+
+def weights_folders() -> list[Path]:
+    """The folders that are searched, in this order: the environment variable's (``checkpoints/`` without), the
+    cache."""
+    return [Path(os.environ.get(FOLDER_VARIABLE, DEFAULT_FOLDER)).expanduser(), cache_folder()]
+
+
+def find_released(name: str) -> Path:
+    """The file of a released model, downloaded if it is nowhere.
+
+    Args:
+        name: Key of :data:`RELEASED_FILES`, stem of a file in one of :func:`weights_folders`, or a path.
+
+    Raises:
+        FileNotFoundError: No such file, or it cannot be downloaded; says how to get it by hand.
+        DataError: The download is damaged.
+    """
+    if os.sep in name or name.endswith(SUFFIXES):
+        if not Path(name).expanduser().is_file():
+            raise FileNotFoundError(f'no file {name}')
+        return Path(name).expanduser()
+    candidates = [RELEASED_FILES[name]] if name in RELEASED_FILES else []
+    candidates += [name + suffix for suffix in SUFFIXES]
+    for folder in weights_folders():
+        for candidate in candidates:
+            if (folder / candidate).is_file():
+                return folder / candidate
+    if name not in RELEASED_FILES:
+        raise FileNotFoundError(
+            f'{SCHEME}{name}: no file {name}.pth in {" or ".join(map(str, weights_folders()))}, and no released file '
+            f'of this name. Released: {", ".join(sorted(RELEASED_FILES))}'
+        )
+    return download_released(name, cache_folder())
+
+
+def download_released(name: str, folder: Path, endpoint: str | None = None) -> Path:
+    """Download a released file, check size and SHA-256, and only then let it appear in its folder.
+
+    Args:
+        name: Key of :data:`RELEASED_FILES`.
+        folder: Where the file goes.
+        endpoint: Address of a mirror of the Hugging Face Hub; ``HF_ENDPOINT`` and then the Hub itself by default.
+
+    Raises:
+        FileNotFoundError: The extra ``weights`` is not installed, or the file cannot be reached.
+        DataError: The file that arrived is not the released one.
+    """
+    filename = RELEASED_FILES[name]
+    by_hand = (
+        f'By hand: get it from {MODEL_ZOO} or https://huggingface.co/{REPOSITORY}, and save it as '
+        f'{weights_folders()[0] / filename} (the environment variable {FOLDER_VARIABLE} names another folder). '
+        'Training works without it too: configs/osnet_reid_market_scratch.py.'
+    )
+    try:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    except ImportError as e:
+        raise FileNotFoundError(
+            f"{SCHEME}{name}: no file {filename} here. To download it: pip install -e '.[weights]'. {by_hand}"
+        ) from e
+    folder.mkdir(parents=True, exist_ok=True)
+    MMLogger.get_current_instance().info(f'Downloading {filename} to {folder}')
+    try:
+        # A folder of its own: processes of a distributed run may download at the same time.
+        with tempfile.TemporaryDirectory(dir=folder) as part:
+            path = Path(hf_hub_download(REPOSITORY, filename, revision=REVISION, local_dir=part, endpoint=endpoint))
+            address = hf_hub_url(REPOSITORY, filename, revision=REVISION, endpoint=endpoint)
+            stated = get_hf_file_metadata(address, endpoint=endpoint)
+            _check_download(path, stated.size, KNOWN_SHA256.get(name, stated.etag))
+            os.replace(path, folder / filename)
+    except OSError as e:
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0].rstrip('. ')
+        raise FileNotFoundError(f'{SCHEME}{name}: cannot download {filename}: {reason}. {by_hand}') from e
+    return folder / filename
+
+
+def _check_download(path: Path, size: int | None, sha256: str | None) -> None:
+    """Compare a download with its stated size in bytes and SHA-256."""
+    if path.stat().st_size != size:
+        raise DataError(f'the download of {path.name} has {path.stat().st_size} bytes instead of {size}; try again')
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    if digest.hexdigest() != sha256:
+        raise DataError(
+            f'the download of {path.name} has SHA-256 {digest.hexdigest()} instead of {sha256}: damaged on its way, '
+            'or another file; it was deleted'
+        )
+
+
+def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
+    """Read a released file (weights only) under our names.
+
+    Args:
+        name: As of :func:`find_released`.
+        keep_classifier: As of :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
+
+    Raises:
+        DataError: The file is none of the released networks, or not whole; names file and entry.
+    """
+    path = find_released(name)
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        return from_torchreid(checkpoint.get('state_dict', checkpoint), keep_classifier)
+    except DataError as e:
+        raise DataError(f'{path}: {e}') from e
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+def load_from_torchreid(filename: str, map_location: str | torch.device | None = None) -> dict:
+    """Load a released checkpoint under our names; the loader behind ``torchreid://NAME``.
+
+    Args:
+        filename: ``torchreid://`` and a name as of :func:`find_released`, for example
+            ``torchreid://osnet_x1_0_imagenet``.
+        map_location: As of :func:`torch.load`; a released file is small and always read to the CPU first.
+
+    Returns:
+        ``dict(state_dict=...)``, as mmengine's loaders give it, without the classifier.
+    """
+    state_dict, model = read_released(filename.removeprefix(SCHEME))
+    left_out = '' if model.num_classes is None else f'; left out: its classifier of {model.num_classes} classes'
+    MMLogger.get_current_instance().info(f'{filename}: {model}, {len(state_dict)} entries{left_out}')
+    return dict(state_dict=state_dict)

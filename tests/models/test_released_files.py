@@ -1,0 +1,170 @@
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import load_checkpoint
+
+from mmosnet.models import OSNet
+from mmosnet.models.released_files import (
+    KNOWN_SHA256,
+    RELEASED_FILES,
+    download_released,
+    find_released,
+    read_released,
+)
+from tests.models.loopback_hub import loopback_hub
+from tests.models.test_torchreid_weights import reid_model, released_state
+
+NAME = 'osnet_x0_25_imagenet'
+
+
+@pytest.fixture(autouse=True)
+def empty_machine(tmp_path, monkeypatch):
+    """No weights anywhere, and nothing to be reached."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('MMOSNET_WEIGHTS', raising=False)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    # No retries on the way to an address where nobody answers.
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+
+
+def released_bytes(**changes) -> bytes:
+    file = io.BytesIO()
+    torch.save(released_state() | changes, file)
+    return file.getvalue()
+
+
+def save(path: Path, checkpoint: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(checkpoint, path)
+    return path
+
+
+@pytest.mark.parametrize('place', ['weights/NAME.pth', 'checkpoints/NAME.pth', 'cache/checkpoints/NAME.pth'])
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_scheme_loads_a_released_file_from_every_place(tmp_path, monkeypatch, place, prefix):
+    if place.startswith('weights'):
+        monkeypatch.setenv('MMOSNET_WEIGHTS', str(tmp_path / 'weights'))
+    source = reid_model()
+    released = released_state()
+    state = {prefix + key: value for key, value in released.items()}
+    save(tmp_path / place.replace('NAME', NAME), {'state_dict': state, 'epoch': 3, 'rank1': 0.9} if prefix else state)
+    before = source.head.classifier.weight.clone()
+    load_checkpoint(source, f'torchreid://{NAME}')
+    assert torch.equal(source.backbone.stem[0].conv.weight, released['conv1.conv.weight'])
+    assert torch.equal(source.neck.fc.weight, released['fc.0.weight'])
+    # The identities of another data set are no use.
+    assert torch.equal(source.head.classifier.weight, before)
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.pth.tar', '.pyth', '.pt'])
+def test_own_file_by_stem_and_by_path(tmp_path, suffix):
+    path = save(tmp_path / f'checkpoints/mine{suffix}', released_state())
+    assert find_released('mine').samefile(path)
+    assert find_released(str(path)) == path
+    assert find_released(f'checkpoints/mine{suffix}').samefile(path)
+
+
+def test_pretrained_backbone_from_the_scheme(tmp_path):
+    released = released_state()
+    save(tmp_path / f'checkpoints/{NAME}.pth', released)
+    model = OSNet(widen_factor=0.25, init_cfg=dict(type='Pretrained', checkpoint=f'torchreid://{NAME}'))
+    model.init_weights()
+    assert torch.equal(model.final_conv.conv.weight, released['conv5.conv.weight'])
+    wider = OSNet(widen_factor=0.5, init_cfg=dict(type='Pretrained', checkpoint=f'torchreid://{NAME}'))
+    with pytest.raises(ValueError, match=f'torchreid://{NAME} does not fit this OSNet'):
+        wider.init_weights()
+
+
+def test_short_name_finds_the_long_one(tmp_path):
+    path = save(tmp_path / 'checkpoints' / RELEASED_FILES['osnet_x1_0_market1501'], released_state())
+    assert path.name.startswith('osnet_x1_0_market_256x128_amsgrad_ep150_stp60')
+    assert find_released('osnet_x1_0_market1501').samefile(path)
+
+
+def test_known_hashes_belong_to_released_files():
+    assert set(KNOWN_SHA256) <= set(RELEASED_FILES)
+    assert len(RELEASED_FILES) == 4 + 2 + 3 + 4 * 4 + 3 + 3 + 12
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(FileNotFoundError) as error:
+        find_released('osnet_x2_0')
+    assert 'osnet_x2_0.pth in checkpoints or' in str(error.value) and 'osnet_ain_x1_0_msmt17' in str(error.value)
+    with pytest.raises(FileNotFoundError, match='no file weights/missing'):
+        find_released('weights/missing.pth')
+
+
+def test_a_broken_file_is_named(tmp_path):
+    path = save(tmp_path / 'checkpoints/mine.pth', released_state() | {'extra': torch.zeros(1)})
+    with pytest.raises(ValueError, match=f"{path.name}: OSNet x0.25: 1 unknown entries, the first 'extra'"):
+        read_released('mine')
+
+
+def test_unreachable_file_tells_how_to_get_it():
+    with pytest.raises(FileNotFoundError) as error:
+        load_checkpoint(reid_model(), 'torchreid://osnet_x1_0_imagenet')
+    for part in (
+        'osnet_x1_0_imagenet.pth',
+        'MODEL_ZOO',
+        'huggingface.co',
+        'MMOSNET_WEIGHTS',
+        'osnet_reid_market_scratch.py',
+    ):
+        assert part in str(error.value)
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(FileNotFoundError, match=r"pip install -e '\.\[weights\]'"):
+        find_released('osnet_x1_0_imagenet')
+
+
+@pytest.fixture
+def online(monkeypatch):
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', False)
+
+
+def test_download_appears_whole_and_once(tmp_path, online):
+    content = released_bytes()
+    with loopback_hub({f'{NAME}.pth': content}) as (endpoint, requests):
+        path = download_released(NAME, tmp_path / 'cache/checkpoints', endpoint)
+        assert path.read_bytes() == content
+        # From the cache the second time.
+        asked = len(requests)
+        assert asked and read_released(NAME)[1].widen_factor == 0.25
+        assert len(requests) == asked
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ('hub', 'error', 'message'),
+    [
+        (dict(sent={f'{NAME}.pth': released_bytes()[:-4] + b'\0\0\0\0'}), ValueError, 'SHA-256 .* instead of'),
+        (dict(sent={f'{NAME}.pth': released_bytes()[:-400]}), FileNotFoundError, 'cannot download.*size.*By hand'),
+        (dict(files={}), FileNotFoundError, 'cannot download.*404.*By hand'),
+    ],
+)
+def test_a_damaged_download_leaves_nothing(tmp_path, online, hub, error, message):
+    with (
+        loopback_hub(**{'files': {f'{NAME}.pth': released_bytes()}, **hub}) as (endpoint, _),
+        pytest.raises(error, match=message),
+    ):
+        download_released(NAME, tmp_path / 'folder', endpoint)
+    assert list((tmp_path / 'folder').iterdir()) == []
+
+
+def test_a_known_hash_overrules_the_hub(tmp_path, online):
+    name = 'osnet_x0_25_msmt17_combineall'
+    with (
+        loopback_hub({RELEASED_FILES[name]: released_bytes()}) as (endpoint, _),
+        pytest.raises(ValueError, match=KNOWN_SHA256[name]),
+    ):
+        download_released(name, tmp_path / 'folder', endpoint)
+
+
+def test_nothing_is_downloaded_at_import():
+    # The fixture's cache is empty after this module's imports.
+    assert not Path('cache').exists()
