@@ -4,6 +4,8 @@ Importing the package registers everything it adds, makes mmengine's checkpoints
 ``weights_only=True`` and closes two holes through which a checkpoint could run code
 (:mod:`mmosnet.engine.safe_checkpoint`).
 
+Our configs become known to ``mmpretrain.get_model`` by their names in ``model-index.yml``.
+
 All registered classes are attributes of the package too: where mmengine cannot reach a registry of ours it reads
 ``type='mmosnet.ReIDMetric'`` as a python path.
 """
@@ -27,7 +29,10 @@ with warnings.catch_warnings():
 from mmosnet.datasets import *
 from mmosnet.engine import *
 from mmosnet.evaluation import *
+from mmosnet.model_index import register_models
 from mmosnet.models import *
 from mmosnet.version import __version__
+
+register_models()
 
 __all__ = ['__version__', *datasets.__all__, *engine.__all__, *evaluation.__all__, *models.__all__]

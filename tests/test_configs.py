@@ -7,9 +7,12 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
 import mmosnet  # noqa: F401
+from mmosnet.models.stream_fusion import FUSIONS
 from tests.conftest import write_market
 
-CONFIGS = sorted((Path(__file__).resolve().parents[1] / 'configs').glob('*.py'))
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+ABLATION = sorted((ROOT / 'configs' / 'ablation').glob('*.py'))
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +21,12 @@ def scope():
         yield
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', CONFIGS + ABLATION, ids=lambda p: p.stem)
 def test_config_builds(path, tmp_path):
     cfg = Config.fromfile(path)
     assert cfg.default_scope == 'mmpretrain' and cfg.custom_imports['imports'] == ['mmosnet']
     text = path.read_text()
-    assert f'python tools/train.py configs/{path.name}' in text
+    assert f'python tools/train.py {path.relative_to(ROOT)}' in text
     # A dump is a config again.
     cfg.dump(tmp_path / 'dump.py')
     cfg = Config.fromfile(tmp_path / 'dump.py')
@@ -59,6 +62,8 @@ RECIPES = {
     'osnet_reid_market_cosine': ('Adam', 0.0015, 250, 64, 10),
     'osnet_reid_market_triplet': ('Adam', 0.0015, 250, 64, 10),
     'osnet_reid_market_scratch': ('SGD', 0.065, 350, 64, 0),
+    'osnet_ibn_reid_market': ('Adam', 0.0015, 150, 64, 10),
+    'osnet_ain_reid_market': ('Adam', 0.0015, 100, 64, 10),
 }
 
 
@@ -74,5 +79,27 @@ def test_recipe_is_the_published_one(name):
     assert cfg.model.head.loss.label_smooth_val == 0.1
     assert bool(optimizer.get('amsgrad')) == (optimizer.type == 'Adam')
     if 'scratch' not in name:
-        width = cfg.model.backbone.widen_factor
-        assert cfg.load_from == f'torchreid://osnet_x{str(width).replace(".", "_")}_imagenet'
+        backbone = cfg.model.backbone
+        width = str(backbone.widen_factor).replace('.', '_')
+        assert cfg.load_from == f'torchreid://{backbone.get("arch", "osnet")}_x{width}_imagenet'
+
+
+def test_cross_domain_recipes_jitter_colours_and_never_erase():
+    for name, distance in (('osnet_ibn_reid_market', 'euclidean'), ('osnet_ain_reid_market', 'cosine')):
+        cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+        transforms = [transform.type for transform in cfg.train_dataloader.dataset.pipeline]
+        assert 'ColorJitter' in transforms
+        assert not {'RandomErasing', 'mmosnet.RandomPatch'} & set(transforms)
+        assert cfg.val_evaluator.distance == cfg.test_evaluator.distance == distance
+
+
+def test_ablations_differ_from_the_scratch_recipe_in_the_backbone_alone():
+    base = Config.fromfile(ROOT / 'configs' / 'osnet_reid_market_scratch.py').to_dict()
+    seen = []
+    for path in ABLATION:
+        cfg = Config.fromfile(path).to_dict()
+        backbone = cfg['model'].pop('backbone')
+        seen.append({key: value for key, value in backbone.items() if key not in base['model']['backbone']})
+        assert cfg == {**base, 'model': {key: value for key, value in base['model'].items() if key != 'backbone'}}
+    assert len(seen) == 11 and all(seen)
+    assert {options.get('fusion', 'unified_gate') for options in seen} == set(FUSIONS)

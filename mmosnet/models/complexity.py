@@ -1,0 +1,171 @@
+"""How large a network is and how much it computes, counted as in table 1 of OSNet (arXiv 1905.00953).
+
+Mult-adds (a multiplication with its addition is one) and activations (output elements) of convolutions and linear
+layers, for one image at test time: backbone and neck. A shared aggregation gate's parameters count once, its mult-adds
+for each of the T streams. mmengine's analyzers count; as they come they add normalisation and pooling, and pass over
+convolutions with ``padding='same'``. Attention fused into one operator is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.analysis.complexity_analysis import parameter_count
+from mmengine.analysis.jit_analysis import JitModelAnalysis
+from mmengine.analysis.jit_handles import (
+    Handle,
+    conv_flop_count,
+    conv_flop_jit,
+    generic_activation_jit,
+    get_shape,
+    linear_flop_jit,
+)
+from torch import Tensor, nn
+
+from mmosnet.errors import DataError
+
+
+def _same_padding_mult_adds(inputs: list, outputs: list) -> int:
+    return conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0]))
+
+
+MULT_ADDS: dict[str, Handle] = {
+    'aten::_convolution': conv_flop_jit,
+    'aten::_convolution_mode': _same_padding_mult_adds,
+    'aten::linear': linear_flop_jit,
+}
+ACTIVATIONS: dict[str, Handle] = dict.fromkeys(MULT_ADDS, generic_activation_jit())
+
+
+@dataclass(frozen=True)
+class Count:
+    """Sizes of a network or of a part of it: numbers, not millions."""
+
+    parameters: int
+    mult_adds: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What :func:`count_complexity` finds.
+
+    Attributes:
+        height: Of the image.
+        width: Of the image.
+        total: Backbone and neck.
+        parts: The stages of the backbone in the order in which they run, and the neck, by module name. They add up
+            to ``total``; what the backbone owns and computes itself is in ``'others'``.
+    """
+
+    height: int
+    width: int
+    total: Count
+    parts: dict[str, Count]
+
+
+class FeatureExtractor(nn.Module):
+    """Backbone and neck of a model of any OpenMMLab toolbox.
+
+    Raises:
+        DataError: The model has no backbone.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(getattr(model, 'backbone', None), nn.Module):
+            raise DataError(f'{type(model).__name__} has no backbone: there is nothing to count')
+        self.backbone = model.backbone
+        self.neck = getattr(model, 'neck', None)
+
+    def forward(self, images: Tensor) -> object:
+        features = self.backbone(images)
+        return features if self.neck is None else self.neck(features)
+
+    def parts(self) -> list[str]:
+        """Names of the backbone's children, those of a list one by one, and of the neck."""
+        names = []
+        for name, child in self.backbone.named_children():
+            numbers = [f'.{i}' for i in range(len(child))] if isinstance(child, nn.ModuleList) else ['']
+            names += [f'backbone.{name}{number}' for number in numbers]
+        return names + ['neck'] * (self.neck is not None)
+
+
+def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
+    """Count what one image costs.
+
+    Args:
+        model: With a ``backbone`` and possibly a ``neck``; set to evaluation mode.
+        height: Of the image, in pixels.
+        width: Of the image.
+
+    Raises:
+        DataError: The model has no backbone, or cannot take such an image.
+    """
+    if min(height, width) < 1:
+        raise DataError(f'an image of {height}x{width} has no pixels; give height and width')
+    extractor = FeatureExtractor(model).eval()
+    started: list[str] = []
+    hooks = [
+        extractor.get_submodule(name).register_forward_pre_hook(lambda module, inputs, name=name: started.append(name))
+        for name in extractor.parts()
+    ]
+    images = torch.zeros(1, 3, height, width, device=next(extractor.parameters()).device)
+    try:
+        mult_adds, activations = (_by_module(extractor, images, handles) for handles in (MULT_ADDS, ACTIVATIONS))
+    except RuntimeError as e:
+        raise DataError(
+            f'images of {height}x{width} do not pass through this network, give another size: {str(e).splitlines()[0]}'
+        ) from e
+    finally:
+        for hook in hooks:
+            hook.remove()
+    parameters = parameter_count(extractor)
+
+    def count(name: str) -> Count:
+        return Count(parameters[name], mult_adds[name], activations[name])
+
+    # What never runs comes last.
+    order = [*dict.fromkeys(started), *extractor.parts()]
+    return Complexity(height, width, count(''), _with_others(count(''), {name: count(name) for name in order}))
+
+
+def _by_module(model: nn.Module, images: Tensor, handles: dict[str, Handle]) -> dict[str, int]:
+    analysis = JitModelAnalysis(model, (images,)).set_op_handle(**handles)
+    # What is not counted is left out on purpose.
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
+    with torch.no_grad():
+        return analysis.by_module()
+
+
+def _with_others(total: Count, parts: dict[str, Count]) -> dict[str, Count]:
+    """Leave out parts without parameters and computation; add what no part has."""
+    fields = ('parameters', 'mult_adds', 'activations')
+    others = Count(*(getattr(total, f) - sum(getattr(part, f) for part in parts.values()) for f in fields))
+    empty = Count(0, 0, 0)
+    return {name: part for name, part in (parts | {'others': others}).items() if part != empty}
+
+
+def left_out_parameters(model: nn.Module) -> dict[str, int]:
+    """Parameters of what is neither backbone nor neck, by name: a classifier that only training uses, for example."""
+    found = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    return {name: number for name, number in found.items() if number and name not in ('backbone', 'neck')}
+
+
+def complexity_table(complexities: Sequence[Complexity], per_stage: bool = False) -> str:
+    """Lay out counts in aligned columns: one row an image size, or one table an image size with a row a stage."""
+    if per_stage:
+        groups = [(f'{c.height}x{c.width}', [*c.parts.items(), ('total', c.total)]) for c in complexities]
+    else:
+        groups = [('image', [(f'{c.height}x{c.width}', c.total) for c in complexities])]
+    width = max(len(name) for title, rows in groups for name in (title, *(name for name, _ in rows)))
+    tables = []
+    for title, rows in groups:
+        lines = [f'{title:{width}s}   parameters      mult-adds    activations']
+        for name, count in rows:
+            millions = ''.join(f'{number / 1e6:13,.1f} M' for number in (count.mult_adds, count.activations))
+            lines.append(f'{name:{width}s}{count.parameters:13,d}{millions}')
+        tables.append('\n'.join(lines))
+    return '\n\n'.join(tables)

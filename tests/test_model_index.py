@@ -1,0 +1,95 @@
+"""Model index, configs and READMEs say the same."""
+
+import re
+from pathlib import Path
+
+import mmpretrain
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+
+import mmosnet  # noqa: F401
+from mmosnet.engine.trained_model import build_model
+from mmosnet.models.complexity import count_complexity
+from mmosnet.models.released_files import RELEASED_FILES
+
+ROOT = Path(__file__).resolve().parents[1]
+INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+MODELS = [model for path in INDEX for model in yaml.safe_load((ROOT / path).read_text())['Models']]
+NAMES = [model['Name'] for model in MODELS]
+
+
+def published(model: dict) -> str | None:
+    """A model's Rank-1 and mAP as the READMEs write them."""
+    if 'Results' not in model:
+        return None
+    metrics = model['Results'][0]['Metrics']
+    return f'{metrics["Rank-1"]} / {metrics["mAP"]}'
+
+
+def test_every_config_is_in_the_index_once():
+    configs = [
+        path.relative_to(ROOT) for folder in ('', 'ablation') for path in (ROOT / 'configs' / folder).glob('*.py')
+    ]
+    assert sorted(model['Config'] for model in MODELS) == sorted(map(str, configs))
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize('model', MODELS, ids=NAMES)
+def test_sizes_are_those_of_the_built_model(model):
+    cfg = Config.fromfile(ROOT / model['Config'])
+    image_size = (128, 64) if 'synthetic' in model['Name'] else (256, 128)
+    complexity = count_complexity(build_model(cfg), *image_size).total
+    assert complexity.parameters == model['Metadata']['Parameters']
+    assert complexity.mult_adds == model['Metadata']['FLOPs']
+
+
+@pytest.mark.parametrize('model', MODELS, ids=NAMES)
+def test_readme_and_docstring_have_the_same_numbers(model):
+    path = ROOT / model['Config']
+    readme = (path.parent / 'README.md').read_text()
+    (row,) = (line for line in readme.splitlines() if line.startswith(f'| `{path.name}`'))
+    docstring = ' '.join(path.read_text().split('"""')[1].split())
+    if 'ablation' in model['Config']:
+        assert f'| {model["Metadata"]["Parameters"]:,} | {model["Metadata"]["FLOPs"] / 1e6:.1f} M |' in row
+    else:
+        assert f'`{model["Name"]}`' in row
+        assert row.endswith('* |') == ('Weights' in model)
+    if published(model) is None:
+        assert '| - |' in row and 'Rank-1' not in docstring
+        return
+    rank, score = published(model).split(' / ')
+    if 'as reported' in docstring:
+        assert published(model) in row
+        assert f'Rank-1 {rank}, mAP {score}' in docstring
+    else:
+        # Measured by us: shares, not percentages.
+        for text in (row, docstring):
+            assert re.search(rf'mAP {float(score) / 100:.3f}, Rank-1 {float(rank) / 100:.3f}', text)
+
+
+@pytest.mark.parametrize('model', [model for model in MODELS if 'Weights' in model], ids=lambda model: model['Name'])
+def test_weights_are_released_ones_of_this_network(model):
+    name = model['Weights'].removeprefix('torchreid://')
+    assert name in RELEASED_FILES
+    backbone = Config.fromfile(ROOT / model['Config']).model.backbone
+    width = str(backbone.widen_factor).replace('.', '_')
+    assert name == f'{backbone.get("arch", "osnet")}_x{width}_market1501'
+
+
+def test_mmpretrain_knows_the_models():
+    assert set(mmpretrain.list_models('osnet*')) == set(NAMES)
+    model = mmpretrain.get_model('osnet-x0.25_reid-market1501').eval()
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, 64, 32)).shape == (1, 512)
+
+
+def test_pretrained_model_takes_the_released_weights(tmp_path, monkeypatch):
+    from tests.models.test_torchreid_weights import released_state
+
+    monkeypatch.setenv('MMOSNET_WEIGHTS', str(tmp_path))
+    released = released_state()
+    torch.save(released, tmp_path / RELEASED_FILES['osnet_x0_25_market1501'])
+    model = mmpretrain.get_model('osnet-x0.25_reid-market1501', pretrained=True)
+    assert torch.equal(model.backbone.final_conv.conv.weight, released['conv5.conv.weight'])

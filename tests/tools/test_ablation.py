@@ -1,0 +1,17 @@
+def test_trains_the_rows_and_prints_the_table(workplace):
+    arguments = ('ablation.py', workplace.config, '--work-dir', 'out', '--rows', 'sum', '--cfg-options')
+    output = workplace.succeed(*arguments, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    row = next(line for line in output.splitlines() if line.startswith('| sum '))
+    assert row == next(
+        line for line in (workplace.folder / 'out/ablation.md').read_text().splitlines() if line.startswith('| sum ')
+    )
+    assert all(cell.strip() for cell in row.strip('|').split('|'))
+    dumped = (workplace.folder / 'out/sum.py').read_text()
+    assert "fusion='sum'" in dumped
+    # Finished rows stay as they are.
+    again = workplace.succeed(*arguments, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    assert 'Epoch(train)' in output and 'Epoch(train)' not in again and row in again
+
+
+def test_unknown_row_has_a_message(workplace):
+    assert "no row 't9'" in workplace.fail('ablation.py', workplace.config, '--rows', 't9')
