@@ -6,11 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_fit import misfits
+from mmosnet.models.checkpoint_fit import check_fit
 from mmosnet.registry import HOOKS
-
-PARTS = ('backbone.', 'neck.')
 
 
 @HOOKS.register_module()
@@ -30,15 +27,8 @@ class CheckpointFitHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         found = {k.removeprefix('module.'): v for k, v in checkpoint.get('state_dict', checkpoint).items()}
-        parts = [part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found)]
         state = model.state_dict()
-        lines = misfits({name: value for name, value in state.items() if name.startswith(tuple(parts))}, found)
-        if lines:
-            raise DataError(
-                f'{runner._load_from} does not fit the model: {len(lines)} entries of backbone and neck differ, the '
-                f'first {lines[0]}. Give the config that the checkpoint was trained with; files released by the '
-                "paper's authors are read through torchreid://NAME"
-            )
+        check_fit(state, found, runner._load_from)
         new = [name for name, value in state.items() if name not in found or found[name].shape != value.shape]
         used = len(state) - len(new)
         runner.logger.info(f'{runner._load_from}: {used} entries used; new in the model: {", ".join(new) or "nothing"}')

@@ -26,9 +26,11 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as e:
+        # torch's text around the reason recommends to load the file without protection.
+        reason = str(e).rpartition('WeightsUnpickler error: ')[2].strip().splitlines()[0]
         sys.exit(
             'error: the checkpoint holds more than weights and training state, or is damaged, and was not loaded: '
-            f'{str(e).splitlines()[0]}'
+            f'{reason}'
         )
     except (DataError, FileNotFoundError, FileExistsError) as e:
         # From a loader's worker the message comes with the worker's traceback in front.
@@ -122,3 +124,25 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     else:
         cfg.optim_wrapper.type = 'mmosnet.AutocastOptimWrapper'
+
+
+def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
+    """Let the test report more than the plain ranking.
+
+    Args:
+        cfg: With a ``test_evaluator``; settings of a re-ranking that it has stay.
+        rerank: Also report scores after k-reciprocal re-ranking.
+        verification: Also report AUC, EER, and true positive rates with their thresholds.
+
+    Raises:
+        DataError: No ``ReIDMetric`` in the config.
+    """
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    metrics = [metric for metric in evaluators if metric['type'].rpartition('.')[2] == 'ReIDMetric']
+    if (rerank or verification) and not metrics:
+        raise DataError('--rerank and --verification need a config with test_evaluator.type=mmosnet.ReIDMetric')
+    for metric in metrics:
+        if rerank:
+            metric.setdefault('rerank', dict())
+        if verification:
+            metric['verification'] = True

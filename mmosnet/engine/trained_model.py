@@ -10,9 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from mmosnet.engine.checkpoint_fit_hook import PARTS
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_fit import misfits
+from mmosnet.models.checkpoint_fit import check_fit
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -48,13 +47,7 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     model = build_model(cfg)
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     found = {name.removeprefix('module.'): value for name, value in loaded.get('state_dict', loaded).items()}
-    parts = [part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found)]
     state = model.state_dict()
-    lines = misfits({name: value for name, value in state.items() if name.startswith(tuple(parts))}, found)
-    if lines:
-        raise DataError(
-            f'{checkpoint} does not fit the model of {cfg.filename}: {len(lines)} entries of backbone and neck differ, '
-            f'the first {lines[0]}. Give the config that the checkpoint was trained with'
-        )
+    check_fit(state, found, checkpoint)
     model.load_state_dict({n: v for n, v in found.items() if n in state and v.shape == state[n].shape}, strict=False)
     return model

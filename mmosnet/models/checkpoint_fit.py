@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint are those that a model needs."""
+"""Whether a checkpoint belongs to a network: mmengine loads what fits, warns about the rest and goes on."""
 
 from __future__ import annotations
 
@@ -6,20 +6,61 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mmosnet.errors import DataError
+
+PARTS = ('backbone.', 'neck.')
+
 
 def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """Compare names and shapes.
 
     Args:
         needed: State dict of the model, or of a part of it.
-        found: Tensors of the checkpoint under the same names; others may be among them.
+        found: Tensors of the checkpoint under the same names.
 
     Returns:
-        One line, name and both shapes, for each needed entry that is missing or of another shape.
+        One line, name and both shapes, for each needed entry that is missing or of another shape, and for each entry
+        that has no place in a stage which the model has: weights of a gate for a network without gates. Stages and
+        other parts that the model lacks altogether may be there: a backbone that returns early maps only.
     """
     lines = []
     for name, tensor in needed.items():
         shape = tuple(found[name].shape) if name in found else None
         if shape != tuple(tensor.shape):
             lines.append(f'{name}: model {tuple(tensor.shape)}, checkpoint {"nothing" if shape is None else shape}')
-    return lines
+    stages = {_stage(name) for name in needed}
+    surplus = [name for name in found if name not in needed and _stage(name) in stages]
+    return lines + [f'{name}: model nothing, checkpoint {tuple(found[name].shape)}' for name in surplus]
+
+
+def _stage(name: str) -> str:
+    """``stages.0`` of ``backbone.stages.0.1.gate.squeeze.weight``."""
+    parts = name.removeprefix('backbone.').split('.')
+    return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
+
+
+def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a checkpoint of another network.
+
+    The backbone must fit entirely, and the neck too if the checkpoint has one. Heads may differ: other data sets have
+    other identities.
+
+    Args:
+        model: State dict of the whole model.
+        found: Tensors of the checkpoint, without ``module.`` prefixes.
+        source: Where they come from, for the error's text.
+
+    Raises:
+        DataError: Counts what does not fit and names the first entry.
+    """
+    parts = tuple(part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found))
+    lines = misfits(
+        {name: value for name, value in model.items() if name.startswith(parts)},
+        {name: value for name, value in found.items() if name.startswith(parts)},
+    )
+    if lines:
+        raise DataError(
+            f'{source} does not fit the model: {len(lines)} entries of backbone and neck differ, the first {lines[0]}. '
+            "Give the config that the checkpoint was trained with; files released by the paper's authors are read "
+            'through torchreid://NAME'
+        )

@@ -5,6 +5,7 @@ from torch import nn
 
 from mmosnet.engine import CheckpointFitHook
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_fit import check_fit
 
 
 def network(width):
@@ -35,3 +36,12 @@ def test_another_width_is_refused():
 def test_unconverted_names_are_refused():
     with pytest.raises(DataError, match=r'checkpoint nothing.*torchreid://'):
         load({f'conv1.{name}': value for name, value in network(4).state_dict().items()})
+
+
+def test_entries_without_a_place_are_refused_but_stages_the_model_lacks_are_not():
+    state = network(4).state_dict()
+    backbone = {'stages.0.0.gate.weight': state['backbone.weight'], 'final_conv.weight': state['backbone.weight']}
+    state = {'backbone.stages.0.0.expand.weight': state['backbone.weight']}
+    check_fit(state, state | {'backbone.final_conv.weight': backbone['final_conv.weight']}, 'some.pth')
+    with pytest.raises(DataError, match=r'stages\.0\.0\.gate\.weight: model nothing, checkpoint'):
+        check_fit(state, state | {'backbone.stages.0.0.gate.weight': backbone['stages.0.0.gate.weight']}, 'some.pth')

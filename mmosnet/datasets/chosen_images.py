@@ -1,0 +1,59 @@
+"""A few images to look at: of a data set's people, or of files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES
+from mmosnet.errors import DataError
+
+
+def spread(items: Sequence, number: int) -> list:
+    """At most ``number`` items, the first among them, at even distances."""
+    number = min(number, len(items))
+    return [items[i * len(items) // number] for i in range(number)]
+
+
+def spread_over_people(records: Sequence[dict], number: int) -> list[dict]:
+    """Choose images of as many people as possible, at even distances in the data set.
+
+    Args:
+        records: Of a data set, with ``img_path``; without ``pid`` each image is a person of its own. Only queries
+            are chosen where there are any.
+        number: Of images.
+    """
+    queries = [record for record in records if record.get('split') == 'query'] or records
+    people: dict[int | str, list[dict]] = {}
+    for record in queries:
+        people.setdefault(record.get('pid', record['img_path']), []).append(record)
+    if number <= len(people):
+        return [images[0] for images in spread(list(people.values()), number)]
+    # Everybody's first image, then everybody's second image ...
+    rounds = max(len(images) for images in people.values())
+    in_turn = [images[i] for i in range(rounds) for images in people.values() if i < len(images)]
+    return in_turn[:number]
+
+
+def image_files(paths: Sequence[str], number: int) -> list[str]:
+    """The images that a user names: files as they are, of a folder ``number`` images at even distances.
+
+    Raises:
+        FileNotFoundError: No such file or folder.
+        DataError: A folder without images, or a file that cannot be read.
+    """
+    files = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise DataError(f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does')
+            files += spread(found, number)
+        elif path.is_file():
+            files.append(str(path))
+        else:
+            raise FileNotFoundError(f'no image or folder {path}')
+    for file in files:
+        read_image(file)
+    return files

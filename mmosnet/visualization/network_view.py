@@ -1,0 +1,72 @@
+"""What an OSNet makes of images: where each stage responds, and what its gates weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmosnet.errors import DataError
+from mmosnet.models.osnet import OSNet
+from mmosnet.visualization.activation_map import MappedImage, activation_maps
+from mmosnet.visualization.gate_weights import recorded_gates
+
+
+@dataclass(frozen=True)
+class View:
+    """One image through the network.
+
+    Attributes:
+        mapped: The image and its activation maps.
+        gates: Gate weights ``(1, T, C)`` by OSBlock; empty where the fusion has no weights.
+    """
+
+    mapped: MappedImage
+    gates: dict[str, Tensor]
+
+
+def backbone_of(model: nn.Module) -> OSNet:
+    """The backbone, which must be an OSNet.
+
+    Raises:
+        DataError: It is another one.
+    """
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, OSNet):
+        raise DataError(f"the config's backbone is {type(backbone).__name__}; this draws OSNet only")
+    return backbone
+
+
+def all_maps(backbone: OSNet, images: Tensor) -> dict[str, Tensor]:
+    """The maps of all stages and of the last convolution, whatever ``out_indices`` asks for, by name."""
+    names = [f'stages.{stage}' for stage in range(len(backbone.stages))]
+    names += ['final_conv'] * (backbone.final_conv is not None)
+    requested = backbone.out_indices
+    backbone.out_indices = tuple(range(len(names)))
+    try:
+        return dict(zip(names, backbone(images), strict=True))
+    finally:
+        backbone.out_indices = requested
+
+
+def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict) -> View:
+    """Send one image through the test pipeline, the preprocessing and the backbone.
+
+    One at a time: images need not have the same size.
+
+    Args:
+        model: In evaluation mode; its backbone is an OSNet.
+        pipeline: The test pipeline, ending in ``PackInputs``.
+        record: With ``img_path``.
+    """
+    backbone = backbone_of(model)
+    item = pipeline(dict(record))
+    batch = dict(inputs=item['inputs'][None], data_samples=[item['data_samples']])
+    with torch.no_grad(), recorded_gates(backbone) as gates:
+        found = all_maps(backbone, model.data_preprocessor(batch, training=False)['inputs'])
+    maps = {name: activation_maps(feature_maps)[0] for name, feature_maps in found.items()}
+    image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8))
+    return View(MappedImage(record['img_path'], image, maps), gates)

@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+
+from mmosnet.models import OSNet
+from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.visualization.gate_weight_figure import draw_gate_weights, save_gate_weights
+from mmosnet.visualization.gate_weights import GateWeights, channel_weights, recorded_gates, stream_names
+
+WEIGHTED = ('unified_gate', 'separate_gates', 'stream_gate', 'fixed_gate')
+
+
+def randomised(**options):
+    torch.manual_seed(0)
+    backbone = OSNet(widen_factor=0.5, **options).eval()
+    with torch.no_grad():
+        for name, parameter in backbone.named_parameters():
+            if '.gate.' in name:
+                parameter.normal_()
+    return backbone
+
+
+@pytest.mark.parametrize('fusion', WEIGHTED)
+def test_weights_of_a_fusion_without_content(fusion):
+    gate = FUSIONS[fusion](16, 3)
+    for parameter in gate.parameters():
+        torch.nn.init.zeros_(parameter)
+    # The sigmoid of 0.
+    torch.testing.assert_close(channel_weights(gate, list(torch.randn(3, 2, 16, 4, 2))), torch.full((2, 3, 16), 0.5))
+
+
+def test_weights_by_hand():
+    torch.manual_seed(0)
+    gate = FUSIONS['unified_gate'](16, 2)
+    streams = list(torch.rand(2, 3, 16, 4, 2))
+    found = channel_weights(gate, streams)
+    assert found.shape == (3, 2, 16)
+    for t, stream in enumerate(streams):
+        for n in range(3):
+            pooled = stream[n].mean((1, 2))
+            hidden = (gate.squeeze.weight[:, :, 0, 0] @ pooled + gate.squeeze.bias).clamp(min=0)
+            weights = torch.sigmoid(gate.excite.weight[:, :, 0, 0] @ hidden + gate.excite.bias)
+            torch.testing.assert_close(found[n, t], weights)
+
+
+@pytest.mark.parametrize('fusion', WEIGHTED)
+def test_recorded_weights_are_those_with_which_the_network_computes(fusion):
+    backbone = randomised(fusion=fusion)
+    x = torch.randn(2, 3, 64, 32)
+    block = backbone.stages[1][0]
+    kept = {}
+    block.register_forward_hook(lambda module, inputs, output: kept.update(inputs=inputs[0]))
+    with torch.no_grad(), recorded_gates(backbone) as gates:
+        (with_hooks,) = backbone(x)
+    assert list(gates) == ['stages.0.0', 'stages.0.1', 'stages.1.0', 'stages.1.1', 'stages.2.0', 'stages.2.1']
+    assert [weights.shape[2] for weights in gates.values()] == [32, 32, 48, 48, 64, 64]
+    assert all(weights.shape[:2] == (2, 4) for weights in gates.values())
+    with torch.no_grad():
+        reduced = block.reduce(kept['inputs'])
+        streams = [stream(reduced) for stream in block.streams]
+        for t, weight in enumerate(block.gate.weights(streams)):
+            for n in range(2):
+                one = weight[n] if weight.dim() == 4 else weight
+                torch.testing.assert_close(gates['stages.1.0'][n, t], one.expand(48, 1, 1).flatten())
+        # The hooks are gone, and never changed anything.
+        gates.clear()
+        assert torch.equal(backbone(x)[0], with_hooks) and not gates
+
+
+@pytest.mark.parametrize('fusion', ['sum', 'concat'])
+def test_fusions_without_weights_record_nothing(fusion):
+    backbone = randomised(fusion=fusion)
+    with torch.no_grad(), recorded_gates(backbone) as gates:
+        backbone(torch.randn(1, 3, 64, 32))
+    assert gates == {}
+
+
+def test_streams_are_named_by_their_receptive_field():
+    assert stream_names(OSNet(widen_factor=0.25)) == ['3x3', '5x5', '7x7', '9x9']
+    assert stream_names(OSNet(widen_factor=0.25, num_streams=2, same_depth=True)) == ['5x5', '5x5']
+
+
+@pytest.fixture
+def weights():
+    # Two images, (1, T streams, C channels) a block.
+    records = [
+        {
+            'stages.0.0': torch.tensor([[[0.0, 0.2], [0.2, 0.4]]]),
+            'stages.0.1': torch.tensor([[[0.3, 0.3], [0.5, 0.5]]]),
+            'stages.1.0': torch.tensor([[[0.5, 0.6, 0.7], [0.7, 0.8, 0.9]]]),
+        },
+        {
+            'stages.0.0': torch.tensor([[[0.3, 0.3], [0.3, 0.3]]]),
+            'stages.0.1': torch.tensor([[[0.2, 0.8], [0.8, 0.2]]]),
+            'stages.1.0': torch.tensor([[[0.6, 0.6, 0.6], [0.4, 0.4, 0.4]]]),
+        },
+    ]
+    return GateWeights.of(['a.jpg', 'b.jpg'], ['3x3', '5x5'], records)
+
+
+def test_stages_are_means_over_their_blocks(weights):
+    assert weights.stages == ['stages.0', 'stages.1']
+    expected = [[[0.2, 0.4], [0.6, 0.8]], [[0.4, 0.4], [0.6, 0.4]]]
+    np.testing.assert_allclose(weights.by_stage, expected, atol=1e-7)
+
+
+def test_contrast_sees_what_means_over_channels_hide(weights):
+    # Two weights that lie d apart have a standard deviation of d / 2.
+    np.testing.assert_allclose(weights.contrast, [[0.1, 0.1, 0.1], [0, 0.3, 0.1]], atol=1e-7)
+    np.testing.assert_allclose(weights.by_block[1, 1], [0.5, 0.5], atol=1e-7)
+    np.testing.assert_allclose(weights.mean_contrast, [0.125, 0.1], atol=1e-7)
+
+
+def test_table_and_report_hold_mean_deviation_and_every_image(weights):
+    lines = weights.table().splitlines()
+    assert lines[0] == 'mean gate weight |              3x3 |              5x5 | contrast'
+    assert lines[2] == 'stages.0         | 0.3000 +- 0.1000 | 0.4000 +- 0.0000 |   0.1250'
+    assert lines[3] == 'stages.1         | 0.6000 +- 0.0000 | 0.6000 +- 0.2000 |   0.1000'
+    assert len({len(line) for line in lines}) == 1
+    report = weights.report()
+    assert report['streams'] == ['3x3', '5x5']
+    assert report['mean']['stages.1'] == pytest.approx([0.6, 0.6])
+    assert report['std']['stages.1'] == pytest.approx([0, 0.2], abs=1e-7)
+    assert report['contrast'] == pytest.approx({'stages.0': 0.125, 'stages.1': 0.1})
+    assert [image['image'] for image in report['images']] == ['a.jpg', 'b.jpg']
+    assert report['images'][1]['stages']['stages.0'] == pytest.approx([0.4, 0.4])
+    assert report['images'][1]['blocks']['stages.0.1'] == pytest.approx([0.5, 0.5])
+    assert report['images'][1]['contrast']['stages.0.1'] == pytest.approx(0.3)
+
+
+def test_figure_shows_every_number(weights, tmp_path):
+    pictures = [np.zeros((64, 32, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)]
+    figure = draw_gate_weights(weights, pictures)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    # Stage 0, first stream: 0.2 and 0.4 around a mean of 0.3; the second does not move.
+    for text in ('0.300', '0.200\n-33.3%', '0.400\n+33.3%', '0.400\n0.0%', '0.800\n+33.3%'):
+        assert text in texts, text
+    path = save_gate_weights(weights, pictures, tmp_path / 'new' / 'gates.png')
+    assert path.read_bytes().startswith(b'\x89PNG')
+
+
+def test_figure_of_a_single_image_and_stream():
+    single = GateWeights.of(['a.jpg'], ['3x3'], [{'stages.0.0': torch.tensor([[[0.5, 0.5]]])}])
+    figure = draw_gate_weights(single, [np.zeros((64, 32, 3), np.uint8)])
+    assert '0.500\n0.0%' in [text.get_text() for axes in figure.axes for text in axes.texts]
+    figure.canvas.draw()
