@@ -142,7 +142,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
     if (rerank or verification) and not metrics:
         raise DataError('--rerank and --verification need a config with test_evaluator.type=mmosnet.ReIDMetric')
     for metric in metrics:
-        if rerank:
-            metric.setdefault('rerank', dict())
+        if rerank and metric.get('rerank') is None:
+            metric['rerank'] = dict()
         if verification:
             metric['verification'] = True

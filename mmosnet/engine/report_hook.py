@@ -98,19 +98,36 @@ class ReportHook(Hook):
 def results_table(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Lay out metrics as a table, one named row each.
 
+    A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
+    those after re-ranking, is a further row; another one, as verification, a table of its own below.
+
     Args:
-        rows: For each row's name its metrics; a prefix up to ``/`` is left out of the column's name.
+        rows: For each row's name its metrics.
 
     Returns:
         The lines, joined.
     """
-    keys = list(dict.fromkeys(key for metrics in rows.values() for key in metrics))
-    titles = [key.rpartition('/')[2] for key in keys]
-    width = max(len(name) for name in rows)
-    lines = [' ' * width + ''.join(f' | {title:>7s}' for title in titles)]
-    lines.append('-' * width + ''.join(f'-+-{"-" * max(7, len(title))}' for title in titles))
+    tables: dict[str, dict[str, dict[str, float]]] = {'': {}}
+    for row, metrics in rows.items():
+        titles = {key.rpartition('/')[2] for key in metrics if key.count('/') < 2}
+        for key, value in metrics.items():
+            _, *group, title = key.split('/') if '/' in key else ('', key)
+            name = group[0] if group else ''
+            alike = title in titles
+            line = f'{row}, {name}' if name and alike else row
+            tables.setdefault('' if alike else name, {}).setdefault(line, {})[title] = value
+    return '\n\n'.join(_table(corner, lines) for corner, lines in tables.items() if lines)
+
+
+def _table(corner: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    """One table, its name in the corner."""
+    titles = list(dict.fromkeys(title for metrics in rows.values() for title in metrics))
+    width = max(len(name) for name in [corner, *rows])
+    widths = [max(7, len(title)) for title in titles]
+    lines = [f'{corner:{width}s}' + ''.join(f' | {title:>7s}' for title in titles)]
+    lines.append('-' * width + ''.join(f'-+-{"-" * cell_width}' for cell_width in widths))
     for name, metrics in rows.items():
-        cells = [f'{metrics[key]:.4f}' if key in metrics else '' for key in keys]
-        pairs = zip(cells, titles, strict=True)
-        lines.append(f'{name:{width}s}' + ''.join(f' | {cell:>{max(7, len(title))}s}' for cell, title in pairs))
+        cells = [f'{metrics[title]:.4f}' if title in metrics else '' for title in titles]
+        pairs = zip(cells, widths, strict=True)
+        lines.append(f'{name:{width}s}' + ''.join(f' | {cell:>{cell_width}s}' for cell, cell_width in pairs))
     return '\n'.join(lines)

@@ -9,83 +9,27 @@ query's own camera are left out, and a query without a remaining match does not 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmosnet.errors import DataError
-
-# Distances in memory at once. At about 25 bytes of work space each, 2**22 take some 100 MiB.
-CHUNK_ELEMENTS = 2**22
+from mmosnet.evaluation.distances import (
+    Distances,
+    Embeddings,
+    FeatureDistances,
+    check_features,
+    chunks,
+    pairwise_distance,
+)
 
 SAME_CAMERA_RULES = ('drop', 'keep')
-DISTANCES = ('euclidean', 'cosine')
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Images to search with or among.
-
-    Args:
-        features: ``(N, D)`` float.
-        pids: Identities ``(N,)`` int64.
-        camids: Cameras ``(N,)`` int64.
-    """
-
-    features: Tensor
-    pids: Tensor
-    camids: Tensor
-
-    def __len__(self) -> int:
-        return len(self.pids)
-
-    def to(self, device: torch.device | str) -> Embeddings:
-        return Embeddings(self.features.to(device), self.pids.to(device), self.camids.to(device))
-
-    def __getitem__(self, index) -> Embeddings:
-        return Embeddings(self.features[index], self.pids[index], self.camids[index])
-
-
-def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean') -> Tensor:
-    """Distances of every query to every gallery image, in the unit that ranks: squared for Euclidean.
-
-    Args:
-        query: ``(Q, D)``.
-        gallery: ``(G, D)``.
-        distance: ``'euclidean'`` (squared, at least 0) or ``'cosine'`` (1 - cosine).
-
-    Returns:
-        ``(Q, G)``.
-    """
-    return _distance_to(query, *_prepare(gallery, distance))
-
-
-def _prepare(gallery: Tensor, distance: str) -> tuple[Tensor, Tensor | None]:
-    """What a distance needs of the gallery, once for all chunks of queries: features, and squared lengths or None."""
-    if distance == 'cosine':
-        return F.normalize(gallery), None
-    if distance != 'euclidean':
-        raise ValueError(f'distance={distance!r}: choose from {", ".join(DISTANCES)}')
-    return gallery, _squares(gallery)
-
-
-def _distance_to(query: Tensor, gallery: Tensor, gallery_squares: Tensor | None) -> Tensor:
-    """Distances ``(q, G)`` to a prepared gallery: squared Euclidean, or cosine where there are no squared lengths."""
-    if gallery_squares is None:
-        return 1 - F.normalize(query) @ gallery.T
-    squares = _squares(query)[:, None] + gallery_squares
-    return squares.addmm_(query, gallery.T, alpha=-2).clamp_(min=0)
-
-
-def _squares(features: Tensor) -> Tensor:
-    # Without a temporary copy of the features, and exact for small integers.
-    return torch.einsum('nd,nd->n', features, features)
 
 
 def match_ranks(
-    query: Embeddings, gallery: Embeddings, distance: str = 'euclidean', same_camera: str = 'drop'
+    query: Embeddings, gallery: Embeddings, distance: str | Distances = 'euclidean', same_camera: str = 'drop'
 ) -> tuple[Tensor, Tensor]:
     """Rank every true match of every query.
 
@@ -94,7 +38,7 @@ def match_ranks(
     Args:
         query: Q images.
         gallery: G images, on the query's device.
-        distance: As of :func:`pairwise_distance`.
+        distance: ``'euclidean'``, ``'cosine'``, or distances by other means, as those of a re-ranking.
         same_camera: ``'drop'`` leaves out gallery images of the query's identity by its own camera; ``'keep'``
             keeps them, for data of a single camera.
 
@@ -105,18 +49,36 @@ def match_ranks(
     Raises:
         DataError: Empty query or gallery, a feature that is not finite, or no query with a match.
     """
-    _check(query, gallery, same_camera)
-    rows = max(1, CHUNK_ELEMENTS // len(gallery))
-    prepared = _prepare(gallery.features, distance)
     counts, ranks = [], []
-    for start in range(0, len(query), rows):
-        distmat, matches = _compare(query[start : start + rows], gallery, prepared, same_camera)
+    for distmat, matches in compared_chunks(query, gallery, distance, same_camera):
         counts.append(matches.sum(1))
         ranks.append(_ranks_by_counting(distmat, matches))
     counts = torch.cat(counts)
     if not counts.any():
         raise DataError(no_match_message())
     return counts, torch.cat(ranks)
+
+
+def compared_chunks(
+    query: Embeddings, gallery: Embeddings, distance: str | Distances, same_camera: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Compare all queries with the whole gallery, a chunk of queries at a time; arguments of :func:`match_ranks`.
+
+    Yields:
+        ``(distmat, matches)`` of a chunk of queries: their distances (infinite where the protocol leaves the image
+        out) and true matches (false there), both ``(q, G)`` and free to be written to.
+
+    Raises:
+        DataError: Empty query or gallery, or a feature that is not finite.
+    """
+    if same_camera not in SAME_CAMERA_RULES:
+        raise ValueError(f'same_camera={same_camera!r}: choose from {", ".join(SAME_CAMERA_RULES)}')
+    check_features('query', query.features)
+    check_features('gallery', gallery.features)
+    if isinstance(distance, str):
+        distance = FeatureDistances(query.features, gallery.features, distance)
+    for start, stop in chunks(len(query), len(gallery)):
+        yield _compare(query[start:stop], gallery, distance.rows(start, stop), same_camera)
 
 
 def no_match_message() -> str:
@@ -152,7 +114,8 @@ def ranked_lists(
     same_camera: str = 'drop',
 ) -> list[RankedList]:
     """The k nearest valid gallery images of each of a few queries, in the order of :func:`match_ranks`."""
-    distmat, matches = _compare(query, gallery, _prepare(gallery.features, distance), same_camera)
+    distmat = pairwise_distance(query.features, gallery.features, distance)
+    distmat, matches = _compare(query, gallery, distmat, same_camera)
     distances, indices = distmat.sort(dim=1, stable=True)
     if distance == 'euclidean':
         distances = distances.sqrt()
@@ -165,31 +128,14 @@ def ranked_lists(
     return lists
 
 
-def _compare(
-    query: Embeddings, gallery: Embeddings, prepared: tuple[Tensor, Tensor | None], same_camera: str
-) -> tuple[Tensor, Tensor]:
-    """Distances (infinite where the protocol leaves the image out) and true matches, both ``(q, G)``."""
-    distmat = _distance_to(query.features, *prepared)
+def _compare(query: Embeddings, gallery: Embeddings, distmat: Tensor, same_camera: str) -> tuple[Tensor, Tensor]:
+    """Distances (infinite where the protocol leaves the image out, in place) and true matches, both ``(q, G)``."""
     matches = query.pids[:, None] == gallery.pids
     if same_camera == 'drop':
         dropped = matches & (query.camids[:, None] == gallery.camids)
         distmat.masked_fill_(dropped, torch.inf)
         matches &= ~dropped
     return distmat, matches
-
-
-def _check(query: Embeddings, gallery: Embeddings, same_camera: str) -> None:
-    if same_camera not in SAME_CAMERA_RULES:
-        raise ValueError(f'same_camera={same_camera!r}: choose from {", ".join(SAME_CAMERA_RULES)}')
-    for name, embeddings in (('query', query), ('gallery', gallery)):
-        if len(embeddings) == 0:
-            raise DataError(f'the {name} set is empty')
-        finite = embeddings.features.isfinite().all(1)
-        if not finite.all():
-            raise DataError(
-                f'{int((~finite).sum())} of {len(finite)} {name} embeddings hold infinite or undefined numbers, the '
-                f'first at index {int((~finite).nonzero()[0])}: the model has diverged'
-            )
 
 
 def _ranks_by_counting(distmat: Tensor, matches: Tensor) -> Tensor:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.ranking import (
-    DISTANCES,
-    SAME_CAMERA_RULES,
-    Embeddings,
-    match_ranks,
-    no_match_message,
-    ranked_lists,
-    retrieval_scores,
-)
+from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings
+from mmosnet.evaluation.query_expansion import QueryExpansion, expand_queries
+from mmosnet.evaluation.ranking import SAME_CAMERA_RULES, match_ranks, no_match_message, ranked_lists, retrieval_scores
+from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
+from mmosnet.evaluation.single_gallery_shot import drawn_cmc, drawn_ranks
+from mmosnet.evaluation.verification import verification_scores
 from mmosnet.registry import METRICS
+
+PROTOCOLS = ('market', 'single_gallery_shot')
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ShownQuery:
 
 @METRICS.register_module()
 class ReIDMetric(BaseMetric):
-    """Re-identification under the Market-1501 protocol: mAP, Rank-k and mINP, unrounded.
+    """Person re-identification: mAP, Rank-k and mINP, unrounded.
 
     mmpretrain's ``RetrievalRecall`` and ``RetrievalAveragePrecision`` know no cameras; mmdet's ``ReIDMetrics`` sorts
     the whole distance matrix and knows neither queries nor cameras. The samples tell query and gallery apart by
@@ -51,6 +51,14 @@ class ReIDMetric(BaseMetric):
         normalize: L2-normalise the embeddings first.
         same_camera: ``'drop'`` (the protocol) or ``'keep'``; see :func:`~mmosnet.evaluation.ranking.match_ranks`.
         topk: Ranks to report.
+        protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k from 10 galleries of
+            one random image a person, always the same ones. mAP and mINP are those of the whole gallery in both.
+        rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for the paper's: adds the
+            same scores after re-ranking as ``rerank/mAP`` and so on.
+        query_expansion: Settings of a :class:`~mmosnet.evaluation.query_expansion.QueryExpansion`: adds the same
+            scores with expanded queries, without re-ranking, as ``query_expansion/mAP`` and so on.
+        verification: Add ``verification/AUC``, ``EER``, ``TPR@1e-2`` (3, 4) and the thresholds ``distance@1e-2`` (3,
+            4); see :func:`~mmosnet.evaluation.verification.verification_scores`.
         num_shown: Queries, spread over the query set, whose ranked lists are kept in :attr:`shown`.
         device: Where to rank: ``'auto'`` takes a GPU if there is one.
         collect_device: As of mmengine's ``BaseMetric``.
@@ -65,20 +73,27 @@ class ReIDMetric(BaseMetric):
         normalize: bool = False,
         same_camera: str = 'drop',
         topk: Sequence[int] = (1, 5, 10, 20),
+        protocol: str = 'market',
+        rerank: dict | None = None,
+        query_expansion: dict | None = None,
+        verification: bool = False,
         num_shown: int = 10,
         device: str = 'auto',
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if distance not in DISTANCES:
-            raise DataError(f'distance={distance!r}: choose from {", ".join(DISTANCES)}')
-        if same_camera not in SAME_CAMERA_RULES:
-            raise DataError(f'same_camera={same_camera!r}: choose from {", ".join(SAME_CAMERA_RULES)}')
+        _check_choice('distance', distance, DISTANCES)
+        _check_choice('same_camera', same_camera, SAME_CAMERA_RULES)
+        _check_choice('protocol', protocol, PROTOCOLS)
         self.distance = distance
         self.normalize = normalize
         self.same_camera = same_camera
         self.topk = tuple(topk)
+        self.protocol = protocol
+        self.rerank = _settings('rerank', ReRanking, rerank)
+        self.query_expansion = _settings('query_expansion', QueryExpansion, query_expansion)
+        self.verification = verification
         self.num_shown = num_shown
         self.device = device
         #: Ranked lists of the last evaluation, on the main process.
@@ -119,7 +134,7 @@ class ReIDMetric(BaseMetric):
             results: Entries of :meth:`process` from all ranks.
 
         Returns:
-            The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`.
+            The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`, and those asked for besides.
         """
         # In the order of the data set, whatever the number of processes: ties go to the lower gallery index.
         # The path is part of the key because joined data sets each count from 0.
@@ -132,14 +147,37 @@ class ReIDMetric(BaseMetric):
                 raise DataError(f"ReIDMetric got no {name} images: give the data set split=('query', 'gallery')")
         query_set, gallery_set = self._embeddings(queries), self._embeddings(gallery)
         options = dict(distance=self.distance, same_camera=self.same_camera)
-        counts, ranks = match_ranks(query_set, gallery_set, **options)
+        scores, counts = self._retrieval(query_set, gallery_set, self.distance)
         without = int((counts == 0).sum())
         if without:
             MMLogger.get_current_instance().info(
                 f'ReIDMetric: {without} of {len(counts)} queries have no match by another camera and do not count'
             )
         self.shown = self._shown(queries, query_set, gallery, gallery_set, counts, options)
-        return retrieval_scores(counts, ranks, self.topk)
+        return scores | self._further_scores(query_set, gallery_set)
+
+    def _retrieval(
+        self, query: Embeddings, gallery: Embeddings, distance: str | Distances
+    ) -> tuple[dict[str, float], Tensor]:
+        """Scores under the protocol, and the number of matches of each query."""
+        counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
+        scores = retrieval_scores(counts, ranks, self.topk)
+        if self.protocol == 'single_gallery_shot':
+            scores |= drawn_cmc(drawn_ranks(query, gallery, distance, self.same_camera), self.topk)
+        return scores, counts
+
+    def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
+        """What was asked for besides the ranking by plain distances, each group under its name."""
+        groups = {}
+        if self.rerank is not None:
+            distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
+            groups['rerank'], _ = self._retrieval(query, gallery, distances)
+        if self.query_expansion is not None:
+            features = expand_queries(query.features, gallery.features, self.distance, self.query_expansion)
+            groups['query_expansion'], _ = self._retrieval(replace(query, features=features), gallery, self.distance)
+        if self.verification:
+            groups['verification'] = verification_scores(query, gallery, self.distance, self.same_camera)
+        return {f'{group}/{key}': score for group, scores in groups.items() for key, score in scores.items()}
 
     def _embeddings(self, samples: list[dict]) -> Embeddings:
         device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
@@ -160,3 +198,18 @@ class ReIDMetric(BaseMetric):
             ]
             shown.append(ShownQuery(queries[index]['img_path'], queries[index]['pid'], rows))
         return shown
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
+
+
+def _settings(name: str, kind: type, options: Mapping | None) -> object | None:
+    """Options from a config as the settings they stand for; None stays None."""
+    if options is None:
+        return None
+    known = [field.name for field in fields(kind)]
+    if not isinstance(options, Mapping) or not set(options) <= set(known):
+        raise DataError(f'{name}={options!r}: give a dict of some of {", ".join(known)}; dict() takes the defaults')
+    return kind(**options)

@@ -4,15 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation import ranking
-from mmosnet.evaluation.ranking import (
-    Embeddings,
-    cmc_curve,
-    match_ranks,
-    pairwise_distance,
-    ranked_lists,
-    retrieval_scores,
-)
+from mmosnet.evaluation import distances, ranking
+from mmosnet.evaluation.distances import Embeddings, pairwise_distance
+from mmosnet.evaluation.ranking import cmc_curve, match_ranks, ranked_lists, retrieval_scores
 
 
 def line(positions, pids, camids):
@@ -80,7 +74,7 @@ def test_ties_go_to_the_lower_gallery_index():
 @pytest.mark.parametrize('same_camera', ['drop', 'keep'])
 @pytest.mark.parametrize('chunk', [1, 100, 10**6])
 def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk):
-    monkeypatch.setattr(ranking, 'CHUNK_ELEMENTS', chunk)
+    monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', chunk)
     torch.manual_seed(0)
 
     def images(count):
@@ -176,7 +170,7 @@ def test_ranked_lists_follow_the_ranks():
 
 
 def test_memory_is_bounded_by_the_chunk(monkeypatch):
-    monkeypatch.setattr(ranking, 'CHUNK_ELEMENTS', 1000)
+    monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', 1000)
     sizes = []
     compare = ranking._compare
     monkeypatch.setattr(ranking, '_compare', lambda q, g, *a: sizes.append((len(q), len(g))) or compare(q, g, *a))

@@ -95,7 +95,83 @@ def test_hopeless_data_set_fails_before_training():
     ReIDMetric().dataset_meta = dict(num_cross_camera_queries=3)
 
 
-@pytest.mark.parametrize('options', [dict(distance='l1'), dict(same_camera='no')])
+@pytest.mark.parametrize('options', [dict(distance='l1'), dict(same_camera='no'), dict(protocol='cuhk')])
 def test_bad_options(options):
     with pytest.raises(DataError, match='choose from'):
         ReIDMetric(**options)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(rerank=dict(k3=1)), r"rerank=\{'k3': 1\}: give a dict of some of k1, k2, lambda_value, mode"),
+        (dict(rerank=True), r'rerank=True: .* dict\(\) takes the defaults'),
+        (dict(rerank=dict(mode='x')), "mode='x': choose from paper, released"),
+        (dict(query_expansion=dict(k=3)), 'query_expansion=.*: give a dict of some of num_images, alpha'),
+    ],
+)
+def test_bad_settings_fail_when_the_metric_is_built(options, message):
+    with pytest.raises(DataError, match=message):
+        ReIDMetric(**options)
+
+
+@pytest.fixture(scope='module')
+def crowd():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(12, 6, generator=generator)
+    return [
+        dict(
+            sample_idx=i,
+            embedding=centres[i % 12] + 0.5 * torch.randn(6, generator=generator),
+            pid=i % 12,
+            camid=i // 12 % 3,
+            split='query' if i < 36 else 'gallery',
+            img_path=f'{i}.jpg',
+        )
+        for i in range(240)
+    ]
+
+
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+@pytest.mark.parametrize('protocol', ['market', 'single_gallery_shot'])
+def test_further_scores_leave_the_plain_ones_alone(crowd, distance, protocol):
+    plain = evaluate(ReIDMetric(distance=distance, protocol=protocol), crowd)
+    options = dict(rerank=dict(k1=8), query_expansion=dict(), verification=True)
+    scores = evaluate(ReIDMetric(distance=distance, protocol=protocol, **options), crowd)
+    assert list(plain) == [f'reid/{name}' for name in ('mAP', 'Rank-1', 'Rank-5', 'Rank-10', 'Rank-20', 'mINP')]
+    assert {key: scores[key] for key in plain} == plain
+    for group in ('rerank', 'query_expansion'):
+        assert [key for key in scores if f'/{group}/' in key] == [k.replace('reid/', f'reid/{group}/') for k in plain]
+        assert scores[f'reid/{group}/mAP'] > plain['reid/mAP'] + 0.01
+    operating = [f'{name}@1e-{i}' for i in (2, 3, 4) for name in ('TPR', 'distance')]
+    assert [key for key in scores if '/verification/' in key] == [
+        f'reid/verification/{name}' for name in ('AUC', 'EER', *operating)
+    ]
+
+
+def test_modes_of_re_ranking_reach_it(crowd):
+    paper, released = (evaluate(ReIDMetric(rerank=dict(mode=mode)), crowd) for mode in ('paper', 'released'))
+    assert paper['reid/mAP'] == released['reid/mAP']
+    assert paper['reid/rerank/mAP'] != released['reid/rerank/mAP']
+
+
+def test_single_gallery_shot_changes_the_cmc_alone(crowd):
+    market, drawn = (evaluate(ReIDMetric(protocol=protocol), crowd) for protocol in ('market', 'single_gallery_shot'))
+    # One image of each of 12 people, and not the nearest of many.
+    assert drawn['reid/Rank-20'] == 1
+    assert 0 < drawn['reid/Rank-1'] < market['reid/Rank-1']
+    for name in ('mAP', 'mINP'):
+        assert drawn[f'reid/{name}'] == market[f'reid/{name}']
+    assert evaluate(ReIDMetric(protocol='single_gallery_shot'), crowd[::-1]) == drawn
+
+
+def test_the_threshold_parts_the_pairs_as_it_says(crowd):
+    scores = evaluate(ReIDMetric(verification=True), crowd)
+    queries = [s for s in crowd if s['split'] == 'query']
+    pairs = [(q, g, float((q['embedding'] - g['embedding']).norm())) for q in queries for g in crowd[36:]]
+    own = [d for q, g, d in pairs if q['pid'] == g['pid'] and q['camid'] != g['camid']]
+    strangers = [d for q, g, d in pairs if q['pid'] != g['pid']]
+    for fpr in (2, 3):
+        threshold = scores[f'reid/verification/distance@1e-{fpr}'] - 1e-5
+        assert sum(d < threshold for d in strangers) / len(strangers) == pytest.approx(10**-fpr, abs=1 / len(strangers))
+        assert scores[f'reid/verification/TPR@1e-{fpr}'] == sum(d < threshold for d in own) / len(own)

@@ -50,6 +50,14 @@ def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
     assert tested['metrics']['reid/mAP'] == pytest.approx(results['last']['metrics']['reid/mAP'], abs=1e-6)
     assert (workplace.folder / 'tested' / 'ranked_lists.jpg').is_file()
 
+    more = ('--rerank', '--verification', '--work-dir', 'more')
+    output = workplace.succeed('test.py', workplace.config, 'run/epoch_4.pth', *more)
+    for text in ('test, rerank |', 'verification |', 'distance@1e-3'):
+        assert text in output, text
+    scores = json.loads((workplace.folder / 'more' / 'results.json').read_text())['metrics']
+    assert {key: scores[key] for key in tested['metrics']} == tested['metrics']
+    assert 0 < scores['reid/rerank/mAP'] <= 1 and 0 <= scores['reid/verification/AUC'] <= 1
+
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one(workplace, workers):

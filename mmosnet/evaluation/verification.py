@@ -1,0 +1,218 @@
+"""Verification: do two images show the same person? Decided by a threshold on their distance.
+
+Pairs are those of the ranking: every query with every gallery image that the protocol keeps. Their number is in the
+hundreds of millions, that of the positive ones is not. These are held, and per positive distance the negatives below
+are counted, a chunk of queries at a time; so all numbers are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmosnet.errors import DataError
+from mmosnet.evaluation.distances import Embeddings
+from mmosnet.evaluation.ranking import compared_chunks, no_match_message
+
+#: Shares of strangers let through at which the true positive rate is reported.
+FALSE_POSITIVE_RATES = (1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True)
+class PairDistances:
+    """What the verification scores need of all pairs; distances ascend and, if Euclidean, are squared.
+
+    Args:
+        positives: Distances of pairs of the same person, ``(P,)``.
+        closest_negatives: The smallest distances of pairs of two people.
+        num_negatives: Number of all pairs of two people.
+        closer: Negatives closer than each positive, ``(P,)`` int64.
+        not_farther: Negatives closer than or as far as each positive, ``(P,)`` int64.
+    """
+
+    positives: Tensor
+    closest_negatives: Tensor
+    num_negatives: int
+    closer: Tensor
+    not_farther: Tensor
+
+
+def verification_scores(
+    query: Embeddings,
+    gallery: Embeddings,
+    distance: str = 'euclidean',
+    same_camera: str = 'drop',
+    fprs: tuple[float, ...] = FALSE_POSITIVE_RATES,
+) -> dict[str, float]:
+    """All scores of a verification.
+
+    Args:
+        query: Q images.
+        gallery: G images, on the query's device.
+        distance: ``'euclidean'`` or ``'cosine'``.
+        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        fprs: False positive rates, each within [0, 1).
+
+    Returns:
+        ``AUC``, ``EER``, and for each false positive rate, written as ``1e-2``, ``TPR@1e-2`` and ``distance@1e-2``:
+        see :func:`area_under_curve`, :func:`equal_error_rate` and :func:`operating_point`. Unrounded; a Euclidean
+        distance is not squared.
+
+    Raises:
+        DataError: As of :func:`compare_pairs`.
+    """
+    pairs = compare_pairs(query, gallery, distance, same_camera, max(fprs, default=0.0))
+    curve = roc_curve(pairs)
+    scores = dict(AUC=area_under_curve(*curve), EER=equal_error_rate(*curve))
+    for fpr in fprs:
+        name = np.format_float_scientific(fpr, trim='-', exp_digits=1)
+        scores[f'TPR@{name}'], threshold = operating_point(pairs, fpr)
+        scores[f'distance@{name}'] = math.sqrt(threshold) if distance == 'euclidean' else threshold
+    return scores
+
+
+def compare_pairs(
+    query: Embeddings,
+    gallery: Embeddings,
+    distance: str = 'euclidean',
+    same_camera: str = 'drop',
+    max_fpr: float = max(FALSE_POSITIVE_RATES),
+) -> PairDistances:
+    """Compare all pairs, twice: for the positives, and for the negatives below each.
+
+    Args:
+        query: Q images.
+        gallery: G images, on the query's device.
+        distance: ``'euclidean'`` or ``'cosine'``.
+        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        max_fpr: The share of the negatives that is kept, as the closest ones, within [0, 1).
+
+    Raises:
+        DataError: Empty query or gallery, a feature that is not finite, no positive pair or no negative one.
+    """
+    if not 0 <= max_fpr < 1:
+        raise ValueError(f'a false positive rate of {max_fpr}: must be at least 0 and less than 1')
+    # One more than may pass: the first that must not.
+    closest = Smallest(_share(max_fpr, len(query) * len(gallery)) + 1)
+    positives, num_negatives = [], 0
+    for distmat, matches in compared_chunks(query, gallery, distance, same_camera):
+        positives.append(distmat[matches])
+        num_negatives += int(distmat.masked_fill_(matches, torch.inf).isfinite().sum())
+        closest.add(distmat)
+    positives = torch.cat(positives).sort().values
+    if len(positives) == 0:
+        raise DataError(no_match_message())
+    if num_negatives == 0:
+        raise DataError('verification needs images of two people or more, the query and gallery sets show only one')
+
+    closer, not_farther = torch.zeros(2, len(positives), dtype=torch.int64, device=positives.device)
+    for distmat, matches in compared_chunks(query, gallery, distance, same_camera):
+        # Those beyond all positives count for none, those left out or matches among them.
+        negatives = _sorted(distmat[distmat.masked_fill_(matches, torch.inf) <= positives[-1]])
+        closer += torch.searchsorted(negatives, positives, right=False)
+        not_farther += torch.searchsorted(negatives, positives, right=True)
+    return PairDistances(positives, closest.numbers().sort().values, num_negatives, closer, not_farther)
+
+
+class Smallest:
+    """The smallest finite numbers of many, in memory for about twice as many as are kept.
+
+    Args:
+        count: Numbers to keep.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pieces: list[Tensor] = []
+        self.bound = torch.inf
+
+    def add(self, numbers: Tensor) -> None:
+        self.pieces.append(numbers[numbers < self.bound])
+        if sum(map(len, self.pieces)) > 2 * self.count:
+            self.pieces = [self.numbers()]
+            self.bound = self.pieces[0].max()
+
+    def numbers(self) -> Tensor:
+        """At most ``count`` of them, in no order."""
+        numbers = torch.cat(self.pieces)
+        return numbers.topk(min(self.count, len(numbers)), largest=False, sorted=False).values
+
+
+def _sorted(numbers: Tensor) -> Tensor:
+    # On a CPU numpy sorts three times as fast as torch.
+    return torch.from_numpy(np.sort(numbers.numpy())) if numbers.device.type == 'cpu' else numbers.sort().values
+
+
+def _share(fpr: float, number: int) -> int:
+    # In decimal, as written: 0.29 * 100 is less than 29 in binary.
+    return int(Fraction(str(fpr)) * number)
+
+
+def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
+    """Receiver operating characteristic.
+
+    Args:
+        pairs: From :func:`compare_pairs`.
+
+    Returns:
+        ``(fpr, tpr)``: false and true positive rates at the corners of the curve, from (0, 0) to (1, 1), with a
+        straight line between any two, float64. Negatives as far as a positive make a slope.
+    """
+    _, counts = pairs.positives.unique_consecutive(return_counts=True)
+    up_to = counts.cumsum(0)
+    before = up_to - counts
+    # Two corners a distance: without the pairs that are just as far, and with them.
+    tpr = torch.stack([before, up_to], 1).view(-1).double() / len(pairs.positives)
+    fpr = torch.stack([pairs.closer[before], pairs.not_farther[before]], 1).view(-1).double() / pairs.num_negatives
+    start, end = fpr.new_zeros(1), fpr.new_ones(1)
+    return torch.cat([start, fpr, end]), torch.cat([start, tpr, end])
+
+
+def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
+    """AUC: the chance that a pair of one person is closer than a pair of two, ties counted half.
+
+    Args:
+        fpr: From :func:`roc_curve`.
+        tpr: From :func:`roc_curve`.
+    """
+    return torch.trapezoid(tpr, fpr).item()
+
+
+def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
+    """EER: where the curve lets as many strangers pass as it turns away pairs of one person, ``fpr = 1 - tpr``.
+
+    Args:
+        fpr: From :func:`roc_curve`.
+        tpr: From :func:`roc_curve`.
+    """
+    excess = fpr + tpr - 1
+    end = int(torch.searchsorted(excess, 0.0))
+    share = -excess[end - 1] / (excess[end] - excess[end - 1])
+    return torch.lerp(fpr[end - 1], fpr[end], share).item()
+
+
+def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
+    """The largest threshold that lets at most a share of the strangers pass.
+
+    Two images are taken for the same person when their distance is BELOW the threshold: the distance of the closest
+    pair of two people that must not pass.
+
+    Args:
+        pairs: From :func:`compare_pairs`.
+        fpr: The share, at most the one given there. With fewer than 1 / fpr pairs of two people none may pass.
+
+    Returns:
+        ``(true positive rate, threshold)``: the share of pairs of one person that pass, and the distance, squared if
+        Euclidean.
+    """
+    passing = _share(fpr, pairs.num_negatives)
+    if passing >= len(pairs.closest_negatives):
+        raise ValueError(f'a false positive rate of {fpr} is more than compare_pairs() kept negatives for')
+    threshold = pairs.closest_negatives[passing]
+    below = int(torch.searchsorted(pairs.positives, threshold, right=False))
+    return below / len(pairs.positives), threshold.item()

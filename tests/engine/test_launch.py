@@ -1,0 +1,31 @@
+import pytest
+from mmengine.config import Config
+
+from mmosnet.engine.launch import score_more
+from mmosnet.errors import DataError
+from mmosnet.registry import METRICS
+
+
+def test_further_scores_are_switched_on_in_the_test_alone():
+    cfg = Config(dict(val_evaluator=dict(type='mmosnet.ReIDMetric'), test_evaluator=dict(type='mmosnet.ReIDMetric')))
+    score_more(cfg, rerank=True, verification=True)
+    assert cfg.test_evaluator == dict(type='mmosnet.ReIDMetric', rerank=dict(), verification=True)
+    assert cfg.val_evaluator == dict(type='mmosnet.ReIDMetric')
+    metric = METRICS.build(cfg.test_evaluator)
+    assert (metric.rerank.k1, metric.rerank.k2, metric.rerank.lambda_value, metric.rerank.mode) == (20, 6, 0.3, 'paper')
+
+
+def test_settings_of_the_config_stay():
+    cfg = Config(dict(test_evaluator=[dict(type='Accuracy'), dict(type='ReIDMetric', rerank=dict(k1=7))]))
+    score_more(cfg, rerank=True, verification=False)
+    assert cfg.test_evaluator == [dict(type='Accuracy'), dict(type='ReIDMetric', rerank=dict(k1=7))]
+    cfg.test_evaluator[1].rerank = None
+    score_more(cfg, rerank=True, verification=False)
+    assert cfg.test_evaluator[1].rerank == dict()
+
+
+def test_another_metric_has_no_further_scores():
+    cfg = Config(dict(test_evaluator=dict(type='Accuracy')))
+    score_more(cfg, rerank=False, verification=False)
+    with pytest.raises(DataError, match='ReIDMetric'):
+        score_more(cfg, rerank=False, verification=True)
