@@ -2,7 +2,7 @@
 
     python tools/train.py configs/osnet_ain_reid_market.py
 
-The released code's recipe for other cameras than those of training: as OSNet-IBN's with a cosine schedule of 100 epochs.
+The released code's recipe for other cameras than those of training: OSNet-IBN's, with a cosine schedule of 100 epochs.
 
 Model zoo of the released code, tested on DukeMTMC-reID, as reported: Rank-1 52.4, mAP 30.5. Not yet run by us: needs
 the data set.

@@ -13,6 +13,11 @@ _base_ = './osnet_reid_market.py'
 
 model = dict(backbone=dict(arch='osnet_ibn'))
 load_from = 'torchreid://osnet_ibn_x1_0_imagenet'
+# What tools/test.py evaluates, a row each.
+test_targets = dict(
+    market1501=dict(type='mmosnet.Market1501', data_root='data/market1501'),
+    dukemtmc=dict(type='mmosnet.DukeMTMCreID', data_root='data/dukemtmc-reid'),
+)
 
 train_dataloader = dict(
     dataset=dict(

@@ -18,8 +18,10 @@ _base_ = [
 model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=35))
 
 data_root = 'data/ward'
-train_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(data_root=data_root))
-val_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root))
+# In Market-1501's layout, not of its size.
+source = dict(data_root=data_root, check_counts=False)
+train_dataloader = dict(batch_size=32, num_workers=1, dataset=source)
+val_dataloader = dict(num_workers=1, dataset=source)
 test_dataloader = val_dataloader
 val_evaluator = dict(distance='cosine')
 test_evaluator = val_evaluator

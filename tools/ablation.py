@@ -52,14 +52,15 @@ def main() -> None:
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
-    from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, select_rows, train_row
+    from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows
+    from mmosnet.engine.training_process import train
 
     with launch.user_errors():
         work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / Path(args.config).stem)
         cfg = launch.load_config(args.config, args.cfg_options, str(work_dir), 'none', args.data_root)
         rows = ablation_rows(ROOT / 'configs')
         for row in select_rows(rows, args.rows) if not args.list else []:
-            train_row(row, cfg, work_dir, ROOT / 'tools' / 'train.py')
+            train(row.name, row_config(cfg, row), work_dir, ROOT / 'tools' / 'train.py')
         table = ablation_table(rows, cfg, work_dir)
         if work_dir.is_dir():
             (work_dir / TABLE_FILE).write_text(table + '\n')

@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Evaluate a checkpoint and report its results."""
+"""Evaluate a checkpoint and report its results.
+
+A config with test_targets = dict(NAME=dict(type=..., data_root=...), ...) is evaluated on each of them, a row each.
+"""
 
 import argparse
 import os
@@ -10,6 +13,8 @@ EXAMPLES = """\
 examples:
   python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
+  python tools/test.py CONFIG CHECKPOINT --rerank                  also after k-reciprocal re-ranking
+  python tools/test.py CONFIG CHECKPOINT --verification            also: which distance means the same person?
   bash tools/dist_test.sh CONFIG CHECKPOINT 4                      on 4 GPUs
 """
 
@@ -22,6 +27,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where log and results go (work_dirs/NAME_OF_CONFIG/test)')
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
+    parser.add_argument('--rerank', action='store_true', help='also report scores after k-reciprocal re-ranking')
+    parser.add_argument(
+        '--verification',
+        action='store_true',
+        help='also report AUC, EER, and the true positive rate and distance threshold at false positive rates',
+    )
     parser.add_argument('--data-root', help='folder of the data set, for training and testing')
     parser.add_argument(
         '--cfg-options',
@@ -47,20 +58,20 @@ def main() -> None:
     args = parse_args()
 
     # Only now: importing torch takes seconds that --help should not.
-    from mmengine.runner import Runner
-
     from mmosnet.engine import launch
+    from mmosnet.engine.cross_domain import evaluate_targets
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
         if args.work_dir is None:
             # Not over the results of the training run.
             cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+        launch.score_more(cfg, args.rerank, args.verification)
         if args.amp:
             cfg.test_cfg.fp16 = True
         cfg.load_from = args.checkpoint
         cfg.resume = False
-        Runner.from_cfg(cfg).test()
+        evaluate_targets(cfg)
 
 
 if __name__ == '__main__':

@@ -1,16 +1,36 @@
+from mmosnet.datasets.balanced_sampler import BalancedSampler
+from mmosnet.datasets.coco_person import CocoPerson
+from mmosnet.datasets.cuhk03 import CUHK03
+from mmosnet.datasets.dukemtmc import DukeMTMCreID
+from mmosnet.datasets.grid import GRID
 from mmosnet.datasets.market1501 import Market1501
+from mmosnet.datasets.msmt17 import MSMT17
+from mmosnet.datasets.multi_source import MultiSource
 from mmosnet.datasets.person_image import LoadPersonImage
 from mmosnet.datasets.pk_sampler import PKSampler
 from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.datasets.reid_folder import ReIDFolder
+from mmosnet.datasets.reid_table import ReIDTable
 from mmosnet.datasets.synthetic_people import SyntheticPeople
 from mmosnet.datasets.transforms import Random2DTranslation, RandomPatch
+from mmosnet.datasets.viper import VIPeR
 
 __all__ = [
+    'CUHK03',
+    'GRID',
+    'MSMT17',
+    'BalancedSampler',
+    'CocoPerson',
+    'DukeMTMCreID',
     'LoadPersonImage',
     'Market1501',
+    'MultiSource',
     'PKSampler',
     'Random2DTranslation',
     'RandomPatch',
     'ReIDDataset',
+    'ReIDFolder',
+    'ReIDTable',
     'SyntheticPeople',
+    'VIPeR',
 ]

@@ -35,6 +35,9 @@ class ReIDDataset(BaseDataset):
         split: ``'train'``, ``'query'``, ``'gallery'``, or several of them: ``('query', 'gallery')`` for testing.
         bad_images: What to do with a file that does not decode: ``'error'`` raises when it is met, naming it;
             ``'skip'`` reads every file at the start, drops the bad ones, counts and lists them.
+        combineall: Train on everybody, also on those of query and gallery; distractors stay out. For models that are
+            tested on another data set.
+        check_counts: Warn where the numbers of images and identities are not the published ones.
         **kwargs: Of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
@@ -46,12 +49,21 @@ class ReIDDataset(BaseDataset):
 
     #: Where the data set can be had, for error messages.
     download_page = ''
+    #: Pid of gallery images of nobody in particular; None where every pid is a person.
+    distractor_pid: int | None = DISTRACTOR_PID
+    #: Whether a pid is the same person in training as in query and gallery; False where test identities are numbered
+    #: anew, None where the data set does not say.
+    shared_pids: bool | None = None
+    #: Names of the pids, where people have any. Not in ``metainfo``, which checkpoints carry.
+    pid_names: dict[int, str] = {}
 
     def __init__(
         self,
         data_root: str = '',
         split: str | Sequence[str] = 'train',
         bad_images: str = 'error',
+        combineall: bool = False,
+        check_counts: bool = True,
         **kwargs,
     ) -> None:
         self.splits = (split,) if isinstance(split, str) else tuple(split)
@@ -61,11 +73,39 @@ class ReIDDataset(BaseDataset):
         if bad_images not in ('error', 'skip'):
             raise DataError(f"bad_images={bad_images!r}: choose 'error' or 'skip'")
         self.bad_images = bad_images
+        self.combineall = combineall
+        self.check_counts = check_counts
         super().__init__(data_root=data_root, **kwargs)
 
     def load_split(self, split: str) -> list[dict]:
         """List the images of one split as ``dict(img_path, pid, camid)``, in a fixed order."""
         raise NotImplementedError
+
+    def published_counts(self) -> dict[str, tuple[int, int]]:
+        """Published numbers of images and identities (without distractors) of each split that has them."""
+        return {}
+
+    def train_records(self) -> list[dict]:
+        """The images to train on; with ``combineall`` those of all splits.
+
+        Test identities are other people than training identities, also where their numbers are the same, as in
+        MSMT17: they get numbers behind those of training, unless :attr:`shared_pids`. Query and gallery share theirs.
+        """
+        records = self.load_split('train')
+        if not self.combineall:
+            return records
+        train_pids = {r['pid'] for r in records if r['pid'] != JUNK_PID}
+        test = [r for split in ('query', 'gallery') for r in self.load_split(split)]
+        offset = 0
+        if not self.shared_pids and train_pids & {r['pid'] for r in test} - {self.distractor_pid, JUNK_PID}:
+            offset = max(train_pids) + 1
+        seen = {r['img_path'] for r in records}
+        for r in test:
+            # CUHK03 queries with gallery images.
+            if r['pid'] not in (self.distractor_pid, JUNK_PID) and r['img_path'] not in seen:
+                seen.add(r['img_path'])
+                records.append(dict(r, pid=r['pid'] + offset))
+        return records
 
     def load_data_list(self) -> list[dict]:
         """Load all splits, check them and log a table of what was found.
@@ -75,7 +115,8 @@ class ReIDDataset(BaseDataset):
         """
         records = []
         for split in self.splits:
-            kept = [dict(r, split=split) for r in self.load_split(split) if r['pid'] != JUNK_PID]
+            loaded = self.train_records() if split == 'train' else self.load_split(split)
+            kept = [dict(r, split=split) for r in loaded if r['pid'] != JUNK_PID]
             if self.bad_images == 'skip':
                 kept = self._without_bad_images(kept, split)
             if not kept:
@@ -87,7 +128,20 @@ class ReIDDataset(BaseDataset):
                 record['gt_label'] = labels[record['pid']]
         self._metainfo.update(self._facts(records))
         MMLogger.get_current_instance().info(self._table(records))
+        if self.check_counts:
+            self._compare_counts(records)
         return records
+
+    def _compare_counts(self, records: list[dict]) -> None:
+        for split, published in self.published_counts().items():
+            rows = [r for r in records if r['split'] == split]
+            found = (len(rows), len({r['pid'] for r in rows} - {self.distractor_pid}))
+            if split in self.splits and found != published and not (split == 'train' and self.combineall):
+                MMLogger.get_current_instance().warning(
+                    f'{type(self).__name__} in {self.data_root}: {split} has {found[0]:,} images of {found[1]:,} '
+                    f'identities, published are {published[0]:,} of {published[1]:,}: results do not compare with '
+                    'published ones (check_counts=False for data of your own)'
+                )
 
     @staticmethod
     def _pids(records: list[dict], split: str) -> list[int]:
@@ -117,7 +171,7 @@ class ReIDDataset(BaseDataset):
         for split in self.splits:
             rows = [r for r in records if r['split'] == split]
             pids = Counter(r['pid'] for r in rows)
-            distractors = pids.pop(DISTRACTOR_PID, 0) if split == 'gallery' else 0
+            distractors = pids.pop(self.distractor_pid, 0) if split == 'gallery' else 0
             cameras = len({r['camid'] for r in rows})
             lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
         return '\n'.join(lines)

@@ -20,3 +20,7 @@ class SyntheticPeople(Market1501):
     def __init__(self, data_root: str, generation: dict | None = None, **kwargs) -> None:
         write_synthetic_people(data_root, **(generation or {}))
         super().__init__(data_root=data_root, **kwargs)
+
+    def published_counts(self) -> dict[str, tuple[int, int]]:
+        """None: the size is for the user to choose."""
+        return {}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +10,8 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from mmosnet.engine.report_hook import RESULTS_FILE
 from mmosnet.engine.trained_model import build_model
+from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError
 from mmosnet.models.complexity import count_complexity
 
@@ -78,35 +75,6 @@ def row_config(cfg: Config, row: AblationRow) -> Config:
     return variant
 
 
-def train_row(row: AblationRow, cfg: Config, work_dir: Path, train_tool: Path) -> None:
-    """Train a row in a process of its own, or go on where it was interrupted; does nothing if it is finished.
-
-    Args:
-        row: The row.
-        cfg: The config that all rows are trained with.
-        work_dir: Gets a config and a folder for each row.
-        train_tool: ``tools/train.py``.
-
-    Raises:
-        DataError: The training failed; its own message stands above.
-    """
-    results = _results(work_dir / row.name)
-    if results is not None and results['epoch'] == cfg.train_cfg.max_epochs:
-        return
-    work_dir.mkdir(parents=True, exist_ok=True)
-    config = work_dir / f'{row.name}.py'
-    row_config(cfg, row).dump(config)
-    command = [sys.executable, str(train_tool), str(config), '--work-dir', str(work_dir / row.name), '--resume']
-    if subprocess.run(command).returncode:
-        raise DataError(f'training row {row.name} failed, see above; once mended, the same command goes on from here')
-
-
-def _results(work_dir: Path) -> dict | None:
-    """The last evaluation of a training run, if there is one."""
-    path = work_dir / RESULTS_FILE
-    return json.loads(path.read_text()).get('last') if path.is_file() else None
-
-
 def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> str:
     """Sizes and results as a Markdown table; an empty cell where nothing has been trained yet.
 
@@ -118,8 +86,7 @@ def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> 
     table = [['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']]
     for row in rows:
         size = count_complexity(build_model(row_config(cfg, row)), *IMAGE_SIZE).total
-        results = _results(work_dir / row.name)
-        metrics = {} if results is None else results['metrics']
+        metrics = trained_metrics(work_dir / row.name) or {}
         cells = [row.name, ' '.join(f'{key}={value}' for key, value in row.options.items())]
         cells += [f'{size.parameters:,}', f'{size.mult_adds / 1e6:.1f} M']
         cells += [f'{metrics[key]:.3f}' if key in metrics else '' for key in ('reid/Rank-1', 'reid/mAP')]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmosnet.engine.ablation import ablation_rows, ablation_table, row_config, select_rows, train_row
+from mmosnet.engine.ablation import ablation_rows, ablation_table, row_config, select_rows
 from mmosnet.errors import DataError
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -65,15 +65,3 @@ def test_table_has_sizes_results_and_what_the_paper_reports(cfg, tmp_path):
     assert cells[2] == ['sum', 'fusion=sum', '201,296', '82.3 M', '0.512', '0.250', '92.0 / 78.2']
     assert cells[3][2:] == ['201,864', '82.3 M', '', '', '93.6 / 81.0']
     assert len({len(line) for line in table.splitlines()}) == 1
-
-
-def test_a_finished_row_is_not_trained_again_and_an_unfinished_one_is(cfg, tmp_path):
-    (row,) = select_rows(ablation_rows(CONFIGS), ['sum'])
-    write_results(tmp_path / 'sum', 4)
-    # A tool that fails: it would be noticed.
-    tool = tmp_path / 'fail.py'
-    tool.write_text('raise SystemExit(1)')
-    train_row(row, cfg, tmp_path, tool)
-    cfg.train_cfg.max_epochs = 5
-    with pytest.raises(DataError, match='training row sum failed'):
-        train_row(row, cfg, tmp_path, tool)

@@ -1,0 +1,15 @@
+"""OSNet-AIN x1.0 trained on DukeMTMC-reID to be used elsewhere: tested on Market-1501.
+
+    python tools/train.py configs/osnet_ain_reid_duke.py
+
+Model zoo of the released code, tested on Market-1501, as reported: Rank-1 61.0, mAP 30.6. Not yet run by us: needs
+the data set.
+"""
+
+_base_ = './osnet_ain_reid_market.py'
+
+model = dict(head=dict(num_classes=702))
+source = dict(type='mmosnet.DukeMTMCreID', data_root='data/dukemtmc-reid')
+train_dataloader = dict(dataset=source)
+val_dataloader = dict(dataset=source)
+test_dataloader = val_dataloader

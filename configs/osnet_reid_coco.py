@@ -1,0 +1,24 @@
+"""OSNet x0.25 on people annotated as boxes in your own frames (COCO format), fine-tuned from ImageNet weights.
+
+    python tools/check_data.py configs/osnet_reid_coco.py --data-root FOLDER
+    python tools/train.py configs/osnet_reid_coco.py --data-root FOLDER --cfg-options model.head.num_classes=N
+
+FOLDER/{train,query,gallery}.json with a person_id and a camera_id for each annotation, frames in FOLDER/frames. Crops
+are cut when they are read, a twentieth of the box wider on each side. Other fields, one file with a field for the
+split, or masked backgrounds: the options of mmosnet.CocoPerson.
+
+N is the number of people in train, which the check tells. Recipe and needs of osnet_reid_folder.py. No numbers: they
+depend on your data.
+"""
+
+_base_ = './osnet_reid_folder.py'
+
+people = dict(
+    type='mmosnet.CocoPerson',
+    ann_files=dict(train='train.json', query='query.json', gallery='gallery.json'),
+    data_prefix=dict(img_path='frames'),
+    margin=0.05,
+)
+train_dataloader = dict(dataset=people)
+val_dataloader = dict(dataset=people)
+test_dataloader = val_dataloader

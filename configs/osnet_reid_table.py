@@ -1,0 +1,19 @@
+"""OSNet x0.25 on your own crops in a CSV table, fine-tuned from ImageNet weights.
+
+    python tools/check_data.py configs/osnet_reid_table.py --data-root FOLDER
+    python tools/train.py configs/osnet_reid_table.py --data-root FOLDER --cfg-options model.head.num_classes=N
+
+FOLDER/people.csv has the columns path,pid,camid,split and any attributes, a row an image:
+
+    path,pid,camid,split,hat
+    crops/a17.jpg,anna,0,train,yes
+
+N is the number of people in train, which the check tells. Recipe and needs of osnet_reid_folder.py. No numbers: they
+depend on your data.
+"""
+
+_base_ = './osnet_reid_folder.py'
+
+train_dataloader = dict(dataset=dict(type='mmosnet.ReIDTable', ann_file='people.csv'))
+val_dataloader = dict(dataset=dict(type='mmosnet.ReIDTable', ann_file='people.csv'))
+test_dataloader = val_dataloader

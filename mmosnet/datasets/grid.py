@@ -1,0 +1,73 @@
+"""QMUL underGround Re-IDentification, GRID (Loy et al., CVPR 2009)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mmosnet.datasets.matlab_file import MatlabFile
+from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.errors import DataError
+from mmosnet.registry import DATASETS
+
+NUM_SPLITS = 10
+PARTITIONS = 'features_and_partitions.mat'
+NAME = re.compile(r'(\d+)_(\d+)')
+
+
+@DATASETS.register_module()
+class GRID(ReIDDataset):
+    """GRID: 250 pairs of images, 775 distractors, 10 official splits; the published result is their mean.
+
+    ``data_root`` (or ``underground_reid`` in it) holds ``probe``, ``gallery`` and ``features_and_partitions.mat``. A
+    name ``0001_1_25004_107_32_106_221.jpeg`` states pid 1 and the first camera (camid 0); pid 0 are distractors.
+
+    Args:
+        split_index: Which of the 10 splits, from 0.
+        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+
+    Raises:
+        FileNotFoundError: A folder or the file of the splits is missing.
+        DataError: ``split_index`` is out of range; the file holds no splits.
+    """
+
+    num_splits = NUM_SPLITS
+    shared_pids = True
+    download_page = 'https://personal.ie.cuhk.edu.hk/~ccloy/downloads_qmul_underground_reid.html'
+
+    def __init__(self, *args, split_index: int = 0, **kwargs) -> None:
+        if not 0 <= split_index < NUM_SPLITS:
+            raise DataError(f'split_index={split_index}: GRID has splits 0 to {NUM_SPLITS - 1}')
+        self.split_index = split_index
+        super().__init__(*args, **kwargs)
+
+    def published_counts(self) -> dict[str, tuple[int, int]]:
+        """Of every official split."""
+        return dict(train=(250, 125), query=(125, 125), gallery=(900, 125))
+
+    def load_split(self, split: str) -> list[dict]:
+        """Read one split; see the base class."""
+        prefix = 'underground_reid/' if (Path(self.data_root) / 'underground_reid').is_dir() else ''
+        probe, gallery = (
+            [
+                dict(img_path=path, pid=int(match[1]), camid=int(match[2]) - 1)
+                for path, match in self.list_folder(prefix + folder, NAME)
+            ]
+            for folder in ('probe', 'gallery')
+        )
+        train_pids = self._train_pids(Path(self.data_root) / prefix / PARTITIONS)
+        if split == 'train':
+            return [r for r in probe + gallery if r['pid'] in train_pids]
+        return [r for r in (probe if split == 'query' else gallery) if r['pid'] not in train_pids]
+
+    def _train_pids(self, path: Path) -> set[int]:
+        with MatlabFile(path) as file:
+            partitions = list(file['trainIdxAll'])
+            if len(partitions) != NUM_SPLITS:
+                raise DataError(f'{path}: trainIdxAll has {len(partitions)} splits instead of {NUM_SPLITS}')
+            fields = partitions[self.split_index]
+            # Third of a structure's fields: the identities of training.
+            values = list(fields.values()) if isinstance(fields, dict) else []
+            if len(values) < 3:
+                raise DataError(f'{path}: split {self.split_index} of trainIdxAll is no structure of three fields')
+            return set(values[2].flatten().astype(int).tolist())

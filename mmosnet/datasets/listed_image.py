@@ -1,0 +1,24 @@
+"""Paths of images as an annotation file writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from mmosnet.errors import DataError
+
+
+def image_inside(folder: Path, name: str, place: str) -> str:
+    """The path of an image that an annotation names, which must stay inside a folder.
+
+    Args:
+        folder: Where the annotation's paths start.
+        name: The path in the annotation, with forward slashes.
+        place: File and row, for the error's text.
+
+    Raises:
+        DataError: The path is absolute or leaves the folder.
+    """
+    path = PurePosixPath(name.replace('\\', '/'))
+    if path.is_absolute() or '..' in path.parts or PureWindowsPath(name).drive:
+        raise DataError(f'{place}: the path {name!r} leaves {folder}; paths must stay inside it')
+    return str(folder / path)

@@ -1,0 +1,60 @@
+"""The base of the user's own data: people under names, in folders, tables and annotation files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmosnet.datasets.reid_dataset import ReIDDataset
+
+
+def number_names(names: Iterable[str]) -> dict[str, int]:
+    """Number names: a name that is a whole number keeps its value, if all names are and no two are the same number.
+
+    Otherwise the names count from 1 in alphabetical order.
+    """
+    ordered = sorted(set(names))
+    # Nine digits fit into every integer type.
+    kept = {name: int(name) for name in ordered if name.isascii() and name.isdigit() and len(name) <= 9}
+    if len(set(kept.values())) == len(ordered):
+        return kept
+    return {name: number for number, name in enumerate(ordered, start=1)}
+
+
+class NamedPeople(ReIDDataset):
+    """People with names: the same name is the same person in all splits.
+
+    A pid is a name's number by :func:`number_names` over all splits, so that a training set and a test set that are
+    built apart agree; :attr:`pid_names` leads back. Nobody is special: no name means distractor or junk. People in the
+    gallery whom no query asks for need not be told apart and may share a name.
+
+    Args: as :class:`~mmosnet.datasets.ReIDDataset`.
+    """
+
+    distractor_pid = None
+    shared_pids = True
+
+    def list_people(self) -> list[dict]:
+        """List the images of all splits as records ``dict(name, camid, split, img_path, ...)``, in a fixed order."""
+        raise NotImplementedError
+
+    def is_wanted(self, split: str) -> bool:
+        """Whether the images of a split are used and must be there."""
+        return split in self.splits or self.combineall
+
+    def load_data_list(self) -> list[dict]:
+        """Number the people, then load as the base class does."""
+        self._people = self.list_people()
+        self._numbers = number_names(person['name'] for person in self._people)
+        self.pid_names = {pid: name for name, pid in self._numbers.items()}
+        records = super().load_data_list()
+        del self._people, self._numbers
+        return records
+
+    def load_split(self, split: str) -> list[dict]:
+        """Pick one split; see the base class."""
+        return [
+            {key: value for key, value in person.items() if key not in ('name', 'split')}
+            | dict(pid=self._numbers[person['name']])
+            for person in self._people
+            if person['split'] == split
+        ]

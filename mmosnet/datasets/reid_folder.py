@@ -1,0 +1,83 @@
+"""The user's own crops in folders: one for each split, in it one for each person."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from mmosnet.datasets.named_people import NamedPeople
+from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES, SPLITS
+from mmosnet.errors import DataError
+from mmosnet.registry import DATASETS
+
+NAME = re.compile(r'([0-9]{1,9})_')
+
+
+@DATASETS.register_module()
+class ReIDFolder(NamedPeople):
+    """Images in ``data_root/{train,query,gallery}/PERSON/CAMERA_*.jpg``; no annotation file.
+
+    PERSON is any folder name, ``0001`` or ``anna``; the same name is the same person in all splits
+    (:class:`~mmosnet.datasets.named_people.NamedPeople` tells how names become pids). CAMERA is a whole number, the
+    camid as it is written: cameras may count from 0 or from 1, only equality counts. A split that is not used need
+    not be there. mmpretrain's ``CustomDataset`` reads class folders without cameras and splits.
+
+    Names that begin with a dot and files that are no images are passed over. Images without a camera number and
+    empty person folders are left out with a warning.
+
+    Args: as :class:`~mmosnet.datasets.ReIDDataset`.
+
+    Raises:
+        FileNotFoundError: The folder of a split is missing.
+        DataError: No image of a split has a camera number.
+    """
+
+    def list_people(self) -> list[dict]:
+        """List all splits that are there; see the base class."""
+        return [person for split in SPLITS for person in self._list_split(split)]
+
+    def _list_split(self, split: str) -> list[dict]:
+        folder = Path(self.data_root) / split
+        if not folder.is_dir():
+            if not self.is_wanted(split):
+                return []
+            raise FileNotFoundError(
+                f'ReIDFolder: no folder {folder}. data_root={self.data_root!r} must hold train, query and gallery, '
+                'each with a folder for each person'
+            )
+        people, odd, empty = [], [], []
+        for person in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.')):
+            images = sorted(p for p in person.iterdir() if self._is_image(p))
+            if not images:
+                empty.append(str(person))
+            for path in images:
+                match = NAME.match(path.name)
+                if match is None:
+                    odd.append(str(path))
+                else:
+                    people.append(dict(name=person.name, split=split, img_path=str(path), camid=int(match[1])))
+        odd += sorted(str(p) for p in folder.iterdir() if self._is_image(p))
+        self._complain(folder, people, odd, empty)
+        return people
+
+    @staticmethod
+    def _is_image(path: Path) -> bool:
+        return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
+
+    @staticmethod
+    def _complain(folder: Path, people: list, odd: list[str], empty: list[str]) -> None:
+        if odd and not people:
+            raise DataError(
+                f'ReIDFolder: none of the {len(odd)} images in {folder} is a PERSON/CAMERA_*.jpg with a whole number '
+                f'for the camera, like anna/2_0001.jpg; the first is {odd[0]}'
+            )
+        logger = MMLogger.get_current_instance()
+        if odd:
+            logger.warning(
+                f'ReIDFolder: ignored {len(odd)} images in {folder} that are not PERSON/CAMERA_*.jpg, the first '
+                f'{odd[0]}'
+            )
+        if empty:
+            logger.warning(f'ReIDFolder: {len(empty)} folders in {folder} hold no image, the first {empty[0]}')

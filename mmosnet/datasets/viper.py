@@ -1,0 +1,75 @@
+"""VIPeR (Gray et al., "Evaluating Appearance Models for Recognition, Reacquisition, and Tracking", PETS 2007)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.errors import DataError
+from mmosnet.registry import DATASETS
+
+NUM_SPLITS = 20
+NAME = re.compile(r'(\d+)_')
+#: Positions (among the sorted identities) of the 316 training identities of each of ten random halves.
+SPLITS_FILE = Path(__file__).parent / 'viper_splits.json'
+
+
+@DATASETS.register_module()
+class VIPeR(ReIDDataset):
+    """VIPeR: 632 identities before two cameras, 20 splits; the published result is their mean.
+
+    ``data_root`` (or ``VIPeR`` in it) holds ``cam_a`` and ``cam_b``. There are no official splits. Ours are ten random
+    halves, the same on every machine, each used twice: splits 0, 2, ... search camera b for images of camera a, splits
+    1, 3, ... the other way round, after the same training.
+
+    Args:
+        split_index: Which of the 20 splits, from 0.
+        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+
+    Raises:
+        FileNotFoundError: A folder is missing.
+        DataError: ``split_index`` is out of range; somebody has no image of one camera, or there are not 632 people.
+    """
+
+    num_splits = NUM_SPLITS
+    # Both directions of a half.
+    splits_per_training = 2
+    distractor_pid = None
+    shared_pids = True
+    download_page = 'https://vision.soe.ucsc.edu/node/178'
+
+    def __init__(self, *args, split_index: int = 0, **kwargs) -> None:
+        if not 0 <= split_index < NUM_SPLITS:
+            raise DataError(f'split_index={split_index}: VIPeR has splits 0 to {NUM_SPLITS - 1}')
+        self.split_index = split_index
+        super().__init__(*args, **kwargs)
+
+    def published_counts(self) -> dict[str, tuple[int, int]]:
+        """Of every split."""
+        return dict(train=(632, 316), query=(316, 316), gallery=(316, 316))
+
+    def load_split(self, split: str) -> list[dict]:
+        """Take one camera's images of the split's identities; see the base class."""
+        prefix = 'VIPeR/' if (Path(self.data_root) / 'VIPeR').is_dir() else ''
+        cameras = [
+            [
+                dict(img_path=path, pid=int(match[1]), camid=camid)
+                for path, match in self.list_folder(f'{prefix}cam_{letter}', NAME)
+            ]
+            for camid, letter in enumerate('ab')
+        ]
+        pids = sorted({r['pid'] for r in cameras[0]})
+        lonely = set(pids) ^ {r['pid'] for r in cameras[1]}
+        if lonely:
+            raise DataError(f'VIPeR in {self.data_root}: identity {min(lonely)} has images of one camera only')
+        train = json.loads(SPLITS_FILE.read_text())[self.split_index // 2]
+        if len(pids) != 2 * len(train):
+            raise DataError(f'VIPeR in {self.data_root}: {len(pids)} identities instead of {2 * len(train)}')
+        train_pids = {pids[position] for position in train}
+        if split == 'train':
+            return [r for r in cameras[0] + cameras[1] if r['pid'] in train_pids]
+        query_camera = self.split_index % 2
+        camera = query_camera if split == 'query' else 1 - query_camera
+        return [r for r in cameras[camera] if r['pid'] not in train_pids]

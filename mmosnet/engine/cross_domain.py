@@ -1,0 +1,45 @@
+"""One checkpoint evaluated on several data sets, a row each: cross-domain results (``tools/test.py``)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from mmosnet.engine.report_hook import RESULTS_FILE, results_table
+
+
+def target_configs(cfg: Config) -> dict[str, Config]:
+    """A config for each entry of ``test_targets``, a dict of data sets by name; the config itself without any.
+
+    A target's data set takes the place of the test data set and keeps its pipeline; its results go to a folder of its
+    own in the work directory.
+    """
+    if not cfg.get('test_targets'):
+        return {'test': cfg}
+    configs = {}
+    for name, target in cfg.test_targets.items():
+        configs[name] = copy.deepcopy(cfg)
+        dataset = cfg.test_dataloader.dataset
+        kept = dict(split=('query', 'gallery'), test_mode=True, pipeline=dataset.pipeline)
+        configs[name].test_dataloader.dataset = Config({**kept, **target})._cfg_dict
+        configs[name].work_dir = str(Path(cfg.work_dir) / name)
+        # Runners of one process need different names.
+        configs[name].experiment_name = f'{Path(cfg.filename or "test").stem}_{name}'
+    return configs
+
+
+def evaluate_targets(cfg: Config) -> None:
+    """Evaluate a config's checkpoint on each of its targets; with several, report them in one table."""
+    rows = {}
+    for name, config in target_configs(cfg).items():
+        runner = Runner.from_cfg(config)
+        rows[name] = runner.test()
+    if len(rows) > 1 and is_main_process():
+        path = Path(cfg.work_dir) / RESULTS_FILE
+        path.write_text(json.dumps(dict(checkpoint=cfg.load_from, targets=rows), indent=2) + '\n')
+        runner.logger.info('\n'.join(['Results on all targets', results_table(rows), f'{"numbers":8s} {path}']))

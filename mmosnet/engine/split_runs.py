@@ -1,0 +1,100 @@
+"""Protocols whose result is the mean over splits: VIPeR, GRID, CUHK03 classic (``tools/train_splits.py``)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import find_latest_checkpoint
+
+from mmosnet.engine.launch import DATALOADERS
+from mmosnet.engine.report_hook import RESULTS_FILE, results_table
+from mmosnet.engine.training_process import evaluate, train, trained_metrics
+from mmosnet.errors import DataError
+
+SUMMARY_FILE = 'splits.json'
+
+
+def split_numbers(cfg: Config) -> tuple[int, int]:
+    """How many splits a config's data set has, and how many in a row share their training.
+
+    Raises:
+        DataError: The data set has no splits.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=[], lazy_init=True))
+    number = getattr(dataset, 'num_splits', 1)
+    if number == 1:
+        raise DataError(f'{type(dataset).__name__} has one split only: train it with tools/train.py')
+    return number, getattr(dataset, 'splits_per_training', 1)
+
+
+def split_config(cfg: Config, split_index: int) -> Config:
+    """The config of one split."""
+    cfg = copy.deepcopy(cfg)
+    for name in DATALOADERS:
+        cfg[name].dataset.split_index = split_index
+    return cfg
+
+
+def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) -> dict[int, str]:
+    """Train and evaluate splits that are not finished; one that fails does not stop the others.
+
+    Args:
+        cfg: The config, for any split.
+        splits: Which splits.
+        work_dir: Gets a config and a folder for each split.
+        tools: The folder of ``train.py`` and ``test.py``.
+
+    Returns:
+        What went wrong, for each failed split.
+    """
+    _, shared = split_numbers(cfg)
+    failed = {}
+    for split in splits:
+        trained = split - split % shared
+        try:
+            train(split_name(trained), split_config(cfg, trained), work_dir, tools / 'train.py')
+            if split != trained and split_metrics(work_dir, split) is None:
+                checkpoint = find_latest_checkpoint(work_dir / split_name(trained))
+                evaluate(split_name(split), split_config(cfg, split), work_dir, tools / 'test.py', checkpoint)
+        except DataError as e:
+            MMLogger.get_current_instance().error(f'split {split}: {e}')
+            failed[split] = str(e)
+    return failed
+
+
+def split_name(split: int) -> str:
+    """Folder of a split's run."""
+    return f'split_{split:02d}'
+
+
+def split_metrics(work_dir: Path, split: int) -> dict | None:
+    """Metrics of a split: the last of its training, or of its test where it shares a training."""
+    path = work_dir / split_name(split) / RESULTS_FILE
+    if not path.is_file():
+        return None
+    return trained_metrics(path.parent) or json.loads(path.read_text()).get('metrics')
+
+
+def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str:
+    """Write ``splits.json`` and lay out every split, the mean and the (sample) standard deviation.
+
+    Args:
+        metrics: Of each split that is finished.
+        work_dir: Where the file goes.
+    """
+    keys = list(next(iter(metrics.values())))
+    values = np.array([[split[key] for key in keys] for split in metrics.values()])
+    rows = {f'split {split}': row for split, row in metrics.items()}
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(keys))
+    summary = {'mean': dict(zip(keys, values.mean(axis=0), strict=True)), 'std': dict(zip(keys, spread, strict=True))}
+    work_dir.mkdir(parents=True, exist_ok=True)
+    (work_dir / SUMMARY_FILE).write_text(json.dumps(dict(splits=rows, **summary), indent=2) + '\n')
+    return results_table({**rows, f'mean of {len(rows)}': summary['mean'], 'std': summary['std']})

@@ -1,0 +1,69 @@
+"""Trainings that a tool starts one after the other, each in a process of its own, and may be asked for again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.errors import DataError
+
+
+def trained_metrics(work_dir: Path) -> dict | None:
+    """Metrics of the last evaluation in a training's work directory, if there is one."""
+    last = _last_evaluation(work_dir)
+    return None if last is None else last['metrics']
+
+
+def _last_evaluation(work_dir: Path) -> dict | None:
+    path = work_dir / RESULTS_FILE
+    return json.loads(path.read_text()).get('last') if path.is_file() else None
+
+
+def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
+    """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
+
+    Args:
+        name: Of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
+        cfg: The config.
+        work_dir: Of all trainings of the tool.
+        train_tool: ``tools/train.py``.
+
+    Raises:
+        DataError: The training failed; its own message stands above.
+    """
+    last = _last_evaluation(work_dir / name)
+    if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
+        return
+    config = _write_config(name, cfg, work_dir)
+    run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')
+
+
+def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: Path) -> None:
+    """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
+
+    Raises:
+        DataError: The evaluation failed; its own message stands above.
+    """
+    config = _write_config(name, cfg, work_dir)
+    run_tool(f'testing {name}', test_tool, config, checkpoint, '--work-dir', work_dir / name)
+
+
+def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
+    work_dir.mkdir(parents=True, exist_ok=True)
+    cfg.dump(work_dir / f'{name}.py')
+    return work_dir / f'{name}.py'
+
+
+def run_tool(what: str, *command: str | Path) -> None:
+    """Run a tool of ours.
+
+    Raises:
+        DataError: It failed.
+    """
+    if subprocess.run([sys.executable, *map(str, command)]).returncode:
+        raise DataError(f'{what} failed, see above; once mended, the same command goes on from here')

@@ -1,0 +1,118 @@
+import pytest
+
+from mmosnet.datasets import ReIDTable
+from mmosnet.errors import DataError
+from tests.conftest import write_person
+
+HEADER = 'path,pid,camid,split,hat,age'
+ROWS = [
+    'crops/a.jpg,anna,0,train,yes,30',
+    'crops/b.jpg,anna,1,train,,30',
+    '"crops/c, d.jpg",bob,0,train,no,',
+    'crops/e.jpg,eve,0,query,no,20',
+    'crops/f.jpg,eve,3,gallery,no,20',
+]
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number, name in enumerate(('a', 'b', 'c, d', 'e', 'f')):
+        write_person(tmp_path / 'crops' / f'{name}.jpg', number)
+    return tmp_path
+
+
+def write_table(root, *rows, header=HEADER, encoding='utf-8'):
+    (root / 'people.csv').write_bytes('\r\n'.join([header, *rows, '']).encode(encoding))
+    return str(root)
+
+
+def infos(dataset):
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+def test_records_and_attributes(root):
+    train = ReIDTable(write_table(root, *ROWS))
+    found = infos(train)
+    assert [train.pid_names[r['pid']] for r in found] == ['anna', 'anna', 'bob']
+    assert [r['gt_label'] for r in found] == [0, 0, 1]
+    assert [r['camid'] for r in found] == [0, 1, 0]
+    assert found[2]['img_path'] == str(root / 'crops' / 'c, d.jpg')
+    assert found[1]['attributes'] == dict(hat='', age='30')
+    assert train.metainfo['attribute_names'] == ['hat', 'age']
+    test = ReIDTable(str(root), split=('query', 'gallery'), test_mode=True)
+    assert [r['split'] for r in infos(test)] == ['query', 'gallery']
+    assert len({r['pid'] for r in infos(test)}) == 1
+    assert test.pid_names == train.pid_names
+
+
+def test_columns_in_any_order_byte_order_mark_spaces_and_empty_rows(root):
+    rows = ['train , 0 , crops/a.jpg , 0012', '', ',,,', 'train,1,./crops//b.jpg,0013']
+    dataset = ReIDTable(write_table(root, *rows, header='split,camid, path ,pid', encoding='utf-8-sig'))
+    found = infos(dataset)
+    assert [(r['pid'], r['camid']) for r in found] == [(12, 0), (13, 1)]
+    assert found[1]['img_path'] == str(root / 'crops' / 'b.jpg')
+    assert found[0]['attributes'] == {}
+
+
+def test_another_name_and_another_folder_of_images(root):
+    write_table(root, *(row.replace('crops/', '') for row in ROWS))
+    (root / 'people.csv').rename(root / 'other.csv')
+    dataset = ReIDTable(str(root), ann_file='other.csv', data_prefix=dict(img_path='crops'))
+    assert infos(dataset)[0]['img_path'] == str(root / 'crops' / 'a.jpg')
+
+
+def test_images_of_unused_splits_need_not_be_there(root):
+    (root / 'crops' / 'e.jpg').unlink()
+    root = write_table(root, *ROWS)
+    assert len(ReIDTable(root)) == 3
+    with pytest.raises(DataError, match=r'row 5: no image .*e\.jpg'):
+        ReIDTable(root, split='query')
+
+
+@pytest.mark.parametrize(
+    ('row', 'message'),
+    [
+        ('crops/x.jpg,anna,0,train,,', r'row 3: no image .*x\.jpg; paths are relative to'),
+        ('crops/b.jpg,anna,zero,train,,', r"row 3: camid 'zero' is not a whole number"),
+        ('crops/b.jpg,anna,-1,train,,', r"row 3: camid '-1' is not a whole number"),
+        ('crops/b.jpg,anna,1.0,train,,', r"row 3: camid '1.0' is not a whole number"),
+        ('crops/b.jpg,anna,0,test,,', r"row 3: split 'test'; choose from train, query, gallery"),
+        ('crops/b.jpg, ,0,train,,', 'row 3: the cell pid is empty'),
+        (',anna,0,train,,', 'row 3: the cell path is empty'),
+        ('crops/b.jpg,anna,0', 'row 3: 3 cells, but the first row names 6 columns'),
+        ('crops/b.jpg,anna,0,train,,,,', 'row 3: 8 cells'),
+        ('../b.jpg,anna,0,train,,', r"row 3: the path '\.\./b\.jpg' leaves"),
+        ('/etc/passwd,anna,0,train,,', r"row 3: the path '/etc/passwd' leaves"),
+        ('crops/./a.jpg,anna,0,train,,', r"row 3: path 'crops/\./a\.jpg' is in row 2 already"),
+        ('"crops/b.jpg,anna,0,train,,', r'row 3: not CSV .*quotation mark'),
+    ],
+)
+def test_broken_row_is_named(root, row, message):
+    with pytest.raises(DataError, match=r'people\.csv, ' + message):
+        ReIDTable(write_table(root, ROWS[0], row))
+
+
+@pytest.mark.parametrize(
+    ('header', 'message'),
+    [
+        ('path,pid,split', r'no column camid; the first row must name the columns path,pid,camid,split'),
+        ('path;pid;camid;split', 'no column path, pid, camid, split.*separated by commas'),
+        ('path,pid,camid,split,hat,hat', "column name 'hat' is empty or comes twice"),
+        ('path,pid,camid,split,,age', "column name '' is empty"),
+    ],
+)
+def test_broken_header(root, header, message):
+    with pytest.raises(DataError, match=message):
+        ReIDTable(write_table(root, *ROWS, header=header))
+
+
+def test_no_table_empty_table_and_other_encodings(root):
+    with pytest.raises(FileNotFoundError, match=r'no table .*people\.csv'):
+        ReIDTable(str(root))
+    (root / 'people.csv').touch()
+    with pytest.raises(DataError, match='no column path'):
+        ReIDTable(str(root))
+    with pytest.raises(DataError, match='the train split has no images'):
+        ReIDTable(write_table(root))
+    with pytest.raises(DataError, match=r'people\.csv is not UTF-8 text'):
+        ReIDTable(write_table(root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+from mmengine.config import Config
+
+from mmosnet.engine.training_process import evaluate, train, trained_metrics
+from mmosnet.errors import DataError
+
+CFG = Config(dict(train_cfg=dict(max_epochs=4), answer=42))
+# Stands in for a tool: writes down its arguments, and fails if asked to.
+TOOL = """
+import sys, pathlib
+pathlib.Path(sys.argv[0]).with_suffix('.txt').write_text(' '.join(sys.argv[1:]))
+sys.exit({code})
+"""
+
+
+def write_tool(folder, code=0):
+    (folder / 'tool.py').write_text(TOOL.format(code=code))
+    return folder / 'tool.py'
+
+
+def write_results(folder, epoch):
+    folder.mkdir(parents=True)
+    (folder / 'results.json').write_text(json.dumps(dict(last=dict(epoch=epoch, metrics={'reid/mAP': 0.25}))))
+
+
+def test_config_and_work_directory_are_the_trainings(tmp_path):
+    train('one', CFG, tmp_path / 'out', write_tool(tmp_path))
+    out = tmp_path / 'out'
+    assert (tmp_path / 'tool.txt').read_text() == f'{out / "one.py"} --work-dir {out / "one"} --resume'
+    assert Config.fromfile(out / 'one.py').answer == 42
+    evaluate('two', CFG, out, write_tool(tmp_path), tmp_path / 'a.pth')
+    assert (tmp_path / 'tool.txt').read_text() == f'{out / "two.py"} {tmp_path / "a.pth"} --work-dir {out / "two"}'
+
+
+def test_only_a_finished_training_is_not_repeated(tmp_path):
+    write_results(tmp_path / 'one', 4)
+    write_results(tmp_path / 'two', 3)
+    tool = write_tool(tmp_path, code=1)
+    train('one', CFG, tmp_path, tool)
+    assert trained_metrics(tmp_path / 'one') == {'reid/mAP': 0.25}
+    assert trained_metrics(tmp_path / 'three') is None
+    with pytest.raises(DataError, match='training two failed'):
+        train('two', CFG, tmp_path, tool)
+    with pytest.raises(DataError, match='testing two failed'):
+        evaluate('two', CFG, tmp_path, tool, tmp_path / 'a.pth')

@@ -1,0 +1,98 @@
+"""One epoch of each data set's config on a miniature in the official format, evaluated with its protocol."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.runner import Runner
+
+from mmosnet.engine.cross_domain import evaluate_targets
+from mmosnet.engine.launch import load_config
+from tests.conftest import write_market
+from tests.datasets.official_formats import write_cuhk03, write_grid, write_msmt17, write_viper
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# Config, what writes its miniature, identities to train on.
+RUNS = [
+    ('osnet_reid_duke', write_market, 6),
+    ('osnet_reid_msmt17', write_msmt17, 6),
+    ('osnet_reid_msmt17_scratch', write_msmt17, 6),
+    ('osnet_reid_cuhk03_detected', write_cuhk03, 4),
+    ('osnet_reid_cuhk03_labeled', write_cuhk03, 4),
+    ('osnet_reid_cuhk03_classic', write_cuhk03, 5),
+    ('osnet_reid_viper', write_viper, 316),
+    ('osnet_reid_grid', write_grid, 125),
+]
+MULTI_SOURCE = [('osnet_reid_four_sets', 21), ('osnet_ibn_reid_ms_d_c', 15), ('osnet_ain_reid_ms_d_m', 17)]
+
+
+def small(name: str, work_dir: Path, num_classes: int, **options) -> dict:
+    """A config for a narrow network, small images and one epoch."""
+    cfg = load_config(
+        str(CONFIGS / f'{name}.py'),
+        {
+            'model.backbone.widen_factor': 0.25,
+            'model.neck.in_channels': 128,
+            'model.head.num_classes': num_classes,
+            'load_from': None,
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'train_dataloader.batch_size': 16,
+            **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
+            **options,
+        },
+        str(work_dir),
+        'none',
+    )
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            if transform.type == 'Resize':
+                transform.scale = (16, 32)
+    cfg.experiment_name = f'{name}_{work_dir.parent.name}'
+    return cfg
+
+
+@pytest.mark.parametrize(('name', 'write', 'num_classes'), RUNS, ids=[run[0] for run in RUNS])
+def test_one_epoch(tmp_path, name, write, num_classes):
+    roots = {f'{loader}_dataloader.dataset.data_root': str(tmp_path / 'data') for loader in ('train', 'val', 'test')}
+    write(tmp_path / 'data')
+    Runner.from_cfg(small(name, tmp_path / 'run', num_classes, **roots)).train()
+    metrics = json.loads((tmp_path / 'run' / 'results.json').read_text())['last']['metrics']
+    assert 0 < metrics['reid/mAP'] <= 1 and 0 <= metrics['reid/Rank-1'] <= metrics['reid/Rank-20'] <= 1
+
+
+@pytest.fixture(scope='module')
+def four_sets(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data')
+    write_market(root / 'market1501')
+    write_market(root / 'dukemtmc-reid', num_train=5)
+    write_msmt17(root / 'msmt17')
+    write_cuhk03(root / 'cuhk03')
+    return root
+
+
+@pytest.mark.parametrize(('name', 'num_classes'), MULTI_SOURCE)
+def test_several_sources(tmp_path, four_sets, name, num_classes):
+    cfg = small(name, tmp_path / 'run', num_classes)
+    cfg.train_dataloader.dataset.data_root = str(four_sets)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(four_sets / Path(loader.dataset.data_root).name)
+    Runner.from_cfg(cfg).train()
+    assert (tmp_path / 'run' / 'results.json').is_file()
+
+
+def test_several_targets_give_a_row_each(tmp_path, four_sets):
+    cfg = small('osnet_ain_reid_market', tmp_path / 'run', 6)
+    cfg.train_dataloader.dataset.data_root = str(four_sets / 'market1501')
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(four_sets / 'market1501')
+    Runner.from_cfg(cfg).train()
+    for target in cfg.test_targets.values():
+        target.data_root = str(four_sets / Path(target.data_root).name)
+    cfg.load_from = str(tmp_path / 'run' / 'epoch_1.pth')
+    cfg.work_dir = str(tmp_path / 'test')
+    evaluate_targets(cfg)
+    results = json.loads((tmp_path / 'test' / 'results.json').read_text())
+    assert list(results['targets']) == ['market1501', 'dukemtmc']
+    assert all(0 < metrics['reid/mAP'] <= 1 for metrics in results['targets'].values())
+    assert (tmp_path / 'test' / 'dukemtmc' / 'ranked_lists.jpg').is_file()

@@ -1,0 +1,38 @@
+import json
+
+from tests.datasets.official_formats import write_grid
+from tests.tools.conftest import REPOSITORY
+
+CONFIG = REPOSITORY / 'configs' / 'osnet_reid_grid.py'
+SMALL = (
+    '--cfg-options',
+    'model.backbone.widen_factor=0.25',
+    'model.neck.in_channels=128',
+    'load_from=None',
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'train_dataloader.num_workers=0',
+    'val_dataloader.num_workers=0',
+    'train_dataloader.dataset.pipeline.1.scale=(16,32)',
+    'val_dataloader.dataset.pipeline.1.scale=(16,32)',
+)
+
+
+def test_every_split_mean_and_deviation_in_one_command(workplace):
+    root = write_grid(workplace.folder / 'grid')
+    arguments = ('train_splits.py', CONFIG, '--splits', '0', '1', '--data-root', root, '--work-dir', 'out', *SMALL)
+    output = workplace.succeed(*arguments)
+    lines = output.splitlines()[-6:]
+    assert [line.split('|')[0].strip() for line in lines[2:]] == ['split 0', 'split 1', 'mean of 2', 'std']
+    summary = json.loads((workplace.folder / 'out/splits.json').read_text())
+    scores = [split['reid/Rank-1'] for split in summary['splits'].values()]
+    assert summary['mean']['reid/Rank-1'] == sum(scores) / 2
+    again = workplace.succeed(*arguments)
+    assert 'Epoch(train)' in output and 'Epoch(train)' not in again and lines == again.splitlines()[-6:]
+
+
+def test_mistakes_have_messages(workplace):
+    assert 'has splits 0 to 9' in workplace.fail('train_splits.py', CONFIG, '--splits', '10')
+    assert 'train it with tools/train.py' in workplace.fail('train_splits.py', workplace.config)
+    failed = workplace.fail('train_splits.py', CONFIG, '--splits', '3', '--data-root', 'nowhere')
+    assert failed == 'error: 1 of 1 splits failed: 3'
