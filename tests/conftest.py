@@ -4,9 +4,13 @@ import os
 import zlib
 from pathlib import Path
 
+import pytest
+
+# Several test processes share the cores. Before anything below imports torch.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import cv2
 import numpy as np
-import pytest
 
 REAL_DATA_VARIABLE = 'MMOSNET_REAL_DATA'
 

@@ -60,12 +60,18 @@ def main() -> None:
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
     from mmosnet.engine.cross_domain import evaluate_targets
+    from mmosnet.errors import DataError
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
         if args.work_dir is None:
             # Not over the results of the training run.
             cfg.work_dir = os.path.join(cfg.work_dir, 'test')
+        if args.data_root and cfg.get('test_targets'):
+            raise DataError(
+                f'--data-root names one folder, and this config is tested on {", ".join(cfg.test_targets)}: give each '
+                'its own, --cfg-options test_targets.NAME.data_root=FOLDER, or test_targets=None for the test data alone'
+            )
         launch.score_more(cfg, args.rerank, args.verification)
         if args.amp:
             cfg.test_cfg.fp16 = True

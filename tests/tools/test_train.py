@@ -59,6 +59,12 @@ def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
     assert 0 < scores['reid/rerank/mAP'] <= 1 and 0 <= scores['reid/verification/AUC'] <= 1
 
 
+def test_one_folder_for_several_targets_is_a_mistake(workplace):
+    config = REPOSITORY / 'configs' / 'osnet_ain_reid_market.py'
+    error = workplace.fail('test.py', config, 'none.pth', '--data-root', workplace.data)
+    assert 'tested on market1501, dukemtmc' in error and 'test_targets.NAME.data_root=FOLDER' in error
+
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one(workplace, workers):
     options = [f'train_dataloader.num_workers={workers}', f'train_dataloader.persistent_workers={workers > 0}']
