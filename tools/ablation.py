@@ -59,12 +59,12 @@ def main() -> None:
         work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / Path(args.config).stem)
         cfg = launch.load_config(args.config, args.cfg_options, str(work_dir), 'none', args.data_root)
         rows = ablation_rows(ROOT / 'configs')
-        for row in select_rows(rows, args.rows) if not args.list else []:
+        chosen = select_rows(rows, args.rows)
+        for row in chosen if not args.list else []:
             train(row.name, row_config(cfg, row), work_dir, ROOT / 'tools' / 'train.py')
-        table = ablation_table(rows, cfg, work_dir)
-        if work_dir.is_dir():
-            (work_dir / TABLE_FILE).write_text(table + '\n')
-        print(table)
+        if not args.list:
+            (work_dir / TABLE_FILE).write_text(ablation_table(rows, cfg, work_dir) + '\n')
+        print(ablation_table(chosen if args.rows else rows, cfg, work_dir))
 
 
 if __name__ == '__main__':

@@ -70,7 +70,7 @@ def main() -> None:
         if args.data_root and cfg.get('test_targets'):
             raise DataError(
                 f'--data-root names one folder, and this config is tested on {", ".join(cfg.test_targets)}: give each '
-                'its own, --cfg-options test_targets.NAME.data_root=FOLDER, or test_targets=None for the test data alone'
+                'its own, --cfg-options test_targets.NAME.data_root=FOLDER; or test_targets=None'
             )
         launch.score_more(cfg, args.rerank, args.verification)
         if args.amp:

@@ -18,6 +18,8 @@ from mmosnet.models.complexity import count_complexity
 TABLE_FILE = 'ablation.md'
 # configs/ablation/osnet_reid_market_scratch_ROW.py
 BASE = 'osnet_reid_market_scratch'
+# What the rows vary.
+OPTIONS = ('num_streams', 'fusion', 'lite', 'same_depth')
 # Height and width for which mult-adds are given.
 IMAGE_SIZE = (256, 128)
 
@@ -69,7 +71,23 @@ def select_rows(rows: Sequence[AblationRow], names: Sequence[str] | None) -> lis
 
 
 def row_config(cfg: Config, row: AblationRow) -> Config:
-    """The config of one row: ``cfg`` with the row's backbone."""
+    """The config of one row: ``cfg`` with the row's backbone.
+
+    Raises:
+        DataError: The config's backbone is no OSNet, is itself such a variant, or starts from weights, which fit one
+            row alone.
+    """
+    backbone = cfg.model.backbone
+    if backbone.type not in ('OSNet', 'mmosnet.OSNet'):
+        raise DataError(f'{cfg.filename} has a {backbone.type} for a backbone; the rows are variants of OSNet')
+    changed = sorted(set(OPTIONS) & set(backbone))
+    if changed:
+        raise DataError(f'{cfg.filename} sets {", ".join(changed)} of the backbone, which the rows set themselves')
+    if cfg.get('load_from') or backbone.get('init_cfg'):
+        raise DataError(
+            f'{cfg.filename} starts from weights of the unchanged network; the rows start from random ones: '
+            '--cfg-options load_from=None'
+        )
     variant = copy.deepcopy(cfg)
     variant.merge_from_dict({f'model.backbone.{key}': value for key, value in row.options.items()})
     return variant

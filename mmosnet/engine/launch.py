@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 import warnings
 from collections.abc import Iterator
@@ -25,16 +24,11 @@ def user_errors() -> Iterator[None]:
     """End the program with one line for a mistake of the user's; other exceptions pass with their traceback."""
     try:
         yield
-    except pickle.UnpicklingError as e:
-        # torch's text around the reason recommends to load the file without protection.
-        reason = str(e).rpartition('WeightsUnpickler error: ')[2].strip().splitlines()[0]
-        sys.exit(
-            'error: the checkpoint holds more than weights and training state, or is damaged, and was not loaded: '
-            f'{reason}'
-        )
     except (DataError, FileNotFoundError, FileExistsError) as e:
         # From a loader's worker the message comes with the worker's traceback in front.
         sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as e:
+        sys.exit(f'error: {e.filename}: {e.strerror}')
 
 
 def load_config(

@@ -17,6 +17,8 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmosnet.models.checkpoint_file import clear_errors
+
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy < 2
@@ -66,7 +68,8 @@ def install() -> None:
 
     @wraps(load_checkpoint)
     def without_config_text(filename, map_location=None, logger='current'):
-        checkpoint = load_checkpoint(filename, map_location, logger)
+        with clear_errors(filename):
+            checkpoint = load_checkpoint(filename, map_location, logger)
         meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
         if isinstance(meta, dict):
             # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].

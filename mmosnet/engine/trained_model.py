@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import read_state_dict
 from mmosnet.models.checkpoint_fit import check_fit
 
 
@@ -22,8 +22,8 @@ def build_model(cfg: Config) -> nn.Module:
     """
     if cfg.get('model') is None:
         raise DataError(f'{cfg.filename} has no model')
-    scope = cfg.get('default_scope', 'mmengine')
-    if find_spec(scope) is None:
+    scope = cfg.get('default_scope') or 'mmengine'
+    if find_spec(scope.partition('.')[0]) is None:
         raise DataError(f'{cfg.filename} is a config for {scope}, which is not installed')
     if cfg.get('data_preprocessor') is not None:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -45,8 +45,7 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}; tools/train.py leaves them in work_dirs/NAME_OF_CONFIG')
     model = build_model(cfg)
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    found = {name.removeprefix('module.'): value for name, value in loaded.get('state_dict', loaded).items()}
+    found = read_state_dict(checkpoint)
     state = model.state_dict()
     check_fit(state, found, checkpoint)
     model.load_state_dict({n: v for n, v in found.items() if n in state and v.shape == state[n].shape}, strict=False)

@@ -6,11 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
 
 from mmosnet.engine.report_hook import RESULTS_FILE
 from mmosnet.errors import DataError
+
+# Settings that may differ between a training and its continuation.
+MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
 
 
 def trained_metrics(work_dir: Path) -> dict | None:
@@ -34,13 +38,45 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
         train_tool: ``tools/train.py``.
 
     Raises:
-        DataError: The training failed; its own message stands above.
+        DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
     """
     last = _last_evaluation(work_dir / name)
-    if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
-        return
+    if last is not None:
+        _check_same(name, cfg, work_dir)
+        if last['epoch'] == cfg.train_cfg.max_epochs:
+            return
     config = _write_config(name, cfg, work_dir)
     run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')
+
+
+def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
+    """Refuse to take a training with other settings for this one, or to go on with it."""
+    path = work_dir / f'{name}.py'
+    if not path.is_file():
+        return
+    with TemporaryDirectory() as folder:
+        # Dumped and read again as the other was: lists and tuples, dicts of different classes.
+        cfg.dump(Path(folder) / path.name)
+        before, now = (_flat(Config.fromfile(file).to_dict()) for file in (path, Path(folder) / path.name))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        raise DataError(
+            f'{work_dir / name} was trained with other settings ({", ".join(changed[:3])}); give another --work-dir, '
+            'or delete it'
+        )
+
+
+def _flat(settings: dict, prefix: str = '') -> dict:
+    """Settings by dotted names."""
+    flat = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f'{prefix}{key}.')
+        else:
+            flat[prefix + str(key)] = value
+    return {
+        key: value for key, value in flat.items() if not key.startswith(('work_dir', 'visualizer', 'train_cfg.max'))
+    }
 
 
 def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: Path) -> None:

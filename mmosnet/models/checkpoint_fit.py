@@ -9,6 +9,7 @@ from torch import Tensor
 from mmosnet.errors import DataError
 
 PARTS = ('backbone.', 'neck.')
+RELEASED_HINT = "Files released by the paper's authors are read through torchreid://NAME"
 
 
 def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -61,6 +62,5 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
     if lines:
         raise DataError(
             f'{source} does not fit the model: {len(lines)} entries of backbone and neck differ, the first {lines[0]}. '
-            "Give the config that the checkpoint was trained with; files released by the paper's authors are read "
-            'through torchreid://NAME'
+            f'Give the config that the checkpoint was trained with. {RELEASED_HINT}'
         )

@@ -117,7 +117,8 @@ def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
         mult_adds, activations = (_by_module(extractor, images, handles) for handles in (MULT_ADDS, ACTIVATIONS))
     except RuntimeError as e:
         raise DataError(
-            f'images of {height}x{width} do not pass through this network, give another size: {str(e).splitlines()[0]}'
+            f'images of {height}x{width} do not pass through this network: they are too small, or backbone and neck do '
+            f'not fit each other ({str(e).splitlines()[0]})'
         ) from e
     finally:
         for hook in hooks:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from mmosnet.models.released_files import find_released, read_released
+from mmosnet.models.checkpoint_file import read_state_dict
+from mmosnet.models.released_files import SCHEME, find_released, read_released
 from mmosnet.models.torchreid_weights import to_torchreid
 from mmosnet.version import __version__
+
+TORCHREID_NETWORKS = [
+    f'{arch}_{width}' for arch in ('osnet', 'osnet_ain') for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')
+] + ['osnet_ibn_x1_0']
 
 
 def convert_from_torchreid(source: str, destination: str, keep_classifier: bool, force: bool) -> list[str]:
@@ -33,8 +37,9 @@ def convert_from_torchreid(source: str, destination: str, keep_classifier: bool,
         FileExistsError: The destination exists.
     """
     _check_destination(destination, force)
+    source = source.removeprefix(SCHEME)
+    state_dict, model = read_released(source, keep_classifier)
     path = find_released(source)
-    state_dict, model = read_released(str(path), keep_classifier)
     meta = dict(
         mmosnet_version=__version__,
         source=path.name,
@@ -43,14 +48,14 @@ def convert_from_torchreid(source: str, destination: str, keep_classifier: bool,
         num_classes=model.num_classes,
     )
     _write(dict(meta=meta, state_dict=state_dict), destination)
-    backbone = sum(tensor.numel() for name, tensor in state_dict.items() if name.startswith('backbone.'))
+    dtypes = sorted({str(t.dtype).removeprefix('torch.') for t in state_dict.values() if t.is_floating_point()})
     if model.num_classes is None:
         classifier = 'none in the file'
     else:
         classifier = f'{model.num_classes} classes, {"kept" if keep_classifier else "left out (--keep-classifier)"}'
     return [
         f"network     {model}: backbone=dict(type='OSNet', arch='{model.arch}', widen_factor={model.widen_factor})",
-        f'used        {len(state_dict)} entries, {backbone:,} numbers in the backbone',
+        f'used        {len(state_dict)} entries, {", ".join(dtypes)}',
         f'embedding   {model.embedding_size or "none"}',
         f'classifier  {classifier}',
         f'written     {destination}',
@@ -66,12 +71,15 @@ def convert_to_torchreid(source: str, destination: str, force: bool) -> list[str
         FileExistsError: The destination exists.
     """
     _check_destination(destination, force)
-    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    released, model = to_torchreid(_contiguous(checkpoint.get('state_dict', checkpoint)))
+    released, model = to_torchreid(_contiguous(read_state_dict(source)))
     _write(released, destination)
-    build = f"torchreid.models.build_model('{model.arch}_x{str(model.widen_factor).replace('.', '_')}', "
+    name = f'{model.arch}_x{str(model.widen_factor).replace(".", "_")}'
+    if name in TORCHREID_NETWORKS and model.embedding_size == 512:
+        build = f"torchreid.models.build_model('{name}', num_classes={model.num_classes or 1})"
+    else:
+        build = 'torchreid has no ready-made network of this kind; its OSNet class takes the same channels'
     return [
-        f'network     {model}: {build}num_classes={model.num_classes or 1})',
+        f'network     {model}: {build}',
         f'used        {len(released)} entries',
         f'written     {destination}',
     ]
@@ -83,6 +91,8 @@ def _contiguous(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_destination(path: str, force: bool) -> None:
+    if Path(path).is_dir():
+        raise FileExistsError(f'{path} is a folder; DST is the file to write')
     if Path(path).exists() and not force:
         raise FileExistsError(f'{path} exists; --force overwrites it')
 
@@ -91,5 +101,8 @@ def _write(checkpoint: dict, path: str) -> None:
     """Write whole or not at all."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     part = f'{path}.part'
-    torch.save(checkpoint, part)
-    os.replace(part, path)
+    try:
+        torch.save(checkpoint, part)
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)

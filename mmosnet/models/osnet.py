@@ -14,15 +14,16 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, ModuleList, Sequential
 from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_fit import misfits
+from mmosnet.models.checkpoint_file import read_state_dict
+from mmosnet.models.checkpoint_fit import RELEASED_HINT, misfits
 from mmosnet.models.stream_fusion import FUSIONS
 from mmosnet.registry import MODELS
 
@@ -236,24 +237,35 @@ class OSNet(BaseModule):
             DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
                 load what fits and leave the rest random.
         """
-        for cfg in [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg or []:
-            if cfg['type'] in ('Pretrained', PretrainedInit):
-                self._fit_pretrained(cfg)
+        given = self.init_cfg
+        cfgs = [given] if isinstance(given, dict) else given or []
+        pretrained = [cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
+        # Read before anything is computed, and loaded here: mmengine warns about each entry that a backbone with early
+        # maps has no use for.
+        parts = [self._pretrained_part(cfg) for cfg in pretrained]
+        self.init_cfg = [cfg for cfg in cfgs if cfg not in pretrained]
         super().init_weights()
+        self.init_cfg = given
+        for cfg, part in zip(pretrained, parts, strict=True):
+            self.load_state_dict(part)
+            MMLogger.get_current_instance().info(f'OSNet: {len(part)} entries from {cfg["checkpoint"]}')
 
-    def _fit_pretrained(self, cfg: dict) -> None:
-        """Check a pretrained checkpoint, and let ``cfg`` take the backbone out of a whole model."""
-        checkpoint = CheckpointLoader.load_checkpoint(cfg['checkpoint'], map_location='cpu')
-        found = checkpoint.get('state_dict', checkpoint)
-        if cfg.get('prefix') is None and any(name.startswith('backbone.') for name in found):
-            cfg['prefix'] = 'backbone.'
-        prefix = (cfg.get('prefix') or '').rstrip('.')
-        prefix += '.' if prefix else ''
-        lines = misfits({prefix + name: value for name, value in self.state_dict().items()}, found)
+    def _pretrained_part(self, cfg: dict) -> dict[str, Tensor]:
+        """This backbone's entries in a checkpoint of a backbone or of a whole model."""
+        found = read_state_dict(cfg['checkpoint'])
+        prefix = cfg.get('prefix')
+        if prefix is None:
+            prefix = 'backbone.' if any(name.startswith('backbone.') for name in found) else ''
+        prefix = prefix.rstrip('.') + '.' if prefix else ''
+        part = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+        needed = self.state_dict()
+        lines = misfits(needed, part)
         if lines:
             raise DataError(
-                f'{cfg["checkpoint"]} does not fit this OSNet: {len(lines)} entries differ, the first {lines[0]}'
+                f'{cfg["checkpoint"]} does not fit this OSNet: {len(lines)} entries differ, the first {lines[0]}. '
+                f'{RELEASED_HINT}'
             )
+        return {name: part[name] for name in needed}
 
     @classmethod
     def _settings(cls, arch: str | dict) -> dict:
@@ -261,6 +273,12 @@ class OSNet(BaseModule):
             if arch not in cls.arch_settings:
                 raise DataError(f'arch={arch!r} is unknown, choose from {sorted(cls.arch_settings)}')
             arch = cls.arch_settings[arch]
+        unknown = (set(arch) ^ {'channels', 'depths'}) - {'stem_instance_norm', 'instance_norms'}
+        if unknown:
+            raise DataError(
+                f'arch has or lacks {", ".join(sorted(unknown))}: it needs channels and depths, and may have '
+                'stem_instance_norm and instance_norms'
+            )
         if len(arch['channels']) != len(arch['depths']) + 1:
             raise DataError(f'arch needs one channel number for the stem and one per stage, got {arch}')
         settings = dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch

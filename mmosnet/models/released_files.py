@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections import OrderedDict
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import read_state_dict
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
 
 SCHEME = 'torchreid://'
@@ -74,36 +77,49 @@ def cache_folder() -> Path:
 
 def weights_folders() -> list[Path]:
     """The folders that are searched, in this order: the environment variable's (``checkpoints/`` without), the
-    cache."""
-    return [Path(os.environ.get(FOLDER_VARIABLE, DEFAULT_FOLDER)).expanduser(), cache_folder()]
+    cache.
+
+    Raises:
+        FileNotFoundError: The environment variable names no folder.
+    """
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named and not Path(named).expanduser().is_dir():
+        raise FileNotFoundError(f'{FOLDER_VARIABLE}={named} is no folder')
+    return [Path(named or DEFAULT_FOLDER).expanduser(), cache_folder()]
 
 
 def find_released(name: str) -> Path:
     """The file of a released model, downloaded if it is nowhere.
 
     Args:
-        name: Key of :data:`RELEASED_FILES`, stem of a file in one of :func:`weights_folders`, or a path.
+        name: A path, key of :data:`RELEASED_FILES`, or name of a file in one of :func:`weights_folders`, with or
+            without its suffix.
 
     Raises:
         FileNotFoundError: No such file, or it cannot be downloaded; says how to get it by hand.
         DataError: The download is damaged.
     """
-    if os.sep in name or name.endswith(SUFFIXES):
-        if not Path(name).expanduser().is_file():
-            raise FileNotFoundError(f'no file {name}')
-        return Path(name).expanduser()
+    if not name:
+        raise FileNotFoundError(f'{SCHEME} needs a name, for example {SCHEME}osnet_x1_0_imagenet')
+    path = Path(os.path.expanduser(name))
+    if path.is_file():
+        return path
+    if path.name != name:
+        raise FileNotFoundError(f'no file {name}')
     candidates = [RELEASED_FILES[name]] if name in RELEASED_FILES else []
-    candidates += [name + suffix for suffix in SUFFIXES]
+    candidates += [name, *(name + suffix for suffix in SUFFIXES)]
     for folder in weights_folders():
         for candidate in candidates:
             if (folder / candidate).is_file():
                 return folder / candidate
-    if name not in RELEASED_FILES:
-        raise FileNotFoundError(
-            f'{SCHEME}{name}: no file {name}.pth in {" or ".join(map(str, weights_folders()))}, and no released file '
-            f'of this name. Released: {", ".join(sorted(RELEASED_FILES))}'
-        )
-    return download_released(name, cache_folder())
+    if name in RELEASED_FILES:
+        return download_released(name, cache_folder())
+    close = get_close_matches(name, RELEASED_FILES, n=3)
+    hint = f'did you mean {" or ".join(close)}?' if close else f'released are {", ".join(sorted(RELEASED_FILES))}'
+    raise FileNotFoundError(
+        f'{SCHEME}{name}: no file {name} here or in {" or ".join(map(str, weights_folders()))}, and no released file '
+        f'of this name: {hint}'
+    )
 
 
 def download_released(name: str, folder: Path, endpoint: str | None = None) -> Path:
@@ -130,9 +146,9 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
         raise FileNotFoundError(
             f"{SCHEME}{name}: no file {filename} here. To download it: pip install -e '.[weights]'. {by_hand}"
         ) from e
-    folder.mkdir(parents=True, exist_ok=True)
     MMLogger.get_current_instance().info(f'Downloading {filename} to {folder}')
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         # A folder of its own: processes of a distributed run may download at the same time.
         with tempfile.TemporaryDirectory(dir=folder) as part:
             path = Path(hf_hub_download(REPOSITORY, filename, revision=REVISION, local_dir=part, endpoint=endpoint))
@@ -140,7 +156,10 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
             stated = get_hf_file_metadata(address, endpoint=endpoint)
             _check_download(path, stated.size, KNOWN_SHA256.get(name, stated.etag))
             os.replace(path, folder / filename)
-    except OSError as e:
+    except DataError:
+        raise
+    # The hub's client changes its web library from version to version, and with it what a broken line raises.
+    except Exception as e:
         reason = (str(e).strip() or type(e).__name__).splitlines()[0].rstrip('. ')
         raise FileNotFoundError(f'{SCHEME}{name}: cannot download {filename}: {reason}. {by_hand}') from e
     return folder / filename
@@ -169,14 +188,26 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
         keep_classifier: As of :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
 
     Raises:
-        DataError: The file is none of the released networks, or not whole; names file and entry.
+        DataError: The file is none of the released networks, not whole, or another network than its name says; names
+            file and entry.
     """
     path = find_released(name)
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     try:
-        return from_torchreid(checkpoint.get('state_dict', checkpoint), keep_classifier)
+        state_dict, model = from_torchreid(read_state_dict(str(path.absolute())), keep_classifier)
     except DataError as e:
         raise DataError(f'{path}: {e}') from e
+    expected = _network_of(name)
+    if expected is not None and expected != (model.arch, model.widen_factor):
+        raise DataError(f'{path} should be {name}, and holds {model}')
+    return state_dict, model
+
+
+def _network_of(name: str) -> tuple[str, float] | None:
+    """Network and width of a short name."""
+    if name not in RELEASED_FILES:
+        return None
+    match = re.match(r'(osnet_ibn|osnet_ain|osnet)_(?:x(\d)_(\d+)_)?', name)
+    return match[1], float(f'{match[2]}.{match[3]}') if match[2] else 1.0
 
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)

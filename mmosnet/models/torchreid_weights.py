@@ -7,12 +7,13 @@ and numbers of classes are read off the tensors.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_fit import misfits
@@ -127,15 +128,24 @@ def describe_released(state_dict: Mapping[str, Tensor]) -> ReleasedModel:
     else:
         first = next(iter(state_dict), 'nothing')
         raise DataError(f'this is no released OSNet, OSNet-IBN or OSNet-AIN: it starts with {first!r}')
-    if 'conv1.conv.weight' not in state_dict:
-        raise DataError('conv1.conv.weight is missing: the file is incomplete')
+    if 'conv5.conv.weight' not in state_dict:
+        raise DataError('conv5.conv.weight is missing: the file is incomplete')
     embedding, classifier = state_dict.get('fc.0.weight'), state_dict.get('classifier.weight')
     return ReleasedModel(
         arch=arch,
-        widen_factor=len(state_dict['conv1.conv.weight']) / OSNet.arch_settings[arch]['channels'][0],
+        widen_factor=_width(len(state_dict['conv5.conv.weight']), OSNet.arch_settings[arch]['channels'][-1]),
         embedding_size=None if embedding is None else len(embedding),
         num_classes=None if classifier is None else len(classifier),
     )
+
+
+def _width(channels: int, full: int) -> float:
+    """The shortest decimal number that, as a width, gives these channels."""
+    for digits in range(1, 5):
+        width = math.ceil(channels / full * 10**digits) / 10**digits
+        if int(width * full) == channels:
+            return width
+    return channels / full
 
 
 def from_torchreid(
@@ -171,15 +181,27 @@ def from_torchreid(
     if missing:
         raise DataError(f'{model}: {len(missing)} entries are missing, the first {missing[0]!r}')
     renamed = OrderedDict((layout[key], state_dict[key]) for key in layout if key in state_dict)
-    # Shapes alone are wanted: the meta device allocates nothing.
-    with torch.device('meta'):
-        backbone = OSNet(arch=model.arch, widen_factor=model.widen_factor)
-    lines = misfits({f'backbone.{name}': value for name, value in backbone.state_dict().items()}, renamed)
+    lines = misfits(_expected(model, renamed), renamed)
     if lines:
         raise DataError(f'{model}: {len(lines)} entries of the wrong shape, the first {lines[0]}')
     if not keep_classifier:
         renamed = OrderedDict((name, value) for name, value in renamed.items() if not name.startswith('head.'))
     return renamed, model
+
+
+def _expected(model: ReleasedModel, renamed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of the whole model that the entries say they belong to, without memory behind it."""
+    channels = [len(renamed['backbone.stem.0.conv.weight'])]
+    channels += [len(renamed[f'backbone.stages.{stage}.0.expand.conv.weight']) for stage in range(3)]
+    embedding, size = model.embedding_size, model.embedding_size or channels[-1]
+    # Shapes alone are wanted: the meta device allocates nothing.
+    with torch.device('meta'):
+        parts = {'backbone': OSNet(arch=dict(OSNet.arch_settings[model.arch], channels=channels))}
+        if embedding is not None:
+            parts |= {'neck.fc': nn.Linear(channels[-1], embedding), 'neck.norm': nn.BatchNorm1d(embedding)}
+        if model.num_classes is not None:
+            parts['head.classifier'] = nn.Linear(size, model.num_classes)
+    return {f'{part}.{name}': value for part, module in parts.items() for name, value in module.state_dict().items()}
 
 
 def to_torchreid(state_dict: Mapping[str, Tensor]) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:

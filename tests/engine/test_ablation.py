@@ -65,3 +65,17 @@ def test_table_has_sizes_results_and_what_the_paper_reports(cfg, tmp_path):
     assert cells[2] == ['sum', 'fusion=sum', '201,296', '82.3 M', '0.512', '0.250', '92.0 / 78.2']
     assert cells[3][2:] == ['201,864', '82.3 M', '', '', '93.6 / 81.0']
     assert len({len(line) for line in table.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'model.backbone.num_streams': 2}, 'sets num_streams of the backbone, which the rows set themselves'),
+        ({'load_from': 'torchreid://osnet_x0_25_imagenet'}, '--cfg-options load_from=None'),
+        ({'model.backbone.type': 'ResNet'}, 'has a ResNet for a backbone'),
+    ],
+)
+def test_a_config_that_would_spoil_the_rows_is_refused(cfg, options, message):
+    cfg.merge_from_dict(options)
+    with pytest.raises(DataError, match=message):
+        row_config(cfg, ablation_rows(CONFIGS)[0])

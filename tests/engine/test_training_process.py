@@ -45,3 +45,14 @@ def test_only_a_finished_training_is_not_repeated(tmp_path):
         train('two', CFG, tmp_path, tool)
     with pytest.raises(DataError, match='testing two failed'):
         evaluate('two', CFG, tmp_path, tool, tmp_path / 'a.pth')
+
+
+def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
+    train('one', CFG, tmp_path, write_tool(tmp_path))
+    write_results(tmp_path / 'one', 4)
+    train('one', CFG, tmp_path, write_tool(tmp_path, code=1))
+    other = Config(dict(train_cfg=dict(max_epochs=4), answer=43))
+    with pytest.raises(DataError, match=r'one was trained with other settings \(answer\); give another --work-dir'):
+        train('one', other, tmp_path, write_tool(tmp_path))
+    # A longer training goes on.
+    train('one', Config(dict(train_cfg=dict(max_epochs=5), answer=42)), tmp_path, write_tool(tmp_path))

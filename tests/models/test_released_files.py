@@ -1,4 +1,6 @@
 import io
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,9 +62,9 @@ def test_scheme_loads_a_released_file_from_every_place(tmp_path, monkeypatch, pl
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pth.tar', '.pyth', '.pt'])
-def test_own_file_by_stem_and_by_path(tmp_path, suffix):
+def test_own_file_by_name_stem_and_path(tmp_path, suffix):
     path = save(tmp_path / f'checkpoints/mine{suffix}', released_state())
-    assert find_released('mine').samefile(path)
+    assert find_released('mine').samefile(path) and find_released(f'mine{suffix}').samefile(path)
     assert find_released(str(path)) == path
     assert find_released(f'checkpoints/mine{suffix}').samefile(path)
 
@@ -89,12 +91,31 @@ def test_known_hashes_belong_to_released_files():
     assert len(RELEASED_FILES) == 4 + 2 + 3 + 4 * 4 + 3 + 3 + 12
 
 
-def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(FileNotFoundError) as error:
-        find_released('osnet_x2_0')
-    assert 'osnet_x2_0.pth in checkpoints or' in str(error.value) and 'osnet_ain_x1_0_msmt17' in str(error.value)
+def test_unknown_name_suggests_known_ones(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r'no file osnet_x1_0_imagnet here or in .*osnet_x1_0_imagenet'):
+        find_released('osnet_x1_0_imagnet')
+    with pytest.raises(FileNotFoundError, match=r'released are .*osnet_ain_x1_0_msmt17'):
+        find_released('resnet50')
     with pytest.raises(FileNotFoundError, match='no file weights/missing'):
         find_released('weights/missing.pth')
+    with pytest.raises(FileNotFoundError, match='needs a name'):
+        find_released('')
+    monkeypatch.setenv('MMOSNET_WEIGHTS', str(tmp_path / 'nowhere'))
+    with pytest.raises(FileNotFoundError, match=r'MMOSNET_WEIGHTS=.*nowhere is no folder'):
+        find_released('osnet_x1_0_imagenet')
+
+
+def test_the_name_is_held_against_the_content(tmp_path):
+    save(tmp_path / 'checkpoints' / RELEASED_FILES['osnet_x1_0_market1501'], released_state())
+    with pytest.raises(ValueError, match=r'should be osnet_x1_0_market1501, and holds OSNet x0\.25'):
+        read_released('osnet_x1_0_market1501')
+    save(tmp_path / 'checkpoints' / 'osnet_ain_x0_25_imagenet.pyth', released_state('osnet_ain'))
+    assert read_released('osnet_ain_x0_25_imagenet')[1].arch == 'osnet_ain'
+
+
+def test_what_torchreid_saves_while_training_is_read(tmp_path):
+    save(tmp_path / 'model.pth.tar-250', dict(state_dict=released_state(), epoch=250, rank1=0.9, optimizer={}))
+    assert read_released('model.pth.tar-250')[1].widen_factor == 0.25
 
 
 def test_a_broken_file_is_named(tmp_path):
@@ -165,6 +186,21 @@ def test_a_known_hash_overrules_the_hub(tmp_path, online):
         download_released(name, tmp_path / 'folder', endpoint)
 
 
-def test_nothing_is_downloaded_at_import():
-    # The fixture's cache is empty after this module's imports.
-    assert not Path('cache').exists()
+def test_nothing_is_downloaded_at_import(tmp_path):
+    script = (
+        'import socket, sys\n'
+        'def refuse(*arguments): raise RuntimeError("network")\n'
+        'socket.socket.connect = refuse\n'
+        'import mmosnet\n'
+        'assert "huggingface_hub" not in sys.modules\n'
+    )
+    subprocess.run([sys.executable, '-c', script], check=True, env=dict(os.environ, TORCH_HOME=str(tmp_path / 'cache')))
+    assert not (tmp_path / 'cache').exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, online):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(FileNotFoundError, match=r'cannot download.*By hand'):
+        download_released(NAME, tmp_path / 'file' / 'checkpoints')
+    with pytest.raises(FileNotFoundError, match=r'cannot download.*By hand'):
+        download_released(NAME, tmp_path / 'folder', endpoint='nonsense')

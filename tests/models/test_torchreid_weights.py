@@ -69,6 +69,15 @@ def test_round_trip_is_exact(arch, prefix):
     assert all(torch.equal(back[key], released[key]) for key in released)
 
 
+@pytest.mark.parametrize('widen_factor', [0.1, 0.33, 0.6, 0.9, 1.1])
+def test_any_width_goes_there_and_back(widen_factor):
+    released = released_state(widen_factor=widen_factor)
+    ours, model = from_torchreid(released, keep_classifier=True)
+    assert model.widen_factor == widen_factor
+    back, _ = to_torchreid(ours)
+    assert all(torch.equal(back[key], released[key]) for key in released)
+
+
 def test_classifier_stays_out_unless_wanted():
     released = released_state()
     assert 'head.classifier.weight' not in from_torchreid(released)[0]
@@ -94,7 +103,17 @@ def without(key):
         (dict(released_state(), extra=torch.zeros(1)), "OSNet x0.25: 1 unknown entries, the first 'extra'"),
         (without('conv3.1.gate.fc1.bias'), "1 entries are missing, the first 'conv3.1.gate.fc1.bias'"),
         (without('fc.1.running_mean'), "1 entries are missing, the first 'fc.1.running_mean'"),
-        (without('conv1.conv.weight'), 'conv1.conv.weight is missing'),
+        (without('conv1.conv.weight'), "1 entries are missing, the first 'conv1.conv.weight'"),
+        (without('conv5.conv.weight'), 'conv5.conv.weight is missing'),
+        *(
+            (dict(released_state(), **{key: torch.zeros(shape)}), f'1 entries of the wrong shape, the first {name}')
+            for key, shape, name in (
+                ('fc.0.weight', (512, 7), 'neck.fc.weight'),
+                ('fc.0.bias', (3,), 'neck.fc.bias'),
+                ('fc.1.weight', (3,), 'neck.norm.weight'),
+                ('classifier.bias', (3,), 'head.classifier.bias'),
+            )
+        ),
         (
             dict(released_state(), **{'conv5.conv.weight': torch.zeros(3, 3, 1, 1)}),
             r'1 entries of the wrong shape, the first backbone.final_conv.conv.weight: model \(128, 128, 1, 1\)',
@@ -113,7 +132,7 @@ def test_what_the_released_networks_lack_is_refused():
     with pytest.raises(ValueError, match='BNNeck'):
         to_torchreid(state | {'head.bnneck.weight': torch.zeros(512)})
     del state['backbone.final_conv.conv.weight']
-    with pytest.raises(ValueError, match=r"missing, the first 'conv5\.conv\.weight'"):
+    with pytest.raises(ValueError, match=r'conv5\.conv\.weight is missing'):
         to_torchreid(state)
 
 
