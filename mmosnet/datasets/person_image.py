@@ -59,6 +59,9 @@ class LoadPersonImage(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
+        if 'img_path' not in results and 'img' in results:
+            # mmpretrain's inferencers load by themselves.
+            return results
         image = read_image(results['img_path'])
         if 'segmentation' in results:
             image = without_background(image, results['segmentation'], results['img_path'])

@@ -40,7 +40,7 @@ def _stage(name: str) -> str:
     return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 
-def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str) -> None:
+def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str, need_neck: bool = False) -> None:
     """Refuse a checkpoint of another network.
 
     The backbone must fit entirely, and the neck too if the checkpoint has one. Heads may differ: other data sets have
@@ -50,11 +50,12 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
         model: State dict of the whole model.
         found: Tensors of the checkpoint, without ``module.`` prefixes.
         source: Where they come from, for the error's text.
+        need_neck: Refuse a checkpoint without the model's neck: the embedding layer would stay random.
 
     Raises:
         DataError: Counts what does not fit and names the first entry.
     """
-    parts = tuple(part for part in PARTS if part == 'backbone.' or any(name.startswith(part) for name in found))
+    parts = PARTS if need_neck or any(name.startswith('neck.') for name in found) else PARTS[:1]
     lines = misfits(
         {name: value for name, value in model.items() if name.startswith(parts)},
         {name: value for name, value in found.items() if name.startswith(parts)},

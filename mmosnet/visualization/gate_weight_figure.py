@@ -20,6 +20,8 @@ TITLE = (
     'Mean weight that the aggregation gates give to each stream, named by its receptive field in pixels of the stage\n'
     'Contrast: how differently the streams are weighed. Cells: one image and its departure from the mean, red above it'
 )
+# Inches; the title needs them where streams are few.
+MIN_WIDTH = 7.5
 # Departures from the mean that get full colour at least: smaller ones stay pale.
 SMALLEST_RANGE = 0.01
 
@@ -37,7 +39,7 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     by_stage = weights.by_stage
     num_images, num_stages, num_streams = by_stage.shape
     figure = Figure(
-        figsize=(PICTURE + COLUMN * num_stages * num_streams + 0.8, MARGINS + BARS + ROW * num_images),
+        figsize=(max(MIN_WIDTH, PICTURE + COLUMN * num_stages * num_streams + 0.8), MARGINS + BARS + ROW * num_images),
         dpi=DOTS_PER_INCH,
         layout='constrained',
     )
@@ -58,7 +60,7 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     reach = max(SMALLEST_RANGE, np.abs(departures).max())
     for stage, name in enumerate(weights.stages):
         bars = figure.add_subplot(grid[0, 1 + stage])
-        title = f'{name}: mean of the images, contrast {weights.mean_contrast[stage]:.3f}'
+        title = f'{name}: mean\ncontrast {weights.mean_contrast[stage]:.3f}'
         _draw_bars(bars, title, mean[stage], weights.streams, top=1.2 * mean.max())
         _draw_cells(
             figure.add_subplot(grid[1:, 1 + stage]), by_stage[:, stage], departures[:, stage], weights.streams, reach

@@ -61,12 +61,22 @@ def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict)
         model: In evaluation mode; its backbone is an OSNet.
         pipeline: The test pipeline, ending in ``PackInputs``.
         record: With ``img_path``.
+
+    Raises:
+        DataError: The image is too small for the network.
     """
     backbone = backbone_of(model)
     item = pipeline(dict(record))
     batch = dict(inputs=item['inputs'][None], data_samples=[item['data_samples']])
-    with torch.no_grad(), recorded_gates(backbone) as gates:
-        found = all_maps(backbone, model.data_preprocessor(batch, training=False)['inputs'])
+    try:
+        with torch.no_grad(), recorded_gates(backbone) as gates:
+            found = all_maps(backbone, model.data_preprocessor(batch, training=False)['inputs'])
+    except RuntimeError as e:
+        height, width = item['inputs'].shape[1:]
+        raise DataError(
+            f'{record["img_path"]}, {height}x{width} after the pipeline, does not pass through the network: too small? '
+            f'({str(e).splitlines()[0]})'
+        ) from e
     maps = {name: activation_maps(feature_maps)[0] for name, feature_maps in found.items()}
     image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8))
     return View(MappedImage(record['img_path'], image, maps), gates)

@@ -19,6 +19,8 @@ from mmosnet.visualization.gate_weight_figure import save_gate_weights
 from mmosnet.visualization.gate_weights import GateWeights, stream_names
 from mmosnet.visualization.network_view import View, backbone_of, view_image
 
+# A JPEG file has at most 65,535 rows.
+MOST_IMAGES = 200
 MAPS_FILE = 'activation_maps.jpg'
 FIGURE_FILE = 'gate_weights.png'
 NUMBERS_FILE = 'gate_weights.json'
@@ -46,6 +48,11 @@ def visualize(cfg: Config, checkpoint: str, images: Sequence[str], num_images: i
         raise DataError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which prepares the images')
     # What fails fast comes first.
     records = [dict(img_path=path) for path in image_files(images, num_images)]
+    if max(len(records), num_images) > MOST_IMAGES:
+        raise DataError(
+            f'{max(len(records), num_images)} images are more than fit into a picture; {MOST_IMAGES} do, '
+            '--num-images limits those of a folder'
+        )
     model = load_model(cfg, checkpoint).to(get_device())
     backbone = backbone_of(model)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
@@ -56,6 +63,9 @@ def visualize(cfg: Config, checkpoint: str, images: Sequence[str], num_images: i
     views = [view_image(model, pipeline, record) for record in records]
     lines = [f'activation maps  {save_activation_sheet([view.mapped for view in views], out_dir / MAPS_FILE)}']
     if not views[0].gates:
+        for name in (FIGURE_FILE, NUMBERS_FILE):
+            # Of another network, from an earlier run.
+            (out_dir / name).unlink(missing_ok=True)
         return [*lines, f'no gate weights: the streams of this network are joined by {_fusion(backbone)}, without any']
     return _gate_lines(views, stream_names(backbone), checkpoint, out_dir) + lines
 

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from mmosnet.engine import CheckpointFitHook
@@ -14,9 +15,12 @@ def network(width):
     return model
 
 
-def load(state_dict, width=4):
+def load(state_dict, width=4, training=True):
     log = []
-    runner = SimpleNamespace(model=network(width), _load_from='some.pth', logger=SimpleNamespace(info=log.append))
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop) if training else dict()
+    runner = SimpleNamespace(
+        _train_loop=loop, model=network(width), _load_from='some.pth', logger=SimpleNamespace(info=log.append)
+    )
     CheckpointFitHook().after_load_checkpoint(runner, dict(state_dict=state_dict))
     return log
 
@@ -26,6 +30,13 @@ def test_another_head_or_no_neck_fits(prefix):
     state = {prefix + name: value for name, value in network(4).state_dict().items() if 'head' not in name}
     assert load(state) == ['some.pth: 4 entries used; new in the model: head.weight, head.bias']
     load({name: value for name, value in state.items() if 'neck' not in name})
+
+
+def test_testing_needs_the_neck():
+    backbone = {name: value for name, value in network(4).state_dict().items() if 'backbone' in name}
+    assert load(backbone)
+    with pytest.raises(DataError, match=r'neck\.weight: model .* checkpoint nothing'):
+        load(backbone, training=False)
 
 
 def test_another_width_is_refused():
