@@ -6,27 +6,13 @@ Model zoo of the released code, tested on Market-1501 with cosine distance, as r
 yet run by us: needs the data set.
 """
 
-_base_ = './osnet_ain_reid_market.py'
+_base_ = './osnet_ibn_reid_ms_d_c.py'
 
-model = dict(head=dict(num_classes=2510))
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='mmosnet.MultiSource',
-        data_root='data',
-        sources=[
-            dict(type='mmosnet.MSMT17', data_root='msmt17'),
-            dict(type='mmosnet.DukeMTMCreID', data_root='dukemtmc-reid'),
-            dict(type='mmosnet.CUHK03', data_root='cuhk03'),
-        ],
-        pipeline=_base_.train_dataloader.dataset.pipeline,
-    )
-)
-target = dict(type='mmosnet.Market1501', data_root='data/market1501')
-val_dataloader = dict(dataset=target)
-test_dataloader = val_dataloader
-test_targets = None
+model = dict(backbone=dict(arch='osnet_ain'))
+load_from = 'torchreid://osnet_ain_x1_0_imagenet'
 
 max_epochs = 50
-param_scheduler = dict(T_max=max_epochs, end=max_epochs)
+param_scheduler = dict(
+    _delete_=True, type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=0, end=max_epochs
+)
 train_cfg = dict(max_epochs=max_epochs)

@@ -35,9 +35,12 @@ def main() -> None:
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine.launch import user_errors
+    from mmosnet.errors import DataError
     from mmosnet.models.convert_weights import convert_from_torchreid, convert_to_torchreid
 
     with user_errors():
+        if args.to_torchreid and args.keep_classifier:
+            raise DataError('--keep-classifier is for the other direction: --to-torchreid always keeps it')
         if args.to_torchreid:
             lines = convert_to_torchreid(args.source, args.destination, args.force)
         else:

@@ -231,6 +231,7 @@ def test_init_weights_follows_the_released_code():
     [
         (dict(arch='resnet'), "arch='resnet' is unknown"),
         (dict(arch=dict(channels=(64, 256), depths=(2, 2))), 'one channel number for the stem'),
+        (dict(arch=dict(channels=(64, 256), depth=(2,))), 'arch has or lacks depth, depths'),
         (dict(widen_factor=0.01), 'leaves 0 channels'),
         (dict(num_streams=0), 'num_streams=0'),
         (dict(out_indices=(4,)), 'within 0..3'),
@@ -251,13 +252,22 @@ def test_bad_arguments_are_named(arguments, message):
         OSNet(**arguments)
 
 
-def pretrained(path, **options):
-    model = OSNet(widen_factor=0.25, init_cfg=dict(type='Pretrained', checkpoint=str(path)), **options)
+def pretrained(path, prefix=None, **options):
+    init_cfg = dict(type='Pretrained', checkpoint=str(path), prefix=prefix)
+    model = OSNet(widen_factor=0.25, init_cfg=init_cfg, **options)
     model.init_weights()
     return model.state_dict()
 
 
-@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+@pytest.mark.parametrize('named', ['model.backbone', 'model.backbone.'])
+def test_pretrained_takes_a_named_part(tmp_path, named):
+    state = OSNet(widen_factor=0.25).state_dict()
+    torch.save({f'model.backbone.{k}': v for k, v in state.items()}, tmp_path / 'a.pth')
+    loaded = pretrained(tmp_path / 'a.pth', prefix=named, out_indices=(0, 1))
+    assert loaded and all(torch.equal(value, state[name]) for name, value in loaded.items())
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.', 'module.backbone.'])
 def test_pretrained_takes_a_backbone_or_a_whole_model(tmp_path, prefix):
     state = OSNet(widen_factor=0.25).state_dict()
     torch.save(
