@@ -5,23 +5,10 @@
 Paper, from scratch, as reported: Rank-1 71.0, mAP 43.3. Not yet run by us: needs the data set.
 """
 
-_base_ = [
-    './_base_/models/osnet_reid.py',
-    './_base_/datasets/msmt17.py',
-    './_base_/schedules/sgd_step_350e.py',
-    './_base_/default_runtime.py',
-]
+_base_ = './osnet_reid_market_scratch.py'
 
 model = dict(head=dict(num_classes=1041))
-
-# Flip, enlarge and cut out, random patch: the order of the released code.
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[
-            *_base_.train_pipeline[:-1],
-            dict(type='mmosnet.Random2DTranslation', prob=0.5),
-            dict(type='mmosnet.RandomPatch', prob=0.5),
-            _base_.train_pipeline[-1],
-        ]
-    )
-)
+source = dict(type='mmosnet.MSMT17', data_root='data/msmt17')
+train_dataloader = dict(dataset=source)
+val_dataloader = dict(dataset=source)
+test_dataloader = val_dataloader

@@ -41,9 +41,9 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
         DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
     """
     last = _last_evaluation(work_dir / name)
-    if last is not None:
+    if last is not None or (work_dir / name / 'last_checkpoint').is_file():
         _check_same(name, cfg, work_dir)
-        if last['epoch'] == cfg.train_cfg.max_epochs:
+        if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
             return
     config = _write_config(name, cfg, work_dir)
     run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')

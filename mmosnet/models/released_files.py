@@ -142,6 +142,7 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
     )
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as e:
         raise FileNotFoundError(
             f"{SCHEME}{name}: no file {filename} here. To download it: pip install -e '.[weights]'. {by_hand}"
@@ -158,8 +159,8 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
             os.replace(path, folder / filename)
     except DataError:
         raise
-    # The hub's client changes its web library from version to version, and with it what a broken line raises.
-    except Exception as e:
+    # Bases of the client's own error: OSError, and that of whichever web library this version is built on.
+    except (OSError, *HfHubHTTPError.__bases__) as e:
         reason = (str(e).strip() or type(e).__name__).splitlines()[0].rstrip('. ')
         raise FileNotFoundError(f'{SCHEME}{name}: cannot download {filename}: {reason}. {by_hand}') from e
     return folder / filename

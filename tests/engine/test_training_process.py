@@ -54,5 +54,10 @@ def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
     other = Config(dict(train_cfg=dict(max_epochs=4), answer=43))
     with pytest.raises(DataError, match=r'one was trained with other settings \(answer\); give another --work-dir'):
         train('one', other, tmp_path, write_tool(tmp_path))
+    # Interrupted before its first evaluation.
+    (tmp_path / 'one' / 'results.json').unlink()
+    (tmp_path / 'one' / 'last_checkpoint').write_text('epoch_1.pth')
+    with pytest.raises(DataError, match='other settings'):
+        train('one', other, tmp_path, write_tool(tmp_path))
     # A longer training goes on.
     train('one', Config(dict(train_cfg=dict(max_epochs=5), answer=42)), tmp_path, write_tool(tmp_path))
