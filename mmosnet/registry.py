@@ -38,6 +38,6 @@ TASK_UTILS = _child(_mmpretrain.TASK_UTILS, 'mmpretrain.models')
 
 # Evaluation and pictures
 METRICS = _child(_mmpretrain.METRICS, 'mmpretrain.evaluation', 'mmosnet.evaluation')
-EVALUATORS = _child(_mmpretrain.EVALUATORS, 'mmpretrain.evaluation')
+EVALUATORS = _child(_mmpretrain.EVALUATORS, 'mmpretrain.evaluation', 'mmosnet.evaluation')
 VISUALIZERS = _child(_mmpretrain.VISUALIZERS, 'mmpretrain.visualization')
 VISBACKENDS = _child(_mmpretrain.VISBACKENDS, 'mmpretrain.visualization')

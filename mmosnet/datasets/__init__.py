@@ -3,9 +3,11 @@ from mmosnet.datasets.coco_person import CocoPerson
 from mmosnet.datasets.cuhk03 import CUHK03
 from mmosnet.datasets.dukemtmc import DukeMTMCreID
 from mmosnet.datasets.grid import GRID
+from mmosnet.datasets.joint_dataset import JointDataset
 from mmosnet.datasets.market1501 import Market1501
 from mmosnet.datasets.msmt17 import MSMT17
 from mmosnet.datasets.multi_source import MultiSource
+from mmosnet.datasets.pack_tasks import PackTasks
 from mmosnet.datasets.person_image import LoadPersonImage
 from mmosnet.datasets.pk_sampler import PKSampler
 from mmosnet.datasets.reid_dataset import ReIDDataset
@@ -22,10 +24,12 @@ __all__ = [
     'BalancedSampler',
     'CocoPerson',
     'DukeMTMCreID',
+    'JointDataset',
     'LoadPersonImage',
     'Market1501',
     'MultiSource',
     'PKSampler',
+    'PackTasks',
     'Random2DTranslation',
     'RandomPatch',
     'ReIDDataset',

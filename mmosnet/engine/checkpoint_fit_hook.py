@@ -16,7 +16,8 @@ class CheckpointFitHook(Hook):
 
     mmengine loads what fits, warns about the rest and goes on: a checkpoint of another width, or a released file that
     was not converted, would be evaluated as a random network. The backbone must fit entirely, and the neck too if the
-    checkpoint has one. Heads may differ: other data sets have other identities.
+    checkpoint has one. In training heads may differ: other data sets have other identities. In testing neck and heads
+    must fit, but for classifiers of identities.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -30,7 +31,7 @@ class CheckpointFitHook(Hook):
         state = model.state_dict()
         # A test has a training loop's config at most; training may start from a backbone alone.
         testing = not isinstance(runner._train_loop, BaseLoop)
-        check_fit(state, found, runner._load_from, need_neck=testing)
+        check_fit(state, found, runner._load_from, testing)
         new = [name for name, value in state.items() if name not in found or found[name].shape != value.shape]
         used = len(state) - len(new)
         runner.logger.info(f'{runner._load_from}: {used} entries used; new in the model: {", ".join(new) or "nothing"}')

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmosnet.engine.report_hook import RESULTS_FILE, results_table
+from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.engine.results_table import results_table
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:

@@ -131,8 +131,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
     Raises:
         DataError: No ``ReIDMetric`` in the config.
     """
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    metrics = [metric for metric in evaluators if metric['type'].rpartition('.')[2] == 'ReIDMetric']
+    metrics = [metric for metric in _metrics(cfg.test_evaluator) if metric['type'].rpartition('.')[2] == 'ReIDMetric']
     if (rerank or verification) and not metrics:
         raise DataError('--rerank and --verification need a config with test_evaluator.type=mmosnet.ReIDMetric')
     for metric in metrics:
@@ -140,3 +139,11 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
             metric['rerank'] = dict()
         if verification:
             metric['verification'] = True
+
+
+def _metrics(evaluator: dict | list | None) -> list[dict]:
+    """The metrics of an evaluator's config: one, several, or several by task."""
+    if isinstance(evaluator, dict):
+        inner = evaluator.get('metrics')
+        return [evaluator] if inner is None else _metrics(list(inner.values()) if isinstance(inner, dict) else inner)
+    return [metric for entry in evaluator or [] for metric in _metrics(entry)]

@@ -11,6 +11,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmosnet.engine.results_table import results_table
 from mmosnet.evaluation.reid_metric import ReIDMetric
 from mmosnet.registry import HOOKS
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
@@ -93,41 +94,3 @@ class ReportHook(Hook):
                 picture = save_ranked_lists(metric.shown, Path(runner.work_dir) / PICTURE_FILE)
                 lines.append(f'{"picture":8s} {picture}')
         runner.logger.info('\n'.join(lines))
-
-
-def results_table(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Lay out metrics as a table, one named row each.
-
-    A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
-    those after re-ranking, is a further row; another one, as verification, a table of its own below.
-
-    Args:
-        rows: For each row's name its metrics.
-
-    Returns:
-        The lines, joined.
-    """
-    tables: dict[str, dict[str, dict[str, float]]] = {'': {}}
-    for row, metrics in rows.items():
-        titles = {key.rpartition('/')[2] for key in metrics if key.count('/') < 2}
-        for key, value in metrics.items():
-            _, *group, title = key.split('/') if '/' in key else ('', key)
-            name = group[0] if group else ''
-            alike = title in titles
-            line = f'{row}, {name}' if name and alike else row
-            tables.setdefault('' if alike else name, {}).setdefault(line, {})[title] = value
-    return '\n\n'.join(_table(corner, lines) for corner, lines in tables.items() if lines)
-
-
-def _table(corner: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    """One table, its name in the corner."""
-    titles = list(dict.fromkeys(title for metrics in rows.values() for title in metrics))
-    width = max(len(name) for name in [corner, *rows])
-    widths = [max(7, len(title)) for title in titles]
-    lines = [f'{corner:{width}s}' + ''.join(f' | {title:>7s}' for title in titles)]
-    lines.append('-' * width + ''.join(f'-+-{"-" * cell_width}' for cell_width in widths))
-    for name, metrics in rows.items():
-        cells = [f'{metrics[title]:.4f}' if title in metrics else '' for title in titles]
-        pairs = zip(cells, widths, strict=True)
-        lines.append(f'{name:{width}s}' + ''.join(f' | {cell:>{cell_width}s}' for cell, cell_width in pairs))
-    return '\n'.join(lines)

@@ -14,7 +14,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
 from mmosnet.engine.launch import DATALOADERS
-from mmosnet.engine.report_hook import RESULTS_FILE, results_table
+from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.engine.results_table import results_table
 from mmosnet.engine.training_process import evaluate, train, trained_metrics
 from mmosnet.errors import DataError
 

@@ -40,28 +40,35 @@ def _stage(name: str) -> str:
     return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 
-def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str, need_neck: bool = False) -> None:
+def _predicts(name: str) -> bool:
+    """Whether an entry is one of a head that predictions need: neither a classifier of identities nor a loss."""
+    return name.startswith('head.') and not {'classifier', 'loss_module', 'metric_loss'} & set(name.split('.'))
+
+
+def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str, testing: bool = False) -> None:
     """Refuse a checkpoint of another network.
 
-    The backbone must fit entirely, and the neck too if the checkpoint has one. Heads may differ: other data sets have
-    other identities.
+    The backbone must fit entirely, and the neck too if the checkpoint has one. In training heads may differ: other data
+    sets have other identities. In testing only what no prediction needs may: classifiers of identities.
 
     Args:
         model: State dict of the whole model.
         found: Tensors of the checkpoint, without ``module.`` prefixes.
         source: Where they come from, for the error's text.
-        need_neck: Refuse a checkpoint without the model's neck: the embedding layer would stay random.
+        testing: Refuse a checkpoint without the model's neck and heads: they would predict by chance.
 
     Raises:
         DataError: Counts what does not fit and names the first entry.
     """
-    parts = PARTS if need_neck or any(name.startswith('neck.') for name in found) else PARTS[:1]
+    parts = PARTS if testing or any(name.startswith('neck.') for name in found) else PARTS[:1]
     lines = misfits(
         {name: value for name, value in model.items() if name.startswith(parts)},
         {name: value for name, value in found.items() if name.startswith(parts)},
     )
+    if testing:
+        lines += misfits(*({name: v for name, v in state.items() if _predicts(name)} for state in (model, found)))
     if lines:
         raise DataError(
-            f'{source} does not fit the model: {len(lines)} entries of backbone and neck differ, the first {lines[0]}. '
+            f'{source} does not fit the model: {len(lines)} entries differ, the first {lines[0]}. '
             f'Give the config that the checkpoint was trained with. {RELEASED_HINT}'
         )

@@ -29,3 +29,11 @@ def test_another_metric_has_no_further_scores():
     score_more(cfg, rerank=False, verification=False)
     with pytest.raises(DataError, match='ReIDMetric'):
         score_more(cfg, rerank=False, verification=True)
+
+
+def test_metrics_by_task_are_found():
+    metrics = dict(reid=[dict(type='mmosnet.ReIDMetric')], category=None, attributes=dict(type='AttributeMetric'))
+    cfg = Config(dict(test_evaluator=dict(type='mmosnet.TaskEvaluator', metrics=metrics)))
+    score_more(cfg, rerank=True, verification=False)
+    assert cfg.test_evaluator.metrics.reid == [dict(type='mmosnet.ReIDMetric', rerank=dict())]
+    assert cfg.test_evaluator.metrics.attributes == dict(type='AttributeMetric')

@@ -1,0 +1,57 @@
+"""Metrics laid out as text: one table, for logs and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Rows = Mapping[str, Mapping[str, float]]
+
+
+def results_table(rows: Rows) -> str:
+    """Lay out metrics as a table, one named row each; those of several tasks one metric a line, a column each.
+
+    A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
+    those after re-ranking, is a further row; another one, as verification, a table of its own below.
+
+    Args:
+        rows: For each row's name its metrics.
+
+    Returns:
+        The lines, joined.
+    """
+    prefixes = {key.split('/')[0] for metrics in rows.values() for key in metrics if '/' in key}
+    if len(prefixes) > 1:
+        return _table('', _turned(rows))
+    tables: dict[str, dict[str, dict[str, float]]] = {'': {}}
+    for row, metrics in rows.items():
+        titles = {key.rpartition('/')[2] for key in metrics if key.count('/') < 2}
+        for key, value in metrics.items():
+            _, *group, title = key.split('/') if '/' in key else ('', key)
+            name = group[0] if group else ''
+            alike = title in titles
+            line = f'{row}, {name}' if name and alike else row
+            tables.setdefault('' if alike else name, {}).setdefault(line, {})[title] = value
+    return '\n\n'.join(_table(corner, lines) for corner, lines in tables.items() if lines)
+
+
+def _turned(rows: Rows) -> dict[str, dict[str, float]]:
+    """Metrics as rows and rows as columns: the metrics of several tasks do not fit beside each other."""
+    names = dict.fromkeys(key for metrics in rows.values() for key in metrics)
+    return {
+        name.replace('/', ' '): {row: metrics[name] for row, metrics in rows.items() if name in metrics}
+        for name in names
+    }
+
+
+def _table(corner: str, rows: Rows) -> str:
+    """One table, its name in the corner."""
+    titles = list(dict.fromkeys(title for metrics in rows.values() for title in metrics))
+    width = max(len(name) for name in [corner, *rows])
+    widths = [max(7, len(title)) for title in titles]
+    lines = [f'{corner:{width}s}' + ''.join(f' | {title:>7s}' for title in titles)]
+    lines.append('-' * width + ''.join(f'-+-{"-" * cell_width}' for cell_width in widths))
+    for name, metrics in rows.items():
+        cells = [f'{metrics[title]:.4f}' if title in metrics else '' for title in titles]
+        pairs = zip(cells, widths, strict=True)
+        lines.append(f'{name:{width}s}' + ''.join(f' | {cell:>{cell_width}s}' for cell, cell_width in pairs))
+    return '\n'.join(lines)
