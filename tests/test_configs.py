@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from mmpretrain.registry import DATASETS, EVALUATORS, METRICS, MODELS, TRANSFORMS
 
 import mmosnet  # noqa: F401
 from mmosnet.models.stream_fusion import FUSIONS
@@ -36,16 +36,37 @@ def test_config_builds(path, tmp_path):
 
     model = MODELS.build(cfg.model)
     model.init_weights()
-    embedding = model.eval()(torch.randn(2, 3, 64, 32))
-    assert embedding.shape == (2, 512)
-    for loader in (cfg.train_dataloader, cfg.test_dataloader):
-        for transform in loader.dataset.pipeline:
-            TRANSFORMS.build(transform)
+    output = model.eval()(torch.randn(2, 3, 64, 32))
+    heads = cfg.model.head.get('heads') or {'': cfg.model.head}
+    outputs = output if isinstance(output, dict) else {'': output}
+    assert {task: output.shape for task, output in outputs.items()} == {
+        task: (2, 512 if head.type == 'mmosnet.ReIDHead' else head.num_classes) for task, head in heads.items()
+    }
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for pipeline in pipelines(loader.dataset):
+            for transform in pipeline:
+                TRANSFORMS.build(transform)
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        METRICS.build(evaluator)
+        (EVALUATORS if 'metrics' in evaluator else METRICS).build(evaluator)
 
 
-@pytest.mark.parametrize('path', [p for p in CONFIGS if 'market' in p.stem], ids=lambda p: p.stem)
+def pipelines(dataset):
+    """Of a data set, or of each that it joins."""
+    if 'datasets' in dataset:
+        return [pipeline for joined in dataset.datasets.values() for pipeline in pipelines(joined)]
+    return [dataset.pipeline]
+
+
+def test_what_a_run_is_judged_by():
+    for path in CONFIGS:
+        cfg = Config.fromfile(path)
+        (report,) = (hook for hook in cfg.custom_hooks if hook.type == 'mmosnet.ReportHook')
+        task = path.stem.partition('_attr_' if '_attr_' in path.stem else '_cls_' if '_cls_' in path.stem else '_reid_')
+        key = {'_attr_': 'attributes/mA', '_cls_': 'accuracy/top1'}.get(task[1], 'reid/mAP')
+        assert report.key == cfg.default_hooks.checkpoint.save_best == key, path
+
+
+@pytest.mark.parametrize('path', [p for p in CONFIGS if 'reid_market' in p.stem], ids=lambda p: p.stem)
 def test_pipelines_run_on_the_data_set(path, tmp_path):
     cfg = Config.fromfile(path)
     root = str(write_market(tmp_path / 'market'))

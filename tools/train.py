@@ -68,6 +68,7 @@ def main() -> None:
     from mmengine.runner import Runner
 
     from mmosnet.engine import launch
+    from mmosnet.engine.best_test import test_best
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
@@ -80,7 +81,10 @@ def main() -> None:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
-        Runner.from_cfg(cfg).train()
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        if cfg.get('test_best'):
+            test_best(runner)
 
 
 if __name__ == '__main__':

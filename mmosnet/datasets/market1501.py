@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from mmengine.logging import MMLogger
+
+from mmosnet.datasets.market_attribute_file import market_attributes
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.registry import DATASETS
 
@@ -22,14 +26,18 @@ class Market1501(ReIDDataset):
 
     Args:
         distractors_500k: Add the half million distractors in ``images/`` to the gallery.
+        attributes: File of the identities' attributes, ``'market_attribute.mat'``, relative to ``data_root``: records
+            of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market_attribute_file.market_attributes`), the
+            others, distractors among them, have none.
         **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     shared_pids = True
     download_page = 'https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html'
 
-    def __init__(self, *args, distractors_500k: bool = False, **kwargs) -> None:
+    def __init__(self, *args, distractors_500k: bool = False, attributes: str | None = None, **kwargs) -> None:
         self.distractors_500k = distractors_500k
+        self.attributes = attributes
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
@@ -37,13 +45,32 @@ class Market1501(ReIDDataset):
         gallery = 515_913 if self.distractors_500k else 15_913
         return dict(train=(12_936, 751), query=(3_368, 750), gallery=(gallery, 750))
 
+    def load_data_list(self) -> list[dict]:
+        """Load as the base class does, after the attributes if there are any."""
+        if self.attributes:
+            self.score_names, self._scores = market_attributes(Path(self.data_root) / self.attributes)
+        return super().load_data_list()
+
     def load_split(self, split: str) -> list[dict]:
         """List one split by its folder; see the base class."""
         folders = [FOLDERS[split]]
         if split == 'gallery' and self.distractors_500k:
             folders.append(DISTRACTOR_FOLDER)
-        return [
+        records = [
             dict(img_path=path, pid=int(match[1]), camid=int(match[2]) - 1)
             for folder in folders
             for path, match in self.list_folder(folder, NAME)
         ]
+        if self.attributes:
+            self._add_scores(records, split)
+        return records
+
+    def _add_scores(self, records: list[dict], split: str) -> None:
+        scores = self._scores['train' if split == 'train' else 'test']
+        for record in records:
+            if record['pid'] in scores:
+                record['gt_score'] = scores[record['pid']]
+        number = sum('gt_score' in record for record in records)
+        MMLogger.get_current_instance().info(
+            f'{type(self).__name__}: {number} of {len(records)} {split} images have attributes'
+        )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.attribute_annotation import attribute_facts
+from mmosnet.datasets.person_dataset import PersonDataset
 from mmosnet.errors import DataError
 
 SPLITS = ('train', 'query', 'gallery')
@@ -20,7 +19,7 @@ JUNK_PID = -1
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
-class ReIDDataset(BaseDataset):
+class ReIDDataset(PersonDataset):
     """Images of people with identity and camera.
 
     A subclass says in :meth:`load_split` which images a split holds. mmpretrain's ``CustomDataset`` knows neither
@@ -28,13 +27,13 @@ class ReIDDataset(BaseDataset):
 
     A sample's record has ``img_path``, ``pid``, ``camid`` (0-based), ``split`` and, for training, ``gt_label``
     (identities numbered from 0 in ascending order). Junk images (pid -1) are dropped, distractors (pid 0) stay
-    in the gallery.
+    in the gallery. Where people have labelled attributes, a record has ``gt_score`` too, and ``metainfo`` names them
+    (:attr:`score_names`).
 
     Args:
         data_root: Folder of the data set.
         split: ``'train'``, ``'query'``, ``'gallery'``, or several of them: ``('query', 'gallery')`` for testing.
-        bad_images: What to do with a file that does not decode: ``'error'`` raises when it is met, naming it;
-            ``'skip'`` reads every file at the start, drops the bad ones, counts and lists them.
+        bad_images: ``'error'`` or ``'skip'``, as of :class:`~mmosnet.datasets.person_dataset.PersonDataset`.
         combineall: Train on everybody, also on those of query and gallery; distractors stay out. For models that are
             tested on another data set.
         check_counts: Warn where the numbers of images and identities are not the published ones.
@@ -47,8 +46,7 @@ class ReIDDataset(BaseDataset):
 
     METAINFO = dict(task='reid')
 
-    #: Where the data set can be had, for error messages.
-    download_page = ''
+    split_names = SPLITS
     #: Pid of gallery images of nobody in particular; None where every pid is a person.
     distractor_pid: int | None = DISTRACTOR_PID
     #: Whether a pid is the same person in training as in query and gallery; False where test identities are numbered
@@ -56,6 +54,8 @@ class ReIDDataset(BaseDataset):
     shared_pids: bool | None = None
     #: Names of the pids, where people have any. Not in ``metainfo``, which checkpoints carry.
     pid_names: dict[int, str] = {}
+    #: Names of the attributes in ``gt_score``, where records have any.
+    score_names: Sequence[str] = ()
 
     def __init__(
         self,
@@ -66,16 +66,8 @@ class ReIDDataset(BaseDataset):
         check_counts: bool = True,
         **kwargs,
     ) -> None:
-        self.splits = (split,) if isinstance(split, str) else tuple(split)
-        unknown = [name for name in self.splits if name not in SPLITS]
-        if unknown or not self.splits:
-            raise DataError(f'split={split!r}: choose from {", ".join(SPLITS)}, or several of them')
-        if bad_images not in ('error', 'skip'):
-            raise DataError(f"bad_images={bad_images!r}: choose 'error' or 'skip'")
-        self.bad_images = bad_images
         self.combineall = combineall
-        self.check_counts = check_counts
-        super().__init__(data_root=data_root, **kwargs)
+        super().__init__(data_root=data_root, split=split, bad_images=bad_images, check_counts=check_counts, **kwargs)
 
     def load_split(self, split: str) -> list[dict]:
         """List the images of one split as ``dict(img_path, pid, camid)``, in a fixed order."""
@@ -117,11 +109,7 @@ class ReIDDataset(BaseDataset):
         for split in self.splits:
             loaded = self.train_records() if split == 'train' else self.load_split(split)
             kept = [dict(r, split=split) for r in loaded if r['pid'] != JUNK_PID]
-            if self.bad_images == 'skip':
-                kept = self._without_bad_images(kept, split)
-            if not kept:
-                raise DataError(f'{type(self).__name__} in {self.data_root}: the {split} split has no images')
-            records.extend(kept)
+            records.extend(self.usable_records(kept, split))
         labels = {pid: label for label, pid in enumerate(self._pids(records, 'train'))}
         for record in records:
             if record['split'] == 'train':
@@ -160,6 +148,11 @@ class ReIDDataset(BaseDataset):
             facts['num_cross_camera_queries'] = sum(
                 r['split'] == 'query' and bool(cameras.get(r['pid'], set()) - {r['camid']}) for r in records
             )
+        if self.score_names:
+            training = [r for r in records if r['split'] == 'train']
+            facts |= attribute_facts(
+                self.score_names, training if 'train' in self.splits else None, f'{type(self).__name__}, train'
+            )
         return facts
 
     def _table(self, records: list[dict]) -> str:
@@ -176,32 +169,6 @@ class ReIDDataset(BaseDataset):
             lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
         return '\n'.join(lines)
 
-    def _without_bad_images(self, records: list[dict], split: str) -> list[dict]:
-        def error(record: dict) -> str | None:
-            try:
-                read_image(record['img_path'])
-            except DataError as e:
-                return str(e)
-            return None
-
-        with ThreadPoolExecutor() as pool:
-            errors = list(pool.map(error, records))
-        bad = [e for e in errors if e]
-        if bad:
-            shown = '\n  '.join(bad[:10] + ['...'][: len(bad) > 10])
-            MMLogger.get_current_instance().warning(
-                f'{type(self).__name__}: skipped {len(bad)} of {len(records)} {split} images:\n  {shown}'
-            )
-        return [record for record, e in zip(records, errors, strict=True) if not e]
-
-    def prepare_data(self, idx: int) -> dict:
-        """Run the pipeline on a sample. Transforms that borrow from other images find the data set in
-        ``results['dataset']`` (:class:`~mmosnet.datasets.RandomPatch`)."""
-        results = self.get_data_info(idx)
-        if not self.test_mode:
-            results['dataset'] = self
-        return self.pipeline(results)
-
     def list_folder(self, folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
         """List ``data_root/folder``'s images whose name matches, sorted, each with its match.
 
@@ -211,10 +178,9 @@ class ReIDDataset(BaseDataset):
         """
         path = Path(self.data_root) / folder
         if not path.is_dir():
-            page = f' {type(self).__name__} comes from {self.download_page}.' if self.download_page else ''
             raise FileNotFoundError(
                 f'{type(self).__name__}: no folder {path}. data_root={self.data_root!r} must hold it: set data_root '
-                f'to the extracted data set.{page}'
+                f'to the extracted data set.{self.origin()}'
             )
         names = sorted(p.name for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         if not names:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmosnet.datasets.listed_image import image_inside
+import numpy as np
+
+from mmosnet.datasets.csv_table import TableRow, binary_labels, read_table
 from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
@@ -26,12 +28,18 @@ class ReIDTable(NamedPeople):
     or from 1, ``split`` is train, query or gallery.
 
     Every other column is an attribute: a record has ``attributes=dict(column=text)``, with empty text where a cell is
-    empty, and ``metainfo['attribute_names']`` the columns in the file's order.
+    empty, and ``metainfo['attribute_names']`` the columns in the file's order. For a model to learn from them, name the
+    columns in ``attributes`` and ``category``.
 
     The whole table is checked; images must be there for the splits that are used.
 
     Args:
         ann_file: The CSV file, relative to ``data_root``.
+        attributes: Columns of 0 and 1: rows get a ``gt_score`` of them, in the order given, and ``metainfo`` the names
+            and the shares of positives (``attributes``, ``pos_ratio``). A row where all of them are empty has no
+            labels of attributes and no ``gt_score``.
+        category: Column of names: rows get their number as ``gt_category``, counted from 0 in alphabetical order over
+            all splits, and ``metainfo`` the names (``classes``). A row where it is empty has no ``gt_category``.
         **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
@@ -39,72 +47,65 @@ class ReIDTable(NamedPeople):
         DataError: Names the row, as an editor counts, the value and what it should be.
     """
 
-    def __init__(self, *args, ann_file: str = 'people.csv', **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        ann_file: str = 'people.csv',
+        attributes: Sequence[str] = (),
+        category: str | None = None,
+        **kwargs,
+    ) -> None:
+        self.score_names = [attributes] if isinstance(attributes, str) else list(attributes)
+        self.category = category
         super().__init__(*args, ann_file=ann_file, **kwargs)
 
     def list_people(self) -> list[dict]:
         """Read and check the table; see the base class."""
-        rows = self._read_rows()
-        columns = [cell.strip() for cell in rows[0][1]] if rows else []
-        self._check_columns(columns)
-        self._metainfo['attribute_names'] = [column for column in columns if column not in COLUMNS]
-        people, seen = [], {}
-        for number, cells in rows[1:]:
-            place = f'{self.ann_file}, row {number}'
-            if len(cells) != len(columns):
-                raise DataError(f'{place}: {len(cells)} cells, but the first row names {len(columns)} columns')
-            row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
-            person = self._person(row, place)
-            if person['img_path'] in seen:
-                raise DataError(
-                    f'{place}: path {row["path"]!r} is in row {seen[person["img_path"]]} already; an image has one row'
-                )
-            seen[person['img_path']] = number
-            people.append(person)
+        columns, rows = read_table(self.ann_file, COLUMNS, SPLITS, self.data_prefix['img_path'], 'ReIDTable')
+        further = [column for column in columns if column not in COLUMNS]
+        self._metainfo['attribute_names'] = further
+        self._check_choice(further)
+        people = [self._person(row, further) for row in rows]
+        if self.category is not None:
+            self._number_categories(people)
         return people
 
-    def _read_rows(self) -> list[tuple[int, list[str]]]:
-        """The rows that are not empty, each with its line number."""
-        path = Path(self.ann_file)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'ReIDTable: no table {path}; set data_root to its folder and ann_file to its name '
-                '(--cfg-options for train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset)'
-            )
-        try:
-            # Spreadsheets put a byte order mark in front.
-            with path.open(encoding='utf-8-sig', newline='') as file:
-                reader = csv.reader(file, strict=True)
-                return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-        except UnicodeDecodeError as e:
-            raise DataError(f'{path} is not UTF-8 text ({e}); save it as "CSV UTF-8"') from e
-        except csv.Error as e:
-            raise DataError(f'{path}, row {reader.line_num}: not CSV ({e}); is a quotation mark not closed?') from e
+    def _check_choice(self, further: list[str]) -> None:
+        named = dict(attributes=self.score_names, category=[self.category] if self.category is not None else [])
+        for option, columns in named.items():
+            for column in columns:
+                if column not in further or columns.count(column) > 1:
+                    raise DataError(
+                        f'{self.ann_file}: {option} names {column!r}, no column of its own or there twice; choose from '
+                        f'{", ".join(further) or "none: there are no further columns"}'
+                    )
 
-    def _check_columns(self, columns: list[str]) -> None:
-        missing = [column for column in COLUMNS if column not in columns]
-        if missing:
+    def _person(self, row: TableRow, further: list[str]) -> dict:
+        cells = row.cells
+        if WHOLE_NUMBER.fullmatch(cells['camid']) is None:
+            raise DataError(f'{row.place}: camid {cells["camid"]!r} is not a whole number from 0 up')
+        if self.is_wanted(cells['split']) and not Path(row.img_path).is_file():
             raise DataError(
-                f'{self.ann_file}: no column {", ".join(missing)}; the first row must name the columns '
-                f'{",".join(COLUMNS)}, separated by commas, and is {str(columns)[:100]}'
+                f'{row.place}: no image {row.img_path}; paths are relative to {Path(self.data_prefix["img_path"])}'
             )
-        for column in columns:
-            if not column or columns.count(column) > 1:
-                raise DataError(f'{self.ann_file}, row 1: column name {column!r} is empty or comes twice: {columns}')
-
-    def _person(self, row: dict[str, str], place: str) -> dict:
-        for column in COLUMNS:
-            if not row[column]:
-                raise DataError(f'{place}: the cell {column} is empty')
-        if row['split'] not in SPLITS:
-            raise DataError(f'{place}: split {row["split"]!r}; choose from {", ".join(SPLITS)}')
-        if WHOLE_NUMBER.fullmatch(row['camid']) is None:
-            raise DataError(f'{place}: camid {row["camid"]!r} is not a whole number from 0 up')
-        folder = Path(self.data_prefix['img_path'])
-        img_path = image_inside(folder, row['path'], place)
-        if self.is_wanted(row['split']) and not Path(img_path).is_file():
-            raise DataError(f'{place}: no image {img_path}; paths are relative to {folder}')
-        attributes = {name: row[name] for name in self._metainfo['attribute_names']}
-        return dict(
-            name=row['pid'], split=row['split'], img_path=img_path, camid=int(row['camid']), attributes=attributes
+        person = dict(
+            name=cells['pid'],
+            split=cells['split'],
+            img_path=row.img_path,
+            camid=int(cells['camid']),
+            attributes={name: cells[name] for name in further},
         )
+        labels = binary_labels(row, self.score_names)
+        if labels is not None:
+            person['gt_score'] = np.array(labels, np.float32)
+        return person
+
+    def _number_categories(self, people: list[dict]) -> None:
+        classes = sorted({person['attributes'][self.category] for person in people} - {''})
+        if not classes:
+            raise DataError(f'{self.ann_file}: the column {self.category} is empty in all rows; category needs names')
+        self._metainfo['classes'] = classes
+        numbers = {name: number for number, name in enumerate(classes)}
+        for person in people:
+            if person['attributes'][self.category]:
+                person['gt_category'] = numbers[person['attributes'][self.category]]

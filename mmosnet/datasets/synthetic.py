@@ -7,18 +7,16 @@ One folder serves both tasks, because both data sets read it with their own offi
     synthetic.json                                  what the folder was made with
 """
 
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 from scipy.io import savemat
 
+from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
 from mmosnet.datasets.pedestrian_renderer import (
     ATTRIBUTES,
     RENDERER_VERSION,
@@ -31,8 +29,6 @@ from mmosnet.datasets.pedestrian_renderer import (
 from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID
 from mmosnet.errors import DataError
 
-JPEG_QUALITY = 92
-MANIFEST = 'synthetic.json'
 MARKET_FOLDERS = ('bounding_box_train', 'query', 'bounding_box_test')
 # People who belong to no split are drawn from pids that no split reaches.
 STRANGER_PID = 1 << 16
@@ -83,21 +79,9 @@ def write_synthetic_people(
         seed=seed,
     )
     _check_arguments(arguments)
-    root = Path(root)
     manifest = dict(renderer_version=RENDERER_VERSION, arguments=arguments)
-    if _is_complete(root, manifest):
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{root.name}.', dir=root.parent) as scratch:
-        # A folder inside, because the temporary one is readable for its owner only.
-        unfinished = Path(scratch) / root.name
-        _write_set(unfinished, manifest)
-        try:
-            os.rename(unfinished, root)  # replaces an empty folder, never a full one
-        except OSError:
-            # Another process may have been faster; its pictures are the same.
-            if not _is_complete(root, manifest):
-                raise
+    folder = DrawnFolder(Path(root), 'synthetic people', manifest, (*MARKET_FOLDERS, 'data'))
+    folder.make(lambda unfinished: _write_set(unfinished, arguments))
 
 
 def _check_arguments(arguments: dict) -> None:
@@ -112,43 +96,16 @@ def _check_arguments(arguments: dict) -> None:
         raise DataError(f'num_train_pids + num_test_pids must be at most 9999 (file names), got {people}')
 
 
-def _is_complete(root: Path, manifest: dict) -> bool:
-    """Whether `root` holds this very set: False if nothing is there, else an error."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    if not (root / MANIFEST).is_file():
-        raise FileExistsError(
-            f'{root} exists and is not a folder of synthetic people (it has no {MANIFEST}): choose another folder'
-        )
-    found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
-    counts = found.pop('num_images', None)
-    if found != manifest:
-        raise DataError(
-            f'{root} holds synthetic people made with {found}, but {manifest} was '
-            'asked for: delete the folder or choose another'
-        )
-    if counts != _count_images(root):
-        raise DataError(
-            f'{root} should hold {counts} images but holds {_count_images(root)}: delete the folder or choose another'
-        )
-    return True
-
-
-def _count_images(root: Path) -> dict:
-    return {name: sum(1 for _ in (root / name).glob('*.jpg')) for name in (*MARKET_FOLDERS, 'data')}
-
-
-def _write_set(root: Path, manifest: dict) -> None:
-    """Write everything under a folder that nobody else sees yet; the manifest last."""
+def _write_set(root: Path, arguments: dict) -> None:
+    """Write all images and the annotation under a folder that nobody else sees yet."""
     for name in (*MARKET_FOLDERS, 'data', 'annotation'):
         (root / name).mkdir(parents=True)
-    arguments = manifest['arguments']
     logger = MMLogger.get_current_instance()
     labels: dict[str, list] = {'train': [], 'val': [], 'test': []}
     number = annotated = 0
     for number, (folder, pid, camid, part, picture, attributes) in enumerate(_draw_set(**arguments), 1):
         path = root / folder / f'{pid:04d}_c{camid + 1}s1_{number:06d}_00.jpg'
-        _write_jpeg(path, picture)
+        write_jpeg(path, picture)
         if part is not None:
             annotated += 1
             name = f'{annotated:06d}.jpg'
@@ -157,8 +114,6 @@ def _write_set(root: Path, manifest: dict) -> None:
         if number % 1000 == 0:
             logger.info('synthetic people: %d images drawn', number)
     _write_annotation(root / 'annotation' / 'annotation.mat', labels)
-    manifest = dict(manifest, num_images=_count_images(root))
-    (root / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
     logger.info('synthetic people: %d images in all', number)
 
 
@@ -199,15 +154,6 @@ def _draw_junk(index: int, camera: Camera, seed: int) -> np.ndarray:
     large, _ = render_person(sample_identity(seed, STRANGER_PID + index), camera, seed, 0, size=(256, 128))
     top, left = 128 * (index % 2), 64 * (index // 2 % 2)
     return large[top : top + 128, left : left + 64]
-
-
-def _write_jpeg(path: Path, picture: np.ndarray) -> None:
-    # imencode and write_bytes: imwrite cannot open paths with characters outside the code page on
-    # Windows.
-    done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise OSError(f'OpenCV could not encode {path.name}')
-    path.write_bytes(data.tobytes())
 
 
 def _link(source: Path, target: Path) -> None:

@@ -2,6 +2,7 @@ from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mmosnet.engine.base_freeze_hook import BaseFreezeHook
 from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
+from mmosnet.engine.pos_ratio_hook import PosRatioHook
 from mmosnet.engine.report_hook import ReportHook
 from mmosnet.engine.safe_checkpoint import install as install_safe_checkpoints
 from mmosnet.engine.sample_seed_hook import SampleSeedHook
@@ -13,6 +14,7 @@ __all__ = [
     'BaseFreezeHook',
     'CheckpointFitHook',
     'NumClassesHook',
+    'PosRatioHook',
     'ReportHook',
     'SampleSeedHook',
 ]

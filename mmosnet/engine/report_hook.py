@@ -1,4 +1,4 @@
-"""What a run leaves behind: one table, ``results.json`` and a picture of ranked lists."""
+"""What a run leaves behind: one table, ``results.json`` and pictures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.dist import master_only
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmosnet.engine.results_table import results_table
+from mmosnet.evaluation.attribute_metric import AttributeMetric
+from mmosnet.evaluation.category_metric import CategoryMetric
 from mmosnet.evaluation.reid_metric import ReIDMetric
 from mmosnet.registry import HOOKS
+from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
+from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 
 RESULTS_FILE = 'results.json'
-PICTURE_FILE = 'ranked_lists.jpg'
 
 
 @HOOKS.register_module()
@@ -26,7 +29,8 @@ class ReportHook(Hook):
 
     mmengine's logger prints each evaluation as it comes and mmpretrain's ``--out`` dumps metrics of a test; neither
     sums up a training run. ``results.json`` holds unrounded numbers and is rewritten after each evaluation, so that
-    an interrupted run leaves its last.
+    an interrupted run leaves its last. Pictures are of the last evaluation: ranked lists, people with their predicted
+    attributes, the confusion matrix of categories.
 
     Args:
         key: Metric that decides which evaluation is the best, the largest value winning.
@@ -87,10 +91,24 @@ class ReportHook(Hook):
 
     @staticmethod
     def _report(runner: Runner, rows: Mapping[str, Mapping[str, float]], evaluator: Evaluator) -> None:
-        lines = [f'Results of {runner.experiment_name}', results_table(rows)]
-        lines.append(f'{"numbers":8s} {Path(runner.work_dir) / RESULTS_FILE}')
+        folder = Path(runner.work_dir)
+        lines = []
         for metric in evaluator.metrics:
-            if isinstance(metric, ReIDMetric) and metric.shown:
-                picture = save_ranked_lists(metric.shown, Path(runner.work_dir) / PICTURE_FILE)
-                lines.append(f'{"picture":8s} {picture}')
-        runner.logger.info('\n'.join(lines))
+            if isinstance(metric, AttributeMetric) and metric.per_attribute:
+                lines += [per_attribute_table(metric.per_attribute), '']
+        lines.append(results_table(rows))
+        pictures = [picture for metric in evaluator.metrics for picture in _pictures(metric, folder)]
+        lines += [f'{"picture":8s} {picture}' for picture in pictures]
+        lines.append(f'{"numbers":8s} {folder / RESULTS_FILE}')
+        runner.logger.info('\n'.join([f'Results of {runner.experiment_name}', *lines]))
+
+
+def _pictures(metric: BaseMetric, folder: Path) -> list[Path]:
+    """Draw what a metric has to show of the last evaluation."""
+    if isinstance(metric, ReIDMetric) and metric.shown:
+        return [save_ranked_lists(metric.shown, folder / 'ranked_lists.jpg')]
+    if isinstance(metric, AttributeMetric) and metric.shown:
+        return [save_attribute_sheet(metric.shown, folder / 'attributes.jpg')]
+    if isinstance(metric, CategoryMetric) and metric.confusion is not None:
+        return [save_confusion_matrix(metric.confusion, metric.classes, folder / 'confusion_matrix.png')]
+    return []

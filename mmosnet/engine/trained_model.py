@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.apis.model import ModelHub, list_models
 from torch import nn
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import read_state_dict
+from mmosnet.models.checkpoint_file import read_checkpoint
 from mmosnet.models.checkpoint_fit import check_fit
+
+
+def find_config(model: str | Path) -> tuple[Config, str | None]:
+    """The config that a path or a name in ``model-index.yml`` stands for, and the index's weights for a name.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: No such name; gives the nearest.
+    """
+    if Path(model).is_file():
+        return Config.fromfile(model), None
+    if Path(model).suffix == '.py':
+        raise FileNotFoundError(f'no config {model}; configs/README.md lists them')
+    # Registers mmpretrain's own models too, on its first call.
+    known = list_models()
+    if str(model).lower() not in known:
+        nearest = difflib.get_close_matches(str(model).lower(), known, n=3, cutoff=0.4)
+        hint = f' Nearest: {", ".join(nearest)}' if nearest else ''
+        raise DataError(f'{str(model)!r} is neither a config file nor a model of model-index.yml.{hint}')
+    entry = ModelHub.get(str(model))
+    return entry.config, entry.weights
 
 
 def build_model(cfg: Config) -> nn.Module:
     """Build a config's model in the config's scope, in evaluation mode, with random weights.
+
+    The model remembers its config as ``_config``, as a model of mmpretrain's ``get_model`` does.
 
     Raises:
         DataError: The config has no model, or belongs to a toolbox that is not installed.
@@ -28,25 +53,45 @@ def build_model(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor') is not None:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(cfg.model).eval()
+        model = MODELS.build(cfg.model).eval()
+    model._config = cfg
+    return model
 
 
-def load_model(cfg: Config, checkpoint: str) -> nn.Module:
-    """Build a config's model and load a checkpoint into it.
+def load_model(cfg: Config, checkpoint: str, testing: bool = False) -> nn.Module:
+    """Build a config's model and load a checkpoint into it; arguments and errors of :func:`load_weights`."""
+    _require(checkpoint)
+    model = build_model(cfg)
+    load_weights(model, checkpoint, testing)
+    return model
+
+
+def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> None:
+    """Load a checkpoint into a model.
 
     mmpretrain's ``get_model`` loads what fits and warns about the rest. Here backbone and neck must fit, as
-    :class:`~mmosnet.engine.CheckpointFitHook` demands in training and testing; a head may be another one and keeps
-    its random weights then.
+    :class:`~mmosnet.engine.CheckpointFitHook` demands in training and testing. Names of attributes and categories are
+    put into ``model._dataset_meta``, where ``get_model`` has them.
+
+    Args:
+        model: Changed in place.
+        checkpoint: A file, or anything that mmengine loads.
+        testing: Heads must fit too, but for classifiers of identities; else a head may be another one and keeps its
+            random weights.
 
     Raises:
         FileNotFoundError: No such checkpoint.
         DataError: It belongs to another network; names the first entry that differs.
     """
+    _require(checkpoint)
+    found, dataset_meta = read_checkpoint(checkpoint)
+    state = model.state_dict()
+    check_fit(state, found, checkpoint, testing)
+    model.load_state_dict({n: v for n, v in found.items() if n in state and v.shape == state[n].shape}, strict=False)
+    model._dataset_meta = dataset_meta
+
+
+def _require(checkpoint: str) -> None:
+    """Before the model is built, which takes longer."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}; tools/train.py leaves them in work_dirs/NAME_OF_CONFIG')
-    model = build_model(cfg)
-    found = read_state_dict(checkpoint)
-    state = model.state_dict()
-    check_fit(state, found, checkpoint)
-    model.load_state_dict({n: v for n, v in found.items() if n in state and v.shape == state[n].shape}, strict=False)
-    return model

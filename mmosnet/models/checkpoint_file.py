@@ -1,4 +1,4 @@
-"""Reading the weights of a checkpoint file, whatever is wrong with it."""
+"""Reading the weights of a checkpoint file and the names saved with them, whatever is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -44,8 +45,21 @@ def clear_errors(source: str) -> Iterator[None]:
         raise DataError(f'{source} was not loaded: it is damaged, or no checkpoint ({reason})') from e
 
 
-def read_state_dict(source: str) -> dict[str, Tensor]:
-    """The weights in a checkpoint, on the CPU, without the ``module.`` prefixes of data-parallel training.
+class Checkpoint(NamedTuple):
+    """What a network needs of a checkpoint.
+
+    Attributes:
+        state: Weights by name, on the CPU, without the ``module.`` prefixes of data-parallel training.
+        dataset_meta: What the training data set said of itself, as mmengine saves it: ``attributes``, ``classes`` ...;
+            empty in files with weights alone.
+    """
+
+    state: dict[str, Tensor]
+    dataset_meta: dict[str, object]
+
+
+def read_checkpoint(source: str) -> Checkpoint:
+    """Read a checkpoint.
 
     Args:
         source: A file, or anything that mmengine loads: ``torchreid://NAME``, a web address.
@@ -62,4 +76,14 @@ def read_state_dict(source: str) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise DataError(f'{source} is no state dict: its entry {name!r} is a {type(value).__name__}, not a tensor')
-    return {name.removeprefix('module.'): value for name, value in state.items()}
+    meta = checkpoint.get('meta')
+    dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    return Checkpoint(
+        {name.removeprefix('module.'): value for name, value in state.items()},
+        dict(dataset_meta) if isinstance(dataset_meta, Mapping) else {},
+    )
+
+
+def read_state_dict(source: str) -> dict[str, Tensor]:
+    """The weights alone; arguments and errors of :func:`read_checkpoint`."""
+    return read_checkpoint(source).state

@@ -10,14 +10,13 @@ import numpy as np
 
 from mmosnet.datasets.person_image import read_image
 from mmosnet.evaluation.reid_metric import ShownQuery
+from mmosnet.visualization.sheet import BLUE, GREEN, RED, blank, save, write
 
 # Height and width of a person, thickness of the frame, height of the caption, gap behind the query: pixels.
 CELL = (160, 80)
 FRAME = 4
 CAPTION = 22
 GAP = 16
-# BGR.
-WHITE, BLACK, GREEN, RED, BLUE = (255, 255, 255), (40, 40, 40), (60, 160, 30), (50, 50, 220), (190, 120, 30)
 
 
 def draw_ranked_lists(shown: Sequence[ShownQuery], columns: int = 10) -> np.ndarray:
@@ -33,7 +32,7 @@ def draw_ranked_lists(shown: Sequence[ShownQuery], columns: int = 10) -> np.ndar
     header = _caption('query', GAP + (columns + 1) * (CELL[1] + 2 * FRAME))
     for column in range(columns):
         left = (column + 1) * (CELL[1] + 2 * FRAME) + GAP
-        _write(header, f'rank {column + 1}', left)
+        write(header, f'rank {column + 1}', left + 4, CAPTION - 7)
     rows = [header]
     for query in shown:
         cells = [_cell(query.img_path, f'id {query.pid}', BLUE), _blank(GAP)]
@@ -50,13 +49,7 @@ def save_ranked_lists(shown: Sequence[ShownQuery], path: str | Path, columns: in
     Raises:
         OSError: The file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoded, data = cv2.imencode(path.suffix, draw_ranked_lists(shown, columns))
-    if not encoded:
-        raise OSError(f'{path}: cannot encode a picture of this kind')
-    path.write_bytes(data.tobytes())
-    return path
+    return save(draw_ranked_lists(shown, columns), path)
 
 
 def _cell(path: str, text: str, color: tuple[int, int, int]) -> np.ndarray:
@@ -66,14 +59,10 @@ def _cell(path: str, text: str, color: tuple[int, int, int]) -> np.ndarray:
 
 
 def _blank(width: int) -> np.ndarray:
-    return np.full((CELL[0] + 2 * FRAME + CAPTION, width, 3), WHITE, np.uint8)
+    return blank(CELL[0] + 2 * FRAME + CAPTION, width)
 
 
 def _caption(text: str, width: int) -> np.ndarray:
-    strip = np.full((CAPTION, width, 3), WHITE, np.uint8)
-    _write(strip, text, 0)
+    strip = blank(CAPTION, width)
+    write(strip, text, 4, CAPTION - 7)
     return strip
-
-
-def _write(strip: np.ndarray, text: str, left: int) -> None:
-    cv2.putText(strip, text, (left + 4, CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.4, BLACK, 1, cv2.LINE_AA)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from mmosnet.datasets import ReIDTable
@@ -116,3 +117,78 @@ def test_no_table_empty_table_and_other_encodings(root):
         ReIDTable(write_table(root))
     with pytest.raises(DataError, match=r'people\.csv is not UTF-8 text'):
         ReIDTable(write_table(root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))
+
+
+LABELLED = [
+    'crops/a.jpg,anna,0,train,1,0,coat',
+    'crops/b.jpg,anna,1,train,,,',
+    '"crops/c, d.jpg",bob,0,train,1,1,anorak',
+    'crops/e.jpg,eve,0,query,0,0,suit',
+    'crops/f.jpg,eve,3,gallery,0,1,coat',
+]
+LABELS = 'path,pid,camid,split,hat,bag,kind'
+
+
+def test_labels_of_attributes(root):
+    train = ReIDTable(write_table(root, *LABELLED, header=LABELS), attributes=['bag', 'hat'])
+    found = infos(train)
+    assert [r['gt_score'].tolist() if 'gt_score' in r else None for r in found] == [[0, 1], None, [1, 1]]
+    assert found[0]['gt_score'].dtype == np.float32
+    assert train.metainfo['attributes'] == ['bag', 'hat'] and train.metainfo['pos_ratio'] == [0.5, 1.0]
+    # The texts stay, and nothing else changes.
+    assert found[1]['attributes'] == dict(hat='', bag='', kind='')
+    assert train.metainfo['attribute_names'] == ['hat', 'bag', 'kind']
+    test = ReIDTable(str(root), split=('query', 'gallery'), attributes=['bag', 'hat'], test_mode=True)
+    assert [r['gt_score'].tolist() for r in infos(test)] == [[0, 0], [1, 0]]
+    assert test.metainfo['attributes'] == ['bag', 'hat'] and 'pos_ratio' not in test.metainfo
+    assert 'gt_score' not in infos(ReIDTable(str(root)))[0]
+    assert 'attributes' not in ReIDTable(str(root)).metainfo
+
+
+def test_categories_are_numbered_over_all_splits(root):
+    train = ReIDTable(write_table(root, *LABELLED, header=LABELS), category='kind')
+    assert train.metainfo['classes'] == ['anorak', 'coat', 'suit']
+    assert [r.get('gt_category') for r in infos(train)] == [1, None, 0]
+    test = ReIDTable(str(root), split=('query', 'gallery'), category='kind', test_mode=True)
+    assert test.metainfo['classes'] == ['anorak', 'coat', 'suit']
+    assert [r['gt_category'] for r in infos(test)] == [2, 1]
+    assert 'classes' not in ReIDTable(str(root)).metainfo
+
+
+@pytest.mark.parametrize(
+    ('row', 'message'),
+    [
+        ('crops/b.jpg,anna,1,train,yes,1,', r"row 3: hat is 'yes', neither 0 nor 1"),
+        ('crops/b.jpg,anna,1,train,1,2,', r"row 3: bag is '2', neither 0 nor 1"),
+        ('crops/b.jpg,anna,1,train,,1,', 'row 3: hat is empty but bag is not; fill all of hat, bag'),
+        ('crops/b.jpg,anna,1,query,1,,', 'row 3: bag is empty but hat is not'),
+    ],
+)
+def test_broken_labels_are_named(root, row, message):
+    with pytest.raises(DataError, match=r'people\.csv, ' + message):
+        ReIDTable(write_table(root, LABELLED[0], row, header=LABELS), attributes=['hat', 'bag'])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            dict(attributes=['hat', 'boots']),
+            "attributes names 'boots', no column of its own.*choose from hat, bag, kind",
+        ),
+        (dict(attributes=['pid']), "attributes names 'pid', no column"),
+        (dict(attributes=['hat', 'hat']), "attributes names 'hat', no column of its own or there twice"),
+        (dict(category='sort'), "category names 'sort', no column"),
+    ],
+)
+def test_wrong_choice_of_columns(root, options, message):
+    with pytest.raises(DataError, match=r'people\.csv: ' + message):
+        ReIDTable(write_table(root, *LABELLED, header=LABELS), **options)
+
+
+def test_columns_without_any_label(root):
+    table = write_table(root, 'crops/a.jpg,anna,0,train,,,', header=LABELS)
+    with pytest.raises(DataError, match='the column kind is empty in all rows'):
+        ReIDTable(table, category='kind')
+    with pytest.raises(DataError, match='ReIDTable, train: none of 1 images has attribute labels'):
+        ReIDTable(table, attributes=['hat'])

@@ -158,7 +158,7 @@ def test_empty_folder_is_used(tmp_path):
 
 @pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
 def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
-    write, calls = synthetic._write_jpeg, []
+    write, calls = synthetic.write_jpeg, []
 
     def write_some(path, picture):
         calls.append(path)
@@ -166,7 +166,7 @@ def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
             raise error('interrupted')
         write(path, picture)
 
-    monkeypatch.setattr(synthetic, '_write_jpeg', write_some)
+    monkeypatch.setattr(synthetic, 'write_jpeg', write_some)
     with pytest.raises(error):
         write_synthetic_people(tmp_path / 'set', **SMALL)
     assert calls[0].parent.is_dir() is False

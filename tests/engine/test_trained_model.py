@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmosnet.engine.trained_model import build_model, load_model
+from mmosnet.engine.trained_model import build_model, find_config, load_model, load_weights
 from mmosnet.errors import DataError
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'osnet_x0_25_reid_market.py'
@@ -55,3 +55,29 @@ def test_another_network_is_refused(cfg, tmp_path):
         load_model(cfg, path)
     with pytest.raises(FileNotFoundError, match=r'no checkpoint nothing\.pth'):
         load_model(cfg, 'nothing.pth')
+
+
+def test_testing_needs_the_heads_and_keeps_the_names(cfg, tmp_path):
+    cfg.model.head = dict(type='LinearClsHead', num_classes=3, in_channels=512)
+    model = build_model(cfg)
+    state = model.state_dict()
+    names = dict(classes=['a', 'b', 'c'])
+    torch.save(dict(state_dict=state, meta=dict(dataset_meta=names)), tmp_path / 'a.pth')
+    assert load_model(cfg, str(tmp_path / 'a.pth'), testing=True)._dataset_meta == names
+    state['head.fc.weight'] = torch.ones(4, 512)
+    path = saved(tmp_path / 'b.pth', state)
+    load_weights(model, path)
+    assert model._dataset_meta == {}
+    with pytest.raises(DataError, match=r'b\.pth does not fit .*head\.fc\.weight: model \(3, 512\)'):
+        load_weights(model, path, testing=True)
+
+
+def test_configs_by_path_and_by_name():
+    found, weights = find_config(CONFIG)
+    assert found.filename == str(CONFIG) and weights is None
+    found, weights = find_config('osnet-x0.25_reid-market1501')
+    assert Path(found.filename).name == CONFIG.name and weights == 'torchreid://osnet_x0_25_market1501'
+    with pytest.raises(FileNotFoundError, match=r'no config configs/gone\.py; configs/README\.md'):
+        find_config('configs/gone.py')
+    with pytest.raises(DataError, match=r"'osnet-x0.25_reid-market' is .* Nearest: osnet-x0\.25_reid-market1501"):
+        find_config('osnet-x0.25_reid-market')

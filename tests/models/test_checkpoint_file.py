@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import read_state_dict
+from mmosnet.models.checkpoint_file import read_checkpoint, read_state_dict
 
 STATE = {'module.a.weight': torch.ones(2, 3)}
 
@@ -15,6 +15,20 @@ def test_weights_come_without_prefix(tmp_path, wrapped):
     torch.save(dict(state_dict=STATE, epoch=3) if wrapped else STATE, tmp_path / 'a.pth')
     state = read_state_dict(str(tmp_path / 'a.pth'))
     assert list(state) == ['a.weight'] and torch.equal(state['a.weight'], torch.ones(2, 3))
+
+
+def test_what_the_training_data_said_of_itself_comes_too(tmp_path):
+    said = dict(attributes=['hat', 'bag'], classes=('x', 'y'), pos_ratio=[0.1, 0.5], num_train_pids=6)
+    for name, meta, expected in (
+        ('a', dict(dataset_meta=said), said),
+        ('b', dict(dataset_meta=None), {}),
+        ('c', 3, {}),
+    ):
+        torch.save(dict(state_dict=STATE, meta=meta), tmp_path / f'{name}.pth')
+        found = read_checkpoint(str(tmp_path / f'{name}.pth'))
+        assert found.dataset_meta == expected and list(found.state) == ['a.weight']
+    torch.save(STATE, tmp_path / 'plain.pth')
+    assert read_checkpoint(str(tmp_path / 'plain.pth')).dataset_meta == {}
 
 
 class Call:

@@ -1,0 +1,24 @@
+"""OSNet x1.0 on PETA, fine-tuned from ImageNet weights; random protocol, 35 attributes.
+
+    python tools/train.py configs/osnet_attr_peta.py
+
+9,500 training images are few to start from scratch. The recipe is ours; no published figure. The epoch is chosen on
+val and reported on test when training ends; another one by:
+
+    python tools/test.py configs/osnet_attr_peta.py work_dirs/osnet_attr_peta/best_attributes_mA_epoch_N.pth
+
+Not yet run by us: needs the data set.
+"""
+
+_base_ = [
+    './_base_/models/osnet_attr.py',
+    './_base_/datasets/peta.py',
+    './_base_/schedules/amsgrad_step_50e.py',
+    './_base_/attribute_runtime.py',
+]
+
+model = dict(head=dict(num_classes=35))
+train_dataloader = dict(batch_size=64)
+load_from = 'torchreid://osnet_x1_0_imagenet'
+# The new head alone at first.
+custom_hooks = [*_base_.custom_hooks, dict(type='mmosnet.BaseFreezeHook', num_epochs=3, trainable=('head',))]

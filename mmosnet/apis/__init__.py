@@ -1,0 +1,3 @@
+from mmosnet.apis.person_inferencer import PersonInferencer
+
+__all__ = ['PersonInferencer']

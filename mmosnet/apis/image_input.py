@@ -1,0 +1,127 @@
+"""What a user gives an inferencer: paths, folders, arrays and lists of them, taken apart into single images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import UnidentifiedImageError
+
+from mmosnet.datasets.crop_person import split_region
+from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES
+from mmosnet.errors import DataError
+
+GREY_REMEDY = 'a grey image becomes one by cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)'
+REMEDIES = {
+    1: GREY_REMEDY,
+    4: 'drop the fourth channel: cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)',
+}
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One image, not read yet.
+
+    Attributes:
+        place: Where in the user's inputs: ``inputs[3]``, and ``inputs[3][7]`` for the eighth image of a batch there.
+        img_path: The file, or a region of it (:mod:`mmosnet.datasets.crop_person`); None for an array.
+        image: ``(H, W, 3)`` uint8, BGR; None for a file.
+        error: Why there is no such image.
+    """
+
+    place: str
+    img_path: str | None = None
+    image: np.ndarray | None = None
+    error: DataError | FileNotFoundError | None = None
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.place if self.img_path is None else f'{self.place}: {self.img_path}'
+
+    def read(self) -> np.ndarray:
+        """The image, ``(H, W, 3)`` uint8, BGR.
+
+        Raises:
+            DataError: A damaged file, or a region that the image does not have.
+            DataError, FileNotFoundError: :attr:`error`.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.image is not None:
+            # torch takes neither negative strides, as of image[:, :, ::-1], nor arrays that cannot be written to.
+            return np.require(self.image, requirements=('C', 'W'))
+        try:
+            return read_image(self.img_path)
+        except DataError as e:
+            if e.__cause__ is None:
+                raise DataError(f'{self.place}: {e}') from e
+            # The cause alone: the text around it is advice for data sets. This one's text names a buffer.
+            unknown = isinstance(e.__cause__, UnidentifiedImageError)
+            reason = 'no image format that Pillow knows' if unknown else e.__cause__
+            raise DataError(f'{self.name}: unreadable image ({reason})') from e
+
+
+def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
+    """Find the single images in what a user gives.
+
+    Args:
+        inputs: A path of an image, of a region of one or of a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; or a
+            list of such. Of a folder all images, in order of their paths, those in folders below it too.
+        place: What the inputs are called in errors.
+
+    Yields:
+        The images in order, and in place of what cannot be one an :class:`ImageInput` with an error.
+    """
+    if isinstance(inputs, (list, tuple)):
+        for i, item in enumerate(inputs):
+            yield from take_apart(item, f'{place}[{i}]')
+    elif isinstance(inputs, (str, PathLike)):
+        yield from _files(str(inputs), place)
+    elif isinstance(inputs, np.ndarray) and inputs.ndim == 4:
+        for i, image in enumerate(inputs):
+            yield from take_apart(image, f'{place}[{i}]')
+    elif isinstance(inputs, np.ndarray):
+        reason = _fault(inputs)
+        yield ImageInput(place, image=inputs, error=DataError(f'{place} is {reason}') if reason else None)
+    else:
+        reason = f'{place} is a {type(inputs).__name__}: give a path, a folder, an array (H, W, 3), or a list of them'
+        yield ImageInput(place, error=DataError(reason))
+
+
+def _files(path: str, place: str) -> Iterator[ImageInput]:
+    """A file, a region of one, or all images in a folder."""
+    if Path(path).is_dir():
+        files = (p for p in Path(path).rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        found = sorted(file for file in files if not file.name.startswith('.'))
+        for file in found:
+            yield ImageInput(place, str(file))
+        if not found:
+            error = DataError(
+                f'{place}: {path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does'
+            )
+            yield ImageInput(place, path, error=error)
+    elif Path(split_region(path)[0]).is_file():
+        yield ImageInput(place, path)
+    else:
+        yield ImageInput(place, path, error=FileNotFoundError(f'{place}: no image or folder {split_region(path)[0]}'))
+
+
+def _fault(image: np.ndarray) -> str:
+    """What is wrong with an array, and the remedy; empty if it is an image."""
+    wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
+        if image.ndim == 2:
+            remedy = GREY_REMEDY
+        elif image.ndim == 3 and image.shape[0] == 3:
+            remedy = 'channels come last: image.transpose(1, 2, 0)'
+        return f'an array of shape {image.shape}, not of (H, W, 3): {remedy}'
+    if image.dtype != np.uint8:
+        scaled = '; of values from 0 to 1 make (255 * image).round().astype(np.uint8)' * (image.dtype.kind == 'f')
+        return f'an array of {image.dtype}: {wanted}{scaled}'
+    return ''

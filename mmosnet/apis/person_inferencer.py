@@ -1,0 +1,243 @@
+"""People in images: who they look like, which attributes they have, or what category, in one call."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from mmpretrain.apis import BaseInferencer
+from mmpretrain.utils import progress
+from rich.console import Console
+from rich.progress import Progress
+
+from mmosnet.apis.image_input import ImageInput, take_apart
+from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
+from mmosnet.apis.predicted_tasks import PredictedTasks
+from mmosnet.engine.trained_model import build_model, find_config, load_model, load_weights
+from mmosnet.errors import DataError
+from mmosnet.visualization.prediction_sheet import PredictionSheets
+
+# Images from which on a progress bar is shown.
+MANY = 100
+
+
+class PersonInferencer(BaseInferencer):
+    """Predict whatever a trained model predicts of people: embedding, attributes, category; of a joint model all three.
+
+    mmpretrain's ``ImageClassificationInferencer`` knows categories alone and its ``FeatureExtractor`` features alone;
+    both load what fits of a checkpoint, whatever the network, and let damaged images pass.
+
+    Args:
+        model: A name in ``model-index.yml``, the path of a config, a config, or a model.
+        pretrained: A checkpoint; True for the weights that the index names. Without it the weights are random, or
+            those that a given model has.
+        device: Where to compute; a GPU if there is one, and where a given model is.
+        attributes: Names of the attributes; by default those saved with the checkpoint, else ``attribute 0`` ...
+        classes: Names of the categories, likewise; else ``0`` ...
+        pipeline: Transforms instead of those of the config's test data; for a model without config.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        DataError: A checkpoint of another network, a head that predicts none of the three, names that are too few or
+            too many, a config without test data, or no such device.
+
+    Example:
+        >>> inferencer = PersonInferencer('osnet-x0.25_reid-market1501', pretrained=True)
+        >>> inferencer(['query.jpg', 'frame.jpg#xywh=120,80,64,190'])[0]['embedding'].shape
+        (512,)
+    """
+
+    def __init__(
+        self,
+        model: BaseModel | Config | str | Path,
+        pretrained: str | Path | bool | None = None,
+        device: str | torch.device | None = None,
+        attributes: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        pipeline: Sequence[dict] | None = None,
+    ) -> None:
+        if device is None and not isinstance(model, BaseModel):
+            device = get_device()
+        model = _loaded(model, pretrained)
+        self.tasks = PredictedTasks(model, attributes, classes)
+        self._given_pipeline = pipeline
+        if not hasattr(model, '_config'):
+            # Where the base looks for it.
+            model._config = None
+        try:
+            super().__init__(model, pretrained=None, device=device)
+        # What torch raises for a device that it does not know, or cannot use.
+        except (RuntimeError, AssertionError) as e:
+            raise DataError(f'device={str(device)!r}: {str(e).splitlines()[0]}') from e
+
+    def __call__(
+        self,
+        inputs: str | Path | np.ndarray | Sequence,
+        return_datasamples: bool = False,
+        batch_size: int = 32,
+        show_dir: str | Path | None = None,
+        bad_images: str = 'error',
+    ) -> list[dict] | list[BaseDataElement | None]:
+        """Predict.
+
+        Args:
+            inputs: A path of an image, of a region of one (``frame.jpg#xywh=120,80,64,190``: left, top, width,
+                height) or of a folder, for all images in it and below it; an array ``(H, W, 3)`` or ``(N, H, W, 3)``,
+                uint8, BGR; or a list of such.
+            return_datasamples: Give the model's samples, on the CPU, instead of dicts.
+            batch_size: Images that go through the model at once, where they have one size.
+            show_dir: Folder for pictures of the predictions, ``predictions_00001.jpg`` ...; those in it stay.
+            bad_images: ``'error'`` to stop at what is no image, ``'skip'`` to go on.
+
+        Returns:
+            An entry an image, in order, with
+
+            - ``img_path``: the file or region, None for an array
+            - ``embedding``: ``(D,)`` float32
+            - ``attributes``: score from 0 to 1 by name
+            - ``category``: ``name``, ``label`` and ``score`` of the surest one
+
+            as far as the model predicts them; for what is no image ``img_path`` and ``error``, or None as its sample.
+
+        Raises:
+            FileNotFoundError: An image is missing; says which input.
+            DataError: An image is damaged or too small, or an array is none; says which input, and the remedy.
+        """
+        if batch_size < 1 or bad_images not in ('error', 'skip'):
+            raise DataError(
+                f"batch_size={batch_size}, bad_images={bad_images!r}: give 1 or more, and 'error' or 'skip'"
+            )
+        sources = self._inputs_to_list(inputs)
+        if bad_images == 'error':
+            _stop_at_errors([source.error for source in sources])
+        sheets = None if show_dir is None else PredictionSheets(show_dir)
+        outcomes = []
+        with _progress_bar(len(sources)) as bar:
+            task = bar.add_task('Inference', total=len(sources))
+            for chunk in self._get_chunk_data(sources, batch_size):
+                samples = self.forward(self.preprocess(chunk), chunk)
+                if bad_images == 'error':
+                    _stop_at_errors(samples)
+                results = self.postprocess(samples, chunk)
+                if sheets is not None:
+                    self.visualize(chunk, results, sheets)
+                outcomes += [_on_cpu(sample) for sample in samples] if return_datasamples else results
+                bar.update(task, advance=len(chunk))
+        if sheets is not None:
+            sheets.finish()
+        return outcomes
+
+    def _inputs_to_list(self, inputs: str | Path | np.ndarray | Sequence) -> list[ImageInput]:
+        return list(take_apart(inputs))
+
+    def _init_pipeline(self, cfg: Config | None) -> ImagePreparation:
+        given = self._given_pipeline
+        transforms = pipeline_of(cfg) if given is None else given
+        scope = (cfg or {}).get('default_scope') or 'mmpretrain'
+        return ImagePreparation(transforms, scope, self.tasks.joint, rgb=given is None)
+
+    def preprocess(self, inputs: Sequence[ImageInput]) -> list[dict | Exception]:
+        """Read and prepare images; what is none becomes an error."""
+        items = []
+        for source in inputs:
+            try:
+                items.append(self.pipeline(source))
+            except (DataError, FileNotFoundError) as e:
+                items.append(e)
+        return items
+
+    @torch.no_grad()
+    def forward(
+        self, inputs: Sequence[dict | Exception], sources: Sequence[ImageInput]
+    ) -> list[BaseDataElement | Exception]:
+        """Send images through the model, those of one size together; errors stay what they are.
+
+        Padding to one size would change what the model sees.
+        """
+        outcomes = list(inputs)
+        same_size: dict[tuple, list[int]] = {}
+        for row, item in enumerate(inputs):
+            if not isinstance(item, Exception):
+                same_size.setdefault(tuple(item['inputs'].shape), []).append(row)
+        for (_, height, width), rows in same_size.items():
+            try:
+                samples = self.model.test_step(default_collate([inputs[row] for row in rows]))
+            except RuntimeError as e:
+                # Of a pooling that leaves nothing.
+                if 'too small' not in str(e):
+                    raise
+                text = f'{height}x{width} after the pipeline, is too small for the network'
+                samples = [DataError(f'{sources[row].name}, {text}') for row in rows]
+            for row, sample in zip(rows, samples, strict=True):
+                outcomes[row] = sample
+        return outcomes
+
+    def visualize(self, inputs: Sequence[ImageInput], preds: Sequence[dict], sheets: PredictionSheets) -> None:
+        """Draw images and their predictions."""
+        for source, result in zip(inputs, preds, strict=True):
+            sheets.add(None if 'error' in result else source.read(), result)
+
+    def postprocess(
+        self, preds: Sequence[BaseDataElement | Exception], sources: Sequence[ImageInput]
+    ) -> list[dict[str, object]]:
+        """Samples as dicts."""
+        results = []
+        for source, sample in zip(sources, preds, strict=True):
+            found = dict(error=str(sample)) if isinstance(sample, Exception) else self.tasks.read(sample)
+            results.append(dict(img_path=source.img_path, **found))
+        return results
+
+    @staticmethod
+    def list_models(pattern: str | None = None) -> list[str]:
+        """Names of models with an OSNet, those that match a pattern with wildcards."""
+        return [name for name in BaseInferencer.list_models(pattern) if name.startswith('osnet')]
+
+
+def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | bool | None) -> BaseModel:
+    """The model with its weights."""
+    if not isinstance(model, (BaseModel, Config, str, PathLike)):
+        raise DataError(f'model is a {type(model).__name__}: give a name, the path of a config, a config or a model')
+    weights = None
+    if isinstance(model, Config):
+        model = copy.deepcopy(model)
+    elif not isinstance(model, BaseModel):
+        model, weights = find_config(model)
+    if pretrained is True:
+        if weights is None:
+            raise DataError('pretrained=True needs a model of model-index.yml with weights: give a checkpoint')
+        pretrained = weights
+    if isinstance(model, BaseModel):
+        if pretrained:
+            load_weights(model, str(pretrained), testing=True)
+        return model
+    if pretrained:
+        return load_model(model, str(pretrained), testing=True)
+    MMLogger.get_current_instance().warning('No checkpoint: the weights are random, and so is what they predict')
+    return build_model(model)
+
+
+def _progress_bar(number: int) -> Progress:
+    """A bar on stderr for many images, unless mmpretrain's are turned off."""
+    console = Console(stderr=True)
+    disable = number < MANY or not console.is_terminal or progress.disable_progress_bar
+    return Progress(console=console, transient=True, disable=disable)
+
+
+def _stop_at_errors(outcomes: Sequence[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise type(outcome)(f"{outcome}. bad_images='skip' goes on without it") from outcome
+
+
+def _on_cpu(sample: BaseDataElement | Exception) -> BaseDataElement | None:
+    return None if isinstance(sample, Exception) else sample.cpu()

@@ -1,0 +1,99 @@
+"""Predictions as a table for people, and as files for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.visualization.prediction_sheet import told_attributes
+
+SUFFIXES = ('.json', '.csv')
+# Attributes in a row of the table.
+MOST_ATTRIBUTES = 5
+
+
+def prediction_table(results: Sequence[Mapping]) -> str:
+    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, a line each.
+
+    Returns:
+        The lines, joined; a column for each thing that is predicted, or went wrong, of any image.
+    """
+    keys = [key for key in ('attributes', 'category', 'embedding', 'error') if any(key in result for result in results)]
+    titles = ['image', *('embedding norm' if key == 'embedding' else key for key in keys)]
+    rows = [[result['img_path'] or 'array', *(_cell(key, result) for key in keys)] for result in results]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [titles, *rows]]
+    return '\n'.join([lines[0].rstrip(), '-+-'.join('-' * width for width in widths), *map(str.rstrip, lines[1:])])
+
+
+def check_prediction_file(path: str | Path) -> None:
+    """Refuse another kind of file, before anything is computed.
+
+    Raises:
+        DataError: Its name ends neither in .json nor in .csv.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise DataError(f'{path}: name a file that ends in {" or ".join(SUFFIXES)}')
+
+
+def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str) -> Path:
+    """Write results, embeddings included: every float32 to the digit that tells it from its neighbours.
+
+    Args:
+        results: Of :class:`~mmosnet.apis.PersonInferencer`.
+        path: ``.json``, a list under ``results``; or ``.csv``, a row an image with the columns ``img_path``, ``error``,
+            ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` ..., as far
+            as there are any.
+        origin: Facts for the head of the JSON file: config and checkpoint.
+
+    Raises:
+        DataError: Another kind of file.
+    """
+    check_prediction_file(path)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == '.json':
+        path.write_text(json.dumps(dict(origin, results=[_plain(result) for result in results]), indent=1) + '\n')
+        return path
+    rows = [_flat(_plain(result)) for result in results]
+    columns = list(dict.fromkeys(['img_path', *(key for row in rows for key in row)]))
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _cell(key: str, result: Mapping) -> str:
+    if key not in result:
+        return ''
+    if key == 'attributes':
+        told = told_attributes(result)
+        dots = [f'and {len(told) - MOST_ATTRIBUTES} more'] * (len(told) > MOST_ATTRIBUTES)
+        return ', '.join([f'{name} {score:.2f}' for name, score in told[:MOST_ATTRIBUTES]] + dots) or 'none'
+    if key == 'category':
+        return f'{result["category"]["name"]} {result["category"]["score"]:.2f}'
+    return f'{np.linalg.norm(np.float64(result["embedding"])):.4f}' if key == 'embedding' else result[key]
+
+
+def _plain(result: Mapping) -> dict:
+    """A result without arrays."""
+    if 'embedding' not in result:
+        return dict(result)
+    # Nine digits are enough for a float32.
+    return dict(result, embedding=[float(f'{value:.9g}') for value in result['embedding'].tolist()])
+
+
+def _flat(result: Mapping) -> dict:
+    """A result as a row."""
+    row = {key: value for key, value in result.items() if key in ('img_path', 'error')}
+    if 'category' in result:
+        category = result['category']
+        row |= {'category': category['name'], 'category.label': category['label'], 'category.score': category['score']}
+    row |= {f'attributes.{name}': score for name, score in result.get('attributes', {}).items()}
+    return row | {f'embedding.{i}': value for i, value in enumerate(result.get('embedding', ()))}

@@ -1,0 +1,117 @@
+"""The user's own images in a table: a CSV file with a row for each image."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmosnet.datasets.listed_image import image_inside
+from mmosnet.errors import DataError
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """An image.
+
+    Attributes:
+        place: File and row, for the texts of errors.
+        number: Of the row, as an editor counts.
+        cells: Text of each column.
+        img_path: The image, which need not be there.
+    """
+
+    place: str
+    number: int
+    cells: dict[str, str]
+    img_path: str
+
+
+def read_table(
+    path: str, required: Sequence[str], splits: Sequence[str], folder: str, owner: str
+) -> tuple[list[str], list[TableRow]]:
+    """Read a table whose first row names the columns, in any order; text is UTF-8, cells are separated by commas.
+
+    Args:
+        path: The CSV file.
+        required: Columns that must be there and filled, ``path`` and ``split`` among them.
+        splits: What ``split`` may be.
+        folder: Where the paths start.
+        owner: Data set, for the texts of errors.
+
+    Returns:
+        All columns in the file's order, and the rows that are not empty.
+
+    Raises:
+        FileNotFoundError: No such table.
+        DataError: Names the row, the value and what it should be.
+    """
+    lines = _read_lines(path, owner)
+    columns = [cell.strip() for cell in lines[0][1]] if lines else []
+    _check_columns(columns, required, path)
+    rows, seen = [], {}
+    for number, cells in lines[1:]:
+        place = f'{path}, row {number}'
+        if len(cells) != len(columns):
+            raise DataError(f'{place}: {len(cells)} cells, but the first row names {len(columns)} columns')
+        row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+        for column in required:
+            if not row[column]:
+                raise DataError(f'{place}: the cell {column} is empty')
+        if row['split'] not in splits:
+            raise DataError(f'{place}: split {row["split"]!r}; choose from {", ".join(splits)}')
+        img_path = image_inside(Path(folder), row['path'], place)
+        if img_path in seen:
+            raise DataError(f'{place}: path {row["path"]!r} is in row {seen[img_path]} already; an image has one row')
+        seen[img_path] = number
+        rows.append(TableRow(place, number, row, img_path))
+    return columns, rows
+
+
+def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
+    """The labels of a row, 0 or 1 in all columns; None where all of them are empty.
+
+    Raises:
+        DataError: Something else, or only some are empty.
+    """
+    filled = [column for column in columns if row.cells[column]]
+    if not filled:
+        return None
+    for column in columns:
+        if column not in filled:
+            raise DataError(f'{row.place}: {column} is empty but {filled[0]} is not; fill all of {", ".join(columns)}')
+        if row.cells[column] not in ('0', '1'):
+            raise DataError(f'{row.place}: {column} is {row.cells[column]!r}, neither 0 nor 1')
+    return [int(row.cells[column]) for column in columns]
+
+
+def _read_lines(name: str, owner: str) -> list[tuple[int, list[str]]]:
+    """The rows that are not empty, each with its line number."""
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{owner}: no table {path}; set data_root to its folder and ann_file to its name '
+            '(--cfg-options for train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset)'
+        )
+    try:
+        # Spreadsheets put a byte order mark in front.
+        with path.open(encoding='utf-8-sig', newline='') as file:
+            reader = csv.reader(file, strict=True)
+            return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except UnicodeDecodeError as e:
+        raise DataError(f'{path} is not UTF-8 text ({e}); save it as "CSV UTF-8"') from e
+    except csv.Error as e:
+        raise DataError(f'{path}, row {reader.line_num}: not CSV ({e}); is a quotation mark not closed?') from e
+
+
+def _check_columns(columns: list[str], required: Sequence[str], path: str) -> None:
+    missing = [column for column in required if column not in columns]
+    if missing:
+        raise DataError(
+            f'{path}: no column {", ".join(missing)}; the first row must name the columns {",".join(required)}, '
+            f'separated by commas, and is {str(columns)[:100]}'
+        )
+    for column in columns:
+        if not column or columns.count(column) > 1:
+            raise DataError(f'{path}, row 1: column name {column!r} is empty or comes twice: {columns}')

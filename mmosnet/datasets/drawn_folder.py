@@ -1,0 +1,101 @@
+"""Folders of drawn images that are written on first use: complete or absent, also when several processes write them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmosnet.errors import DataError
+
+JPEG_QUALITY = 92
+MANIFEST = 'synthetic.json'
+
+
+@dataclass(frozen=True)
+class DrawnFolder:
+    """A folder of drawn images and what it was made with.
+
+    Args:
+        root: The folder.
+        content: What it holds, for error messages: ``'synthetic people'``.
+        manifest: What it is made with; equal manifests mean equal pictures.
+        image_folders: Where its images are, below ``root``.
+    """
+
+    root: Path
+    content: str
+    manifest: dict
+    image_folders: Sequence[str]
+
+    def make(self, write: Callable[[Path], None]) -> None:
+        """Let ``write`` fill the folder unless it is complete. It appears complete or not at all.
+
+        Args:
+            write: Writes everything but the manifest into the folder that it is given, which does not exist yet.
+
+        Raises:
+            DataError: The folder holds a set that is incomplete or was made with something else.
+            FileExistsError: The folder exists, is not empty and has no manifest.
+        """
+        if self.is_complete():
+            return
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f'.{self.root.name}.', dir=self.root.parent) as scratch:
+            # A folder inside, because the temporary one is readable for its owner only.
+            unfinished = Path(scratch) / self.root.name
+            write(unfinished)
+            manifest = dict(self.manifest, num_images=self._count_images(unfinished))
+            (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
+            try:
+                os.rename(unfinished, self.root)  # replaces an empty folder, never a full one
+            except OSError:
+                # Another process may have been faster; its pictures are the same.
+                if not self.is_complete():
+                    raise
+
+    def is_complete(self) -> bool:
+        """Whether the folder holds this very set: False if nothing is there, else an error as of :meth:`make`."""
+        root = self.root
+        if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+            return False
+        if not (root / MANIFEST).is_file():
+            raise FileExistsError(
+                f'{root} exists and is not a folder of {self.content} (it has no {MANIFEST}): choose another folder'
+            )
+        found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
+        counts = found.pop('num_images', None)
+        if found != self.manifest:
+            raise DataError(
+                f'{root} holds {self.content} made with {found}, but {self.manifest} was '
+                'asked for: delete the folder or choose another'
+            )
+        images = self._count_images(root)
+        if counts != images:
+            raise DataError(
+                f'{root} should hold {counts} images but holds {images}: delete the folder or choose another'
+            )
+        return True
+
+    def _count_images(self, root: Path) -> dict[str, int]:
+        return {name: sum(1 for _ in (root / name).glob('*.jpg')) for name in self.image_folders}
+
+
+def write_jpeg(path: Path, picture: np.ndarray) -> None:
+    """Write an ``(H, W, 3)`` BGR picture.
+
+    Raises:
+        OSError: OpenCV cannot encode it.
+    """
+    # imencode and write_bytes: imwrite cannot open paths with characters outside the code page on
+    # Windows.
+    done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise OSError(f'OpenCV could not encode {path.name}')
+    path.write_bytes(data.tobytes())

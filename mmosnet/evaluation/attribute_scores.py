@@ -1,0 +1,148 @@
+"""Scores of attribute recognition, label by label (mA) and person by person (accuracy, precision, recall, F1).
+
+Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", arXiv 1603.07054, section 5. All are
+shares from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmosnet.errors import DataError
+
+#: A score of it or more is a prediction.
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Scores of each attribute, ``(A,)`` each; NaN where nobody, or everybody, leaves them without a meaning.
+
+    Attributes:
+        positives: Share of people who have it.
+        tpr: Share of those who have it that are predicted to.
+        tnr: Share of those who have it not that are predicted not to.
+        ap: Average precision.
+    """
+
+    positives: np.ndarray
+    tpr: np.ndarray
+    tnr: np.ndarray
+    ap: np.ndarray
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        """Each attribute's share in mA, (TPR + TNR) / 2."""
+        return (self.tpr + self.tnr) / 2
+
+    @property
+    def one_sided(self) -> np.ndarray:
+        """Attributes that nobody, or everybody, has: they are left out of the means."""
+        return np.isnan(self.accuracies)
+
+    def means(self) -> dict[str, float]:
+        """``mA`` and ``mAP`` over the attributes that some have and some have not.
+
+        Raises:
+            DataError: There is none.
+        """
+        if self.one_sided.all():
+            raise DataError(
+                f'mA is not defined: none of {len(self.ap)} attributes is both present and absent among the people '
+                'that are evaluated; evaluate more images'
+            )
+        return dict(mA=float(np.nanmean(self.accuracies)), mAP=float(np.nanmean(self.ap)))
+
+
+def label_scores(scores: np.ndarray, target: np.ndarray, threshold: float = THRESHOLD) -> LabelScores:
+    """Score each attribute over all people.
+
+    Args:
+        scores: ``(N, A)``.
+        target: ``(N, A)``, 0 or 1.
+        threshold: A score of it or more is a prediction.
+
+    Raises:
+        DataError: No people, shapes that differ, scores that are not finite, or labels that are neither 0 nor 1.
+    """
+    scores, target = _checked(scores, target)
+    predicted = scores >= threshold
+    return LabelScores(
+        positives=target.mean(0),
+        tpr=_shares(predicted & target, target),
+        tnr=_shares(~predicted & ~target, ~target),
+        ap=np.array([average_precision(*columns) for columns in zip(scores.T, target.T, strict=True)]),
+    )
+
+
+def average_precision(scores: np.ndarray, target: np.ndarray) -> float:
+    """Area below the steps of precision over recall, equal scores being one step; NaN for a one-sided target.
+
+    mmpretrain's ``AveragePrecision`` orders equal scores by chance.
+
+    Args:
+        scores: ``(N,)``.
+        target: ``(N,)``, boolean.
+    """
+    if target.all() or not target.any():
+        return float('nan')
+    order = np.argsort(-scores, kind='stable')
+    last_of_equals = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    hits = np.cumsum(target[order])[last_of_equals]
+    precision = hits / (last_of_equals + 1)
+    return float(np.sum(np.diff(hits, prepend=0) * precision) / hits[-1])
+
+
+def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = THRESHOLD) -> dict[str, float]:
+    """Score each person over all attributes, and average over people.
+
+    Args:
+        scores: ``(N, A)``.
+        target: ``(N, A)``, 0 or 1.
+        threshold: A score of it or more is a prediction.
+
+    Returns:
+        ``Accuracy``, mean of \\|p & g\\| / \\|p | g\\|; ``Precision``, of \\|p & g\\| / \\|p\\|; ``Recall``, of
+        \\|p & g\\| / \\|g\\|; ``F1`` of these two means, not the mean of people's F1. 0/0 counts 0, so somebody who has
+        no attribute and is predicted none lowers all of them.
+
+    Raises:
+        DataError: As of :func:`label_scores`.
+    """
+    scores, target = _checked(scores, target)
+    predicted = scores >= threshold
+    right = predicted & target
+    accuracy, precision, recall = (
+        float(np.nan_to_num(_shares(right.T, of.T)).mean()) for of in (predicted | target, predicted, target)
+    )
+    total = precision + recall
+    return dict(
+        Accuracy=accuracy,
+        Precision=precision,
+        Recall=recall,
+        F1=2 * precision * recall / total if total else 0.0,
+    )
+
+
+def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Numbers of hits, a column each, over numbers of chances; NaN without chances."""
+    hits, of = hits.sum(0), of.sum(0)
+    return np.divide(hits, of, out=np.full(of.shape, np.nan), where=of > 0)
+
+
+def _checked(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and labels as booleans."""
+    scores, target = np.asarray(scores), np.asarray(target)
+    if scores.ndim != 2 or scores.shape != target.shape or not scores.size:
+        raise DataError(
+            f'scores are {scores.shape} and labels {target.shape}: both must be (people, attributes), not empty'
+        )
+    for name, bad in (
+        ('scores that are not finite: the model has diverged', ~np.isfinite(scores).all(1)),
+        ('labels that are neither 0 nor 1', ~np.isin(target, (0, 1)).all(1)),
+    ):
+        if bad.any():
+            raise DataError(f'{int(bad.sum())} of {len(bad)} people, the first at index {bad.argmax()}, have {name}')
+    return scores, target.astype(bool)

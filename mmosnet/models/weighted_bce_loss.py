@@ -1,0 +1,136 @@
+"""Binary cross-entropy with weights against the imbalance of attributes.
+
+Most attributes are rare: without weights a network gains by never predicting them. ``'exponential'`` follows Li et al.,
+"Multi-attribute learning for pedestrian attribute recognition in surveillance scenarios", ACPR 2015, eq. 3;
+``'released'`` is what the paper's attribute code computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmosnet.errors import DataError
+from mmosnet.registry import MODELS
+
+MODES = ('exponential', 'released', 'plain')
+
+
+def weighted_bce(
+    logits: Tensor, target: Tensor, pos_weight: Tensor, neg_weight: Tensor, avg_factor: float | None = None
+) -> Tensor:
+    """Weighted binary cross-entropy, in float32 at least.
+
+    Args:
+        logits: ``(N, A)``.
+        target: ``(N, A)``, from 0 (absent) to 1 (present).
+        pos_weight: Weight of present attributes, ``(A,)``.
+        neg_weight: Weight of absent attributes, ``(A,)``.
+        avg_factor: What to divide the sum by; N x A by default.
+
+    Returns:
+        A scalar; 0 with zero gradients for an empty batch.
+    """
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    logits, target = logits.to(dtype), target.to(dtype)
+    present = pos_weight * target * F.logsigmoid(logits)
+    absent = neg_weight * (1 - target) * F.logsigmoid(-logits)
+    return -(present + absent).sum() / max(logits.numel() if avg_factor is None else avg_factor, 1)
+
+
+@MODELS.register_module()
+class WeightedBCELoss(nn.Module):
+    """:func:`weighted_bce` with weights from the share of people who have an attribute.
+
+    mmpretrain's ``CrossEntropyLoss(use_sigmoid=True)`` weighs positives and attributes by fixed numbers and computes in
+    half precision under autocast; none of its losses takes weights from the training set.
+
+    Args:
+        mode: ``'exponential'`` weighs positives by exp(1 - r) and negatives by exp(r), ``'released'`` both by exp(-r),
+            ``'plain'`` by 1; r is the share of positives among the training images.
+        pos_ratio: r of each attribute; by default :class:`~mmosnet.engine.PosRatioHook` takes it from the training set.
+        num_classes: A, number of attributes; :class:`~mmosnet.models.AttributeHead` says it. A checkpoint holds the A
+            shares, so the place for them is made here.
+        loss_weight: Factor of the loss.
+
+    Raises:
+        DataError: Unknown mode, no number of attributes, or shares that are not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        mode: str = 'exponential',
+        pos_ratio: Sequence[float] | None = None,
+        num_classes: int | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise DataError(f'WeightedBCELoss: mode={mode!r}: choose from {", ".join(MODES)}')
+        if num_classes is None and pos_ratio is None:
+            raise DataError('WeightedBCELoss: give num_classes, the number of attributes (mmosnet.AttributeHead does)')
+        self.mode = mode
+        self.loss_weight = loss_weight
+        #: Shares that the config gives; they hold whatever training set and checkpoint say.
+        self.given_pos_ratio = pos_ratio
+        size = len(pos_ratio) if num_classes is None else num_classes
+        self.register_buffer('pos_ratio', torch.full((size,), torch.nan))
+        # Asking the buffer stops a GPU: only until it is filled.
+        self._filled = False
+        if pos_ratio is not None:
+            self.set_pos_ratio(pos_ratio)
+
+    def set_pos_ratio(self, pos_ratio: Sequence[float]) -> None:
+        """Fill in the share of positives of each attribute.
+
+        Raises:
+            DataError: Another number of attributes, or no share.
+        """
+        ratio = torch.as_tensor(pos_ratio, dtype=self.pos_ratio.dtype)
+        if ratio.shape != self.pos_ratio.shape:
+            raise DataError(
+                f'WeightedBCELoss: shares of {len(ratio)} attributes for {len(self.pos_ratio)} of the model; set '
+                f'num_classes={len(ratio)} in the attribute head'
+            )
+        bad = ~((ratio >= 0) & (ratio <= 1))
+        if bad.any():
+            raise DataError(
+                f'WeightedBCELoss: pos_ratio[{int(bad.nonzero()[0])}]={ratio[bad][0]:g}: shares are from 0 to 1'
+            )
+        self.pos_ratio.copy_(ratio)
+
+    def forward(self, logits: Tensor, target: Tensor, avg_factor: float | None = None) -> Tensor:
+        """The weighted loss; arguments of :func:`weighted_bce`.
+
+        Raises:
+            DataError: Labels of another number of attributes, or no shares to weigh by.
+        """
+        if logits.shape != target.shape:
+            raise DataError(
+                f'The model predicts {tuple(logits.shape)} and the labels are {tuple(target.shape)} (images, '
+                f'attributes); set num_classes={target.shape[-1]} in the attribute head'
+            )
+        return self.loss_weight * weighted_bce(logits, target, *self._weights(), avg_factor)
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """Weights of present and of absent attributes."""
+        if self.mode == 'plain':
+            ones = torch.ones_like(self.pos_ratio)
+            return ones, ones
+        self._filled = self._filled or not self.pos_ratio.isnan().any()
+        if not self._filled:
+            raise DataError(
+                f'WeightedBCELoss: mode={self.mode!r} needs the share of positives of each attribute. Add '
+                "dict(type='mmosnet.PosRatioHook') to custom_hooks: it takes them from the training set. Or give "
+                "pos_ratio=[...], or mode='plain'"
+            )
+        if self.mode == 'released':
+            return (-self.pos_ratio).exp(), (-self.pos_ratio).exp()
+        return (1 - self.pos_ratio).exp(), self.pos_ratio.exp()
+
+    def extra_repr(self) -> str:
+        """Settings for ``print(model)``."""
+        return f'mode={self.mode!r}, num_classes={len(self.pos_ratio)}, loss_weight={self.loss_weight}'

@@ -1,0 +1,59 @@
+"""Configs of a narrow OSNet with any head, on 64x32 images, checkpoints of it without training, and their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmosnet.engine.trained_model import build_model
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+REID = dict(type='mmosnet.ReIDHead', num_classes=6)
+ATTRIBUTES = dict(type='mmosnet.AttributeHead', num_classes=3)
+CATEGORY = dict(type='LinearClsHead', num_classes=4, in_channels=512)
+JOINT = dict(type='mmosnet.JointHead', heads=dict(reid=REID, attributes=ATTRIBUTES, category=CATEGORY))
+
+ATTRIBUTE_NAMES = ['hat', 'bag', 'long hair']
+CLASSES = ['bicycle', 'bench', 'cart', 'sign']
+
+LOAD = dict(type='mmosnet.LoadPersonImage')
+RESIZE = dict(type='Resize', scale=(32, 64), interpolation='bilinear')
+PACK = dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split'))
+
+
+def small_config(head: dict, pipeline: list[dict] | None = None) -> Config:
+    """A config for testing, whose data set need not be there."""
+    cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py')
+    cfg.model.head = head
+    cfg.test_dataloader.dataset.pipeline = [LOAD, RESIZE, PACK] if pipeline is None else pipeline
+    return cfg
+
+
+def small_checkpoint(path: Path, head: dict, **dataset_meta) -> str:
+    """What training leaves, with the names that the data set had."""
+    torch.manual_seed(0)
+    model = build_model(small_config(head))
+    with torch.no_grad():
+        # So large that images are told apart.
+        model.neck.fc.weight *= 20
+        for name, parameter in model.head.named_parameters():
+            parameter *= 2 if name.endswith('fc.weight') else 1
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1, dataset_meta=dataset_meta)), path)
+    return str(path)
+
+
+def assert_close(found: dict, expected: dict, tolerance: float = 1e-5) -> None:
+    """Hold an entry of an inferencer's results against another."""
+    assert found.keys() == expected.keys()
+    if 'embedding' in expected:
+        np.testing.assert_allclose(found['embedding'], expected['embedding'], rtol=tolerance, atol=tolerance)
+    assert found.get('attributes') == pytest.approx(expected.get('attributes'), abs=tolerance)
+    if 'category' in expected:
+        assert found['category'] == dict(
+            expected['category'], score=pytest.approx(expected['category']['score'], abs=tolerance)
+        )

@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+
+from mmosnet.datasets import PETA
+from mmosnet.errors import DataError
+from tests.datasets.attribute_formats import write_peta
+from tests.datasets.official_formats import cell
+
+
+def infos(dataset):
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+@pytest.mark.parametrize('version', ['5', '7.3'])
+def test_images_and_labels_of_each_split(tmp_path, version):
+    peta = write_peta(tmp_path, version)
+    for split, size in (('train', 10), ('val', 2), ('test', 8)):
+        numbers = peta['partion'][0, 0][split][:, 0].astype(int)
+        dataset = PETA(str(tmp_path), split=split)
+        assert len(dataset) == size
+        for number, record in zip(numbers, infos(dataset), strict=True):
+            assert record['img_path'] == str(tmp_path / 'images' / f'{number:05d}.png')
+            # The row of the image, without the first four columns.
+            assert record['gt_score'].tolist() == peta['data'][number - 1, 4:39].tolist()
+    assert dataset.metainfo['attributes'] == [f'attribute {i}' for i in range(35)]
+
+
+def test_partitions_differ(tmp_path):
+    peta = write_peta(tmp_path)
+    dataset = PETA(str(tmp_path), partition=3)
+    expected = [f'{int(n):05d}.png' for n in peta['partion'][3, 0]['train'][:, 0]]
+    assert [r['img_path'][-9:] for r in infos(dataset)] == expected
+    assert expected != [r['img_path'][-9:] for r in infos(PETA(str(tmp_path)))]
+    with pytest.raises(DataError, match=r'partition=5: .*PETA\.mat, partion has partitions 0 to 4'):
+        PETA(str(tmp_path), partition=5)
+
+
+def test_which_attributes_are_evaluated(tmp_path):
+    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.array([[3.0], [1.0], [105.0]])))
+    assert PETA(str(tmp_path)).metainfo['attributes'] == ['attribute 2', 'attribute 0', 'attribute 104']
+    assert len(PETA(str(tmp_path), attributes='all').metainfo['attributes']) == 105
+    write_peta(tmp_path, edit=lambda peta: peta.pop('selected_attribute'))
+    assert PETA(str(tmp_path)).metainfo['attributes'] == [f'attribute {i}' for i in range(35)]
+    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.arange(35.0)[None]))
+    with pytest.raises(DataError, match=r'selected_attribute has 0, but attributes count from 1 to 105'):
+        PETA(str(tmp_path))
+    assert len(PETA(str(tmp_path), attributes=['attribute 0']).metainfo['attributes']) == 1
+
+
+def test_fields_under_other_names_are_taken_by_their_order(tmp_path):
+    def edit(peta):
+        for old, new in (('data', 'd'), ('attribute', 'a'), ('selected_attribute', 's'), ('partion', 'p')):
+            peta[new] = peta.pop(old)
+        peta['p'] = cell([dict(zip('xyz', part.values(), strict=True)) for part in peta['p'][:, 0]])
+
+    peta = write_peta(tmp_path, edit=edit)
+    found = infos(PETA(str(tmp_path), split='test'))
+    assert [int(r['img_path'][-9:-4]) for r in found] == peta['p'][0, 0]['z'][:, 0].tolist()
+
+
+def drop_row(peta):
+    peta['data'] = peta['data'][:, :-1]
+
+
+def set_number(split, value):
+    def edit(peta):
+        peta['partion'][0, 0][split][0, 0] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (drop_row, r'train: labels of shape \(10, 104\), but the file names 105 attributes'),
+        (set_number('val', 21), 'val: no image 21; images count from 1 to 20'),
+        (set_number('val', 0), 'val: no image 0; images count'),
+        (set_number('val', 1.5), r'val: no image 1\.5; images count'),
+        (
+            lambda peta: peta['partion'][0, 0].pop('test'),
+            'partition 0 is no structure with the fields train, val',
+        ),
+        (lambda peta: peta.pop('attribute'), "peta has no field 'attribute'; it has data, selected"),
+        (lambda peta: peta.update(data='x'), 'data is no matrix of numbers'),
+    ],
+)
+def test_broken_file(tmp_path, edit, message):
+    write_peta(tmp_path, edit=edit)
+    with pytest.raises(DataError, match=r'PETA\.mat.*' + message):
+        PETA(str(tmp_path))
+
+
+def test_an_image_in_two_splits(tmp_path):
+    def edit(peta):
+        peta['partion'][0, 0]['test'][0, 0] = peta['partion'][0, 0]['train'][0, 0]
+
+    write_peta(tmp_path, edit=edit)
+    with pytest.raises(DataError, match=r'image \d+ is in train and in test; splits must not overlap'):
+        PETA(str(tmp_path))
+
+
+def test_missing_file_and_published_numbers(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no annotation .*PETA\.mat\. .*pedestrian-attribute-recognition'):
+        PETA(str(tmp_path))
+    write_peta(tmp_path)
+    assert PETA(str(tmp_path)).published_counts() == dict(train=9_500, val=1_900, test=7_600)
+
+
+def test_label_of_an_image_is_named_by_its_number(tmp_path):
+    def edit(peta):
+        peta['data'][int(peta['partion'][0, 0]['train'][2, 0]) - 1, 4 + 6] = 7
+
+    peta = write_peta(tmp_path, edit=edit)
+    number = int(peta['partion'][0, 0]['train'][2, 0])
+    with pytest.raises(DataError, match=rf'PETA\.mat, train, row {number}: attribute 6 is 7\.0, neither 0 nor 1'):
+        PETA(str(tmp_path))
+    # Nobody asked for that one.
+    assert len(PETA(str(tmp_path), attributes=['attribute 5'])) == 10
+
+
+SPLITS = dict(train=['00003.png', '00001.png'], val=['00002.png'], test=['00020.png'])
+
+
+def test_zero_shot_splits(tmp_path):
+    peta = write_peta(tmp_path)
+    (tmp_path / 'peta_zero_shot.json').write_text(json.dumps(SPLITS))
+    found = infos(PETA(str(tmp_path), protocol='zero_shot'))
+    assert [r['img_path'][-9:] for r in found] == ['00003.png', '00001.png']
+    assert found[0]['gt_score'].tolist() == peta['data'][2, 4:39].tolist()
+    other = PETA(str(tmp_path), protocol='zero_shot', split='test')
+    assert other.published_counts() == {}
+    assert [r['img_path'][-9:] for r in infos(other)] == ['00020.png']
+    with pytest.raises(DataError, match="protocol='zs': choose from random, zero_shot"):
+        PETA(str(tmp_path), protocol='zs')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'\x80\x04\x95pickle', r'zs\.json is no JSON .*pickles are not read'),
+        (b'{"train": [', 'is no JSON'),
+        (b'[1, 2]', "has no list 'train'"),
+        (json.dumps(dict(SPLITS, val=None)).encode(), "has no list 'val'"),
+        (json.dumps(dict(SPLITS, val=['x.png'])).encode(), r"zs\.json, val: no image 'x\.png'; names are like '00001"),
+        (json.dumps(dict(SPLITS, val=[2])).encode(), 'val: no image 2; names'),
+        (json.dumps(dict(SPLITS, val=['00001.png'])).encode(), 'image 1 is in train and in val'),
+    ],
+)
+def test_broken_zero_shot_file(tmp_path, content, message):
+    write_peta(tmp_path)
+    (tmp_path / 'zs.json').write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        PETA(str(tmp_path), protocol='zero_shot', zero_shot_file='zs.json')
+
+
+def test_missing_zero_shot_file_says_how_to_make_it(tmp_path):
+    write_peta(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r'peta_zero_shot\.json with the splits.*Rethinking_of_PAR'):
+        PETA(str(tmp_path), protocol='zero_shot')
+    assert 'json.dump(splits' in PETA.__doc__
