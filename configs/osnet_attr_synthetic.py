@@ -8,6 +8,8 @@ osnet_reid_synthetic.py, in as many pictures, are too few (mA on test 0.59 with 
 The epoch is chosen on val and reported on test when training ends; another one by:
 
     python tools/test.py configs/osnet_attr_synthetic.py work_dirs/osnet_attr_synthetic/best_attributes_mA_epoch_N.pth
+
+Measured with OMP_NUM_THREADS=1, synthetic data, seed 0: mA 0.655, F1 0.600 on test, the epoch (20 of 25) chosen on val.
 """
 
 _base_ = [

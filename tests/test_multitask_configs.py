@@ -1,0 +1,101 @@
+"""One epoch of the joint configs on miniatures: every task trained and evaluated in one run, or left out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmosnet.engine.launch import load_config
+from tests.conftest import write_market
+from tests.datasets.attribute_formats import write_market_attributes
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+TASKS = {'reid', 'attributes', 'accuracy'}
+
+
+def config(name: str, work_dir: Path, **options) -> Config:
+    """A config for a narrow network and one epoch."""
+    cfg = load_config(
+        str(CONFIGS / f'osnet_multitask_{name}.py'),
+        {
+            'model.backbone.widen_factor': 0.25,
+            'model.neck.in_channels': 128,
+            'load_from': None,
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'train_dataloader.batch_size': 16,
+            **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
+            **options,
+        },
+        str(work_dir),
+        'none',
+        str(work_dir.parent / 'data'),
+    )
+    cfg.experiment_name = f'multitask_{name}_{work_dir.parent.name}_{work_dir.name}'
+    return cfg
+
+
+def synthetic(work_dir: Path, **options) -> Config:
+    cfg = config('synthetic', work_dir, **{'model.head.heads.reid.num_classes': 6, **options})
+    generation = dict(
+        people=dict(num_train_pids=6, num_test_pids=4, num_cameras=2, images_per_camera=2, num_distractors=2),
+        objects=dict(num_train=2, num_val=1),
+    )
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for name, dataset in loader.dataset.datasets.items():
+            if dataset is not None:
+                dataset.generation = generation[name]
+    return cfg
+
+
+def tasks_of(work_dir: Path) -> set[str]:
+    metrics = json.loads((work_dir / 'results.json').read_text())['last']['metrics']
+    assert all(0 <= value <= 100 for value in metrics.values())
+    return {name.partition('/')[0] for name in metrics}
+
+
+def test_people_and_objects(tmp_path):
+    runner = Runner.from_cfg(synthetic(tmp_path / 'run'))
+    runner.train()
+    assert tasks_of(tmp_path / 'run') == TASKS
+    pictures = {path.name for path in (tmp_path / 'run').glob('*.*g')}
+    assert {'ranked_lists.jpg', 'attributes.jpg', 'confusion_matrix.png'} <= pictures
+    # Distractors have no attributes, and people no category: each metric saw the samples with its labels.
+    _, attributes, category = runner.val_loop.evaluator.metrics
+    assert len(attributes.shown) == 16 and category.confusion.sum() == 12
+    assert runner.model.head.heads.attributes.loss_module.pos_ratio.isfinite().all()
+
+    # A task left out on the command line.
+    left_out = {
+        f'{place}': None
+        for place in (
+            'model.head.heads.category',
+            'train_dataloader.dataset.datasets.objects',
+            'val_dataloader.dataset.datasets.objects',
+            'val_evaluator.metrics.category',
+        )
+    }
+    Runner.from_cfg(synthetic(tmp_path / 'people', **left_out)).train()
+    assert tasks_of(tmp_path / 'people') == {'reid', 'attributes'}
+
+
+def test_a_joint_checkpoint_is_tested(tmp_path):
+    Runner.from_cfg(synthetic(tmp_path / 'run')).train()
+    cfg = synthetic(tmp_path / 'test', load_from=str(tmp_path / 'run' / 'epoch_1.pth'))
+    metrics = Runner.from_cfg(cfg).test()
+    trained = json.loads((tmp_path / 'run' / 'results.json').read_text())['last']['metrics']
+    assert metrics == pytest.approx(trained, abs=1e-6)
+
+
+def test_market(tmp_path):
+    write_market(tmp_path / 'data', num_train=6, num_test=4)
+    write_market_attributes(tmp_path / 'data' / 'market_attribute.mat', range(1, 7), range(7, 11))
+    cfg = config('market', tmp_path / 'run', **{'model.head.heads.reid.num_classes': 6})
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in loader.dataset.pipeline:
+            if transform.type == 'Resize':
+                transform.scale = (16, 32)
+    Runner.from_cfg(cfg).train()
+    assert tasks_of(tmp_path / 'run') == {'reid', 'attributes'}
