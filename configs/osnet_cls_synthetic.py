@@ -2,9 +2,11 @@
 
     python tools/train.py configs/osnet_cls_synthetic.py
 
-64x64 pixels, 1,800 training and 480 validation images.
+64x64 pixels, 1,800 training and 480 validation images. The checkpoint starts re-identification, as that of any
+classification config does: osnet_reid_synthetic.py with --cfg-options load_from=work_dirs/NAME/epoch_40.pth.
 
-Measured on a 2-core CPU, synthetic data, seed 0: top-1 80.6, top-5 97.5 after 40 epochs.
+Measured on a 2-core CPU with OMP_NUM_THREADS=1, synthetic data, seed 0: top-1 80.6, top-5 97.5 after 40 epochs, 4
+minutes of CPU time in all; by chance top-1 8.3.
 """
 
 _base_ = [
