@@ -35,10 +35,19 @@ class PredictedTasks:
         self.classes = _names('classes', self.heads.get('category'), classes, found)
 
     def read(self, sample: BaseDataElement) -> dict[str, object]:
-        """The predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them."""
+        """The predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
+
+        Raises:
+            DataError: They are no numbers.
+        """
         result = {}
         for task in self.heads:
             part = sample.get(task) if self.joint else sample
+            if not (part.embedding if task == 'reid' else part.pred_score).isfinite().all():
+                raise DataError(
+                    f'the model predicts numbers that are not finite ({task}): it has diverged in training, or its '
+                    'weights are spoilt; give another checkpoint'
+                )
             if task == 'reid':
                 # A copy: a row of the batch would keep the whole batch.
                 result['embedding'] = part.embedding.float().cpu().numpy().copy()

@@ -6,6 +6,7 @@ from mmosnet.datasets.coco_person import CocoPerson
 from mmosnet.datasets.cuhk03 import CUHK03
 from mmosnet.datasets.dukemtmc import DukeMTMCreID
 from mmosnet.datasets.grid import GRID
+from mmosnet.datasets.imagenet import ImageNet
 from mmosnet.datasets.joint_dataset import JointDataset
 from mmosnet.datasets.market1501 import Market1501
 from mmosnet.datasets.market1501_attributes import Market1501Attributes
@@ -39,6 +40,7 @@ __all__ = [
     'BalancedSampler',
     'CocoPerson',
     'DukeMTMCreID',
+    'ImageNet',
     'JointDataset',
     'LoadPersonImage',
     'Market1501',

@@ -13,7 +13,7 @@ class DukeMTMCreID(Market1501):
     Withdrawn by its authors in 2019: for the comparison with published numbers, where a copy may still be used.
     """
 
-    download_page = 'nowhere any more: its authors withdrew it in 2019.'
+    download_page = 'nowhere any more: its authors withdrew it in 2019'
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
         """Of Zheng et al., ICCV 2017: 702 test identities and 408 that appear before one camera only."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.logging import MMLogger
-from mmpretrain.datasets import ImageNet
 
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
+from mmosnet.datasets.imagenet import ImageNet
 from mmosnet.datasets.object_renderer import CATEGORIES, OBJECT_RENDERER_VERSION, render_object
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS

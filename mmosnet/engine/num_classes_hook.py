@@ -1,4 +1,4 @@
-"""A check that heads and data set agree, before the first batch."""
+"""A check that heads, checkpoint and data sets agree, before the first batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
 
@@ -18,21 +18,25 @@ from mmosnet.registry import HOOKS
 
 @HOOKS.register_module()
 class NumClassesHook(Hook):
-    """Compare each head's ``num_classes`` with the identities, attributes or categories of the training set.
+    """Compare each head's ``num_classes`` with the identities, attributes or categories of the training set, and the
+    names of attributes and categories with those of the data set to evaluate.
 
-    Without it a head that is too small fails inside the loss (on a GPU with an unrelated-looking assertion), and one
-    that is too large trains with dead outputs. mmdet's ``NumClassCheckHook`` needs class names.
+    Without it a head that is too small fails inside the loss (on a GPU with an unrelated-looking assertion), one that
+    is too large trains with dead outputs, and attributes in another order are scored as each other. mmdet's
+    ``NumClassCheckHook`` needs class names and compares numbers alone.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Raise where they differ.
 
         Raises:
-            DataError: Names both numbers and the option to set.
+            DataError: Names both numbers and the option to set, or the first name that differs.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
-        for option, head in _heads(getattr(model, 'head', None)):
+        loop = getattr(runner, 'val_loop', None)
+        if loop is not None:
+            _compare_names(_head(runner), metainfo, 'The training set', loop)
+        for option, head in _heads(_head(runner)):
             what, found = _labels(head, metainfo)
             num_classes = getattr(head, 'num_classes', None)
             if None not in (found, num_classes) and found != num_classes:
@@ -40,6 +44,40 @@ class NumClassesHook(Hook):
                     f'The training set has {found} {what} and the head {num_classes} classes; set '
                     f'{option}.num_classes={found} (--cfg-options {option}.num_classes={found})'
                 )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the names saved in a checkpoint with those of the data set that it is tested on.
+
+        Raises:
+            DataError: Names the first that differs.
+        """
+        if isinstance(runner._train_loop, BaseLoop):
+            return
+        trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        for loop in (runner._test_loop, runner._val_loop):
+            if isinstance(loop, BaseLoop):
+                _compare_names(_head(runner), trained, f'The training set of {runner._load_from}', loop)
+
+
+def _head(runner: Runner) -> nn.Module | None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return getattr(model, 'head', None)
+
+
+def _compare_names(head: nn.Module | None, trained: Mapping, place: str, loop: BaseLoop) -> None:
+    """Hold the names that the outputs of the heads were trained for against those of a data set to evaluate."""
+    metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
+    for _, part in _heads(head):
+        key = _names_key(part)
+        names, others = ([str(name) for name in facts.get(key) or ()] for facts in (trained, metainfo))
+        # Different numbers are the metrics' matter: they know what to set.
+        if len(names) == len(others) and names != others:
+            first = next(i for i, pair in enumerate(zip(names, others, strict=True)) if len(set(pair)) > 1)
+            raise DataError(
+                f'{place} calls output {first} of the {key} {names[first]!r} and the data set to evaluate '
+                f'{others[first]!r}: they would be scored as each other. Give both data sets the same {key}=[...], '
+                'in the same order'
+            )
 
 
 def _heads(head: nn.Module | None) -> Iterator[tuple[str, nn.Module | None]]:
@@ -53,11 +91,15 @@ def _heads(head: nn.Module | None) -> Iterator[tuple[str, nn.Module | None]]:
 
 def _labels(head: nn.Module | None, metainfo: Mapping) -> tuple[str, int | None]:
     """What a head tells apart, and how many the data set says that it has; None where it says nothing."""
-    names = None
     if isinstance(head, ReIDHead):
         return 'identities', metainfo.get('num_train_pids')
+    key = _names_key(head)
+    names = metainfo.get(key)
+    return ('categories' if key == 'classes' else key, len(names)) if names else ('', None)
+
+
+def _names_key(head: nn.Module | None) -> str:
+    """Where a data set has the names of a head's outputs; empty for one without."""
     if isinstance(head, MultiLabelClsHead):
-        what, names = 'attributes', metainfo.get('attributes')
-    elif isinstance(head, ClsHead):
-        what, names = 'categories', metainfo.get('classes')
-    return (what, len(names)) if names else ('', None)
+        return 'attributes'
+    return 'classes' if isinstance(head, ClsHead) and not isinstance(head, ReIDHead) else ''

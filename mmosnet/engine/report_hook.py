@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
 from mmosnet.engine.results_table import results_table
+from mmosnet.errors import DataError
 from mmosnet.evaluation.attribute_metric import AttributeMetric
 from mmosnet.evaluation.category_metric import CategoryMetric
 from mmosnet.evaluation.reid_metric import ReIDMetric
@@ -21,6 +23,8 @@ from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 
 RESULTS_FILE = 'results.json'
+#: What usually decides, by the prefix of its metric.
+USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')
 
 
 @HOOKS.register_module()
@@ -33,7 +37,8 @@ class ReportHook(Hook):
     attributes, the confusion matrix of categories.
 
     Args:
-        key: Metric that decides which evaluation is the best, the largest value winning.
+        key: Metric that decides which evaluation is the best, the largest value winning. Where the evaluation has no
+            such metric, as a joint model with the task left out, what the ``CheckpointHook`` decides by.
     """
 
     priority = 'LOWEST'
@@ -43,9 +48,35 @@ class ReportHook(Hook):
         self.last: dict | None = None
         self.best: dict | None = None
 
-    @master_only
     def before_train(self, runner: Runner) -> None:
-        """Find the best evaluation again when a run is resumed: checkpoints are saved before their evaluation."""
+        """Make sure that the score to decide by will be there, and find the best evaluation of a resumed run again.
+
+        Raises:
+            DataError: The ``CheckpointHook`` would miss its score at the first evaluation.
+        """
+        if runner.val_loop is not None:
+            self._check_scores(runner)
+        self._find_best(runner)
+
+    def _check_scores(self, runner: Runner) -> None:
+        prefixes = [metric.prefix for metric in runner.val_loop.evaluator.metrics]
+        saved = [hook.save_best or [] for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        saved = [key for keys in saved for key in keys if '/' in key]
+        if None in prefixes:
+            return
+        for key in saved:
+            if key.split('/')[0] not in prefixes:
+                usual = next((USUAL_SCORES[prefix] for prefix in prefixes if prefix in USUAL_SCORES), 'None')
+                raise DataError(
+                    f'default_hooks.checkpoint.save_best={key}, but the evaluation reports {", ".join(prefixes)} '
+                    f'alone: choose the score that decides, --cfg-options default_hooks.checkpoint.save_best={usual}'
+                )
+        if saved and self.key.split('/')[0] not in prefixes:
+            self.key = saved[0]
+
+    @master_only
+    def _find_best(self, runner: Runner) -> None:
+        """The best evaluation before a resumption: checkpoints are saved before their evaluation."""
         path = Path(runner.work_dir) / RESULTS_FILE
         if runner.epoch == 0 or not path.is_file():
             return
@@ -60,7 +91,7 @@ class ReportHook(Hook):
         # The epoch counter moves on before the validation starts.
         self.last = dict(epoch=runner.epoch, metrics=dict(metrics or {}))
         score = self.last['metrics'].get(self.key)
-        if score is not None and (self.best is None or score > self.best['metrics'][self.key]):
+        if score is not None and math.isfinite(score) and (self.best is None or score > self.best['metrics'][self.key]):
             self.best = self.last
         self._write(runner, dict(last=self.last, best=self.best))
 
@@ -86,7 +117,7 @@ class ReportHook(Hook):
     def _write(runner: Runner, results: dict) -> None:
         path = Path(runner.work_dir) / RESULTS_FILE
         draft = path.with_suffix('.tmp')
-        draft.write_text(json.dumps(results, indent=2) + '\n')
+        draft.write_text(json.dumps(_json(results), indent=2, allow_nan=False) + '\n')
         draft.replace(path)
 
     @staticmethod
@@ -101,6 +132,13 @@ class ReportHook(Hook):
         lines += [f'{"picture":8s} {picture}' for picture in pictures]
         lines.append(f'{"numbers":8s} {folder / RESULTS_FILE}')
         runner.logger.info('\n'.join([f'Results of {runner.experiment_name}', *lines]))
+
+
+def _json(value: object) -> object:
+    """With null for what is no number: other programs refuse NaN."""
+    if isinstance(value, dict):
+        return {key: _json(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _pictures(metric: BaseMetric, folder: Path) -> list[Path]:

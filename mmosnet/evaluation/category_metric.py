@@ -64,7 +64,8 @@ class CategoryMetric(Accuracy):
             ``top1`` and so on, in percent.
 
         Raises:
-            DataError: No samples, categories that the model does not know, or fewer than the largest k.
+            DataError: No samples, scores that are no numbers, categories that the model does not know, or fewer than
+                the largest k.
         """
         samples = list({entry['key']: entry for entry in results}.values())
         if not samples:
@@ -72,6 +73,13 @@ class CategoryMetric(Accuracy):
         labels = torch.cat([entry['gt_label'] for entry in samples])
         found = len(samples[0]['pred_score'])
         self._check_number(found, labels)
+        bad = [entry['key'] for entry in samples if not entry['pred_score'].isfinite().all()]
+        if bad:
+            first = bad[0][0] or f'at index {bad[0][1]}'
+            raise DataError(
+                f'{len(bad)} of {len(samples)} images, the first {first}, have scores that are not finite: the model '
+                'has diverged; train with a smaller learning rate'
+            )
         predicted = torch.stack([entry['pred_score'].argmax() for entry in samples])
         self.confusion = ConfusionMatrix.calculate(predicted, labels, num_classes=found).numpy()
         return super().compute_metrics(samples)

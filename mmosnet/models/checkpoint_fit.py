@@ -22,7 +22,8 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
     Returns:
         One line, name and both shapes, for each needed entry that is missing or of another shape, and for each entry
         that has no place in a stage which the model has: weights of a gate for a network without gates. Stages and
-        other parts that the model lacks altogether may be there: a backbone that returns early maps only.
+        other parts that the model lacks altogether may be there: a backbone that returns early maps only, a joint
+        model without the head of a task.
     """
     lines = []
     for name, tensor in needed.items():
@@ -35,8 +36,10 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
 
 
 def _stage(name: str) -> str:
-    """``stages.0`` of ``backbone.stages.0.1.gate.squeeze.weight``."""
+    """``stages.0`` of ``backbone.stages.0.1.gate.squeeze.weight``, ``head.heads.reid`` of a joint model's head."""
     parts = name.removeprefix('backbone.').split('.')
+    if parts[:2] == ['head', 'heads']:
+        return '.'.join(parts[:3])
     return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 

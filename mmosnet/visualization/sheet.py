@@ -18,13 +18,19 @@ def blank(height: int, width: int, color: tuple[int, int, int] = WHITE) -> np.nd
     return np.full((height, width, 3), color, np.uint8)
 
 
+def printable(text: str) -> str:
+    """A text that OpenCV can draw: it ends the process at half characters, as of names of files that are not UTF-8."""
+    return ''.join(c if c.isprintable() else ' ' if c.isspace() else '?' for c in text)
+
+
 def text_width(text: str) -> int:
     """Width of a line of text in pixels."""
-    return cv2.getTextSize(text, FONT, FONT_SCALE, 1)[0][0]
+    return cv2.getTextSize(printable(text), FONT, FONT_SCALE, 1)[0][0]
 
 
 def write(picture: np.ndarray, text: str, left: int, bottom: int, color: tuple[int, int, int] = BLACK) -> None:
     """Write a line of text, cut with dots where it would reach beyond the picture's right edge."""
+    text = printable(text)
     while len(text) > 4 and left + text_width(text) > picture.shape[1]:
         text = text[:-4] + '...'
     cv2.putText(picture, text, (left, bottom), FONT, FONT_SCALE, color, 1, cv2.LINE_AA)

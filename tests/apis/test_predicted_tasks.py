@@ -60,3 +60,17 @@ def test_a_sample_becomes_numbers_with_names(model):
     assert result == dict(
         attributes={'hat': 0.5, 'bag': 0.25, 'long hair': 1.0}, category=dict(name='cart', label=2, score=0.5)
     )
+
+
+@pytest.mark.parametrize('task', ['reid', 'attributes', 'category'])
+def test_a_model_that_has_diverged(model, task):
+    """NaN is no JSON, and no answer."""
+    model._dataset_meta = dict(attributes=ATTRIBUTE_NAMES, classes=CLASSES)
+    sample = MultiTaskDataSample()
+    sample.set_field(DataSample(embedding=torch.ones(4)), 'reid')
+    sample.set_field(DataSample().set_pred_score([0.5, 0.25, 1.0]), 'attributes')
+    sample.set_field(DataSample().set_pred_score([0.25, 0.25, 0.25, 0.25]), 'category')
+    part = sample.get(task)
+    (part.embedding if task == 'reid' else part.pred_score)[1] = torch.nan
+    with pytest.raises(DataError, match=r'not finite.*another checkpoint'):
+        PredictedTasks(model).read(sample)

@@ -68,3 +68,17 @@ def test_csv_has_a_row_an_image(tmp_path):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(DataError, match=r'out\.npy: name a file that ends in \.json or \.csv'):
         save_predictions(RESULTS, tmp_path / 'out.npy')
+
+
+def test_names_of_files_that_are_no_text(tmp_path):
+    """A line stays a line, and the files give each name back, byte by byte."""
+    name = 'b\udcffd\nline.jpg'
+    results = [dict(img_path=name, attributes={'hat': 0.5})]
+    lines = prediction_table(results).splitlines()
+    assert len(lines) == 3 and lines[2].startswith(r'b\udcffd\nline.jpg | hat')
+    lines[2].encode()
+    assert json.loads(save_predictions(results, tmp_path / 'out.json').read_text())['results'][0]['img_path'] == name
+    with save_predictions(results, tmp_path / 'out.csv').open(
+        newline='', encoding='utf-8', errors='surrogateescape'
+    ) as file:
+        assert [row['img_path'] for row in csv.DictReader(file)] == [name]

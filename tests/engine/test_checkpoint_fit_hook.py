@@ -56,3 +56,15 @@ def test_entries_without_a_place_are_refused_but_stages_the_model_lacks_are_not(
     check_fit(state, state | {'backbone.final_conv.weight': backbone['final_conv.weight']}, 'some.pth')
     with pytest.raises(DataError, match=r'stages\.0\.0\.gate\.weight: model nothing, checkpoint'):
         check_fit(state, state | {'backbone.stages.0.0.gate.weight': backbone['stages.0.0.gate.weight']}, 'some.pth')
+
+
+def test_a_joint_model_may_leave_out_whole_heads_of_the_checkpoint():
+    """``--cfg-options model.head.heads.category=None`` in a test."""
+    tensor = network(4).state_dict()['backbone.weight']
+    state = {'backbone.weight': tensor, 'head.heads.attributes.fc.weight': tensor}
+    check_fit(state, state | {'head.heads.category.fc.weight': tensor}, 'some.pth', testing=True)
+    # Not parts of a head, nor a head that is missing.
+    with pytest.raises(DataError, match=r'attributes\.bn\.weight: model nothing'):
+        check_fit(state, state | {'head.heads.attributes.bn.weight': tensor}, 'some.pth', testing=True)
+    with pytest.raises(DataError, match=r'attributes\.fc\.weight: model .*, checkpoint nothing'):
+        check_fit(state, {'backbone.weight': tensor}, 'some.pth', testing=True)

@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine import runner as loops
 from mmpretrain.models import LinearClsHead, MultiLabelLinearClsHead
 
 from mmosnet.engine import NumClassesHook
@@ -39,3 +40,37 @@ def test_every_head_of_a_joint_model():
         run(JointHead(heads), **LABELS)
     heads['attributes'] = MultiLabelLinearClsHead(2, 8)
     run(JointHead(heads), **LABELS)
+
+
+def loop(kind, **metainfo):
+    made = kind.__new__(kind)
+    made.dataloader = SimpleNamespace(dataset=SimpleNamespace(metainfo=metainfo))
+    return made
+
+
+@pytest.mark.parametrize('change', [dict(attributes=['bag', 'hat']), dict(classes=['bench', 'dog', 'car'])])
+def test_names_in_another_order(change):
+    """Numbers are equal, and every score would be of something else."""
+    heads = dict(reid=ReIDHead(35), attributes=MultiLabelLinearClsHead(2, 8), category=LinearClsHead(3, 8))
+    model = SimpleNamespace(head=JointHead(heads))
+    for other, fits in ((LABELS, True), ({}, True), (LABELS | change, False)):
+        training = SimpleNamespace(
+            model=model,
+            train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=LABELS)),
+            val_loop=loop(loops.ValLoop, **other),
+        )
+        testing = SimpleNamespace(
+            model=model, _train_loop=None, _val_loop=None, _test_loop=loop(loops.TestLoop, **other), _load_from='a.pth'
+        )
+        checkpoint = dict(meta=dict(dataset_meta=LABELS | dict(classes=tuple(LABELS['classes']))))
+        for check in (
+            lambda: NumClassesHook().before_train(training),  # noqa: B023
+            lambda: NumClassesHook().after_load_checkpoint(testing, checkpoint),  # noqa: B023
+        ):
+            if fits:
+                check()
+            else:
+                with pytest.raises(DataError, match=rf'of the {next(iter(change))} .* scored as each other'):
+                    check()
+    # Released weights say nothing.
+    NumClassesHook().after_load_checkpoint(testing, dict(state_dict={}))

@@ -126,3 +126,11 @@ def test_another_number_of_categories():
 def test_top5_of_three_categories():
     with pytest.raises(DataError, match=r'only 3 categories.*val_evaluator.topk=1'):
         evaluate(CategoryMetric(), make_samples(categories=3), ['a', 'b', 'c'])
+
+
+def test_a_model_that_has_diverged():
+    """The largest of NaN is no prediction."""
+    samples = make_samples()
+    samples[3]['pred_score'] = torch.full((7,), torch.nan)
+    with pytest.raises(DataError, match=r'1 of 60 images, the first 3\.jpg, have scores that are not finite'):
+        evaluate(CategoryMetric(), samples)

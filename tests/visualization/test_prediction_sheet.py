@@ -11,6 +11,7 @@ from mmosnet.visualization.prediction_sheet import (
     PredictionSheets,
     told_attributes,
 )
+from mmosnet.visualization.sheet import printable
 
 GREEN = np.full((40, 20, 3), (0, 255, 0), np.uint8)
 
@@ -60,3 +61,12 @@ def test_a_picture_with_its_text_and_a_grey_one_for_no_image(tmp_path):
     )
     # Letters in the last line, and in two lines of the other.
     assert texts[0][-GAP - 20 :].any() and texts[1][:36].any() and not texts[1][40:].any()
+
+
+def test_names_of_files_that_are_no_text(tmp_path):
+    """OpenCV ends the process at half characters, which stand for bytes of a name that are not UTF-8."""
+    sheets = PredictionSheets(tmp_path)
+    sheets.add(GREEN, dict(img_path='folder/b\udcffd\nline\0.jpg', category=dict(name='\ud800', label=0, score=1.0)))
+    sheets.finish()
+    assert [name for name, _ in sheets_in(tmp_path)] == ['predictions_00001.jpg']
+    assert printable('b\udcffd\nline\0 é') == 'b?d line? é'

@@ -24,7 +24,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
-    dataset=dict(type='ImageNet', data_root=data_root, split='train', pipeline=train_pipeline),
+    dataset=dict(type='mmosnet.ImageNet', data_root=data_root, split='train', pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=128,
@@ -32,7 +32,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
-    dataset=dict(type='ImageNet', data_root=data_root, split='val', test_mode=True, pipeline=test_pipeline),
+    dataset=dict(type='mmosnet.ImageNet', data_root=data_root, split='val', test_mode=True, pipeline=test_pipeline),
 )
 val_evaluator = dict(type='mmosnet.CategoryMetric', topk=(1, 5))
 test_dataloader = val_dataloader

@@ -1,0 +1,112 @@
+"""ImageNet's folder layout as mmpretrain reads it, with errors that say what is missing and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mmpretrain.datasets
+
+from mmosnet.datasets.listed_image import image_inside
+from mmosnet.datasets.person_image import read_image
+from mmosnet.errors import DataError
+from mmosnet.registry import DATASETS
+
+CLASSES_REMEDY = (
+    'Categories of your own: --cfg-options model.head.num_classes=N, and their names, in alphabetical order of the '
+    'folders, as classes=[...] of train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset'
+)
+
+
+@DATASETS.register_module()
+class ImageNet(mmpretrain.datasets.ImageNet):
+    """ImageNet and every data set in its layout: ``train`` and ``val`` with a folder a category.
+
+    Or ``meta/train.txt`` and ``meta/val.txt`` beside them, with a line ``IMAGE LABEL`` for each image. mmpretrain's
+    ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``
+    shifts all labels behind it, and ends in a traceback where folders or images are missing or damaged.
+
+    Args: as of mmpretrain's ``ImageNet``.
+
+    Raises:
+        FileNotFoundError: No folder of the split; names it, and the option to set.
+        DataError: Folders that are no categories or other ones than in ``train``, another number of them than of
+            ``classes``, no images, or a line that cannot be used; in use, an image that cannot be read.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """Check folders or lines, then let mmpretrain read them."""
+        if '://' in self.img_prefix:
+            # In a remote storage, which mmengine reads.
+            return super().load_data_list()
+        folder = Path(self.img_prefix)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no folder {folder}. data_root={self.data_root!r} must hold train and val, '
+                'each with a folder a category: set data_root to it (--data-root FOLDER)'
+            )
+        if self.ann_file:
+            self._check_lines(folder)
+        elif self.with_label:
+            self._check_folders(folder)
+        return super().load_data_list()
+
+    def _check_folders(self, folder: Path) -> None:
+        found = _folders(folder)
+        if not found:
+            raise DataError(
+                f'{type(self).__name__}: {folder} holds no folders, and there must be one a category; or list the '
+                f'images in {Path(self.data_root) / "meta" / folder.name}.txt, a line IMAGE LABEL each'
+            )
+        if self.CLASSES is not None and len(self.CLASSES) != len(found):
+            raise DataError(
+                f'{type(self).__name__}: {folder} holds {len(found):,} folders, and the data set has '
+                f'{len(self.CLASSES):,} categories. Complete the folders. {CLASSES_REMEDY}'
+            )
+        # Labels are places in the alphabetical order of a split's own folders.
+        train = Path(self.data_root) / 'train'
+        others = _folders(train) if train.is_dir() else found
+        if found != others:
+            first = min(set(found) ^ set(others))
+            raise DataError(
+                f'{type(self).__name__}: {folder} and {train} do not hold the same folders: {first} is in one alone. '
+                'Every split needs a folder for every category, or labels mean different ones'
+            )
+        if not any(self.is_valid_file(file.name) for name in found for file in (folder / name).rglob('*')):
+            endings = ', '.join(sorted(self.extensions))
+            raise DataError(f'{type(self).__name__}: no image in the folders of {folder} ({endings})')
+
+    def _check_lines(self, folder: Path) -> None:
+        path = Path(self.ann_file)
+        if not path.is_file():
+            raise FileNotFoundError(f'{type(self).__name__}: no file {path}; ann_file starts at data_root')
+        number = len(self.CLASSES or ())
+        for row, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
+            name, _, label = line.strip().rpartition(' ') if self.with_label else (line.strip(), '', '0')
+            if not name or not label.isdecimal() or (number and int(label) >= number):
+                raise DataError(
+                    f'{path}, line {row}: {line[:80]!r} is not IMAGE LABEL with a label from 0 to {number - 1}'
+                )
+            # A million lines: only those that may leave.
+            if '..' in name or not name[0].isalnum() or ':' in name:
+                image_inside(folder, name, f'{path}, line {row}')
+
+    def prepare_data(self, idx: int) -> dict:
+        """Run the pipeline on an image.
+
+        Raises:
+            DataError: The image cannot be read; names it.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception as e:
+            # Loaders differ in what they raise, and OpenCV names no file: is it the image?
+            path = self.get_data_info(idx)['img_path']
+            try:
+                read_image(path)
+            except DataError as unreadable:
+                raise DataError(f'{path}: unreadable image ({unreadable.__cause__}); replace it, or take it out') from e
+            raise
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
