@@ -27,6 +27,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where log and results go (work_dirs/NAME_OF_CONFIG/test)')
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
+    parser.add_argument(
+        '--compile', action='store_true', help='torch.compile the backbone: pays for tens of thousands of images'
+    )
+    parser.add_argument(
+        '--training-form',
+        action='store_true',
+        help='leave the network as it was trained; else its batch normalisation is folded into the layers before',
+    )
     parser.add_argument('--rerank', action='store_true', help='also report scores after k-reciprocal re-ranking')
     parser.add_argument(
         '--verification',
@@ -75,6 +83,10 @@ def main() -> None:
         launch.score_more(cfg, args.rerank, args.verification)
         if args.amp:
             cfg.test_cfg.fp16 = True
+        if not args.training_form:
+            launch.add_hook(cfg, 'DeployHook')
+        if args.compile:
+            launch.add_hook(cfg, 'CompileHook')
         cfg.load_from = args.checkpoint
         cfg.resume = False
         evaluate_targets(cfg)

@@ -34,6 +34,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='mixed precision: float16 on a GPU, bfloat16 on a CPU (often slower)',
     )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile the backbone: faster steps after a minute or two, for long runs',
+    )
     parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
     parser.add_argument(
         '--auto-scale-lr',
@@ -77,6 +82,8 @@ def main() -> None:
             cfg.default_hooks.checkpoint.save_best = None
         if args.amp:
             launch.use_amp(cfg)
+        if args.compile:
+            launch.add_hook(cfg, 'CompileHook')
         if args.auto_scale_lr:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:

@@ -25,6 +25,7 @@ from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
 from mmosnet.apis.predicted_tasks import PredictedTasks
 from mmosnet.engine.trained_model import build_model, find_config, load_model, load_weights
 from mmosnet.errors import DataError
+from mmosnet.models.deploy_form import switch_to_deploy
 from mmosnet.visualization.prediction_sheet import PredictionSheets
 
 # Images from which on a progress bar is shown.
@@ -36,6 +37,8 @@ class PersonInferencer(BaseInferencer):
 
     mmpretrain's ``ImageClassificationInferencer`` knows categories alone and its ``FeatureExtractor`` features alone;
     both load what fits of a checkpoint, whatever the network, and let damaged images pass.
+
+    A model built here takes its form for prediction (:mod:`mmosnet.models.deploy_form`); a given one stays as it is.
 
     Args:
         model: A name in ``model-index.yml``, the path of a config, a config, or a model.
@@ -221,9 +224,9 @@ def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | boo
             load_weights(model, str(pretrained), testing=True)
         return model
     if pretrained:
-        return load_model(model, str(pretrained), testing=True)
+        return switch_to_deploy(load_model(model, str(pretrained), testing=True))
     MMLogger.get_current_instance().warning('No checkpoint: the weights are random, and so is what they predict')
-    return build_model(model)
+    return switch_to_deploy(build_model(model))
 
 
 def _progress_bar(number: int) -> Progress:

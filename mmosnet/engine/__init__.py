@@ -1,6 +1,8 @@
 from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mmosnet.engine.base_freeze_hook import BaseFreezeHook
 from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
+from mmosnet.engine.compile_hook import CompileHook
+from mmosnet.engine.deploy_hook import DeployHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
 from mmosnet.engine.pos_ratio_hook import PosRatioHook
 from mmosnet.engine.report_hook import ReportHook
@@ -13,6 +15,8 @@ __all__ = [
     'AutocastOptimWrapper',
     'BaseFreezeHook',
     'CheckpointFitHook',
+    'CompileHook',
+    'DeployHook',
     'NumClassesHook',
     'PosRatioHook',
     'ReportHook',

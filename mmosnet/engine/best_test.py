@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
+from mmosnet.engine import launch
+
 
 def test_best(runner: Runner) -> dict | None:
     """Test the best checkpoint of a training run.
@@ -26,6 +28,7 @@ def test_best(runner: Runner) -> dict | None:
     cfg.load_from = best
     cfg.resume = False
     cfg.work_dir = str(Path(runner.work_dir) / 'test')
+    launch.add_hook(cfg, 'DeployHook')
     # Runners of one process need different names.
     cfg.experiment_name = f'{runner.experiment_name}_test'
     return Runner.from_cfg(cfg).test()

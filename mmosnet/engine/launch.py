@@ -120,6 +120,11 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.type = 'mmosnet.AutocastOptimWrapper'
 
 
+def add_hook(cfg: Config, hook: str) -> None:
+    """Add a hook of mmosnet to those of the config."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=f'mmosnet.{hook}')]
+
+
 def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
     """Let the test report more than the plain ranking.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
@@ -44,14 +45,16 @@ class WeightedFusion(StreamFusion):
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
         fused = None
         for stream, weight in zip(streams, self.weights(streams), strict=True):
-            fused = stream * weight if fused is None else torch.addcmul(fused, stream, weight)
+            # In place: no backward pass asks for a partial sum.
+            fused = stream * weight if fused is None else fused.addcmul_(stream, weight)
         return fused
 
 
 class AggregationGate(WeightedFusion):
     """Unified aggregation gate: weighs each channel of each stream by the stream's content.
 
-    One gate serves all streams of a block, and runs once over their stacked pooled vectors.
+    One gate serves all streams of a block, and runs once over their stacked pooled vectors. Its parameters are those of
+    1x1 convolutions, as in the released code; on vectors they are linear layers, which start several times as fast.
     """
 
     def __init__(self, channels: int, num_streams: int) -> None:
@@ -66,8 +69,10 @@ class AggregationGate(WeightedFusion):
 
     def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
-        pooled = torch.cat([stream.mean((2, 3), keepdim=True) for stream in streams])  # (T * N, C, 1, 1)
-        return self.excite(self.squeeze(pooled).relu()).sigmoid().chunk(len(streams))
+        pooled = torch.stack([F.adaptive_avg_pool2d(stream, 1).flatten(1) for stream in streams], dim=1)  # (N, T, C)
+        hidden = F.linear(pooled, self.squeeze.weight.flatten(1), self.squeeze.bias).relu_()
+        weights = F.linear(hidden, self.excite.weight.flatten(1), self.excite.bias).sigmoid_()
+        return tuple(weight[:, :, None, None] for weight in weights.unbind(1))
 
 
 class StreamGate(AggregationGate):

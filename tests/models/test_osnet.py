@@ -5,6 +5,7 @@ import torch
 from mmengine.model import BaseModule
 
 from mmosnet.models import OSNet
+from mmosnet.models.stream_fusion import AggregationGate
 from tests.models.deterministic_weights import fill_with_sines, sine_images
 
 # beta: (backbone parameters, with the 512-d embedding layer, million mult-adds at 256x128, 192x96, 128x64, 64x32);
@@ -24,10 +25,16 @@ def count_mult_adds(model: torch.nn.Module, height: int, width: int) -> float:
 
     def count(module, inputs, output):
         nonlocal total
-        # A gate's T pooled vectors come as a batch of T.
         total += module.weight.numel() * output.shape[0] * output.shape[2] * output.shape[3]
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    def count_gate(module, inputs, output):
+        nonlocal total
+        # On each of the T pooled vectors.
+        total += len(inputs[0]) * (module.squeeze.weight.numel() + module.excite.weight.numel())
+
+    gates = [m for m in model.modules() if isinstance(m, AggregationGate)]
+    hooks = [m.register_forward_hook(count_gate) for m in gates]
+    hooks += [m.register_forward_hook(count) for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     with torch.no_grad():
         model(torch.zeros(1, 3, height, width))
     for hook in hooks:

@@ -1,0 +1,36 @@
+"""Testing in the form for prediction."""
+
+from __future__ import annotations
+
+import copy
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DeployHook(Hook):
+    """Test backbone and neck in the form for prediction, :func:`~mmosnet.models.deploy_form.switch_to_deploy`.
+
+    mmpretrain's scripts change a model for good; here a copy is tested, and the Runner has the trained one back
+    afterwards. Checkpoints are loaded before, in the trained form.
+    """
+
+    PARTS = ('backbone', 'neck')
+
+    def before_test(self, runner: Runner) -> None:
+        """Put copies in the place of backbone and neck."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.trained = {name: part for name, part in model.named_children() if name in self.PARTS}
+        for name, part in self.trained.items():
+            setattr(model, name, switch_to_deploy(copy.deepcopy(part)))
+
+    def after_test(self, runner: Runner) -> None:
+        """Put the trained parts back."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for name, part in self.trained.items():
+            setattr(model, name, part)
