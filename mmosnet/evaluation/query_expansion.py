@@ -62,7 +62,7 @@ def expand_queries(
         query, gallery = F.normalize(query), F.normalize(gallery)
     nearest, _ = nearest_images(query, gallery, settings.num_images, distance)
     expanded = torch.empty_like(query)
-    for start, stop in chunks(len(query), nearest.shape[1] * query.shape[1]):
+    for start, stop in chunks(len(query), 16 * nearest.shape[1] * query.shape[1]):
         own, found = query[start:stop], gallery[nearest[start:stop]]  # (q, D), (q, k, D)
         weights = F.cosine_similarity(own[:, None], found, dim=2).clamp_(min=0) ** settings.alpha
         sums = own + torch.einsum('qk,qkd->qd', weights, found)

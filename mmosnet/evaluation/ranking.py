@@ -1,7 +1,8 @@
 """Ranks of the true matches in a gallery, and CMC, mAP and mINP from them.
 
-Nothing is sorted by distance: the rank of a match is one more than the number of valid gallery images before it.
-Queries are taken in chunks, and no more than a chunk of distances ever exists.
+On a CPU no whole gallery is sorted: the rank of a match is one more than the number of valid images before it.
+Queries are taken in chunks, and no more than two chunks of distances ever exist. All that depends on identities is a
+list of the matches, found by their identity: no mask of all pairs.
 
 The protocol is Market-1501's (Zheng et al., ICCV 2015): of the gallery images of the query's identity those by the
 query's own camera are left out, and a query without a remaining match does not count.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +28,9 @@ from mmosnet.evaluation.distances import (
 )
 
 SAME_CAMERA_RULES = ('drop', 'keep')
+
+# Up to so many images a match sorting those before the farthest is faster than counting before each: see benchmarks.
+SORTED_PER_MATCH = 200
 
 
 def match_ranks(
@@ -50,9 +55,10 @@ def match_ranks(
         DataError: Empty query or gallery, a feature that is not finite, or no query with a match.
     """
     counts, ranks = [], []
-    for distmat, matches in compared_chunks(query, gallery, distance, same_camera):
-        counts.append(matches.sum(1))
-        ranks.append(_ranks_by_counting(distmat, matches))
+    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
+        counts.append(row.bincount(minlength=len(distmat)))
+        ranks_of_chunk = _ranks_by_counting if distmat.device.type == 'cpu' else _ranks_by_sorting
+        ranks.append(ranks_of_chunk(distmat, row, column))
     counts = torch.cat(counts)
     if not counts.any():
         raise DataError(no_match_message())
@@ -61,12 +67,13 @@ def match_ranks(
 
 def compared_chunks(
     query: Embeddings, gallery: Embeddings, distance: str | Distances, same_camera: str
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Compare all queries with the whole gallery, a chunk of queries at a time; arguments of :func:`match_ranks`.
 
     Yields:
-        ``(distmat, matches)`` of a chunk of queries: their distances (infinite where the protocol leaves the image
-        out) and true matches (false there), both ``(q, G)`` and free to be written to.
+        ``(distmat, row, column)`` of a chunk of queries: their distances ``(q, G)``, infinite where the protocol
+        leaves the image out and free to be written to, and the places of the true matches in it, row by row and
+        columns ascending.
 
     Raises:
         DataError: Empty query or gallery, or a feature that is not finite.
@@ -77,8 +84,35 @@ def compared_chunks(
     check_features('gallery', gallery.features)
     if isinstance(distance, str):
         distance = FeatureDistances(query.features, gallery.features, distance)
+    by_pid = gallery.pids.argsort(stable=True)
     for start, stop in chunks(len(query), len(gallery)):
-        yield _compare(query[start:stop], gallery, distance.rows(start, stop), same_camera)
+        distmat = distance.rows(start, stop)
+        yield distmat, *_drop_same_camera(distmat, query[start:stop], gallery, by_pid, same_camera)
+
+
+def _drop_same_camera(
+    distmat: Tensor, query: Embeddings, gallery: Embeddings, by_pid: Tensor, same_camera: str
+) -> tuple[Tensor, Tensor]:
+    """Set what the protocol leaves out to infinity, in place, and return the places of the true matches.
+
+    Args:
+        distmat: ``(q, G)``.
+        query: q images.
+        gallery: G images.
+        by_pid: Gallery indices in the order of their identities, ascending within one.
+        same_camera: As of :func:`match_ranks`.
+    """
+    pids = gallery.pids[by_pid]
+    first = torch.searchsorted(pids, query.pids)
+    sizes = torch.searchsorted(pids, query.pids, right=True) - first
+    row = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
+    place = torch.arange(len(row), device=row.device) - (sizes.cumsum(0) - sizes)[row]
+    column = by_pid[first[row] + place]
+    if same_camera == 'keep':
+        return row, column
+    dropped = query.camids[row] == gallery.camids[column]
+    distmat[row[dropped], column[dropped]] = torch.inf
+    return row[~dropped], column[~dropped]
 
 
 def no_match_message() -> str:
@@ -115,7 +149,9 @@ def ranked_lists(
 ) -> list[RankedList]:
     """The k nearest valid gallery images of each of a few queries, in the order of :func:`match_ranks`."""
     distmat = pairwise_distance(query.features, gallery.features, distance)
-    distmat, matches = _compare(query, gallery, distmat, same_camera)
+    row, column = _drop_same_camera(distmat, query, gallery, gallery.pids.argsort(stable=True), same_camera)
+    matches = torch.zeros_like(distmat, dtype=torch.bool)
+    matches[row, column] = True
     distances, indices = distmat.sort(dim=1, stable=True)
     if distance == 'euclidean':
         distances = distances.sqrt()
@@ -128,57 +164,59 @@ def ranked_lists(
     return lists
 
 
-def _compare(query: Embeddings, gallery: Embeddings, distmat: Tensor, same_camera: str) -> tuple[Tensor, Tensor]:
-    """Distances (infinite where the protocol leaves the image out, in place) and true matches, both ``(q, G)``."""
-    matches = query.pids[:, None] == gallery.pids
-    if same_camera == 'drop':
-        dropped = matches & (query.camids[:, None] == gallery.camids)
-        distmat.masked_fill_(dropped, torch.inf)
-        matches &= ~dropped
-    return distmat, matches
-
-
-def _ranks_by_counting(distmat: Tensor, matches: Tensor) -> Tensor:
+def _ranks_by_counting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Ranks of the matches of a chunk of queries, ascending within a query.
 
     Args:
-        distmat: ``(q, G)``, infinite where an image is left out.
-        matches: ``(q, G)`` bool, false where an image is left out.
+        distmat: ``(q, G)``, on the CPU, infinite where an image is left out.
+        row: Of the matches, ascending.
+        column: Of the matches.
     """
-    num_queries = len(distmat)
-    row, column = matches.nonzero(as_tuple=True)
-    if len(row) == 0:
-        return row
-    counts = matches.sum(1)
-    most = int(counts.max())
-    # The matches' distances in ascending order, a row a query, padded with infinity: the thresholds.
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    thresholds = distmat.new_full((num_queries, most), torch.inf)
-    thresholds[row, place] = distmat[row, column]
-    thresholds = thresholds.sort(1).values
+    ends = row.bincount(minlength=len(distmat)).cumsum(0)[:-1].numpy()
+    ranks = [
+        _ranks_of_query(distances, own)
+        for distances, own in zip(distmat.numpy(), np.split(column.numpy(), ends), strict=True)
+        if len(own)
+    ]
+    return torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ranks]))
 
-    # Each image falls behind `bucket` thresholds, those equal to it included.
-    bucket = torch.searchsorted(thresholds, distmat, right=True, out_int32=True)
-    offset = torch.arange(num_queries, device=row.device, dtype=torch.int32)[:, None] * (most + 1)
-    histogram = torch.bincount((bucket + offset).view(-1), minlength=num_queries * (most + 1))
-    closer = histogram.view(num_queries, most + 1).cumsum(1)
-    # closer[i, j]: images of row i behind at most j thresholds; strictly closer than a threshold are those behind
-    # at most as many thresholds as are smaller than it.
-    smaller = torch.searchsorted(thresholds, thresholds, right=False)
-    strictly_closer = closer.gather(1, smaller)
 
-    # Images exactly as far as a threshold, themselves included: in gallery order each takes the next rank.
-    last_equal = thresholds.gather(1, (bucket - 1).clamp_(min=0).long())
-    tied_row, tied_column = (last_equal == distmat).logical_and_(distmat.isfinite()).nonzero(as_tuple=True)
-    group = tied_row * (most + 1) + bucket[tied_row, tied_column]
-    group, order = group.sort(stable=True)
-    _, sizes = group.unique_consecutive(return_counts=True)
-    position = torch.arange(len(group), device=group.device) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-    tied_row, tied_column = tied_row[order], tied_column[order]
-    threshold = bucket[tied_row, tied_column].long() - 1
-    ranks = strictly_closer[tied_row, threshold] + position + 1
-    # Sorted by query and distance, hence by rank; what remains is to keep the matches.
-    return ranks[matches[tied_row, tied_column]]
+def _ranks_of_query(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Ranks of one query's matches, ascending.
+
+    With numpy: on a CPU it compares, counts and sorts several times as fast as torch.
+
+    Args:
+        distances: ``(G,)``.
+        own: Gallery indices of the matches, one or more.
+    """
+    thresholds = distances[own]
+    near = distances[distances <= thresholds.max()]
+    if len(near) <= SORTED_PER_MATCH * len(own):
+        near.sort()
+        ranks = near.searchsorted(thresholds) + 1
+        unsettled = np.flatnonzero(near.searchsorted(thresholds, side='right') > ranks)
+    else:
+        ranks = np.empty(len(own), np.int64)
+        unsettled = np.arange(len(own))
+    for match in unsettled:
+        # Of the images exactly as far, those up to the match itself count.
+        end, threshold = own[match] + 1, thresholds[match]
+        ranks[match] = np.count_nonzero(distances[:end] <= threshold) + np.count_nonzero(distances[end:] < threshold)
+    ranks.sort()
+    return ranks
+
+
+def _ranks_by_sorting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """As :func:`_ranks_by_counting`, on any device."""
+    matches = torch.zeros_like(distmat, dtype=torch.bool)
+    matches[row, column] = True
+    ranks = []
+    # Sorting takes some 20 bytes a number: a few rows at a time.
+    for start, stop in chunks(len(distmat), 8 * distmat.shape[1]):
+        order = distmat[start:stop].argsort(dim=1, stable=True)
+        ranks.append(matches[start:stop].gather(1, order).nonzero(as_tuple=True)[1] + 1)
+    return torch.cat(ranks)
 
 
 def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:

@@ -157,9 +157,10 @@ def weight_by_nearness(sets: sparse.csr_array, features: Tensor, farthest: Tenso
     row = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
     column = torch.from_numpy(sets.indices)
     weights = np.empty(len(row), np.float32)
-    for start, stop in chunks(len(row), features.shape[1]):
+    # The copies of a chunk stay in the cache.
+    for start, stop in chunks(len(row), 64 * features.shape[1]):
         i, j = (index[start:stop].to(features.device) for index in (row, column))
-        distances = ((features[i] - features[j]).square_().sum(1) / farthest[i]).pow_(power)
+        distances = (features[i].sub_(features[j]).square_().sum(1) / farthest[i]).pow_(power)
         weights[start:stop] = distances.neg_().exp_().cpu().numpy()
     sums = np.bincount(row.numpy(), weights, minlength=len(sizes))
     weights /= sums[row.numpy()]
@@ -177,11 +178,16 @@ def jaccard_distances(query_sets: sparse.csr_array, gallery_sets: sparse.csc_arr
         ``(q, G)`` float32.
     """
     distances = np.empty((query_sets.shape[0], gallery_sets.shape[0]), np.float32)
+    sizes = np.diff(gallery_sets.indptr)
     for i, distance in enumerate(distances):
         stored = slice(*query_sets.indptr[i : i + 2])
-        members = gallery_sets[:, query_sets.indices[stored]]
-        own = np.repeat(query_sets.data[stored], np.diff(members.indptr))
-        minima = np.bincount(members.indices, np.minimum(own, members.data), minlength=len(distance))
+        column = query_sets.indices[stored]
+        size = sizes[column]
+        # Where the images of these columns are stored; scipy's selection of columns takes twice as long.
+        before = size.cumsum() - size
+        place = np.repeat(gallery_sets.indptr[column] - before, size) + np.arange(size.sum())
+        minima = np.minimum(np.repeat(query_sets.data[stored], size), gallery_sets.data[place])
+        minima = np.bincount(gallery_sets.indices[place], minima, minlength=len(distance))
         # Both sets sum to 1, so the maxima sum to 2 less the minima.
         distance[:] = 1 - minima / (2 - minima)
     return distances

@@ -50,10 +50,9 @@ def drawn_ranks(
     drawn = orders.gather(1, _first_places(places, identity, len(pids)))
 
     ranks = []
-    for distmat, matches in compared_chunks(query, gallery, distance, same_camera):
-        valid = matches.any(1)
-        distmat, matches = distmat[valid], matches[valid]
-        row, column = matches.nonzero(as_tuple=True)
+    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
+        valid, row = row.unique(return_inverse=True)
+        distmat = distmat[valid]
         own = orders.gather(1, _first_places(places[:, column], row, len(distmat)))
         ranks.append(torch.stack([_rank(distmat, *images) for images in zip(drawn, own, strict=True)], 1))
     ranks = torch.cat(ranks)

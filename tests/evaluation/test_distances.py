@@ -24,9 +24,10 @@ def test_chunks_cover_all_rows_once(monkeypatch, num_rows, row_length):
     assert all(stop - start == 1 or (stop - start) * row_length <= 12 for start, stop in ranges)
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.parametrize('sampling', [1, 3, 16])
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_nearest_images_are_those_of_a_stable_sort(data):
+def test_nearest_images_are_those_of_a_stable_sort(sampling, data):
     # Few whole numbers: distances are exact, and most of them tied.
     def images(count):
         numbers = st.lists(st.integers(-2, 2), min_size=2, max_size=2)
@@ -34,7 +35,9 @@ def test_nearest_images_are_those_of_a_stable_sort(data):
 
     query, gallery = images(data.draw(st.integers(1, 4))), images(data.draw(st.integers(1, 15)))
     k = data.draw(st.integers(1, 17))
-    indices, farthest = nearest_images(query, gallery, k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distances, 'SAMPLING', sampling)
+        indices, farthest = nearest_images(query, gallery, k)
     distmat = pairwise_distance(query, gallery)
     assert torch.equal(indices, distmat.sort(dim=1, stable=True).indices[:, :k])
     assert torch.equal(farthest, distmat.amax(1))
@@ -49,8 +52,34 @@ def test_nearest_images_of_any_chunk(monkeypatch, chunk):
     assert torch.equal(indices, pairwise_distance(query, gallery, 'cosine').argsort(1)[:, :7])
 
 
+@pytest.mark.parametrize('kind', ['random', 'rounded', 'constant', 'infinite'])
+@pytest.mark.parametrize('k', [1, 3, 12])
+def test_both_ways_to_the_smallest_are_a_stable_sort(kind, k):
+    torch.manual_seed(0)
+    distmat = dict(
+        random=torch.rand(9, 200),
+        rounded=torch.randint(0, 4, (9, 200)).float(),
+        constant=torch.ones(9, 200),
+        infinite=torch.rand(9, 200).masked_fill(torch.rand(9, 200) < 0.95, torch.inf),
+    )[kind]
+    expected = distmat.sort(dim=1, stable=True).indices[:, :k]
+    assert torch.equal(distances._smallest_below_bound(distmat, k), expected)
+    assert torch.equal(distances._smallest(distmat, k), expected)
+
+
+def test_products_of_both_libraries():
+    torch.manual_seed(0)
+    query, gallery = torch.randn(5, 7), torch.randn(9, 7)
+    single, double = (pairwise_distance(query.to(t), gallery.to(t)) for t in (torch.float32, torch.float64))
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    assert torch.allclose(single.double(), double, atol=1e-5)
+    assert torch.allclose(double, torch.cdist(query.double(), gallery.double()).square())
+
+
 def test_what_cannot_be_compared_is_named():
     with pytest.raises(DataError, match='the gallery set is empty'):
         check_features('gallery', torch.empty(0, 4))
+    with pytest.raises(DataError, match=r'2 of 9000 query embeddings hold .* numbers, the first at index 5000'):
+        check_features('query', torch.ones(9000, 2).index_fill_(0, torch.tensor([5000, 8999]), -torch.inf))
     with pytest.raises(DataError, match=r'1 of 3 query embeddings hold .* numbers, the first at index 1'):
         check_features('query', torch.tensor([[1.0], [torch.nan], [2.0]]))

@@ -73,8 +73,10 @@ def test_ties_go_to_the_lower_gallery_index():
 @pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
 @pytest.mark.parametrize('same_camera', ['drop', 'keep'])
 @pytest.mark.parametrize('chunk', [1, 100, 10**6])
-def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk):
+@pytest.mark.parametrize('per_match', [0, 3, 200])
+def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk, per_match):
     monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', chunk)
+    monkeypatch.setattr(ranking, 'SORTED_PER_MATCH', per_match)
     torch.manual_seed(0)
 
     def images(count):
@@ -99,9 +101,10 @@ def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk):
     assert scores == pytest.approx(naive_scores(counts.tolist(), ranks.tolist(), (1, 5, 100)), abs=1e-12)
 
 
+@pytest.mark.parametrize('per_match', [0, 3, 200])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_any_small_gallery_equals_a_naive_loop(data):
+def test_any_small_gallery_equals_a_naive_loop(per_match, data):
     def images(count):
         numbers = st.lists(st.integers(0, 3), min_size=count, max_size=count)
         return line(data.draw(numbers), data.draw(numbers), data.draw(numbers))
@@ -112,8 +115,39 @@ def test_any_small_gallery_equals_a_naive_loop(data):
         with pytest.raises(DataError):
             match_ranks(query, gallery)
         return
-    counts, ranks = match_ranks(query, gallery)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, 'SORTED_PER_MATCH', per_match)
+        counts, ranks = match_ranks(query, gallery)
     assert (counts.tolist(), ranks.tolist()) == (naive_counts, expected)
+
+
+@pytest.mark.parametrize('rounded', [False, True])
+@pytest.mark.parametrize('per_match', [0, 3, 200])
+@pytest.mark.parametrize('chunk', [1000, 10**6])
+def test_counting_equals_sorting(monkeypatch, rounded, per_match, chunk):
+    monkeypatch.setattr(ranking, 'SORTED_PER_MATCH', per_match)
+    monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', chunk)
+    torch.manual_seed(0)
+    distmat = torch.rand(12, 300) if not rounded else torch.randint(0, 9, (12, 300)).float()
+    distmat[torch.rand(12, 300) < 0.1] = torch.inf
+    matches = (torch.rand(12, 300) < torch.rand(12, 1) - 0.1) & distmat.isfinite()
+    matches[4] = False
+    places = matches.nonzero(as_tuple=True)
+    ranks = ranking._ranks_by_sorting(distmat, *places)
+    assert len(ranks) == matches.sum()
+    assert torch.equal(ranking._ranks_by_counting(distmat, *places), ranks)
+
+
+@pytest.mark.parametrize('way', [ranking._ranks_by_counting, ranking._ranks_by_sorting])
+def test_a_chunk_without_matches(way):
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assert torch.equal(way(torch.rand(3, 5), nothing, nothing), nothing)
+
+
+def test_a_gallery_of_one_image():
+    query, gallery = line([0, 0, 0], [1, 2, 1], [0, 0, 1]), line([3], [1], [1])
+    counts, ranks = match_ranks(query, gallery)
+    assert (counts.tolist(), ranks.tolist()) == ([1, 0, 0], [1])
 
 
 def test_cosine_ignores_length():
@@ -172,8 +206,8 @@ def test_ranked_lists_follow_the_ranks():
 def test_memory_is_bounded_by_the_chunk(monkeypatch):
     monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', 1000)
     sizes = []
-    compare = ranking._compare
-    monkeypatch.setattr(ranking, '_compare', lambda q, g, *a: sizes.append((len(q), len(g))) or compare(q, g, *a))
+    count = ranking._ranks_by_counting
+    monkeypatch.setattr(ranking, '_ranks_by_counting', lambda d, *a: sizes.append(d.shape) or count(d, *a))
     torch.manual_seed(0)
     query = Embeddings(torch.randn(30, 4), torch.arange(30) % 5, torch.zeros(30).long())
     gallery = Embeddings(torch.randn(300, 4), torch.arange(300) % 5, torch.ones(300).long())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation import distances
+from mmosnet.evaluation import distances, verification
 from mmosnet.evaluation.distances import Embeddings, pairwise_distance
 from mmosnet.evaluation.verification import (
     Smallest,
@@ -144,8 +144,15 @@ def test_any_few_images_equal_a_naive_loop(data):
     numbers=st.lists(st.one_of(st.integers(0, 5), st.just(math.inf)), min_size=1, max_size=40),
     count=st.integers(1, 12),
     step=st.integers(1, 9),
+    part=st.integers(1, 9),
 )
-def test_smallest_keeps_the_smallest_and_little_else(numbers, count, step):
+def test_smallest_keeps_the_smallest_and_little_else(numbers, count, step, part):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, 'PART', part)
+        _check_smallest(numbers, count, step)
+
+
+def _check_smallest(numbers, count, step):
     smallest = Smallest(count)
     for start in range(0, len(numbers), step):
         smallest.add(torch.tensor(numbers[start : start + step], dtype=torch.float32))
