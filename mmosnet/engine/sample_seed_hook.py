@@ -11,7 +11,7 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from mmosnet.registry import HOOKS
 
@@ -32,7 +32,7 @@ def seeded(*key: int) -> Iterator[None]:
 def _seed_all(*key: int) -> None:
     numbers = np.random.SeedSequence(key).generate_state(3)
     random.seed(int(numbers[0]))
-    np.random.seed(numbers[1])
+    np.random.seed(int(numbers[1]))
     # Not torch.manual_seed: it would reset the GPUs' generators with every image.
     torch.default_generator.manual_seed(int(numbers[2]))
 
@@ -52,7 +52,13 @@ class SeededPipeline:
         self.epoch = epoch
 
     def __call__(self, results: dict) -> dict:
-        with seeded(self.seed, int(self.epoch), results['sample_idx']):
+        key = self.seed, int(self.epoch), results['sample_idx']
+        if get_worker_info() is not None:
+            # Nothing else draws from a worker's generators: to save and restore them takes six times as long as to
+            # seed them, and longer than to decode a crop.
+            _seed_all(*key)
+            return self.pipeline(results)
+        with seeded(*key):
             return self.pipeline(results)
 
 

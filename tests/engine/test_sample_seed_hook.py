@@ -69,6 +69,16 @@ def test_any_number_of_workers_draws_the_same_and_epochs_differ(persistent):
     assert len(set(epochs[0, 0][:, 2].tolist())) == 12
 
 
+def test_the_main_process_keeps_its_generators():
+    torch.manual_seed(0)
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    # No iteration over a loader: that draws a base seed.
+    make(torch.zeros((), dtype=torch.int64))[3]
+    assert random.getstate() == before[0]
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
 def test_wrappers_are_followed_and_wrapped_once():
     inner = Numbers(pipeline=[noise])
     dataset = ConcatDataset([inner, inner])
