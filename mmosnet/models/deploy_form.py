@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from mmpretrain.models import LinearNeck
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
@@ -33,7 +33,7 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
 
 
 def fold_normalisation(network: nn.Module) -> None:
-    """Fold every batch normalisation that follows a convolution, and unpack mmcv's ``ConvModule``s, in place.
+    """Fold every batch normalisation that follows a convolution, and unpack mmcv's ``ConvModule`` layers, in place.
 
     Instance normalisation depends on the image and stays.
     """
@@ -46,16 +46,44 @@ def fold_normalisation(network: nn.Module) -> None:
     network.requires_grad_(False)
 
 
+class FoldedConv2d(nn.Conv2d):
+    """A convolution with its bias and, in place, its ReLU: one module where there were four.
+
+    Calling modules is a quarter of the time of a small network on one image.
+
+    Args:
+        conv: Whose settings and parameters it takes over.
+        relu: Apply a ReLU.
+    """
+
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+        bias = conv.bias is not None
+        options = dict(stride=conv.stride, padding=conv.padding, dilation=conv.dilation, groups=conv.groups, bias=bias)
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            padding_mode=conv.padding_mode,
+            device='meta',
+            **options,
+        )
+        self.weight, self.bias = conv.weight, conv.bias
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        return x.relu_() if self.relu else x
+
+
 def _unpacked(module: ConvModule) -> nn.Module:
-    """The layers of a ``ConvModule`` that are left: asking which ones there are takes it as long as a small layer."""
-    if module.with_explicit_padding or module.order != ('conv', 'norm', 'act'):
+    """What is left of a ``ConvModule``, without asking at every call which layers there are."""
+    if module.with_explicit_padding or module.order != ('conv', 'norm', 'act') or type(module.conv) is not nn.Conv2d:
         return module
-    layers = [module.conv]
-    if module.with_norm and not isinstance(module.norm, nn.Identity):
-        layers.append(module.norm)
-    if module.with_activation:
-        layers.append(module.activate)
-    return nn.Sequential(*layers) if len(layers) > 1 else module.conv
+    activation = module.activate if module.with_activation else nn.Identity()
+    norm = module.norm if module.with_norm else nn.Identity()
+    if isinstance(norm, nn.Identity) and isinstance(activation, (nn.ReLU, nn.Identity)):
+        return FoldedConv2d(module.conv, isinstance(activation, nn.ReLU))
+    return nn.Sequential(module.conv, norm, activation)
 
 
 def _fold_neck(neck: LinearNeck) -> None:

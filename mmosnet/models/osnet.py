@@ -107,6 +107,14 @@ class OSBlock(BaseModule):
             return LiteConv3x3(channels, norm_cfg)
         return ConvModule(channels, channels, 3, padding=1, norm_cfg=norm_cfg)
 
+    def unpack_streams(self) -> None:
+        """Make each stream one flat sequence of convolutions."""
+        for index, stream in enumerate(self.streams):
+            layers = [
+                part for layer in stream for part in (layer.children() if isinstance(layer, LiteConv3x3) else [layer])
+            ]
+            self.streams[index] = Sequential(*layers)
+
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
         fused = self.gate([stream(reduced) for stream in self.streams])
@@ -348,6 +356,9 @@ class OSNet(BaseModule):
     def switch_to_deploy(self) -> None:
         """Take the form for prediction alone, in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
         fold_normalisation(self)
+        for module in self.modules():
+            if isinstance(module, OSBlock):
+                module.unpack_streams()
 
     def train(self, mode: bool = True) -> OSNet:
         """Set the mode, but keep what is frozen (and, with ``norm_eval``, every batch norm) in evaluation mode."""

@@ -59,7 +59,7 @@ def test_no_batch_norm_is_left_and_nothing_is_trained():
 
 def test_weights_keep_their_layout():
     deployed = switch_to_deploy(OSNet(widen_factor=0.25))
-    assert deployed.stem[0][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert deployed.stem[0].weight.is_contiguous(memory_format=torch.channels_last)
     map_ = deployed(torch.rand(2, 3, 64, 32))[0]
     assert map_.is_contiguous(memory_format=torch.channels_last)
 
