@@ -1,0 +1,51 @@
+"""The aggregation gate as runtimes of graphs like it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmosnet.models.stream_fusion import AggregationGate, WeightedFusion
+
+
+class GraphGate(WeightedFusion):
+    """An aggregation gate over the pooled vectors side by side, ``(N, C, T, 1)``, by 1x1 convolutions.
+
+    torch is fastest with the vectors stacked as a batch, ``(T * N, C)``, and linear layers. Taking those apart is
+    arithmetic on shapes in a graph whose batch size is open, and NNCF fails on them; here every size but N is fixed.
+
+    Args:
+        gate: Whose convolutions are used.
+    """
+
+    def __init__(self, gate: AggregationGate) -> None:
+        super().__init__(gate.out_channels, 1)
+        self.squeeze = gate.squeeze
+        self.excite = gate.excite
+
+    def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
+        """As of :class:`~mmosnet.models.stream_fusion.AggregationGate`."""
+        # A mean over two dimensions is no pooling to ONNX Runtime, and costs a change of layout.
+        pooled = torch.cat([F.adaptive_avg_pool2d(stream, 1) for stream in streams], 2)
+        return self.excite(self.squeeze(pooled).relu()).sigmoid().split(1, 2)
+
+    def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        """Sum of products and not ``addcmul``, which multiplies by its ``value=1`` too."""
+        fused = None
+        for stream, weight in zip(streams, self.weights(streams), strict=True):
+            fused = stream * weight if fused is None else fused + stream * weight
+        return fused
+
+
+def with_graph_gates(model: nn.Module) -> nn.Module:
+    """A copy of a model with :class:`GraphGate` for its aggregation gates; the numbers are the same."""
+    model = copy.deepcopy(model)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, AggregationGate):
+                setattr(parent, name, GraphGate(child))
+    return model

@@ -1,0 +1,81 @@
+"""From a trained model to a checked file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from mmosnet.errors import DataError
+from mmosnet.export.exportable_model import ExportableModel
+from mmosnet.export.exported_model import ExportedModel
+from mmosnet.export.model_images import ModelImages
+from mmosnet.export.onnx_format import write_onnx
+from mmosnet.export.openvino_format import write_openvino
+from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
+from mmosnet.export.torchscript_format import write_torchscript
+
+WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
+CALIBRATION_IMAGES = 200
+
+
+def export_model(
+    model: nn.Module,
+    path: str | Path,
+    precision: str = 'fp32',
+    images: str | Path | None = None,
+    size: Sequence[int] | None = None,
+    l2_normalize: bool = False,
+    with_preprocess: bool = False,
+    calibration_images: int = CALIBRATION_IMAGES,
+) -> list[Parity]:
+    """Write a model to a file and hold the file against it.
+
+    Args:
+        model: An ``ImageClassifier`` with its config, of :func:`~mmosnet.engine.trained_model.load_model`.
+        path: ``.onnx``, ``.xml`` (OpenVINO) or ``.pt`` (TorchScript); an older file is replaced.
+        precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
+        images: Folder of images to check with and, for int8, to calibrate on; drawn noise by default, not for int8.
+        size: Height and width of the images; by default the test pipeline's.
+        l2_normalize: Give embeddings of length 1.
+        with_preprocess: The file takes ``(N, H, W, 3)`` uint8, BGR, and normalises. Resizing stays outside: the test
+            pipeline's cv2.resize rounds to whole numbers on its own way, and no runtime's layer does the same.
+        calibration_images: At most.
+
+    Returns:
+        How near the file comes to the model, for batches of 1, 2 and 7 images.
+
+    Raises:
+        DataError: Another suffix, precision or model, a missing package, int8 without images, or a file that disagrees
+            with the model; it is deleted.
+        FileNotFoundError: No such folder of images.
+    """
+    path = Path(path)
+    if path.suffix not in WRITERS or precision not in LIMITS:
+        raise DataError(f'{path} in {precision}: choose from {", ".join(WRITERS)} and from {", ".join(LIMITS)}')
+    if precision == 'int8' and images is None:
+        raise DataError('int8 needs images to calibrate on, a few hundred as the camera gives them: --images FOLDER')
+    prepared = ModelImages(model, size)
+    pictures = prepared.draw(max(BATCH_SIZES))
+    if images is not None:
+        number = calibration_images if precision == 'int8' else max(BATCH_SIZES)
+        read = prepared.read(images, number)
+        # Drawn ones fill up a small folder.
+        pictures = np.concatenate([read, pictures])[: max(len(read), max(BATCH_SIZES))]
+    exportable = ExportableModel(
+        model, prepared.height, prepared.width, l2_normalize, with_preprocess, not prepared.rgb
+    )
+    exportable.description = replace(exportable.description, precision=precision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = (path, path.with_suffix('.bin')) if path.suffix == '.xml' else (path,)
+    try:
+        WRITERS[path.suffix](exportable, path, exportable.description.prepare(read) if precision == 'int8' else None)
+        return check_parity(ExportedModel(path), model, prepared, pictures)
+    except BaseException:
+        # Nobody shall deploy what was not found right.
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,89 @@
+"""Images as a model's test pipeline prepares them: for the parity check and for calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from mmosnet.apis.image_input import ImageInput, take_apart
+from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
+from mmosnet.errors import DataError
+
+# Height and width of drawn images before the pipeline, unlike each other in both.
+PROBES = ((96, 50), (160, 72))
+
+
+class ModelImages:
+    """Prepares images for a model that knows its config.
+
+    Args:
+        model: Of :func:`~mmosnet.engine.trained_model.load_model`.
+        size: Height and width of the images that the exported file takes; by default what the config's test pipeline
+            makes of images.
+
+    Raises:
+        DataError: No size given, and the pipeline leaves images as large as they are; or a given one that it changes.
+    """
+
+    def __init__(self, model: nn.Module, size: Sequence[int] | None = None) -> None:
+        cfg = getattr(model, '_config', None)
+        self._prepare = ImagePreparation(pipeline_of(cfg), (cfg or {}).get('default_scope') or 'mmpretrain', rgb=True)
+        #: Whether the pipeline hands on RGB, as those of data sets without files do.
+        self.rgb = self._prepare.rgb
+        made = {self._one(ImageInput('probe', image=np.zeros((*probe, 3), np.uint8))).shape[:2] for probe in PROBES}
+        if size is None and len(made) > 1:
+            raise DataError(
+                "the config's test pipeline leaves images in their own sizes: say which size the file takes, "
+                '--size HEIGHT WIDTH'
+            )
+        self.height, self.width = made.pop() if size is None else size
+        if len(made) == 1 and made != {(self.height, self.width)}:
+            raise DataError(f'--size {self.height} {self.width}: the test pipeline makes images of {made.pop()}')
+
+    def read(self, folder: str | Path, number: int) -> np.ndarray:
+        """Prepare images of a folder, taken evenly from all of them.
+
+        Args:
+            folder: With images, in folders below it too.
+            number: At most.
+
+        Returns:
+            ``(N, H, W, 3)`` uint8, BGR.
+
+        Raises:
+            FileNotFoundError, DataError: No such folder, no image in it, a damaged one, or one of another size.
+        """
+        sources = list(take_apart(str(folder), 'images'))
+        places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
+        return self._stack([sources[place] for place in places])
+
+    def draw(self, number: int, seed: int = 0) -> np.ndarray:
+        """Prepare drawn images, of coarse and fine noise.
+
+        Returns:
+            ``(N, H, W, 3)`` uint8, BGR.
+        """
+        random = np.random.RandomState(seed)
+        shape = (-(-self.height // 8), -(-self.width // 8), 3)
+        images = []
+        for _ in range(number):
+            coarse = random.randint(0, 200, shape).repeat(8, 0).repeat(8, 1)[: self.height, : self.width]
+            images.append((coarse + random.randint(0, 56, coarse.shape)).astype(np.uint8))
+        return self._stack([ImageInput('drawn', image=image) for image in images])
+
+    def _stack(self, sources: Sequence[ImageInput]) -> np.ndarray:
+        images = [self._one(source) for source in sources]
+        for source, image in zip(sources, images, strict=True):
+            if image.shape[:2] != (self.height, self.width):
+                raise DataError(
+                    f'{source.name} is {image.shape[0]}x{image.shape[1]} behind the test pipeline, the exported file '
+                    f'takes {self.height}x{self.width}: resize it, or add Resize to the pipeline'
+                )
+        return np.stack(images)
+
+    def _one(self, source: ImageInput) -> np.ndarray:
+        image = self._prepare(source)['inputs'].numpy().transpose(1, 2, 0)
+        return image[:, :, ::-1] if self.rgb else image

@@ -1,0 +1,103 @@
+"""Does an exported file give what the model gives?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from mmosnet.errors import DataError
+from mmosnet.export.exported_model import ExportedModel
+from mmosnet.export.model_images import ModelImages
+
+BATCH_SIZES = (1, 2, 7)
+# Largest difference, and smallest cosine of an image's output vectors. fp32: the order of sums. fp16: 11 bits of each
+# weight. int8: trained on synthetic people the cosine was 0.967 to 0.996; a file below 0.95 is taken for broken.
+LIMITS = dict(fp32=(1e-5, 0.99999), fp16=(2e-2, 0.999), int8=(0.5, 0.95))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How near a file comes to its model.
+
+    Attributes:
+        batch_size: Images at once.
+        difference: Largest difference of a number, as a share of the output's largest number.
+        cosine: The smallest cosine of an image's outputs, the file's with the model's.
+    """
+
+    batch_size: int
+    difference: float
+    cosine: float
+
+
+def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarray, rgb: bool) -> dict[str, np.ndarray]:
+    """The model's own outputs, by its own preprocessing and in its own form.
+
+    Args:
+        model: In evaluation mode.
+        outputs: Which.
+        images: ``(N, H, W, 3)`` uint8, BGR.
+        rgb: Its pipeline hands on RGB.
+    """
+    inputs = np.ascontiguousarray((images[..., ::-1] if rgb else images).transpose(0, 3, 1, 2))
+    with torch.inference_mode():
+        data = model.data_preprocessor(dict(inputs=torch.from_numpy(inputs)), False)
+        feats = model.extract_feat(data['inputs'])
+        tasks = getattr(model.head, 'heads', None) or dict.fromkeys(outputs, model.head)
+        found = {}
+        for task, head in tasks.items():
+            name = 'embedding' if task == 'reid' else task
+            value = head(feats)
+            scored = dict(attributes=torch.sigmoid, category=lambda logits: logits.softmax(1)).get(name, lambda v: v)
+            found[name] = scored(value).float().numpy()
+    return found
+
+
+def check_parity(exported: ExportedModel, model: nn.Module, images: ModelImages, pictures: np.ndarray) -> list[Parity]:
+    """Hold a file against the model that it was made of.
+
+    Args:
+        exported: The file.
+        model: The model.
+        images: How the model's images are prepared.
+        pictures: At least 7 images ``(N, H, W, 3)`` uint8, BGR.
+
+    Returns:
+        A result for batches of 1, 2 and 7 images.
+
+    Raises:
+        DataError: The file gives something else.
+    """
+    description = exported.description
+    expected = reference_outputs(model, description.outputs, pictures, images.rgb)
+    if description.l2_normalized:
+        embedding = expected['embedding']
+        expected['embedding'] = embedding / np.linalg.norm(embedding, axis=1, keepdims=True).clip(1e-12)
+    results = []
+    for size in BATCH_SIZES:
+        found = exported(pictures[:size])
+        result = _compare(found, {name: value[:size] for name, value in expected.items()}, size)
+        most, least = LIMITS[description.precision]
+        # Also False for what is no number.
+        if not (result.difference <= most and result.cosine >= least):
+            raise DataError(
+                f'{exported.path} disagrees with the model at batch {size}: difference {result.difference:.2g} of at '
+                f'most {most:.0e}, cosine {result.cosine:.4f} of at least {least}; the file was deleted'
+            )
+        results.append(result)
+    return results
+
+
+def _compare(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: int) -> Parity:
+    differences, cosines = [], []
+    for name, right in expected.items():
+        if found[name].shape != right.shape:
+            return Parity(size, float('nan'), float('nan'))
+        differences.append(np.abs(found[name] - right).max() / max(np.abs(right).max(), 1e-12))
+        lengths = np.linalg.norm(found[name], axis=1) * np.linalg.norm(right, axis=1)
+        cosines.append(((found[name] * right).sum(1) / lengths.clip(1e-12)).min())
+    return Parity(size, float(np.max(differences)), float(np.min(cosines)))

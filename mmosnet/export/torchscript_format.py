@@ -1,0 +1,56 @@
+"""TorchScript: torch alone, without mmosnet, loads and runs the file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmosnet.errors import DataError
+from mmosnet.export.exportable_model import ExportableModel
+from mmosnet.export.model_description import KEY
+
+
+def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:
+    """Write a model.
+
+    Args:
+        model: To write, in fp32.
+        path: The file.
+        calibration: Not used; an argument so that all writers are called alike.
+
+    Raises:
+        DataError: Another precision.
+    """
+    if model.description.precision != 'fp32':
+        raise DataError(f'TorchScript in {model.description.precision} is not offered: choose onnx or openvino')
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')
+        script = torch.jit.freeze(torch.jit.trace(model, model.example(), check_trace=False))
+        torch.jit.save(script, str(path), _extra_files={KEY: model.description.to_json()})
+
+
+class TorchScriptSession:
+    """A TorchScript file.
+
+    Args:
+        path: The file.
+        threads: To compute with: of the whole process, so only set where given.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        extra = {KEY: ''}
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            self._script = torch.jit.load(str(path), map_location='cpu', _extra_files=extra)
+        found = extra[KEY]
+        self.metadata = found.decode() if isinstance(found, bytes) else found
+
+    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs in the file's order."""
+        with torch.inference_mode():
+            return [output.numpy() for output in self._script(torch.from_numpy(inputs))]

@@ -1,0 +1,252 @@
+"""Every network, task and format: an exported file gives what the model gives."""
+
+import json
+import sys
+from itertools import product
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+import torch
+
+from mmosnet.engine.trained_model import build_model, load_model
+from mmosnet.errors import DataError
+from mmosnet.export import ExportedModel, export_model, model_export
+from mmosnet.export.parity import reference_outputs
+from tests.apis.small_models import (
+    ATTRIBUTE_NAMES,
+    ATTRIBUTES,
+    CATEGORY,
+    CLASSES,
+    JOINT,
+    REID,
+    small_checkpoint,
+    small_config,
+)
+from tests.conftest import write_person
+
+SUFFIXES = ('.onnx', '.xml', '.pt')
+HEADS = dict(reid=REID, attributes=ATTRIBUTES, category=CATEGORY, joint=JOINT)
+OUTPUTS = dict(
+    reid=('embedding',),
+    attributes=('attributes',),
+    category=('category',),
+    joint=('embedding', 'attributes', 'category'),
+)
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory):
+    """A model for each task, built once."""
+    folder = tmp_path_factory.mktemp('models')
+    built = {}
+    for task, head in HEADS.items():
+        checkpoint = small_checkpoint(folder / f'{task}.pth', head, attributes=ATTRIBUTE_NAMES, classes=CLASSES)
+        built[task] = load_model(small_config(head), checkpoint, testing=True)
+    return built
+
+
+@pytest.fixture(scope='module')
+def crops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('crops')
+    for number in range(8):
+        write_person(folder / f'{number}.jpg', number, 64, 32)
+    return folder
+
+
+def noise(number):
+    return np.random.RandomState(1).randint(0, 256, (number, 64, 32, 3), dtype=np.uint8)
+
+
+# What the formats share is tested once, with ONNX; a joint model has all heads.
+@pytest.mark.parametrize(
+    ('task', 'suffix'), [*((task, '.onnx') for task in HEADS), *product(('reid', 'joint'), ('.xml', '.pt'))]
+)
+def test_all_tasks_and_formats(models, tmp_path, task, suffix):
+    # Plain for one half, with everything inside for the other, formats and tasks mixed.
+    inside = (task in ('reid', 'category')) == (suffix == '.xml')
+    path = tmp_path / f'model{suffix}'
+    parities = export_model(models[task], path, with_preprocess=inside, l2_normalize=inside)
+    assert [parity.batch_size for parity in parities] == [1, 2, 7]
+    assert all(parity.difference < 1e-5 and parity.cosine > 0.99999 for parity in parities)
+
+    exported = ExportedModel(path, threads=1)
+    description = exported.description
+    assert description.outputs == OUTPUTS[task] and (description.height, description.width) == (64, 32)
+    assert description.channel_order == ('BGR' if inside else 'RGB')
+    assert description.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert description.attributes == (tuple(ATTRIBUTE_NAMES) if task in ('attributes', 'joint') else ())
+    assert description.classes == (tuple(CLASSES) if task in ('category', 'joint') else ())
+    assert description.l2_normalized == (inside and 'embedding' in description.outputs)
+
+    pictures = noise(5)
+    found = exported(pictures)
+    # The model, as users run it.
+    images = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        samples = models[task].test_step(dict(inputs=images, data_samples=None))
+    for row, sample in enumerate(samples):
+        for name in description.outputs:
+            part = sample.get('reid' if name == 'embedding' else name) if task == 'joint' else sample
+            right = part.embedding if name == 'embedding' else part.pred_score
+            if name == 'embedding' and inside:
+                right = right / right.norm()
+            np.testing.assert_allclose(found[name][row], right.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'backbone'),
+    [
+        ('.onnx', dict(arch='osnet_ibn')),
+        ('.onnx', dict(arch='osnet_ain', widen_factor=0.5)),
+        ('.onnx', dict(fusion='separate_gates')),
+        ('.onnx', dict(fusion='stream_gate', num_streams=2)),
+        ('.onnx', dict(fusion='concat', stem='cifar', lite=False)),
+        ('.xml', dict(arch='osnet_ibn')),
+        ('.xml', dict(arch='osnet_ain')),
+        ('.pt', dict(arch='osnet_ibn')),
+        ('.pt', dict(arch='osnet_ain', fusion='fixed_gate')),
+    ],
+    ids=lambda value: value if isinstance(value, str) else '-'.join(map(str, value.values())),
+)
+def test_all_networks(tmp_path, suffix, backbone):
+    torch.manual_seed(0)
+    cfg = small_config(REID)
+    cfg.model.backbone.update(backbone)
+    cfg.model.neck.in_channels = int(512 * cfg.model.backbone.widen_factor)
+    # A BNNeck too.
+    cfg.model.head = dict(REID, bnneck=True)
+    parities = export_model(build_model(cfg), tmp_path / f'model{suffix}')
+    assert max(parity.difference for parity in parities) < 1e-5
+
+
+def test_other_programs_read_names_and_metadata(models, tmp_path):
+    for suffix in SUFFIXES:
+        export_model(models['joint'], tmp_path / f'model{suffix}')
+    texts = []
+
+    graph = onnx.load(tmp_path / 'model.onnx')
+    onnx.checker.check_model(graph, full_check=True)
+    assert [value.name for value in graph.graph.output] == ['embedding', 'attributes', 'category']
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == 'batch'
+    texts.append({entry.key: entry.value for entry in graph.metadata_props}['mmosnet'])
+
+    network = openvino.Core().read_model(tmp_path / 'model.xml')
+    assert [port.get_any_name() for port in network.outputs] == ['embedding', 'attributes', 'category']
+    assert network.input('images').partial_shape.is_dynamic
+    texts.append(network.get_rt_info('mmosnet').astype(str))
+
+    extra = {'mmosnet': ''}
+    torch.jit.load(str(tmp_path / 'model.pt'), _extra_files=extra)
+    texts.append(extra['mmosnet'].decode() if isinstance(extra['mmosnet'], bytes) else extra['mmosnet'])
+
+    assert texts[0] == texts[1] == texts[2]
+    said = json.loads(texts[0])
+    assert (said['height'], said['width'], said['channel_order'], said['precision']) == (64, 32, 'RGB', 'fp32')
+    assert said['attributes'] == ATTRIBUTE_NAMES and said['classes'] == CLASSES and said['version']
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_int8(models, tmp_path, crops, suffix):
+    path = tmp_path / f'model{suffix}'
+    parities = export_model(models['reid'], path, 'int8', images=crops, calibration_images=4)
+    assert min(parity.cosine for parity in parities) > 0.98
+    # Rounded at all.
+    assert max(parity.difference for parity in parities) > 1e-3
+    assert ExportedModel(path).description.precision == 'int8'
+    if suffix == '.onnx':
+        graph = onnx.load(path).graph
+        assert (
+            sum(weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 4 for weight in graph.initializer)
+            > 100
+        )
+    else:
+        kinds = [node.get_type_name() for node in openvino.Core().read_model(path).get_ops()]
+        assert kinds.count('FakeQuantize') > 50
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_fp16(models, tmp_path, suffix):
+    path = tmp_path / f'half{suffix}'
+    parities = export_model(models['attributes'], path, 'fp16')
+    assert min(parity.cosine for parity in parities) > 0.999
+    weights = path.with_suffix('.bin') if suffix == '.xml' else path
+    # 0.34 million parameters.
+    assert weights.stat().st_size < 1_000_000
+
+
+def test_bf16_and_fixed_batch_are_openvinos(models, tmp_path):
+    export_model(models['reid'], tmp_path / 'model.xml')
+    pictures = noise(3)
+    found = ExportedModel(tmp_path / 'model.xml', bf16=True, batch_size=3)(pictures)['embedding']
+    right = reference_outputs(models['reid'], ('embedding',), pictures, rgb=False)['embedding']
+    cosine = (found * right).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(right, axis=1)
+    assert cosine.min() > 0.99
+    with pytest.raises(DataError, match=r'bf16 and batch_size are for OpenVINO'):
+        export_model(models['reid'], tmp_path / 'model.pt')
+        ExportedModel(tmp_path / 'model.pt', bf16=True, batch_size=3)
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_a_file_that_disagrees_is_deleted(models, tmp_path, monkeypatch, suffix):
+    write = model_export.WRITERS[suffix]
+
+    def tamper(exportable, path, calibration):
+        with torch.no_grad():
+            exportable.model.neck.fc.weight[3] *= 1.01
+        write(exportable, path, calibration)
+
+    monkeypatch.setitem(model_export.WRITERS, suffix, tamper)
+    path = tmp_path / f'model{suffix}'
+    path.write_text('an older one')
+    with pytest.raises(DataError, match=r'disagrees with the model at batch 1.*deleted'):
+        export_model(models['reid'], path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes(models, tmp_path, crops, monkeypatch):
+    model = models['reid']
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(DataError, match=r'model\.txt in fp32: choose from \.onnx, \.xml, \.pt'):
+        export_model(model, tmp_path / 'model.txt')
+    with pytest.raises(DataError, match='int8 needs images to calibrate on'):
+        export_model(model, tmp_path / 'model.onnx', 'int8')
+    with pytest.raises(DataError, match='empty holds no image'):
+        export_model(model, tmp_path / 'model.onnx', 'int8', images=tmp_path / 'empty')
+    with pytest.raises(FileNotFoundError, match='no image or folder'):
+        export_model(model, tmp_path / 'model.onnx', 'int8', images=tmp_path / 'missing')
+    with pytest.raises(DataError, match='TorchScript in fp16 is not offered'):
+        export_model(model, tmp_path / 'model.pt', 'fp16')
+    with pytest.raises(DataError, match=r'--size 32 16: the test pipeline makes images of \(64, 32\)'):
+        export_model(model, tmp_path / 'model.onnx', size=(32, 16))
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    for suffix, extra in (('.onnx', 'onnx'), ('.xml', 'openvino')):
+        with pytest.raises(DataError, match=rf"pip install 'mmosnet\[{extra}\]'"):
+            export_model(model, tmp_path / f'model{suffix}')
+    assert [path.name for path in tmp_path.iterdir()] == ['empty']
+
+
+def test_images_of_another_size(tmp_path, crops):
+    write_person(tmp_path / 'crops' / 'other.jpg', 1, 40, 20)
+    model = build_model(small_config(REID, pipeline=[]))
+    with pytest.raises(DataError, match='say which size the file takes, --size HEIGHT WIDTH'):
+        export_model(model, tmp_path / 'model.pt')
+    with pytest.raises(DataError, match=r'other\.jpg is 40x20 behind the test pipeline'):
+        export_model(model, tmp_path / 'model.pt', size=(64, 32), images=tmp_path / 'crops')
+    # Without a transform that reads files images are RGB in the data set's memory.
+    export_model(model, tmp_path / 'model.pt', size=(64, 32), images=crops)
+    assert ExportedModel(tmp_path / 'model.pt').description.channel_order == 'BGR'
+
+
+def test_files_that_are_not_ours(tmp_path, models):
+    with pytest.raises(FileNotFoundError, match='no exported model'):
+        ExportedModel(tmp_path / 'gone.onnx')
+    with pytest.raises(DataError, match='name a file that ends in'):
+        ExportedModel(tmp_path / 'gone.txt')
+    torch.jit.script(torch.nn.ReLU()).save(str(tmp_path / 'foreign.pt'))
+    with pytest.raises(DataError, match=r'foreign\.pt has no metadata of mmosnet'):
+        ExportedModel(tmp_path / 'foreign.pt')
+    export_model(models['reid'], tmp_path / 'model.pt')
+    with pytest.raises(DataError, match=r'give \(N, 64, 32, 3\) uint8'):
+        ExportedModel(tmp_path / 'model.pt')(np.zeros((1, 64, 32, 3), np.float32))

@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""Write a trained model to a file that runs without mmosnet: ONNX, OpenVINO or TorchScript.
+
+The file has normalisation layers folded, takes any number of images at once, gives outputs by name (embedding,
+attributes, category: what the model predicts) and says about itself how images are prepared and what attributes and
+categories are called. Before it is kept, it is held against the model at batches of 1, 2 and 7 images.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+EXAMPLES = """\
+examples:
+  python tools/export.py CONFIG CHECKPOINT                                     ONNX, for ONNX Runtime and others
+  python tools/export.py CONFIG CHECKPOINT --format openvino                   the fastest on CPUs
+  python tools/export.py CONFIG CHECKPOINT --format openvino --int8 --images crops/ --test
+  python tools/export.py osnet-x0.25_reid-market1501 released --with-preprocess --l2-normalize
+  python tools/export.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth --size 128 64
+
+in Python:
+  from mmosnet.export import ExportedModel
+  ExportedModel('osnet.onnx')(images)['embedding']         images: (N, H, W, 3) uint8, BGR
+
+without --with-preprocess the input is (N, 3, H, W) float32 in the channel order of the metadata, minus mean, by std;
+with it (N, H, W, 3) uint8 in BGR, as cv2.imread and cv2.resize(image, (W, H)) give it. Resizing is never in the file.
+needs: onnx: pip install 'mmosnet[onnx]'; openvino: 'mmosnet[openvino]'; torchscript: nothing
+"""
+SUFFIXES = dict(onnx='.onnx', openvino='.xml', torchscript='.pt')
+BATCH_SIZES = (1, 32)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or name of a model in configs/README.md')
+    parser.add_argument('checkpoint', help='checkpoint file, torchreid://NAME, or "released" for those of the name')
+    parser.add_argument('--format', choices=SUFFIXES, default='onnx', help='kind of file (onnx)')
+    parser.add_argument('--out', metavar='FILE', help='the file (work_dirs/NAME_OF_CONFIG/NAME_OF_CONFIG.onnx, ...)')
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument('--fp16', action='store_true', help='weights in 16 bits: half the file, no speed on CPUs')
+    precision.add_argument('--int8', action='store_true', help='weights and activations in 8 bits; needs --images')
+    parser.add_argument(
+        '--images', metavar='FOLDER', help='images to check with and to calibrate int8 on (drawn noise)'
+    )
+    parser.add_argument(
+        '--calibration-images', type=int, default=200, metavar='N', help='at most, taken evenly from the folder (200)'
+    )
+    parser.add_argument(
+        '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help="of the images (what the config's Resize makes)"
+    )
+    parser.add_argument('--with-preprocess', action='store_true', help='uint8 images in BGR go in; normalise inside')
+    parser.add_argument('--l2-normalize', action='store_true', help='embeddings of length 1')
+    parser.add_argument('--test', action='store_true', help="score file and model on the config's test set")
+    parser.add_argument('--no-timing', action='store_true', help='leave out the comparison with PyTorch')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, nested keys with dots; quote lists: key="[a,b]"',
+    )
+    return parser.parse_intermixed_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    # Only now: importing torch takes seconds that --help should not.
+    import mmosnet  # noqa: F401
+    from mmosnet.engine import launch
+    from mmosnet.engine.trained_model import find_config, load_model
+    from mmosnet.errors import DataError
+    from mmosnet.export import export_model
+    from mmosnet.export.export_report import export_report
+
+    with launch.user_errors():
+        cfg, checkpoint = find_config(args.config)
+        if args.checkpoint != 'released':
+            checkpoint = args.checkpoint
+        elif checkpoint is None:
+            raise DataError(f'{args.config} has no released weights in model-index.yml: name a checkpoint')
+        cfg.merge_from_dict(args.cfg_options or {})
+        precision = 'int8' if args.int8 else 'fp16' if args.fp16 else 'fp32'
+        name = Path(args.config).stem if args.config.endswith('.py') else args.config
+        suffix = SUFFIXES[args.format]
+        path = args.out or f'work_dirs/{name}/{name}{"" if precision == "fp32" else "_" + precision}{suffix}'
+        if Path(path).suffix != suffix:
+            raise DataError(f'--out {path}: a file of --format {args.format} ends in {suffix}')
+        model = load_model(cfg, checkpoint, testing=True)
+        parities = export_model(
+            model,
+            path,
+            precision,
+            images=args.images,
+            size=args.size,
+            l2_normalize=args.l2_normalize,
+            with_preprocess=args.with_preprocess,
+            calibration_images=args.calibration_images,
+        )
+        batch_sizes = () if args.no_timing else BATCH_SIZES
+        print(export_report(path, model, parities, batch_sizes, cfg if args.test else None))
+
+
+if __name__ == '__main__':
+    main()
