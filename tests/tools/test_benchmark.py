@@ -1,0 +1,75 @@
+import json
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+from tests.tools.conftest import REPOSITORY
+
+TOOL = REPOSITORY / 'tools' / 'benchmark.py'
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs the tool in this process and in an empty folder; gives its exit code and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, arguments)])
+        code = 0
+        try:
+            runpy.run_path(str(TOOL), run_name='__main__')
+        except SystemExit as e:
+            code = e.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_quick_run_from_the_command_to_the_table(run, tmp_path):
+    code, out, err = run(
+        *('--quick', '--only', 'evaluation', 'gpu-inference', '--repeats', 1, '--threads', 1),
+        *('--json', 'found/cpu.json', '--markdown', 'docs/benchmarks.md'),
+    )
+    assert code == 0, out + err
+    assert out.startswith('Quick run with small sizes')
+    lines = [[cell.strip() for cell in line.split('|')] for line in out.splitlines()]
+    row = next(line for line in lines if line[:2] == ['evaluation', '200 x 1,000 x 512'])
+    assert row[2].endswith('s') and row[6] == '>= 100x, peak GiB < 0.5'
+    assert 'evaluation: 200 x 1,000 x 512' in err.splitlines()
+    content = json.loads((tmp_path / 'found' / 'cpu.json').read_text())
+    assert content['quick'] and content['machine']['threads'] == 1
+    assert content['command'].startswith('python tools/benchmark.py --quick --only evaluation')
+    found = content['measurements'][-1]
+    assert (found['row'], len(found['ours'])) == ('evaluation', 1)
+    # The same table again from what was written.
+    assert run('--render', 'found/cpu.json')[:2] == (0, out)
+    assert '| evaluation | 200 x 1,000 x 512 |' in (tmp_path / 'docs' / 'benchmarks.md').read_text()
+
+
+def test_mistakes_get_one_line(run):
+    code, out, _ = run('--only', 'speed')
+    assert code.startswith("error: no row 'speed' in the benchmark, choose from inference-eager, ")
+    assert not out and '\n' not in code
+    assert 'no file nowhere.json' in run('--render', 'nowhere.json')[0]
+    assert run('--repeats', 0)[0] == 2
+
+
+def test_list_shows_all_rows(run):
+    code, out, _ = run('--list')
+    lines = out.splitlines()
+    assert code == 0
+    assert [lines[0].split()[0], lines[-1].split()[0]] == ['inference-eager', 'start-up']
+    assert any(line.startswith('training-step ') and '>= 1.5x' in line for line in lines)
+
+
+def test_help_teaches_without_loading_torch():
+    program = (
+        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
+        f'try: runpy.run_path({str(TOOL)!r}, run_name="__main__")\n'
+        'finally: assert "torch" not in sys.modules'
+    )
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'examples:' in result.stdout and '--only ROW' in result.stdout
