@@ -15,8 +15,8 @@ from mmosnet.models.stream_fusion import AggregationGate, WeightedFusion
 class GraphGate(WeightedFusion):
     """An aggregation gate over the pooled vectors side by side, ``(N, C, T, 1)``, by 1x1 convolutions.
 
-    torch is fastest with the vectors stacked as a batch, ``(T * N, C)``, and linear layers. Taking those apart is
-    arithmetic on shapes in a graph whose batch size is open, and NNCF fails on them; here every size but N is fixed.
+    torch is fastest with linear layers on stacked vectors, ``(N, T, C)``; NNCF fails on them, and runtimes have more
+    layers of their own for convolutions.
 
     Args:
         gate: Whose convolutions are used.
