@@ -13,12 +13,12 @@ All registered classes are attributes of the package too: where mmengine cannot 
 import warnings
 
 from mmosnet.compatibility import check_versions
+from mmosnet.garbage_collection import collection_paused
 
-# ruff: noqa: E402, F403
-# Before the imports below: they would fail with less to say.
-check_versions()
-
-with warnings.catch_warnings():
+# ruff: noqa: F403
+with collection_paused(), warnings.catch_warnings():
+    # Before the imports below: they would fail with less to say.
+    check_versions()
     # mmcv-lite announces the compiled operators that it leaves out; none is used here.
     warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
     # Registries import it on first use, outside this block.

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.logging import MMLogger
-from scipy.io import savemat
 
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
 from mmosnet.datasets.pedestrian_renderer import (
@@ -166,6 +165,9 @@ def _link(source: Path, target: Path) -> None:
 
 def _write_annotation(path: Path, labels: dict[str, list]) -> None:
     """PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
+    # Only now: most runs find the folder made, and SciPy takes a tenth of a second.
+    from scipy.io import savemat
+
     content = {'attributes': _cells(ATTRIBUTES)}
     for part, rows in labels.items():
         content[f'{part}_images_name'] = _cells([name for name, _ in rows])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mmosnet.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Categories that one figure can show readably.
 MOST_CATEGORIES = 30
@@ -53,6 +55,10 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figu
         confusion: As of :func:`save_confusion_matrix`.
         classes: As of :func:`save_confusion_matrix`.
     """
+    # Only now: this module comes with the ReportHook of every run, and matplotlib takes a third of a second.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     confusion = np.asarray(confusion)
     if confusion.shape != (len(classes), len(classes)):
         raise DataError(f'a confusion matrix of shape {confusion.shape} does not fit {len(classes)} names')
