@@ -70,8 +70,6 @@ def main() -> None:
     args = parse_args()
 
     # Only now: importing torch takes seconds that --help should not.
-    from mmengine.runner import Runner
-
     from mmosnet.engine import launch
     from mmosnet.engine.best_test import test_best
 
@@ -88,7 +86,7 @@ def main() -> None:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
-        runner = Runner.from_cfg(cfg)
+        runner = launch.build_runner(cfg)
         runner.train()
         if cfg.get('test_best'):
             test_best(runner)

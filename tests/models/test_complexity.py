@@ -16,6 +16,7 @@ from mmosnet.models.complexity import (
     count_complexity,
     left_out_parameters,
 )
+from mmosnet.models.stream_fusion import AggregationGate
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Parameters, million mult-adds at 256x128, 192x96, 128x64, 64x32: arXiv 1905.00953, table 1 and the released code.
@@ -61,13 +62,23 @@ def test_counts_are_those_of_hooks_on_every_layer(fusion, num_streams):
 
     def count(module, inputs, output):
         nonlocal mult_adds, activations
-        # The gate's T pooled vectors come as a batch of T, and count T times.
         mult_adds += module.weight.numel() * output.shape[0] * output.shape[2] * output.shape[3]
         activations += output.numel()
+
+    def count_gate(gate, streams):
+        nonlocal mult_adds, activations
+        # Both layers of a gate work on each of the T pooled vectors.
+        layers = [gate.squeeze, gate.excite]
+        mult_adds += len(streams) * sum(layer.weight.numel() for layer in layers)
+        activations += len(streams) * sum(layer.out_channels for layer in layers)
 
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(count)
+        if isinstance(module, AggregationGate):
+            # SeparateGates asks its gates for weights, without calling them.
+            plain = module.weights
+            module.weights = lambda streams, gate=module, plain=plain: count_gate(gate, streams) or plain(streams)
     with torch.no_grad():
         model.backbone(torch.zeros(1, 3, 64, 48))
     expected = Count(sum(p.numel() for p in model.parameters()), mult_adds, activations)
