@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import geometric_mean, median
@@ -99,6 +100,7 @@ def measure(row: Row, case: Case, settings: Settings, say: Callable[[str], None]
     except Exception as e:
         # One of many measurements, some hours of them: the others go on.
         measurement.status, measurement.reason = ERROR, f'{type(e).__name__}: {e}'.splitlines()[0]
+        say(traceback.format_exc())
     else:
         measurement.reached = _judge(target, measurement, settings)
     say(f'{row.name}: {case.name}: {outcome(measurement)}')

@@ -41,7 +41,8 @@ class Target:
         """
         answers = []
         if self.ratio is not None and ratio is not None:
-            answers.append(ratio >= self.ratio)
+            # To the digits that the table shows.
+            answers.append(round(ratio, 2) >= self.ratio)
         if self.seconds is not None:
             answers.append(seconds < self.seconds)
         answers += [facts[name] < bound for name, bound in self.at_most.items() if name in facts]

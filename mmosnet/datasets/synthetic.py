@@ -165,7 +165,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _write_annotation(path: Path, labels: dict[str, list]) -> None:
     """PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
-    # Only now: most runs find the folder made, and SciPy takes a tenth of a second.
+    # Only now: most runs find the folder made.
     from scipy.io import savemat
 
     content = {'attributes': _cells(ATTRIBUTES)}
