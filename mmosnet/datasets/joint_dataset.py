@@ -43,9 +43,12 @@ class JointDataset(ConcatDataset):
         for name, dataset in built.items():
             for key, value in dataset.metainfo.items():
                 if key != 'task' and metainfo.setdefault(key, value) != value:
+                    remedy = 'Leave one out'
+                    if key.startswith('num_'):
+                        remedy += ', or join people by MultiSource'
                     raise DataError(
                         f'JointDataset: {given_by[key]} and {name} differ in {key}, one head cannot serve both: '
-                        f'{str(metainfo[key])[:80]} and {str(value)[:80]}. Leave one out, or join people by MultiSource'
+                        f'{str(metainfo[key])[:80]} and {str(value)[:80]}. {remedy}'
                     )
                 given_by.setdefault(key, name)
         # Above, not in the base: it would keep the first one's alone.

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
 
 

@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
+from mmosnet.engine.results_file import RESULTS_FILE, read_results
 from mmosnet.engine.results_table import results_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attribute_metric import AttributeMetric
@@ -22,7 +23,6 @@ from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attr
 from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 
-RESULTS_FILE = 'results.json'
 #: What usually decides, by the prefix of its metric.
 USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')
 
@@ -77,10 +77,9 @@ class ReportHook(Hook):
     @master_only
     def _find_best(self, runner: Runner) -> None:
         """The best evaluation before a resumption: checkpoints are saved before their evaluation."""
-        path = Path(runner.work_dir) / RESULTS_FILE
-        if runner.epoch == 0 or not path.is_file():
+        if runner.epoch == 0:
             return
-        best = json.loads(path.read_text()).get('best')
+        best = read_results(runner.work_dir).get('best')
         # One behind the checkpoint's epoch will be made again.
         if best is not None and best['epoch'] <= runner.epoch and self.key in best['metrics']:
             self.best = best

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
 from mmosnet.engine.launch import DATALOADERS
-from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.engine.results_file import read_results
 from mmosnet.engine.results_table import results_table
 from mmosnet.engine.training_process import evaluate, train, trained_metrics
 from mmosnet.errors import DataError
@@ -78,10 +78,8 @@ def split_name(split: int) -> str:
 
 def split_metrics(work_dir: Path, split: int) -> dict | None:
     """Metrics of a split: the last of its training, or of its test where it shares a training."""
-    path = work_dir / split_name(split) / RESULTS_FILE
-    if not path.is_file():
-        return None
-    return trained_metrics(path.parent) or json.loads(path.read_text()).get('metrics')
+    folder = work_dir / split_name(split)
+    return trained_metrics(folder) or read_results(folder).get('metrics')
 
 
 def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mmengine.config import Config
 
-from mmosnet.engine.report_hook import RESULTS_FILE
+from mmosnet.engine.results_file import read_results
 from mmosnet.errors import DataError
 
 # Settings that may differ between a training and its continuation.
@@ -19,13 +18,8 @@ MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
 
 def trained_metrics(work_dir: Path) -> dict | None:
     """Metrics of the last evaluation in a training's work directory, if there is one."""
-    last = _last_evaluation(work_dir)
+    last = read_results(work_dir).get('last')
     return None if last is None else last['metrics']
-
-
-def _last_evaluation(work_dir: Path) -> dict | None:
-    path = work_dir / RESULTS_FILE
-    return json.loads(path.read_text()).get('last') if path.is_file() else None
 
 
 def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
@@ -40,7 +34,7 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
     Raises:
         DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
     """
-    last = _last_evaluation(work_dir / name)
+    last = read_results(work_dir / name).get('last')
     if last is not None or (work_dir / name / 'last_checkpoint').is_file():
         _check_same(name, cfg, work_dir)
         if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:

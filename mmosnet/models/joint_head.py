@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from mmengine import dist
 from mmengine.model import BaseModule, ModuleDict
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class JointHead(BaseModule):
         losses = {}
         for task, head in self.heads.items():
             rows = [row for row, sample in enumerate(data_samples) if task in sample]
-            if len(rows) < self._least(head):
+            if self._fewest(head, len(rows)) < self._least(head):
                 losses[f'{task}_loss'] = self._nothing(feats, head)
                 continue
             labelled = tuple(feat[torch.tensor(rows, device=feat.device)] for feat in feats)
@@ -85,6 +86,15 @@ class JointHead(BaseModule):
     def _least(head: nn.Module) -> int:
         """Samples that a head can train with."""
         return 2 if any(isinstance(module, BATCH_NORMS) for module in head.modules()) else 1
+
+    @staticmethod
+    def _fewest(head: nn.Module, number: int) -> int:
+        """Samples of the process that has the fewest, where processes wait for each other inside the head."""
+        if not any(isinstance(module, nn.SyncBatchNorm) for module in head.modules()):
+            return number
+        fewest = torch.tensor(number, device=next(head.parameters()).device)
+        dist.all_reduce(fewest, op='min')
+        return int(fewest)
 
     @staticmethod
     def _nothing(feats: tuple[Tensor, ...], head: nn.Module) -> Tensor:

@@ -56,6 +56,22 @@ def test_losses_are_those_of_the_heads_on_their_samples():
     assert losses['category_loss'].item() == pytest.approx(category['loss'].item())
 
 
+def test_all_processes_leave_a_synchronised_head_out_when_one_of_them_has_too_few(monkeypatch):
+    head = JointHead(HEADS)
+    head.heads['reid'] = torch.nn.SyncBatchNorm.convert_sync_batchnorm(head.heads['reid'])
+    asked = []
+
+    def another_has_one(number, op):
+        asked.append((int(number), op))
+        number.clamp_(max=1)
+
+    monkeypatch.setattr('mmosnet.models.joint_head.dist.all_reduce', another_has_one)
+    losses = head.loss((torch.randn(4, 8),), batch())
+    # Heads without synchronised layers wait for nobody.
+    assert asked == [(3, 'min')]
+    assert losses['reid_loss'] == 0 and losses['category_loss'] > 0
+
+
 def test_tasks_without_labels_have_zero_gradients_everywhere():
     head = JointHead(HEADS)
     feats = torch.randn(2, 8, requires_grad=True)
