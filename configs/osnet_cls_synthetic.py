@@ -31,7 +31,12 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+# Drawn objects have this size already; other images get it.
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=64, interpolation='bilinear'),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,

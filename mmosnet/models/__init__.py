@@ -1,4 +1,5 @@
 from mmosnet.models.attribute_head import AttributeHead
+from mmosnet.models.embedded_weights import load_from_embedded
 from mmosnet.models.joint_head import JointHead
 from mmosnet.models.osnet import OSNet
 from mmosnet.models.pooled_linear_neck import PooledLinearNeck
@@ -15,5 +16,6 @@ __all__ = [
     'ReIDHead',
     'TripletLoss',
     'WeightedBCELoss',
+    'load_from_embedded',
     'load_from_torchreid',
 ]

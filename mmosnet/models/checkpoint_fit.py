@@ -43,7 +43,7 @@ def _stage(name: str) -> str:
     return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 
-def _predicts(name: str) -> bool:
+def predicts(name: str) -> bool:
     """Whether an entry is one of a head that predictions need: neither a classifier of identities nor a loss."""
     return name.startswith('head.') and not {'classifier', 'loss_module', 'metric_loss'} & set(name.split('.'))
 
@@ -69,7 +69,7 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
         {name: value for name, value in found.items() if name.startswith(parts)},
     )
     if testing:
-        lines += misfits(*({name: v for name, v in state.items() if _predicts(name)} for state in (model, found)))
+        lines += misfits(*({name: v for name, v in state.items() if predicts(name)} for state in (model, found)))
     if lines:
         raise DataError(
             f'{source} does not fit the model: {len(lines)} entries differ, the first {lines[0]}. '

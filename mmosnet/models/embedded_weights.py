@@ -1,0 +1,101 @@
+"""Weights that come with the package: everything can be tried without a training and without a download.
+
+Registers the checkpoint scheme ``mmosnet://NAME``, for ``load_from``, for ``init_cfg=dict(type='Pretrained', ...)``
+and for every tool that takes a checkpoint. One network is embedded, ``osnet_x0_25_multitask_synthetic``: OSNet x0.25
+trained on drawn people and objects (``configs/osnet_multitask_synthetic.py``). It shows what the tools do; what it says
+of photographs of people means nothing.
+
+The file was made by::
+
+    OMP_NUM_THREADS=1 python tools/train.py configs/osnet_multitask_synthetic.py
+    python -c "from mmosnet.models.embedded_weights import write_embedded_weights; write_embedded_weights(
+        'work_dirs/osnet_multitask_synthetic/epoch_20.pth', 'osnet_x0_25_multitask_synthetic')"
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmosnet.models.checkpoint_file import read_checkpoint
+from mmosnet.models.checkpoint_fit import PARTS, predicts
+from mmosnet.version import __version__
+
+SCHEME = 'mmosnet://'
+WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / 'weights'
+SUFFIX = '.pth'
+# What predictions are called; the names of people in the training set are nobody's business.
+KEPT_NAMES = ('attributes', 'classes')
+
+
+def embedded_names() -> list[str]:
+    """Names of the embedded weights, sorted."""
+    return sorted(path.stem for path in WEIGHTS_FOLDER.glob(f'*{SUFFIX}'))
+
+
+def embedded_file(name: str) -> Path:
+    """The file of embedded weights.
+
+    Args:
+        name: One of :func:`embedded_names`.
+
+    Raises:
+        FileNotFoundError: No such weights; names those that there are.
+    """
+    # Compared, not joined: a name cannot lead out of the folder.
+    if name not in embedded_names():
+        raise FileNotFoundError(
+            f'{SCHEME}{name}: no such embedded weights; there are {", ".join(embedded_names()) or "none"}'
+        )
+    return WEIGHTS_FOLDER / f'{name}{SUFFIX}'
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+def load_from_embedded(filename: str, map_location: str | torch.device | None = None) -> dict:
+    """Load embedded weights; the loader behind ``mmosnet://NAME``.
+
+    Args:
+        filename: ``mmosnet://`` and one of :func:`embedded_names`.
+        map_location: As of :func:`torch.load`.
+
+    Returns:
+        ``state_dict``, and ``meta`` with the names of attributes and categories, as of a training checkpoint.
+
+    Raises:
+        FileNotFoundError: No such weights.
+    """
+    path = embedded_file(filename.removeprefix(SCHEME))
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
+    """Write what predictions need of a training checkpoint: float32 weights, and the names of what is predicted.
+
+    Classifiers of identities, losses, optimiser, schedules and log are left out.
+
+    Args:
+        checkpoint: File that a training left.
+        name: Of the weights.
+        folder: Where to write.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        DataError: It holds no weights.
+    """
+    state, dataset_meta = read_checkpoint(checkpoint)
+    # Cloned and contiguous: a view would bring its whole storage along, and channels-last strides their order.
+    kept = {
+        key: (value.float() if value.is_floating_point() else value).contiguous().clone()
+        for key, value in state.items()
+        if key.startswith(PARTS) or predicts(key)
+    }
+    names = {key: list(dataset_meta[key]) for key in KEPT_NAMES if key in dataset_meta}
+    path = Path(folder) / f'{name}{SUFFIX}'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), path)
+    return path
