@@ -35,7 +35,7 @@ class NumClassesHook(Hook):
         metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         loop = getattr(runner, 'val_loop', None)
         if loop is not None:
-            _compare_names(_head(runner), metainfo, 'The training set', loop)
+            compare_names(_head(runner), metainfo, 'The training set', _metainfo(loop))
         for option, head in _heads(_head(runner)):
             what, found = _labels(head, metainfo)
             num_classes = getattr(head, 'num_classes', None)
@@ -56,7 +56,7 @@ class NumClassesHook(Hook):
         trained = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         for loop in (runner._test_loop, runner._val_loop):
             if isinstance(loop, BaseLoop):
-                _compare_names(_head(runner), trained, f'The training set of {runner._load_from}', loop)
+                compare_names(_head(runner), trained, f'The training set of {runner._load_from}', _metainfo(loop))
 
 
 def _head(runner: Runner) -> nn.Module | None:
@@ -64,9 +64,22 @@ def _head(runner: Runner) -> nn.Module | None:
     return getattr(model, 'head', None)
 
 
-def _compare_names(head: nn.Module | None, trained: Mapping, place: str, loop: BaseLoop) -> None:
-    """Hold the names that the outputs of the heads were trained for against those of a data set to evaluate."""
-    metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
+def _metainfo(loop: BaseLoop) -> Mapping:
+    return getattr(loop.dataloader.dataset, 'metainfo', {})
+
+
+def compare_names(head: nn.Module | None, trained: Mapping, place: str, metainfo: Mapping) -> None:
+    """Hold the names that the outputs of the heads were trained for against those of a data set to evaluate.
+
+    Args:
+        head: Of the model.
+        trained: Facts of the training set: ``attributes``, ``classes``.
+        place: Where these come from, for the error's text.
+        metainfo: Facts of the data set to evaluate.
+
+    Raises:
+        DataError: Names the first that differs.
+    """
     for _, part in _heads(head):
         key = _names_key(part)
         names, others = ([str(name) for name in facts.get(key) or ()] for facts in (trained, metainfo))

@@ -41,13 +41,13 @@ class ShownAttributes:
     Attributes:
         img_path: The image.
         names: Of all A attributes.
-        gt: Which of them the person has.
+        gt: Which of them the person has; None where nobody knows.
         scores: How sure the model is of each, from 0 to 1.
     """
 
     img_path: str
     names: list[str]
-    gt: list[bool]
+    gt: list[bool] | None
     scores: list[float]
 
 

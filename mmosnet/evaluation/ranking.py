@@ -144,11 +144,14 @@ def ranked_lists(
     query: Embeddings,
     gallery: Embeddings,
     k: int = 10,
-    distance: str = 'euclidean',
+    distance: str | Distances = 'euclidean',
     same_camera: str = 'drop',
 ) -> list[RankedList]:
     """The k nearest valid gallery images of each of a few queries, in the order of :func:`match_ranks`."""
-    distmat = pairwise_distance(query.features, gallery.features, distance)
+    if isinstance(distance, str):
+        distmat = pairwise_distance(query.features, gallery.features, distance)
+    else:
+        distmat = distance.rows(0, len(query))
     row, column = _drop_same_camera(distmat, query, gallery, gallery.pids.argsort(stable=True), same_camera)
     matches = torch.zeros_like(distmat, dtype=torch.bool)
     matches[row, column] = True
@@ -219,11 +222,29 @@ def _ranks_by_sorting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
     return torch.cat(ranks)
 
 
+def average_precisions(counts: Tensor, ranks: Tensor) -> Tensor:
+    """Average precision of each query: the mean over its matches of (matches so far / rank).
+
+    Args:
+        counts: Matches of each query ``(Q,)``.
+        ranks: From :func:`match_ranks`.
+
+    Returns:
+        ``(number of queries with a match,)`` float64, in their order.
+    """
+    counts = counts[counts > 0]
+    starts = counts.cumsum(0) - counts
+    query = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+    so_far = torch.arange(len(ranks), device=ranks.device) - starts[query] + 1
+    precision = so_far.double() / ranks
+    return torch.zeros(len(counts), dtype=torch.float64, device=ranks.device).index_add_(0, query, precision) / counts
+
+
 def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:
     """mAP, mINP and the CMC at some ranks.
 
-    Average precision is the mean over a query's matches of (matches so far / rank); the inverse negative penalty
-    is (matches / rank of the last one), Ye et al., TPAMI 2021. All scores are means over queries with a match.
+    mAP is the mean of :func:`average_precisions`; the inverse negative penalty is (matches / rank of the last one), Ye
+    et al., TPAMI 2021. All scores are means over queries with a match.
 
     Args:
         counts: Matches of each query ``(Q,)``.
@@ -233,15 +254,11 @@ def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 
     Returns:
         ``mAP``, ``mINP`` and ``Rank-k``, unrounded, within [0, 1].
     """
+    ap = average_precisions(counts, ranks)
     counts = counts[counts > 0]
     ends = counts.cumsum(0)
-    starts = ends - counts
-    query = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    so_far = torch.arange(len(ranks), device=ranks.device) - starts[query] + 1
-    precision = so_far.double() / ranks
-    ap = torch.zeros(len(counts), dtype=torch.float64, device=ranks.device).index_add_(0, query, precision) / counts
     inp = counts.double() / ranks[ends - 1]
-    first = ranks[starts]
+    first = ranks[ends - counts]
     scores = {'mAP': ap.mean().item()}
     scores.update({f'Rank-{k}': (first <= k).double().mean().item() for k in topk})
     scores['mINP'] = inp.mean().item()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,28 +14,19 @@ from torch import Tensor
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings
 from mmosnet.evaluation.query_expansion import QueryExpansion, expand_queries
-from mmosnet.evaluation.ranking import SAME_CAMERA_RULES, match_ranks, no_match_message, ranked_lists, retrieval_scores
+from mmosnet.evaluation.ranking import (
+    SAME_CAMERA_RULES,
+    match_ranks,
+    no_match_message,
+    retrieval_scores,
+)
 from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
+from mmosnet.evaluation.shown_query import QueryGallery, ShownQuery
 from mmosnet.evaluation.single_gallery_shot import drawn_cmc, drawn_ranks
 from mmosnet.evaluation.verification import verification_scores
 from mmosnet.registry import METRICS
 
 PROTOCOLS = ('market', 'single_gallery_shot')
-
-
-@dataclass(frozen=True)
-class ShownQuery:
-    """One query and the gallery images it ranks first, for a picture or a report.
-
-    Args:
-        img_path: The query image.
-        pid: Its identity.
-        gallery: ``(img_path, pid, distance, is_match)``, nearest first.
-    """
-
-    img_path: str
-    pid: int
-    gallery: list[tuple[str, int, float, bool]]
 
 
 @METRICS.register_module()
@@ -136,6 +127,27 @@ class ReIDMetric(BaseMetric):
         Returns:
             The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`, and those asked for besides.
         """
+        sets = self.query_gallery(results)
+        scores, counts, ranks = self.retrieval(sets.query_set, sets.gallery_set, self.distance)
+        without = int((counts == 0).sum())
+        if without:
+            MMLogger.get_current_instance().info(
+                f'ReIDMetric: {without} of {len(counts)} queries have no match by another camera and do not count'
+            )
+        valid = counts.nonzero().flatten()
+        chosen = valid[torch.linspace(0, len(valid) - 1, min(self.num_shown, len(valid))).long()]
+        self.shown = sets.show(chosen.tolist(), counts, ranks, self.distance, self.same_camera)
+        return scores | self._further_scores(sets.query_set, sets.gallery_set)
+
+    def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
+        """The images to rank, as the options say.
+
+        Args:
+            results: Entries of :meth:`process`.
+
+        Raises:
+            DataError: No query or no gallery images.
+        """
         # In the order of the data set, whatever the number of processes: ties go to the lower gallery index.
         # The path is part of the key because joined data sets each count from 0.
         by_key = {(entry['split'], entry['sample_idx'], entry['img_path']): entry for entry in results}
@@ -145,59 +157,49 @@ class ReIDMetric(BaseMetric):
         for name, found in (('query', queries), ('gallery', gallery)):
             if not found:
                 raise DataError(f"ReIDMetric got no {name} images: give the data set split=('query', 'gallery')")
-        query_set, gallery_set = self._embeddings(queries), self._embeddings(gallery)
-        options = dict(distance=self.distance, same_camera=self.same_camera)
-        scores, counts = self._retrieval(query_set, gallery_set, self.distance)
-        without = int((counts == 0).sum())
-        if without:
-            MMLogger.get_current_instance().info(
-                f'ReIDMetric: {without} of {len(counts)} queries have no match by another camera and do not count'
-            )
-        self.shown = self._shown(queries, query_set, gallery, gallery_set, counts, options)
-        return scores | self._further_scores(query_set, gallery_set)
+        return QueryGallery(queries, gallery, self.embeddings(queries), self.embeddings(gallery))
 
-    def _retrieval(
+    def retrieval(
         self, query: Embeddings, gallery: Embeddings, distance: str | Distances
-    ) -> tuple[dict[str, float], Tensor]:
-        """Scores under the protocol, and the number of matches of each query."""
+    ) -> tuple[dict[str, float], Tensor, Tensor]:
+        """Scores under the protocol, and what :func:`~mmosnet.evaluation.ranking.match_ranks` gives.
+
+        Args:
+            query: Q images.
+            gallery: G images.
+            distance: As of that function.
+        """
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
         scores = retrieval_scores(counts, ranks, self.topk)
         if self.protocol == 'single_gallery_shot':
             scores |= drawn_cmc(drawn_ranks(query, gallery, distance, self.same_camera), self.topk)
-        return scores, counts
+        return scores, counts, ranks
 
     def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
         """What was asked for besides the ranking by plain distances, each group under its name."""
         groups = {}
         if self.rerank is not None:
             distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
-            groups['rerank'], _ = self._retrieval(query, gallery, distances)
+            groups['rerank'], *_ = self.retrieval(query, gallery, distances)
         if self.query_expansion is not None:
             features = expand_queries(query.features, gallery.features, self.distance, self.query_expansion)
-            groups['query_expansion'], _ = self._retrieval(replace(query, features=features), gallery, self.distance)
+            groups['query_expansion'], *_ = self.retrieval(replace(query, features=features), gallery, self.distance)
         if self.verification:
             groups['verification'] = verification_scores(query, gallery, self.distance, self.same_camera)
         return {f'{group}/{key}': score for group, scores in groups.items() for key, score in scores.items()}
 
-    def _embeddings(self, samples: list[dict]) -> Embeddings:
+    def embeddings(self, samples: Sequence[dict]) -> Embeddings:
+        """Embeddings as the options say, where they are to be compared.
+
+        Args:
+            samples: With ``embedding``, ``pid`` and ``camid``.
+        """
         device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
         features = torch.stack([s['embedding'] for s in samples]).float()
         if self.normalize:
             features = F.normalize(features)
         pids, camids = (torch.tensor([s[key] for s in samples]) for key in ('pid', 'camid'))
         return Embeddings(features, pids, camids).to(device)
-
-    def _shown(self, queries, query_set, gallery, gallery_set, counts, options) -> list[ShownQuery]:
-        valid = counts.nonzero().flatten()
-        picked = valid[torch.linspace(0, len(valid) - 1, min(self.num_shown, len(valid))).long()]
-        shown = []
-        for index, ranked in zip(picked.tolist(), ranked_lists(query_set[picked], gallery_set, **options), strict=True):
-            rows = [
-                (gallery[i]['img_path'], gallery[i]['pid'], distance, match)
-                for i, distance, match in zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
-            ]
-            shown.append(ShownQuery(queries[index]['img_path'], queries[index]['pid'], rows))
-        return shown
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

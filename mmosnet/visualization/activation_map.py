@@ -1,7 +1,8 @@
 """Where a network responds: heat maps of its feature maps over the image.
 
 As the released code of OSNet draws them (torchreid, ``tools/visualize_actmap.py``): the squares of a feature map summed
-over its channels, stretched to the range of the image. There for the last map, here for each stage.
+over its channels, stretched to the range of the image. There for the last map, here for each stage, in colours that
+everybody tells apart.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from mmosnet.visualization.sheet import TITLE_SIZE, blank, save, text_width, write
+
 # Height of a picture in the sheet, of a line of text, and the gap between pictures: pixels.
 HEIGHT = 192
 LINE = 20
 GAP = 6
 # Share of the heat map in a picture.
-OPACITY = 0.5
-# BGR.
-WHITE, BLACK = (255, 255, 255), (40, 40, 40)
+OPACITY = 0.55
+# From dark to bright whatever one's colour vision; the released code's runs from blue through green to red.
+COLOR_MAP = cv2.COLORMAP_INFERNO
+# Height of a line of the title.
+TITLE = 24
+# Height and width of the scale.
+SCALE = (10, 120)
 
 
 @dataclass(frozen=True)
@@ -55,22 +62,23 @@ def activation_maps(feature_maps: Tensor) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
-    """Lay a heat map over an image: blue where the activation is 0, red where it is 1.
+    """Lay a heat map over an image: dark where the activation is 0, bright where it is 1.
 
     Args:
         image: ``(H, W, 3)`` uint8, BGR.
         activation: ``(h, w)`` in [0, 1]; enlarged to the image.
     """
     enlarged = cv2.resize(activation, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    heat = cv2.applyColorMap(np.round(255 * enlarged).astype(np.uint8), cv2.COLORMAP_JET)
+    heat = cv2.applyColorMap(np.round(255 * enlarged).astype(np.uint8), COLOR_MAP)
     return cv2.addWeighted(heat, OPACITY, image, 1 - OPACITY, 0)
 
 
-def draw_activation_sheet(images: Sequence[MappedImage]) -> np.ndarray:
+def draw_activation_sheet(images: Sequence[MappedImage], title: Sequence[str] = ()) -> np.ndarray:
     """Draw one image a row: the picture, and the heat map of each stage over it.
 
     Args:
         images: All with the same stages.
+        title: Lines above.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.
@@ -78,37 +86,50 @@ def draw_activation_sheet(images: Sequence[MappedImage]) -> np.ndarray:
     width = max(round(HEIGHT * image.image.shape[1] / image.image.shape[0]) for image in images)
     stages = list(images[0].maps)
     titles = ['image', *stages]
-    header = _blank(LINE, GAP + len(titles) * (width + GAP))
-    for column, title in enumerate(titles):
-        _write(header, title, GAP + column * (width + GAP), width)
+    header = _header(GAP + len(titles) * (width + GAP), title)
+    for column, name in enumerate(titles):
+        left = GAP + column * (width + GAP)
+        write(header[:, : left + width], name, left, header.shape[0] - 6)
     rows = [header]
     for mapped in images:
         # Enlarged before the heat map is laid over it, which would be coarse otherwise.
         image = _fitted(mapped.image)
         cells = [image, *(overlay(image, mapped.maps[stage]) for stage in stages)]
-        row = _blank(HEIGHT, header.shape[1])
+        row = blank(HEIGHT, header.shape[1])
         for column, cell in enumerate(cells):
             left = GAP + column * (width + GAP)
             row[:, left : left + cell.shape[1]] = cell
-        caption = _blank(LINE + GAP, header.shape[1])
-        _write(caption, mapped.name, GAP, header.shape[1] - 2 * GAP)
+        caption = blank(LINE + GAP, header.shape[1])
+        write(caption, _shortened(mapped.name, header.shape[1] - 2 * GAP), GAP, LINE - 6)
         rows += [row, caption]
     return np.vstack(rows)
 
 
-def save_activation_sheet(images: Sequence[MappedImage], path: str | Path) -> Path:
+def save_activation_sheet(images: Sequence[MappedImage], path: str | Path, title: Sequence[str] = ()) -> Path:
     """Draw the sheet into an image file.
 
     Raises:
         OSError: The file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoded, data = cv2.imencode(path.suffix, draw_activation_sheet(images))
-    if not encoded:
-        raise OSError(f'{path}: cannot encode a picture of this kind')
-    path.write_bytes(data.tobytes())
-    return path
+    return save(draw_activation_sheet(images, title), path)
+
+
+def _header(width: int, title: Sequence[str]) -> np.ndarray:
+    """Title, the scale of the colours, and room for the columns' names; widened to its text."""
+    words = ('weakest', "strongest response of an image's stage")
+    scale = GAP + text_width(words[0]) + 8 + SCALE[1] + 8 + text_width(words[1]) + GAP
+    header = blank(
+        TITLE * (len(title) + 1) + LINE, max(width, scale, *(text_width(line, TITLE_SIZE) + 2 * GAP for line in title))
+    )
+    for number, line in enumerate(title, 1):
+        write(header, line, GAP, TITLE * number - 7, size=TITLE_SIZE)
+    bottom = TITLE * (len(title) + 1) - 9
+    write(header, words[0], GAP, bottom)
+    left = GAP + text_width(words[0]) + 8
+    ramp = np.tile(np.linspace(0, 255, SCALE[1]).astype(np.uint8), (SCALE[0], 1))
+    header[bottom - SCALE[0] + 1 : bottom + 1, left : left + SCALE[1]] = cv2.applyColorMap(ramp, COLOR_MAP)
+    write(header, words[1], left + SCALE[1] + 8, bottom)
+    return header
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
@@ -117,14 +138,9 @@ def _fitted(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def _blank(height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), WHITE, np.uint8)
-
-
-def _write(strip: np.ndarray, text: str, left: int, width: int) -> None:
-    """Write on a strip, the text cut on its left side where it is too long."""
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+def _shortened(text: str, width: int) -> str:
+    """A path, cut on its left side where it is too long: its end tells more."""
     shown = text
-    while len(shown) > 4 and cv2.getTextSize(shown, font, scale, 1)[0][0] > width:
+    while len(shown) > 4 and text_width(shown) > width:
         shown = '...' + shown[4:]
-    cv2.putText(strip, shown, (left, LINE - 6), font, scale, BLACK, 1, cv2.LINE_AA)
+    return shown

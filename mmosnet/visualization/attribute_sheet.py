@@ -11,47 +11,70 @@ import numpy as np
 from mmosnet.datasets.person_image import read_image
 from mmosnet.evaluation.attribute_metric import AttributeRow, ShownAttributes
 from mmosnet.evaluation.attribute_scores import THRESHOLD
-from mmosnet.visualization.sheet import BLACK, GREEN, RED, blank, fitted, save, text_width, write
+from mmosnet.visualization.sheet import (
+    BLACK,
+    GREEN,
+    MARK,
+    RED,
+    TITLE_SIZE,
+    blank,
+    fitted,
+    lengthened,
+    mark,
+    save,
+    text_width,
+    write,
+)
 
 # Height and width of a person, height of a line, width of the text beside the person, gap between people: pixels.
 CELL = (160, 80)
 LINE = 18
 TEXT = 190
 GAP = 16
-# Width of a score in front of a name.
-SCORE = 36
+# Height of a line of the title, widths of a score and of a mark in front of a name.
+TITLE = 24
+SCORE = 34
+MARKED = MARK + 6
 
 
-def draw_attribute_sheet(shown: Sequence[ShownAttributes], columns: int = 4) -> np.ndarray:
+def draw_attribute_sheet(shown: Sequence[ShownAttributes], columns: int = 4, title: Sequence[str] = ()) -> np.ndarray:
     """Draw people with the attributes that they have or are predicted to have.
 
-    A predicted attribute is green if the person has it and red with a cross if not. One that is missed is struck
-    through. Attributes that are rightly not predicted are left out.
+    A predicted attribute is green with a tick if the person has it and red with a cross if not. One that is missed is
+    red and struck through. Attributes that are rightly not predicted are left out. Where nobody knows, predicted
+    attributes are black.
 
     Args:
-        shown: People with scores and labels.
+        shown: People with scores, and labels perhaps.
         columns: People in a row.
+        title: Lines above.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.
     """
     cells = [_cell(person) for person in shown]
+    columns = min(columns, len(cells))
     cells += [blank(1, cells[0].shape[1])] * (-len(cells) % columns)
     rows = []
     for start in range(0, len(cells), columns):
         row = cells[start : start + columns]
         height = max(cell.shape[0] for cell in row) + GAP
-        rows.append(np.hstack([_lengthened(cell, height) for cell in row]))
-    return np.vstack([_legend(rows[0].shape[1]), *rows])
+        rows.append(np.hstack([lengthened(cell, height) for cell in row]))
+    header = _header(rows[0].shape[1], title, any(person.gt is not None for person in shown))
+    # Titles may be wider than a few people.
+    rows = [np.hstack([row, blank(row.shape[0], header.shape[1] - row.shape[1])]) for row in rows]
+    return np.vstack([header, *rows])
 
 
-def save_attribute_sheet(shown: Sequence[ShownAttributes], path: str | Path, columns: int = 4) -> Path:
+def save_attribute_sheet(
+    shown: Sequence[ShownAttributes], path: str | Path, columns: int = 4, title: Sequence[str] = ()
+) -> Path:
     """Draw the sheet into an image file.
 
     Raises:
         OSError: The file cannot be written.
     """
-    return save(draw_attribute_sheet(shown, columns), path)
+    return save(draw_attribute_sheet(shown, columns, title), path)
 
 
 def per_attribute_table(rows: Sequence[AttributeRow]) -> str:
@@ -73,9 +96,10 @@ def per_attribute_table(rows: Sequence[AttributeRow]) -> str:
 
 def _cell(person: ShownAttributes) -> np.ndarray:
     """A person, and lines of text on the right: the predicted attributes, then the missed ones."""
+    labels = [None] * len(person.names) if person.gt is None else person.gt
     entries = [
         (score, name, score >= THRESHOLD, present)
-        for name, present, score in zip(person.names, person.gt, person.scores, strict=True)
+        for name, present, score in zip(person.names, labels, person.scores, strict=True)
         if present or score >= THRESHOLD
     ]
     # Surest first.
@@ -84,40 +108,40 @@ def _cell(person: ShownAttributes) -> np.ndarray:
     if not entries:
         write(text, 'none', 6, LINE - 4)
     for line, (score, name, predicted, present) in enumerate(entries, 1):
-        _write_attribute(text, line * LINE - 4, f'{score:.2f}', name, predicted, present)
+        _write_attribute(text[:, :-6], line * LINE - 4, f'{score:.2f}', name, predicted, present)
     picture = fitted(read_image(person.img_path), CELL)
-    return np.hstack([_lengthened(picture, text.shape[0]), text])
+    return np.hstack([lengthened(picture, text.shape[0]), text])
 
 
-def _write_attribute(picture: np.ndarray, bottom: int, score: str, name: str, predicted: bool, present: bool) -> None:
-    """Score and name in the colour of right or wrong, a missed name struck through, a wrong one behind a cross."""
-    color = GREEN if predicted and present else RED
-    write(picture, score, 6, bottom, color)
-    left = 6 + SCORE
-    if not present:
-        cv2.line(picture, (left, bottom - 7), (left + 7, bottom), RED, 1, cv2.LINE_AA)
-        cv2.line(picture, (left, bottom), (left + 7, bottom - 7), RED, 1, cv2.LINE_AA)
-        left += 12
+def _write_attribute(
+    picture: np.ndarray, bottom: int, score: str, name: str, predicted: bool, present: bool | None
+) -> None:
+    """Mark, score and name in the colour of right or wrong, a missed name struck through."""
+    color = BLACK if present is None else GREEN if predicted and present else RED
+    left = 6
+    if present is not None:
+        if predicted:
+            mark(picture, present, left, bottom - MARK + 3)
+        left += MARKED
+    write(picture, score, left, bottom, color)
+    left += SCORE
     write(picture, name, left, bottom, color)
     if not predicted:
-        right = min(left + text_width(name), picture.shape[1] - 4)
+        right = min(left + text_width(name), picture.shape[1] - 1)
         cv2.line(picture, (left, bottom - 4), (right, bottom - 4), BLACK, 1)
 
 
-def _legend(width: int) -> np.ndarray:
-    """What the marks mean, in the marks themselves."""
-    header = blank(LINE + GAP, width)
-    left = 6
-    for name, predicted, present in (
-        ('predicted, right', True, True),
-        ('predicted, wrong', True, False),
-        ('missed', False, True),
-    ):
-        part = header[:, left:]
-        _write_attribute(part, LINE - 4, '0.00', name, predicted, present)
-        left += SCORE + text_width(name) + 40
+def _header(width: int, title: Sequence[str], with_marks: bool) -> np.ndarray:
+    """The title, and what the marks mean, in the marks themselves."""
+    marks = (('predicted, right', True, True), ('predicted, wrong', True, False), ('missed', False, True))
+    needed = [6 + text_width(line, TITLE_SIZE) for line in title]
+    if with_marks:
+        needed.append(sum(MARKED + SCORE + text_width(name) + 40 for name, *_ in marks))
+    header = blank(TITLE * len(title) + (LINE + GAP) * with_marks, max([width, *needed]))
+    for line, text in enumerate(title, 1):
+        write(header, text, 6, TITLE * line - 7, BLACK, TITLE_SIZE)
+    left = 0
+    for name, predicted, present in marks if with_marks else ():
+        _write_attribute(header[:, left:], TITLE * len(title) + LINE - 4, '0.00', name, predicted, present)
+        left += MARKED + SCORE + text_width(name) + 40
     return header
-
-
-def _lengthened(picture: np.ndarray, height: int) -> np.ndarray:
-    return np.vstack([picture, blank(height - picture.shape[0], picture.shape[1])])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.visualization.figure import TITLE_SIZE, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,29 +23,26 @@ MOST_WITH_COUNTS = 16
 LARGE_CELL, SMALL_CELL, NAMES, TITLE = 0.58, 0.36, 2.2, 1.0
 # Inches; the title needs them where categories are few.
 MIN_WIDTH = 6.5
-DOTS_PER_INCH = 110
 NAME_LENGTH = 24
 OTHERS = 'others'
 
 
-def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: str | Path) -> Path:
+def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: str | Path, data: str = '') -> Path:
     """Draw the figure into an image file.
 
     Args:
         confusion: ``(C, C)`` numbers of samples, a row each true category, a column each predicted one.
         classes: Names of the C categories.
         path: The file; its suffix says which kind.
+        data: What the title calls the data set.
 
     Raises:
         DataError: Names and matrix differ in number.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_confusion_matrix(confusion, classes).savefig(path)
-    return path
+    return save_figure(draw_confusion_matrix(confusion, classes, data), path)
 
 
-def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
+def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: str = '') -> Figure:
     """Draw the figure: cells in per cent of their row, with counts below where there is room.
 
     Of more than 30 categories it shows the 30 with the largest confusions, those confused with each other side by
@@ -54,11 +52,8 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figu
     Args:
         confusion: As of :func:`save_confusion_matrix`.
         classes: As of :func:`save_confusion_matrix`.
+        data: As of :func:`save_confusion_matrix`.
     """
-    # Only now: this module comes with the ReportHook of every run, and matplotlib takes a third of a second.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     confusion = np.asarray(confusion)
     if confusion.shape != (len(classes), len(classes)):
         raise DataError(f'a confusion matrix of shape {confusion.shape} does not fit {len(classes)} names')
@@ -72,13 +67,8 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figu
         counts = np.hstack([counts, (totals - counts.sum(1))[:, None]])
         columns = [*rows, OTHERS]
     cell = LARGE_CELL if len(rows) <= MOST_WITH_COUNTS else SMALL_CELL
-    figure = Figure(
-        figsize=(max(MIN_WIDTH, NAMES + cell * len(columns)), TITLE + NAMES / 2 + cell * len(rows)),
-        dpi=DOTS_PER_INCH,
-        layout='constrained',
-    )
-    FigureCanvasAgg(figure)
-    figure.suptitle(_title(confusion, len(shown)), fontsize=10)
+    figure = new_figure(max(MIN_WIDTH, NAMES + cell * len(columns)), TITLE + NAMES / 2 + cell * len(rows))
+    figure.suptitle(_title(confusion, len(shown), data), fontsize=TITLE_SIZE)
     axes = figure.add_subplot()
     _draw_cells(axes, counts, totals, with_counts=cell == LARGE_CELL)
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha='right', rotation_mode='anchor', fontsize=8)
@@ -101,18 +91,28 @@ def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
         ``(number,)`` indices. A pair counts what is taken for each other in both directions; equal pairs come in the
         order of their categories, and categories without any confusion last.
     """
-    both = np.triu(confusion + confusion.T, 1)
-    first, second = np.nonzero(both)
-    order = np.argsort(-both[first, second], kind='stable')
-    chosen = dict.fromkeys(np.stack([first, second], 1)[order].ravel().tolist())
+    chosen = dict.fromkeys(most_confused_pairs(confusion).ravel().tolist())
     chosen |= dict.fromkeys(range(len(confusion)))
     return np.array(list(chosen)[:number])
 
 
-def _title(confusion: np.ndarray, shown: int) -> str:
+def most_confused_pairs(confusion: np.ndarray) -> np.ndarray:
+    """The pairs of categories that are taken for each other at all, the most frequent first, ``(number, 2)``.
+
+    Args:
+        confusion: ``(C, C)`` counts.
+    """
+    both = np.triu(confusion + confusion.T, 1)
+    first, second = np.nonzero(both)
+    order = np.argsort(-both[first, second], kind='stable')
+    return np.stack([first, second], 1)[order]
+
+
+def _title(confusion: np.ndarray, shown: int, data: str) -> str:
     number, right = int(confusion.sum()), int(np.trace(confusion))
     share = f'{right / number:.1%}' if number else 'none'
-    title = f'{share} of {number:,} images right. Cells: per cent of the images of a true category'
+    title = f'{data}: ' if data else ''
+    title += f'{share} of {number:,} images right. Cells: per cent of the images of a true category'
     if shown < len(confusion):
         title += f'\nThe {shown} of {len(confusion):,} categories with the largest confusions'
     return title

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from mmosnet.visualization.figure import TEXT_SIZE, TITLE_SIZE, new_figure, save_figure
 from mmosnet.visualization.gate_weights import GateWeights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Inches: height of an image's row, of the bars, of titles and margins; width of a picture and of a stream's column.
 ROW, BARS, MARGINS = 0.9, 1.6, 1.5
 PICTURE, COLUMN = 0.9, 0.85
-DOTS_PER_INCH = 110
 TITLE = (
     'Mean weight that the aggregation gates give to each stream, named by its receptive field in pixels of the stage\n'
     'Contrast: how differently the streams are weighed. Cells: one image and its departure from the mean, red above it'
@@ -38,13 +40,10 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     """
     by_stage = weights.by_stage
     num_images, num_stages, num_streams = by_stage.shape
-    figure = Figure(
-        figsize=(max(MIN_WIDTH, PICTURE + COLUMN * num_stages * num_streams + 0.8), MARGINS + BARS + ROW * num_images),
-        dpi=DOTS_PER_INCH,
-        layout='constrained',
+    figure = new_figure(
+        max(MIN_WIDTH, PICTURE + COLUMN * num_stages * num_streams + 0.8), MARGINS + BARS + ROW * num_images
     )
-    FigureCanvasAgg(figure)
-    figure.suptitle(TITLE, fontsize=10)
+    figure.suptitle(TITLE, fontsize=TITLE_SIZE)
     grid = figure.add_gridspec(
         1 + num_images,
         1 + num_stages,
@@ -70,16 +69,13 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
 
 def save_gate_weights(weights: GateWeights, images: Sequence[np.ndarray], path: str | Path) -> Path:
     """Draw the figure into an image file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_gate_weights(weights, images).savefig(path)
-    return path
+    return save_figure(draw_gate_weights(weights, images), path)
 
 
 def _draw_bars(axes: Axes, title: str, mean: np.ndarray, streams: Sequence[str], top: float) -> None:
-    bars = axes.bar(range(len(streams)), mean, width=0.6, color='#4878a8')
-    axes.bar_label(bars, fmt='%.3f', padding=2, fontsize=9)
-    axes.set_title(title, fontsize=10)
+    bars = axes.bar(range(len(streams)), mean, width=0.6, color='#0072b2')
+    axes.bar_label(bars, fmt='%.3f', padding=2, fontsize=TEXT_SIZE)
+    axes.set_title(title, fontsize=TITLE_SIZE)
     axes.set_xticks(range(len(streams)), streams)
     axes.set_xlim(-0.5, len(streams) - 0.5)
     axes.set_ylim(0, top)
@@ -98,7 +94,7 @@ def _draw_cells(axes: Axes, weights: np.ndarray, departures: np.ndarray, streams
                 f'{weights[row, column]:.3f}\n{_percent(departure)}',
                 ha='center',
                 va='center',
-                fontsize=9,
+                fontsize=TEXT_SIZE,
                 # Legible on the dark ends of the colour map.
                 color='white' if abs(departure) > 0.6 * reach else 'black',
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.evaluation.attribute_scores import THRESHOLD
-from mmosnet.visualization.sheet import BLACK, BLUE, GREY, blank, fitted, save, write
+from mmosnet.visualization.sheet import BLACK, BLUE, GREY, blank, fitted, lengthened, save, write
 
 # Height and width of a picture, height of a line, width of the text beside, gap below: pixels.
 CELL = (160, 80)
@@ -61,7 +61,7 @@ class PredictionSheets:
         for number, (line, color) in enumerate(lines, 1):
             write(text[:, :-6], line, 6, LINE * number - 4, color)
         picture = blank(*CELL, GREY) if image is None else fitted(image, CELL)
-        self.cells.append(np.hstack([_lengthened(picture, text.shape[0]), text]))
+        self.cells.append(np.hstack([lengthened(picture, text.shape[0]), text]))
         if len(self.cells) == PER_SHEET:
             self.finish()
 
@@ -78,11 +78,7 @@ class PredictionSheets:
             row = self.cells[start : start + COLUMNS]
             row += [blank(1, row[0].shape[1])] * (min(COLUMNS, len(self.cells)) - len(row))
             height = max(cell.shape[0] for cell in row) + GAP
-            rows.append(np.hstack([_lengthened(cell, height) for cell in row]))
+            rows.append(np.hstack([lengthened(cell, height) for cell in row]))
         self.number += 1
         save(np.vstack(rows), self.folder / f'{STEM}{self.number:05d}.jpg')
         self.cells = []
-
-
-def _lengthened(picture: np.ndarray, height: int) -> np.ndarray:
-    return np.vstack([picture, blank(height - picture.shape[0], picture.shape[1])])

@@ -7,6 +7,7 @@ from mmosnet.visualization.activation_map import (
     GAP,
     HEIGHT,
     LINE,
+    TITLE,
     MappedImage,
     activation_maps,
     draw_activation_sheet,
@@ -30,19 +31,16 @@ def test_an_image_without_differences_is_all_zero():
     assert (activation_maps(torch.full((1, 3, 4, 2), 7.0)) == 0).all()
 
 
-def test_planted_activation_is_red_at_its_place_and_blue_elsewhere():
+def test_planted_activation_is_bright_at_its_place_and_dark_elsewhere():
     features = torch.zeros(1, 4, 8, 4)
     features[0, 2, 1, 3] = -5  # top right
     grey = np.full((64, 32, 3), 128, np.uint8)
     picture = overlay(grey, activation_maps(features)[0]).astype(int)
     assert picture.shape == (64, 32, 3)
     # Row 1 of 8, column 3 of 4: the middle of its cell is at (12, 28).
-    blue, _, red = picture[12, 28]
-    assert red > blue
-    blue, _, red = picture[56, 4]
-    assert blue > red
-    redness = picture[:, :, 2] - picture[:, :, 0]
-    y, x = np.unravel_index(redness.argmax(), redness.shape)
+    assert picture[12, 28].sum() > 3 * 128 > picture[56, 4].sum()
+    brightness = picture.sum(2)
+    y, x = np.unravel_index(brightness.argmax(), brightness.shape)
     assert 8 <= y < 16 and 24 <= x < 32
 
 
@@ -57,16 +55,17 @@ def images():
 
 def test_sheet_has_a_row_an_image_and_a_column_a_stage(images):
     sheet = draw_activation_sheet(images)
-    assert sheet.shape == (LINE + 2 * (HEIGHT + LINE + GAP), GAP + 3 * (HEIGHT + GAP), 3)
+    header = TITLE + LINE
+    assert sheet.shape == (header + 2 * (HEIGHT + LINE + GAP), GAP + 3 * (HEIGHT + GAP), 3)
+    titled = draw_activation_sheet(images, ['a title'])
+    np.testing.assert_array_equal(titled[header + TITLE :], sheet[header:])
     second, third = GAP + (HEIGHT + GAP), GAP + 2 * (HEIGHT + GAP)
     # The tall image keeps its shape, half as wide as high, and the rest of its place stays white.
-    assert (sheet[LINE + 5, GAP + 5] == 200).all()
-    assert (sheet[LINE : LINE + HEIGHT, GAP + HEIGHT // 2 : second] == 255).all()
-    bottom_left = sheet[LINE + HEIGHT - 10, second + 10].astype(int)
-    assert bottom_left[2] > bottom_left[0]
-    for left in (second + HEIGHT // 2 - 10, third + 10):
-        cold = sheet[LINE + HEIGHT - 10, left].astype(int)
-        assert cold[0] > cold[2]
+    assert (sheet[header + 5, GAP + 5] == 200).all()
+    assert (sheet[header : header + HEIGHT, GAP + HEIGHT // 2 : second] == 255).all()
+    bottom = sheet[header + HEIGHT - 10].astype(int).sum(1)
+    # Bright at the bottom left of the early stage; dark beside, and all over the flat map.
+    assert bottom[second + 10] > 1.5 * max(bottom[second + HEIGHT // 2 - 10], bottom[third + 10])
     # A name that is too long stays within the sheet.
     assert (sheet[:, -GAP:] == 255).all()
 

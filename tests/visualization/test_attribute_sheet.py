@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ from mmosnet.visualization.attribute_sheet import (
     GAP,
     LINE,
     TEXT,
+    TITLE,
     draw_attribute_sheet,
     per_attribute_table,
     save_attribute_sheet,
 )
-from mmosnet.visualization.sheet import GREEN, RED
+from mmosnet.visualization.sheet import GREEN, MARK, RED
 
 NAMES = ['right', 'wrong', 'missed', 'rightly not predicted', 'exactly']
 WIDTH = CELL[1] + TEXT
@@ -34,10 +37,16 @@ def has(picture, color):
     return (picture == color).all(2).any()
 
 
+def has_shape(picture):
+    """Where a mark is white."""
+    return (picture > 200).all(2)
+
+
 def test_colours_tell_right_from_wrong(shown):
     sheet = draw_attribute_sheet(shown[:2], columns=3)
     header = LINE + GAP
-    assert sheet.shape == (header + CELL[0] + GAP, 3 * WIDTH, 3)
+    # No more columns than people.
+    assert sheet.shape == (header + CELL[0] + GAP, 2 * WIDTH, 3)
     assert has(sheet[:header], GREEN) and has(sheet[:header], RED)
     person = sheet[header : header + CELL[0], :WIDTH]
     assert (person[5:-5, 5 : CELL[1] - 5] == 100).all()
@@ -50,16 +59,29 @@ def test_colours_tell_right_from_wrong(shown):
         (False, True),
         (False, False),
     ]
-    # A wrong one has a cross in front, so that colours are not needed: more is drawn left of its name.
-    assert (lines[1][:, 40:50] < 255).any() and (lines[3][:, 40:50] < 255).any()
-    # Nobody's attributes, and an empty place.
+    # Marks in front, so that colours are not needed: a tick, a cross, nothing where one is missed.
+    marks = [line[:, 6 : 6 + MARK] for line in lines]
+    assert has(marks[0], GREEN) and has(marks[1], RED) and (marks[3] == 255).all()
+    assert (has_shape(marks[0]) != has_shape(marks[1])).any()
+    # Nobody's attributes.
     assert (sheet[header : header + LINE, WIDTH + CELL[1] : 2 * WIDTH] < 255).any()
     assert (sheet[header + LINE :, WIDTH + CELL[1] :] == 255).all()
 
 
+def test_predictions_that_nobody_can_judge_are_black(shown):
+    sheet = draw_attribute_sheet([replace(shown[0], gt=None)], title=['somebody'])
+    assert sheet.shape == (TITLE + CELL[0] + GAP, WIDTH, 3)
+    assert not has(sheet, GREEN) and not has(sheet, RED)
+    lines = [sheet[TITLE + i * LINE : TITLE + (i + 1) * LINE, CELL[1] :] for i in range(4)]
+    # Three are predicted.
+    assert [(line < 128).any() for line in lines] == [True, True, True, False]
+
+
 def test_many_attributes_lengthen_the_row_and_long_names_are_cut(shown):
     sheet = draw_attribute_sheet(shown, columns=1)
-    assert sheet.shape == (LINE + GAP + 2 * (CELL[0] + GAP) + 30 * LINE + 4 + GAP, WIDTH, 3)
+    # The legend is wider than one person.
+    assert sheet.shape[0] == LINE + GAP + 2 * (CELL[0] + GAP) + 30 * LINE + 4 + GAP
+    assert sheet.shape[1] > WIDTH and (sheet[LINE + GAP :, WIDTH:] == 255).all()
     (last,) = sheet[-GAP - LINE - 4 :][None]
     assert has(last, GREEN)
     beside = draw_attribute_sheet(shown[::-1], columns=2)

@@ -1,0 +1,31 @@
+import itertools
+
+import matplotlib
+
+from mmosnet.visualization.figure import line_style, new_figure, plain_axes, save_figure
+from mmosnet.visualization.text_table import number_text, text_table
+
+
+def test_figures_need_no_display_whatever_is_configured(monkeypatch, tmp_path):
+    monkeypatch.delenv('DISPLAY', raising=False)
+    monkeypatch.setitem(matplotlib.rcParams, 'backend', 'TkAgg')
+    figure = new_figure(3, 2)
+    plain_axes(figure.add_subplot(), 'title', 'x', 'y')
+    assert save_figure(figure, tmp_path / 'new' / 'figure.png').read_bytes().startswith(b'\x89PNG')
+    assert type(figure.canvas).__name__ == 'FigureCanvasAgg'
+
+
+def test_neighbouring_curves_differ_in_colour_and_dashes():
+    styles = [line_style(number) for number in range(28)]
+    assert len({tuple(style.values()) for style in styles}) == 28
+    for style, following in itertools.pairwise(styles):
+        assert style['color'] != following['color'] and style['linestyle'] != following['linestyle']
+
+
+def test_table():
+    assert text_table(['', 'mAP'], [['a', number_text(0.5)], ['longer', number_text(None)]]) == [
+        '       |    mAP',
+        '-------+-------',
+        'a      | 0.5000',
+        'longer |',
+    ]
