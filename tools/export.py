@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Write a trained model to a file that runs without mmosnet: ONNX, OpenVINO or TorchScript.
+"""Write a trained model to a file that runs without torch: ONNX or OpenVINO; or TorchScript.
 
 The file has normalisation layers folded, takes any number of images at once, gives outputs by name (embedding,
-attributes, category: what the model predicts) and says about itself how images are prepared and what attributes and
-categories are called. Before it is kept, it is held against the model at batches of 1, 2 and 7 images.
+attributes, category: what the model predicts) and says about itself how images are read, resized and normalised and
+what attributes and categories are called. Before it takes its place, it is held against the model at batches of 1, 2
+and 7 images, both from the JPEG on; one that disagrees is not kept, and an older file stays.
 """
 
 import argparse
@@ -19,12 +20,12 @@ examples:
   python tools/export.py osnet-x0.25_reid-market1501 released --with-preprocess --l2-normalize
   python tools/export.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth --size 128 64
 
-in Python:
-  from mmosnet.export import ExportedModel
-  ExportedModel('osnet.onnx')(images)['embedding']         images: (N, H, W, 3) uint8, BGR
+on a device with numpy, OpenCV and ONNX Runtime alone (docs/deployment.md):
+  from mmosnet.runtime import ExportedModel
+  ExportedModel('osnet.onnx').predict(['crop.jpg', 'frame.jpg#xywh=120,80,64,190', frame[80:270, 120:184]])['embedding']
 
-without --with-preprocess the input is (N, 3, H, W) float32 in the channel order of the metadata, minus mean, by std;
-with it (N, H, W, 3) uint8 in BGR, as cv2.imread and cv2.resize(image, (W, H)) give it. Resizing is never in the file.
+in other programs: without --with-preprocess the input is (N, 3, H, W) float32 in the channel order of the metadata,
+minus mean, by std; with it (N, H, W, 3) uint8 in BGR. Steps of resizing stand in the metadata, never in the graph.
 needs: onnx: pip install 'mmosnet[onnx]'; openvino: 'mmosnet[openvino]'; torchscript: nothing
 """
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', torchscript='.pt')
@@ -71,17 +72,13 @@ def main() -> None:
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch
-    from mmosnet.engine.trained_model import find_config, load_model
+    from mmosnet.engine.trained_model import find_trained, load_model
     from mmosnet.errors import DataError
     from mmosnet.export import export_model
     from mmosnet.export.export_report import export_report
 
     with launch.user_errors():
-        cfg, checkpoint = find_config(args.config)
-        if args.checkpoint != 'released':
-            checkpoint = args.checkpoint
-        elif checkpoint is None:
-            raise DataError(f'{args.config} has no released weights in model-index.yml: name a checkpoint')
+        cfg, checkpoint = find_trained(args.config, args.checkpoint)
         cfg.merge_from_dict(args.cfg_options or {})
         precision = 'int8' if args.int8 else 'fp16' if args.fp16 else 'fp32'
         name = Path(args.config).stem if args.config.endswith('.py') else args.config

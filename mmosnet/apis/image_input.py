@@ -14,12 +14,7 @@ from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
 from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES
 from mmosnet.errors import DataError
-
-GREY_REMEDY = 'a grey image becomes one by cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)'
-REMEDIES = {
-    1: GREY_REMEDY,
-    4: 'drop the fourth channel: cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)',
-}
+from mmosnet.runtime.image_array import image_fault
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
         for i, image in enumerate(inputs):
             yield from take_apart(image, f'{place}[{i}]')
     elif isinstance(inputs, np.ndarray):
-        reason = _fault(inputs)
+        reason = image_fault(inputs)
         yield ImageInput(place, image=inputs, error=DataError(f'{place} is {reason}') if reason else None)
     else:
         reason = f'{place} is a {type(inputs).__name__}: give a path, a folder, an array (H, W, 3), or a list of them'
@@ -109,19 +104,3 @@ def _files(path: str, place: str) -> Iterator[ImageInput]:
         yield ImageInput(place, path)
     else:
         yield ImageInput(place, path, error=FileNotFoundError(f'{place}: no image or folder {split_region(path)[0]}'))
-
-
-def _fault(image: np.ndarray) -> str:
-    """What is wrong with an array, and the remedy; empty if it is an image."""
-    wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
-        if image.ndim == 2:
-            remedy = GREY_REMEDY
-        elif image.ndim == 3 and image.shape[0] == 3:
-            remedy = 'channels come last: image.transpose(1, 2, 0)'
-        return f'an array of shape {image.shape}, not of (H, W, 3): {remedy}'
-    if image.dtype != np.uint8:
-        scaled = '; of values from 0 to 1 make (255 * image).round().astype(np.uint8)' * (image.dtype.kind == 'f')
-        return f'an array of {image.dtype}: {wanted}{scaled}'
-    return ''

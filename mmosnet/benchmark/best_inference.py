@@ -22,9 +22,8 @@ from mmosnet.benchmark.row import Case, Contest, NotMeasured, Settings, Unequal
 from mmosnet.benchmark.target import Target
 from mmosnet.benchmark.timer import Repeated
 from mmosnet.export.exportable_model import ExportableModel
-from mmosnet.export.exported_model import ExportedModel
 from mmosnet.export.model_export import WRITERS
-from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.runtime.exported_model import ExportedModel
 
 CALIBRATION_IMAGES = 32
 # Of the runtimes: they sum in another order.
@@ -187,7 +186,7 @@ def _files(width: str, path: ExportPath, settings: Settings) -> tuple:
     ours, peer = (settings.folder / f'{side}_{stem}{path.suffix}' for side in ('ours', 'peer'))
     model, network = network_pair(width)
     if not ours.is_file() or (network is not None and not peer.is_file()):
-        exportable = ExportableModel(switch_to_deploy(model), *IMAGE_SIZE)
+        exportable = ExportableModel(model, *IMAGE_SIZE)
         exportable.description = replace(exportable.description, precision=path.precision)
         calibration = draw_images(CALIBRATION_IMAGES).numpy() if path.precision == 'int8' else None
         WRITERS[path.suffix](exportable, ours, calibration)

@@ -10,8 +10,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from mmosnet.errors import DataError
 
 # What each list's entries must have.
@@ -114,6 +112,9 @@ def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
     stated = (image.get('height'), image.get('width'))
     if not Path(path).is_file():
         raise DataError(f'{place}: no image {path}; data_prefix=dict(img_path=FOLDER) says where file names start')
+    # Only now: all else here is of use where Pillow is not installed.
+    from PIL import Image
+
     try:
         with Image.open(path) as opened:
             found = (opened.height, opened.width)

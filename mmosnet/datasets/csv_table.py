@@ -29,16 +29,17 @@ class TableRow:
 
 
 def read_table(
-    path: str, required: Sequence[str], splits: Sequence[str], folder: str, owner: str
+    path: str, required: Sequence[str], splits: Sequence[str], folder: str, owner: str, box: Sequence[str] = ()
 ) -> tuple[list[str], list[TableRow]]:
     """Read a table whose first row names the columns, in any order; text is UTF-8, cells are separated by commas.
 
     Args:
         path: The CSV file.
-        required: Columns that must be there and filled, ``path`` and ``split`` among them.
-        splits: What ``split`` may be.
+        required: Columns that must be there and filled, ``path`` among them.
+        splits: What ``split`` may be, which is then among them too; empty for a table without splits.
         folder: Where the paths start.
         owner: Data set, for the texts of errors.
+        box: Columns that tell people in one image apart; without them an image has one row.
 
     Returns:
         All columns in the file's order, and the rows that are not empty.
@@ -59,12 +60,13 @@ def read_table(
         for column in required:
             if not row[column]:
                 raise DataError(f'{place}: the cell {column} is empty')
-        if row['split'] not in splits:
+        if splits and row['split'] not in splits:
             raise DataError(f'{place}: split {row["split"]!r}; choose from {", ".join(splits)}')
         img_path = image_inside(Path(folder), row['path'], place)
-        if img_path in seen:
-            raise DataError(f'{place}: path {row["path"]!r} is in row {seen[img_path]} already; an image has one row')
-        seen[img_path] = number
+        key = (img_path, *(row.get(column) for column in box))
+        if key in seen:
+            raise DataError(f'{place}: path {row["path"]!r} is in row {seen[key]} already; an image has one row')
+        seen[key] = number
         rows.append(TableRow(place, number, row, img_path))
     return columns, rows
 

@@ -1,5 +1,5 @@
-from mmosnet.export.exported_model import ExportedModel
-from mmosnet.export.model_description import ModelDescription
 from mmosnet.export.model_export import export_model
+from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model_description import ModelDescription
 
 __all__ = ['ExportedModel', 'ModelDescription', 'export_model']

@@ -10,10 +10,10 @@ from mmengine.config import Config
 from torch import nn
 
 from mmosnet.export.export_timing import time_per_image
-from mmosnet.export.exported_model import ExportedModel
 from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_images import ModelImages
 from mmosnet.export.parity import Parity
+from mmosnet.runtime.exported_model import ExportedModel
 
 
 def export_report(
@@ -45,7 +45,9 @@ def export_report(
     rows = [
         ('file', f'{path}, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB, {description.precision}'),
         ('input', f'{layout}, {description.channel_order}'),
+        ('images', description.preparation()),
         ('outputs', ', '.join(outputs)),
+        ('weights', description.weights),
     ]
     rows += [
         (

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmosnet.export.exported_model import ExportedModel
 from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.runtime.exported_model import ExportedModel
 
 # Seconds for each batch size, and calls at least.
 SECONDS, CALLS = 1.0, 5

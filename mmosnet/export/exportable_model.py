@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from mmosnet.apis.predicted_tasks import PredictedTasks
 from mmosnet.errors import DataError
-from mmosnet.export.model_description import ModelDescription
 from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.weights_digest import weights_digest
+from mmosnet.runtime.model_description import ModelDescription
 
 # The outputs of a task's head.
 OUTPUTS = dict(reid='embedding', attributes='attributes', category='category')
@@ -73,6 +74,7 @@ class ExportableModel(nn.Module):
             l2_normalized=l2_normalize and 'reid' in self.tasks,
             attributes=tuple(tasks.attributes),
             classes=tuple(tasks.classes),
+            weights=weights_digest(model),
         )
         self.eval()
 

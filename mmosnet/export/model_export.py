@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from mmosnet.errors import DataError
 from mmosnet.export.exportable_model import ExportableModel
-from mmosnet.export.exported_model import ExportedModel
 from mmosnet.export.model_images import ModelImages
 from mmosnet.export.onnx_format import write_onnx
 from mmosnet.export.openvino_format import write_openvino
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
 from mmosnet.export.torchscript_format import write_torchscript
+from mmosnet.runtime.exported_model import ExportedModel
 
 WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
 CALIBRATION_IMAGES = 200
@@ -36,13 +37,15 @@ def export_model(
 
     Args:
         model: An ``ImageClassifier`` with its config, of :func:`~mmosnet.engine.trained_model.load_model`.
-        path: ``.onnx``, ``.xml`` (OpenVINO) or ``.pt`` (TorchScript); an older file is replaced.
+        path: ``.onnx``, ``.xml`` (OpenVINO) or ``.pt`` (TorchScript); an older file stays until the new one
+            was found right.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         images: Folder of images to check with and, for int8, to calibrate on; drawn noise by default, not for int8.
         size: Height and width of the images; by default the test pipeline's.
         l2_normalize: Give embeddings of length 1.
         with_preprocess: The file takes ``(N, H, W, 3)`` uint8, BGR, and normalises. Resizing stays outside: the test
-            pipeline's cv2.resize rounds to whole numbers on its own way, and no runtime's layer does the same.
+            pipeline's cv2.resize rounds to whole numbers in its own way, and no runtime's layer does the same;
+            :meth:`~mmosnet.runtime.ExportedModel.predict` takes the same steps.
         calibration_images: At most.
 
     Returns:
@@ -50,7 +53,7 @@ def export_model(
 
     Raises:
         DataError: Another suffix, precision or model, a missing package, int8 without images, or a file that disagrees
-            with the model; it is deleted.
+            with the model; it is not kept.
         FileNotFoundError: No such folder of images.
     """
     path = Path(path)
@@ -59,23 +62,38 @@ def export_model(
     if precision == 'int8' and images is None:
         raise DataError('int8 needs images to calibrate on, a few hundred as the camera gives them: --images FOLDER')
     prepared = ModelImages(model, size)
-    pictures = prepared.draw(max(BATCH_SIZES))
-    if images is not None:
-        number = calibration_images if precision == 'int8' else max(BATCH_SIZES)
-        read = prepared.read(images, number)
-        # Drawn ones fill up a small folder.
-        pictures = np.concatenate([read, pictures])[: max(len(read), max(BATCH_SIZES))]
     exportable = ExportableModel(
         model, prepared.height, prepared.width, l2_normalize, with_preprocess, not prepared.rgb
     )
-    exportable.description = replace(exportable.description, precision=precision)
+    exportable.description = replace(
+        exportable.description,
+        precision=precision,
+        **prepared.facts,
+    )
+    with tempfile.TemporaryDirectory() as drawn:
+        sources, calibration = prepared.draw(drawn, max(BATCH_SIZES)), None
+        if images is not None:
+            chosen = prepared.choose(images, calibration_images if precision == 'int8' else max(BATCH_SIZES))
+            if precision == 'int8':
+                calibration = exportable.description.prepare(prepared.prepare(chosen))
+            # Drawn ones fill up a small folder.
+            sources = [*chosen, *sources]
+        sources = sources[: max(BATCH_SIZES)]
+        pictures = prepared.prepare(sources)
+        with _replacing(path) as written:
+            WRITERS[path.suffix](exportable, written, calibration)
+            return check_parity(ExportedModel(written), model, prepared, sources, pictures, path)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file of this name in a folder beside it, moved to its place when nothing went wrong.
+
+    Nobody shall deploy what was not found right, and what was there before is better than nothing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = (path, path.with_suffix('.bin')) if path.suffix == '.xml' else (path,)
-    try:
-        WRITERS[path.suffix](exportable, path, exportable.description.prepare(read) if precision == 'int8' else None)
-        return check_parity(ExportedModel(path), model, prepared, pictures)
-    except BaseException:
-        # Nobody shall deploy what was not found right.
-        for file in files:
-            file.unlink(missing_ok=True)
-        raise
+    with tempfile.TemporaryDirectory(prefix='.export-', dir=path.parent) as folder:
+        yield Path(folder) / path.name
+        # Weights (.bin) before the graph that wants them (.xml).
+        for file in sorted(Path(folder).iterdir()):
+            file.replace(path.parent / file.name)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from torch import nn
 
 from mmosnet.apis.image_input import ImageInput, take_apart
 from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
 from mmosnet.errors import DataError
+from mmosnet.export.pipeline_facts import pipeline_facts
 
-# Height and width of drawn images before the pipeline, unlike each other in both.
-PROBES = ((96, 50), (160, 72))
+# Height and width of images before the pipeline, unlike each other in both; the last smaller than any crop.
+PROBES = ((96, 50), (160, 72), (20, 9))
 
 
 class ModelImages:
@@ -33,7 +35,12 @@ class ModelImages:
         self._prepare = ImagePreparation(pipeline_of(cfg), (cfg or {}).get('default_scope') or 'mmpretrain', rgb=True)
         #: Whether the pipeline hands on RGB, as those of data sets without files do.
         self.rgb = self._prepare.rgb
-        made = {self._one(ImageInput('probe', image=np.zeros((*probe, 3), np.uint8))).shape[:2] for probe in PROBES}
+        #: Fields of the description, of :func:`~mmosnet.export.pipeline_facts.pipeline_facts`.
+        self.facts = pipeline_facts(self._prepare)
+        probes = [ImageInput('probe', image=np.zeros((*probe, 3), np.uint8)) for probe in PROBES]
+        made = {self._one(probe).shape[:2] for probe in probes}
+        # Whether images may come in any size.
+        self._resizes = len(made) == 1
         if size is None and len(made) > 1:
             raise DataError(
                 "the config's test pipeline leaves images in their own sizes: say which size the file takes, "
@@ -43,12 +50,42 @@ class ModelImages:
         if len(made) == 1 and made != {(self.height, self.width)}:
             raise DataError(f'--size {self.height} {self.width}: the test pipeline makes images of {made.pop()}')
 
-    def read(self, folder: str | Path, number: int) -> np.ndarray:
-        """Prepare images of a folder, taken evenly from all of them.
+    def choose(self, folder: str | Path, number: int) -> list[ImageInput]:
+        """Images of a folder, taken evenly from all of them.
 
         Args:
             folder: With images, in folders below it too.
             number: At most.
+        """
+        sources = list(take_apart(str(folder), 'images'))
+        places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
+        return [sources[place] for place in places]
+
+    def draw(self, folder: str | Path, number: int, seed: int = 0) -> list[ImageInput]:
+        """Write JPEGs of coarse and fine noise; of many sizes, where the pipeline resizes.
+
+        Args:
+            folder: To write into.
+            number: Of images.
+            seed: Of the noise.
+        """
+        random = np.random.RandomState(seed)
+        sources = []
+        for i in range(number):
+            height, width = self.height, self.width
+            if self._resizes:
+                # Nearly of the same shape: of much narrower ones a crop may be left too small.
+                factor = random.uniform(0.5, 2)
+                height, width = (round(side * factor * random.uniform(0.9, 1.1)) for side in (height, width))
+            coarse = random.randint(0, 200, (-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)
+            image = coarse[:height, :width] + random.randint(0, 56, (height, width, 3))
+            path = Path(folder) / f'{i}.jpg'
+            path.write_bytes(cv2.imencode('.jpg', image.astype(np.uint8))[1].tobytes())
+            sources.append(ImageInput('drawn', str(path)))
+        return sources
+
+    def prepare(self, sources: Sequence[ImageInput]) -> np.ndarray:
+        """Read images and send them through the pipeline.
 
         Returns:
             ``(N, H, W, 3)`` uint8, BGR.
@@ -56,25 +93,6 @@ class ModelImages:
         Raises:
             FileNotFoundError, DataError: No such folder, no image in it, a damaged one, or one of another size.
         """
-        sources = list(take_apart(str(folder), 'images'))
-        places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
-        return self._stack([sources[place] for place in places])
-
-    def draw(self, number: int, seed: int = 0) -> np.ndarray:
-        """Prepare drawn images, of coarse and fine noise.
-
-        Returns:
-            ``(N, H, W, 3)`` uint8, BGR.
-        """
-        random = np.random.RandomState(seed)
-        shape = (-(-self.height // 8), -(-self.width // 8), 3)
-        images = []
-        for _ in range(number):
-            coarse = random.randint(0, 200, shape).repeat(8, 0).repeat(8, 1)[: self.height, : self.width]
-            images.append((coarse + random.randint(0, 56, coarse.shape)).astype(np.uint8))
-        return self._stack([ImageInput('drawn', image=image) for image in images])
-
-    def _stack(self, sources: Sequence[ImageInput]) -> np.ndarray:
         images = [self._one(source) for source in sources]
         for source, image in zip(sources, images, strict=True):
             if image.shape[:2] != (self.height, self.width):

@@ -1,4 +1,4 @@
-"""ONNX files: written by torch, run by ONNX Runtime."""
+"""ONNX files, written by torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.graph_gate import with_graph_gates
-from mmosnet.export.model_description import INPUT, KEY
-from mmosnet.export.optional_package import need
+from mmosnet.optional_package import need
+from mmosnet.runtime.model_description import INPUT, KEY
 
 EXTRA = 'onnx'
 # The first with everything that the graph uses; ONNX Runtime has it since 1.14.
@@ -108,25 +108,3 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-class OnnxSession:
-    """An ONNX file in ONNX Runtime, on the CPU.
-
-    Args:
-        path: The file.
-        threads: To compute with; ONNX Runtime's choice by default.
-    """
-
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        runtime = need('onnxruntime', EXTRA)
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
-        self._session = runtime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-        self.metadata = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-
-    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
-        return self._session.run(None, {INPUT: inputs})

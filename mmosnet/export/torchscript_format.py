@@ -10,7 +10,7 @@ import torch
 
 from mmosnet.errors import DataError
 from mmosnet.export.exportable_model import ExportableModel
-from mmosnet.export.model_description import KEY
+from mmosnet.runtime.model_description import KEY
 
 
 def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:

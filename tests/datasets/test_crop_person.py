@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from mmosnet.datasets import LoadPersonImage, RandomPatch
-from mmosnet.datasets.crop_person import Box, box_with_margin, cut, region_path, split_region
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.crop_person import box_with_margin
 from mmosnet.errors import DataError
 
 
@@ -16,23 +15,10 @@ def frame(tmp_path):
     return str(path), image
 
 
-@pytest.mark.parametrize('path', ['a.jpg', '/data/#1/a b.jpg', 'C:\\a.jpg#xywh=1,2,3,4'])
-def test_paths_of_regions_lead_back(path):
-    box = Box(10, 0, 3, 200)
-    assert split_region(region_path(path, box)) == (path, box)
-
-
-@pytest.mark.parametrize('path', ['a.jpg', 'a#xywh=1,2,3', 'a#xywh=1,2,3,-4', '#xywh=1,2,3,4', 'a#xywh=1,2,3,4.jpg'])
-def test_other_paths_are_whole_images(path):
-    assert split_region(path) == (path, None)
-
-
-def test_a_region_is_read_as_the_crop(frame):
+def test_the_transform_reads_the_crop(frame):
     path, image = frame
-    crop = read_image(f'{path}#xywh=10,20,30,40')
-    np.testing.assert_array_equal(crop, image[20:60, 10:40])
-    assert crop.flags.c_contiguous and crop.base is None
     results = LoadPersonImage()(dict(img_path=f'{path}#xywh=10,20,30,40'))
+    np.testing.assert_array_equal(results['img'], image[20:60, 10:40])
     assert results['img_shape'] == results['ori_shape'] == (40, 30)
 
 
@@ -50,20 +36,6 @@ def test_whatever_reads_by_the_path_gets_the_crop(frame):
     pasted = RandomPatch(prob=1, rotate_prob=0)(results)['img'].reshape(-1, 3)
     pasted = pasted[pasted.any(1)]
     assert len(pasted) and (pasted == image[50, 70]).all()
-
-
-@pytest.mark.parametrize('region', ['60,0,21,10', '0,50,10,11', '0,0,0,10', '0,0,10,0', '99,99,1,1'])
-def test_no_such_region(frame, region):
-    path, image = frame
-    with pytest.raises(DataError, match=rf'frame\.png#xywh={region}: no such region in an image of 80x60'):
-        read_image(f'{path}#xywh={region}')
-    with pytest.raises(DataError, match='no such region'):
-        cut(image, Box(*map(int, region.split(','))), path)
-
-
-def test_missing_frame_is_named_without_the_region(tmp_path):
-    with pytest.raises(DataError, match=r'gone\.jpg: unreadable image'):
-        read_image(f'{tmp_path}/gone.jpg#xywh=0,0,1,1')
 
 
 # A frame of height 60 and width 80.

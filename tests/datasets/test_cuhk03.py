@@ -95,7 +95,7 @@ def count_images(root):
 
 
 def test_processes_that_start_together_extract_once(root):
-    with get_context('spawn').Pool(2) as pool:
+    with get_context('fork').Pool(2) as pool:
         assert pool.map(count_images, [root, root]) == [68, 68]
     assert not list(root.glob('*.part'))
 

@@ -37,6 +37,8 @@ def test_a_table_and_scores(export, tmp_path):
     rows = {line.split('  ')[0]: line for line in output.splitlines()}
     assert 'work_dirs/reid/reid.onnx' in rows['file'] and ' MB, fp32' in rows['file']
     assert '(N, 64, 32, 3) uint8, not normalised, BGR' in rows['input']
+    assert 'Resize(width=32, height=64, keep_ratio=False, interpolation=bilinear, backend=cv2)' in rows['images']
+    assert len(rows['weights'].split()[-1]) == 16
     assert {'batch 1', 'batch 2', 'batch 7', 'batch 32'} <= rows.keys() and 'ms an image, PyTorch' in output
     assert '+0.0000' in rows['reid/mAP']
     assert 'Warning' not in output
@@ -61,6 +63,7 @@ def test_a_file_that_disagrees(export, tmp_path, monkeypatch):
     monkeypatch.setitem(model_export.WRITERS, '.pt', tamper)
     error = export('reid.py', 'reid.pth', '--format', 'torchscript', '--out', 'a.pt')
     assert error.startswith('error: a.pt disagrees with the model') and not (tmp_path / 'a.pt').exists()
+    assert not list(tmp_path.glob('.export*'))
 
 
 def test_mistakes_get_a_message(export, monkeypatch):

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.runtime.image_resizing import resized
 from mmosnet.version import __version__
 
 # In ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
 KEY = 'mmosnet'
 INPUT = 'images'
+TASKS = dict(embedding='reid', attributes='attributes', category='category')
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class ModelDescription:
         l2_normalized: The embedding has length 1.
         attributes: Names of the attributes, in order of the scores.
         classes: Names of the categories, in order of the scores.
+        resize: Steps from an image of any size to ``(height, width)``, see :mod:`mmosnet.runtime.image_resizing`; none
+            where images have that size already.
+        other_transforms: What else the model's test pipeline does to images, which the runtime cannot do.
+        read_by_opencv: Files are read as OpenCV does by itself, see :func:`mmosnet.runtime.read_image`.
+        weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
+            of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         version: Of mmosnet.
     """
@@ -46,8 +54,52 @@ class ModelDescription:
     l2_normalized: bool = False
     attributes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    resize: tuple[dict, ...] = ()
+    other_transforms: tuple[str, ...] = ()
+    read_by_opencv: bool = False
+    weights: str = ''
     precision: str = 'fp32'
     version: str = __version__
+
+    @property
+    def task(self) -> str:
+        """``'reid'``, ``'attributes'``, ``'category'``, or ``'multitask'`` of several."""
+        return TASKS[self.outputs[0]] if len(self.outputs) == 1 else 'multitask'
+
+    def preparation(self) -> str:
+        """How images of any size get the file's size, for people."""
+        if self.other_transforms:
+            return f'prepared outside: the runtime lacks {", ".join(self.other_transforms)}'
+        steps = [
+            f'{step["type"]}({", ".join(f"{k}={v}" for k, v in step.items() if k != "type")})' for step in self.resize
+        ]
+        return ', '.join(steps) or 'not resized'
+
+    def resized(self, image: np.ndarray, name: str) -> np.ndarray:
+        """An image in the size that the file takes, ``(height, width, 3)`` uint8.
+
+        Args:
+            image: ``(H, W, 3)`` uint8.
+            name: What errors call it.
+
+        Raises:
+            DataError: The steps lead to another size.
+        """
+        found = resized(image, self.resize)
+        if found.shape[:2] == (self.height, self.width):
+            return found
+        size, wanted = (f'{shape[1]}x{shape[0]}' for shape in (image.shape, (self.height, self.width)))
+        if self.resize:
+            what = (
+                f'; resized as in training it is {found.shape[1]}x{found.shape[0]}, the exported model takes {wanted}'
+            )
+            raise DataError(f'{name} is {size}{what} (width x height): give an image of another shape')
+        why = 'the file names no steps of resizing'
+        if self.other_transforms:
+            why = f"the runtime lacks its test pipeline's {', '.join(self.other_transforms)}"
+        raise DataError(
+            f'{name} is {size}, the exported model takes {wanted} (width x height), and {why}: give images of that size'
+        )
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """The file's input for images: themselves, where the file normalises.
@@ -70,7 +122,7 @@ class ModelDescription:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(dict(task=self.task, **asdict(self)), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | None, path: object) -> ModelDescription:

@@ -1,0 +1,40 @@
+"""Packages of setup.cfg's extras, imported when something needs them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
+from importlib.util import find_spec
+from types import ModuleType
+
+from mmosnet.errors import DataError
+
+
+def need(name: str, extra: str) -> ModuleType:
+    """Import a package of one of setup.cfg's extras.
+
+    Raises:
+        DataError: It is not installed; says what to install.
+    """
+    try:
+        return import_module(name)
+    except ImportError as e:
+        raise DataError(f'{name} cannot be imported ({e}): pip install {_packages(extra)}') from e
+
+
+def _packages(extra: str) -> str:
+    """The extra; on a device without torch, which extras would bring along, the packages in it."""
+    if find_spec('torch') is None:
+        try:
+            found = [line.split(';') for line in requires('mmosnet') or []]
+        except PackageNotFoundError:
+            # Run from a folder with the code.
+            found = []
+        packages = [repr(line[0].strip()) for line in found if f"extra=='{extra}'" in _plain(line[-1])]
+        if packages:
+            return ' '.join(packages)
+    return f"'mmosnet[{extra}]'"
+
+
+def _plain(marker: str) -> str:
+    return marker.replace(' ', '').replace('"', "'")

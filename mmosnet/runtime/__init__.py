@@ -1,0 +1,11 @@
+"""Exported models, run with numpy, OpenCV and ONNX Runtime alone: what a device beside a camera needs.
+
+Nothing here imports torch or OpenMMLab; docs/deployment.md says how such a device is set up.
+"""
+
+from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.image_reading import read_image
+from mmosnet.runtime.image_region import Box, region_path
+from mmosnet.runtime.model_description import ModelDescription
+
+__all__ = ['Box', 'ExportedModel', 'ModelDescription', 'read_image', 'region_path']

@@ -1,0 +1,137 @@
+"""An exported file of any format, from images to named outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.runtime.image_array import image_fault
+from mmosnet.runtime.image_reading import read_image
+from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.model_description import ModelDescription
+
+# Imported on use: each needs a package of its own, the last one torch.
+SESSIONS = {
+    '.onnx': ('mmosnet.runtime.onnx_session', 'OnnxSession'),
+    '.xml': ('mmosnet.runtime.openvino_session', 'OpenVinoSession'),
+    '.pt': ('mmosnet.export.torchscript_format', 'TorchScriptSession'),
+}
+
+
+class ExportedModel:
+    """Runs what ``tools/export.py`` wrote, without torch but for its own format.
+
+    Args:
+        path: ``.onnx``, ``.xml`` (OpenVINO, the ``.bin`` beside it) or ``.pt`` (TorchScript).
+        threads: To compute with; the runtime's choice by default.
+        bf16: OpenVINO computes in bfloat16.
+        batch_size: OpenVINO takes this many images at once only, and is faster for it.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: Another kind of file, one without our metadata, or a runtime that is not installed.
+
+    Example:
+        >>> model = ExportedModel('osnet.onnx')
+        >>> model.predict(['crop.jpg', 'frame.jpg#xywh=120,80,64,190', frame[80:270, 120:184]])['embedding'].shape
+        (3, 512)
+    """
+
+    def __init__(
+        self, path: str | Path, threads: int | None = None, bf16: bool = False, batch_size: int | None = None
+    ) -> None:
+        self.path = Path(path)
+        if self.path.suffix not in SESSIONS:
+            raise DataError(f'{path}: name a file that ends in {", ".join(SESSIONS)}')
+        if not self.path.is_file():
+            raise FileNotFoundError(f'no exported model {path}; tools/export.py writes them')
+        if self.path.suffix == '.pt' and find_spec('torch') is None:
+            raise DataError(f'{path} needs torch (pip install torch): without it run models exported to ONNX')
+        options = {name: value for name, value in dict(bf16=bf16, batch_size=batch_size).items() if value}
+        if options and self.path.suffix != '.xml':
+            raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
+        module, session = SESSIONS[self.path.suffix]
+        self._session = getattr(import_module(module), session)(self.path, threads, **options)
+        self._batch_size = batch_size
+        self.description = ModelDescription.from_json(self._session.metadata, path)
+
+    def predict(self, images: Sequence[np.ndarray | str | PathLike], batch_size: int = 32) -> dict[str, np.ndarray]:
+        """Predict of images of any size: resized, brought into the channel order and normalised as for the model.
+
+        Args:
+            images: Arrays ``(H, W, 3)`` uint8, BGR as OpenCV has them, each of its own size; paths of files; paths of
+                regions, ``frame.jpg#xywh=120,80,64,190``. None at all is no error.
+            batch_size: Images read, held and computed at once.
+
+        Returns:
+            ``embedding`` ``(N, D)``, ``attributes`` ``(N, A)`` and ``category`` ``(N, C)``, scores from 0 to 1, as far
+            as the file has them; float32.
+
+        Raises:
+            FileNotFoundError: An image is missing.
+            DataError: An image is damaged, an array is none, or the file does not say how to resize it.
+        """
+        if batch_size < 1:
+            raise DataError(f'batch_size={batch_size}: give 1 or more')
+        if isinstance(images, (str, PathLike)):
+            raise DataError(f'images is the path {fspath(images)!r}: give a list of paths or arrays')
+        size = self._batch_size or batch_size
+        chunks = [self._predict(images[start : start + size], start) for start in range(0, len(images), size)]
+        # Of no images the outputs still have their widths.
+        empty = [{name: value[:0] for name, value in self._predict([self._blank()], 0).items()}] if not chunks else []
+        return {name: np.concatenate([chunk[name] for chunk in chunks or empty]) for name in self.description.outputs}
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Predict of images that have been resized.
+
+        Args:
+            images: ``(N, H, W, 3)`` uint8, BGR, of the size that :attr:`description` says.
+
+        Returns:
+            As of :meth:`predict`.
+
+        Raises:
+            DataError: Other arrays.
+        """
+        return self.run(self.description.prepare(images))
+
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs for inputs as the file has them, see :meth:`ModelDescription.prepare`."""
+        return dict(zip(self.description.outputs, self._session.run(inputs), strict=True))
+
+    def _predict(self, images: Sequence, start: int) -> dict[str, np.ndarray]:
+        """A batch; filled up where the runtime takes one size only."""
+        sized = list(self._sized(images, start))
+        sized += [self._blank()] * ((self._batch_size or len(sized)) - len(sized))
+        return {name: value[: len(images)] for name, value in self(np.stack(sized)).items()}
+
+    def _sized(self, images: Sequence, start: int) -> Iterator[np.ndarray]:
+        for number, image in enumerate(images, start):
+            if isinstance(image, (str, PathLike)):
+                name = fspath(image)
+                image = self._read(name)
+            else:
+                name = f'images[{number}]'
+                fault = image_fault(np.asanyarray(image))
+                if fault:
+                    raise DataError(f'{name} is {fault}')
+            yield self.description.resized(image, name)
+
+    def _read(self, path: str) -> np.ndarray:
+        if self.description.other_transforms:
+            raise DataError(
+                f"{path}: {self.path} takes arrays only, prepared by its test pipeline's "
+                f'{", ".join(self.description.other_transforms)}, which the runtime lacks'
+            )
+        if not Path(split_region(path)[0]).is_file():
+            raise FileNotFoundError(f'no image {split_region(path)[0]}')
+        return read_image(path, by_opencv=self.description.read_by_opencv)
+
+    def _blank(self) -> np.ndarray:
+        return np.zeros((self.description.height, self.description.width, 3), np.uint8)

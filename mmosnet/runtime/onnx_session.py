@@ -1,0 +1,32 @@
+"""ONNX files in ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mmosnet.optional_package import need
+from mmosnet.runtime.model_description import INPUT, KEY
+
+
+class OnnxSession:
+    """An ONNX file in ONNX Runtime, on the CPU.
+
+    Args:
+        path: The file.
+        threads: To compute with; ONNX Runtime's choice by default.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        runtime = need('onnxruntime', 'onnx')
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        self._session = runtime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+        self.metadata = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+
+    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs in the file's order."""
+        return self._session.run(None, {INPUT: inputs})

@@ -1,0 +1,52 @@
+import pytest
+from mmengine.config import Config
+
+from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
+from mmosnet.export.pipeline_facts import pipeline_facts
+from tests.apis.small_models import CONFIGS, LOAD, PACK
+
+OPENCV = dict(type='LoadImageFromFile')
+RESIZE = dict(type='Resize', width=128, height=256, keep_ratio=False, interpolation='bilinear', backend='cv2')
+
+
+def facts(transforms):
+    return tuple(pipeline_facts(ImagePreparation(transforms, 'mmpretrain', rgb=True)).values())
+
+
+@pytest.mark.parametrize(
+    ('config', 'by_opencv', 'steps'),
+    [
+        ('osnet_reid_market', False, (RESIZE,)),
+        ('osnet_multitask_synthetic', False, (dict(RESIZE, width=64, height=128),)),
+        (
+            'osnet_cls_imagenet',
+            True,
+            (
+                dict(type='ResizeEdge', scale=256, edge='short', interpolation='bilinear', backend='pillow'),
+                dict(type='CenterCrop', width=224, height=224),
+            ),
+        ),
+        ('osnet_cls_cifar10', False, ()),
+    ],
+)
+def test_configs(config, by_opencv, steps):
+    assert facts(pipeline_of(Config.fromfile(CONFIGS / f'{config}.py'))) == (by_opencv, steps, ())
+
+
+@pytest.mark.parametrize(
+    ('transforms', 'others'),
+    [
+        ([LOAD, dict(type='Resize', scale=64), dict(type='Pad', size=(64, 64)), PACK], ('Pad',)),
+        ([LOAD, dict(type='Resize', scale_factor=0.5), PACK], ('Resize',)),
+        ([LOAD, dict(type='CenterCrop', crop_size=64, auto_pad=True), PACK], ('CenterCrop',)),
+        ([LOAD, dict(type='EfficientNetCenterCrop', crop_size=64), PACK], ('EfficientNetCenterCrop',)),
+        ([dict(OPENCV, imdecode_backend='pillow'), PACK], ('LoadImageFromFile',)),
+        (
+            [dict(OPENCV, color_type='unchanged'), dict(type='RandomFlip', prob=0.5), PACK],
+            ('LoadImageFromFile', 'RandomFlip'),
+        ),
+    ],
+)
+def test_what_the_runtime_has_not(transforms, others):
+    _, steps, found = facts(transforms)
+    assert found == others and steps == ()

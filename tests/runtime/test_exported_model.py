@@ -1,0 +1,176 @@
+"""From image files, regions and frames to what the trained model gives."""
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+from mmosnet.apis import PersonInferencer
+from mmosnet.engine.trained_model import load_model
+from mmosnet.errors import DataError
+from mmosnet.export import export_model
+from mmosnet.runtime import Box, ExportedModel, ModelDescription, region_path
+from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, LOAD, PACK, REID, small_checkpoint, small_config
+
+SHORT = dict(type='ResizeEdge', scale=80, edge='short')
+CROP = dict(type='CenterCrop', crop_size=(32, 64))
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp('model') / 'joint.pth'
+    return small_checkpoint(path, JOINT, attributes=ATTRIBUTE_NAMES, classes=CLASSES)
+
+
+@pytest.fixture(scope='module')
+def model(checkpoint):
+    return load_model(small_config(JOINT), checkpoint, testing=True)
+
+
+@pytest.fixture(scope='module')
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp('exported') / 'joint.onnx'
+    export_model(model, path)
+    return ExportedModel(path, threads=1)
+
+
+@pytest.fixture(scope='module')
+def frame(tmp_path_factory):
+    """A frame with people of several sizes."""
+    image = cv2.resize(np.random.RandomState(0).randint(0, 256, (24, 40, 3), dtype=np.uint8), (400, 240))
+    path = tmp_path_factory.mktemp('frames') / 'frame.jpg'
+    cv2.imwrite(str(path), image)
+    return str(path)
+
+
+BOXES = [Box(10, 20, 40, 110), Box(200, 0, 64, 128), Box(300, 100, 99, 140), Box(0, 0, 400, 240), Box(7, 9, 15, 31)]
+
+
+def test_the_same_as_the_inferencer_from_the_jpeg_on(model, exported, frame):
+    paths = [region_path(frame, box) for box in BOXES]
+    right = PersonInferencer(model)(paths)
+    pixels = cv2.imread(frame)
+    crops = [pixels[box.top : box.top + box.height, box.left : box.left + box.width] for box in BOXES]
+    # Batches of other sizes, paths and arrays mixed.
+    for images, size in ((paths, 32), (crops, 2), ([*paths[:2], *crops[2:]], 1)):
+        found = exported.predict(images, batch_size=size)
+        assert all(value.dtype == np.float32 for value in found.values())
+        for row, entry in enumerate(right):
+            np.testing.assert_allclose(found['embedding'][row], entry['embedding'], atol=1e-4, rtol=0)
+            scores = dict(zip(exported.description.attributes, found['attributes'][row], strict=True))
+            assert scores == pytest.approx(entry['attributes'], abs=1e-4)
+            best = found['category'][row].argmax()
+            assert exported.description.classes[best] == entry['category']['name']
+            assert found['category'][row, best] == pytest.approx(entry['category']['score'], abs=1e-4)
+    # Embeddings that tell the boxes apart, or the above would say little.
+    assert np.ptp(found['embedding'], axis=0).max() > 0.1
+
+
+@pytest.mark.parametrize('steps', [[SHORT, CROP], [dict(SHORT, backend='pillow'), CROP]], ids=['cv2', 'pillow'])
+def test_other_steps(checkpoint, tmp_path, frame, steps):
+    model = load_model(small_config(JOINT, [LOAD, *steps, PACK]), checkpoint, testing=True)
+    export_model(model, tmp_path / 'model.onnx')
+    paths = [region_path(frame, box) for box in BOXES[:3]]
+    found = ExportedModel(tmp_path / 'model.onnx').predict(paths)['embedding']
+    right = [entry['embedding'] for entry in PersonInferencer(model)(paths)]
+    np.testing.assert_allclose(found, right, atol=1e-4, rtol=0)
+
+
+def test_steps_that_end_at_another_size(exported, frame):
+    short = described(exported.path, resize=[dict(type='CenterCrop', width=32, height=64)])
+    assert short.predict([frame])['embedding'].shape == (1, 512)
+    with pytest.raises(DataError, match=r'is 30x99; .* it is 30x64, the exported model takes 32x64'):
+        short.predict([f'{frame}#xywh=0,0,30,99'])
+
+
+def test_no_images(exported):
+    found = exported.predict([])
+    assert {name: value.shape for name, value in found.items()} == {
+        'embedding': (0, 512),
+        'attributes': (0, 3),
+        'category': (0, 4),
+    }
+
+
+def test_openvino_with_a_fixed_batch(model, exported, tmp_path, frame):
+    export_model(model, tmp_path / 'joint.xml')
+    paths = [region_path(frame, box) for box in BOXES]
+    fixed = ExportedModel(tmp_path / 'joint.xml', batch_size=3)
+    for number in (1, 3, 5):
+        found = fixed.predict(paths[:number])
+        for name, right in exported.predict(paths[:number]).items():
+            np.testing.assert_allclose(found[name], right, atol=1e-4, rtol=0)
+    assert fixed.predict([])['embedding'].shape == (0, 512)
+
+
+def test_mistakes(exported, frame, tmp_path):
+    with pytest.raises(DataError, match='batch_size=0'):
+        exported.predict([frame], batch_size=0)
+    with pytest.raises(DataError, match='give a list'):
+        exported.predict(frame)
+    with pytest.raises(FileNotFoundError, match=r'no image .*gone\.jpg$'):
+        exported.predict([f'{tmp_path}/gone.jpg#xywh=0,0,1,1'])
+    with pytest.raises(DataError, match='no such region'):
+        exported.predict([f'{frame}#xywh=0,0,401,1'])
+    with pytest.raises(DataError, match=r'images\[4\] is an array of float64'):
+        exported.predict([frame] * 3 + [cv2.imread(frame), np.zeros((3, 3, 3))], batch_size=2)
+    with pytest.raises(DataError, match=r'images\[0\] is an array of shape \(3, 3\)'):
+        exported.predict([np.zeros((3, 3), np.uint8)])
+
+
+def described(path, **changes):
+    """A copy of a file whose metadata says something else; None leaves an entry out."""
+    graph = onnx.load(path)
+    said = json.loads(graph.metadata_props[0].value) | changes
+    graph.metadata_props[0].value = json.dumps({name: value for name, value in said.items() if value is not None})
+    copy = path.with_name('changed.onnx')
+    onnx.save(graph, copy)
+    return ExportedModel(copy)
+
+
+def test_files_of_older_versions_take_their_own_size_only(exported, frame):
+    older = described(exported.path, resize=None, other_transforms=None, weights=None, task=None)
+    image = np.zeros((64, 32, 3), np.uint8)
+    np.testing.assert_array_equal(older.predict([image])['embedding'], exported.predict([image])['embedding'])
+    with pytest.raises(DataError, match=r'frame\.jpg is 400x240, the exported model takes 32x64 .*names no steps'):
+        older.predict([frame])
+
+
+def test_pipelines_that_the_runtime_does_not_have(checkpoint, tmp_path, frame):
+    pad = dict(type='Pad', size=(32, 64))
+    model = load_model(small_config(JOINT, [LOAD, dict(type='Resize', scale=(30, 60)), pad, PACK]), checkpoint, True)
+    export_model(model, tmp_path / 'model.onnx')
+    padded = ExportedModel(tmp_path / 'model.onnx')
+    assert (padded.description.resize, padded.description.other_transforms) == ((), ('Pad',))
+    assert padded.predict([np.zeros((64, 32, 3), np.uint8)])['embedding'].shape == (1, 512)
+    with pytest.raises(DataError, match=r"frame\.jpg: .*takes arrays only, prepared by its test pipeline's Pad"):
+        padded.predict([frame])
+    with pytest.raises(DataError, match=r"images\[0\] is 31x64.*lacks its test pipeline's Pad"):
+        padded.predict([np.zeros((64, 31, 3), np.uint8)])
+
+
+def test_description(exported, tmp_path):
+    description = exported.description
+    assert description.task == 'multitask' and len(description.weights) == 16
+    assert description.resize == (
+        dict(type='Resize', interpolation='bilinear', backend='cv2', width=32, height=64, keep_ratio=False),
+    )
+    said = json.loads(description.to_json())
+    assert said['task'] == 'multitask' and said['resize'][0]['width'] == 32
+    assert ModelDescription.from_json(description.to_json(), 'a file') == description
+    assert ModelDescription(('embedding',), 2, 1).task == 'reid'
+    with pytest.raises(DataError, match='a file: its metadata lacks height, width'):
+        ModelDescription.from_json('{"outputs": ["embedding"]}', 'a file')
+
+
+def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
+    """Formats and precisions of one model have one digest, other weights another."""
+    export_model(model, tmp_path / 'half.onnx', 'fp16', l2_normalize=True, with_preprocess=True)
+    assert ExportedModel(tmp_path / 'half.onnx').description.weights == exported.description.weights
+    other = load_model(small_config(REID), small_checkpoint(tmp_path / 'reid.pth', REID), testing=True)
+    with_other = other.neck.fc.weight.data
+    with_other[0, 0] += 1e-3
+    export_model(other, tmp_path / 'other.pt')
+    assert ExportedModel(tmp_path / 'other.pt').description.weights != exported.description.weights

@@ -1,0 +1,43 @@
+"""The runtime's steps give the pixels of the transforms that they stand for."""
+
+import numpy as np
+import pytest
+from mmcv.transforms import CenterCrop, Resize
+from mmpretrain.datasets import ResizeEdge
+
+from mmosnet.errors import DataError
+from mmosnet.export.pipeline_facts import resize_step
+from mmosnet.runtime import image_resizing
+from mmosnet.runtime.image_resizing import resized
+
+SIZES = [(64, 32), (101, 37), (37, 101), (50, 50), (7, 9), (256, 128), (133, 66)]
+TRANSFORMS = [
+    [Resize((32, 64))],
+    [Resize(48, interpolation='bicubic')],
+    [Resize((32, 64), interpolation='area'), CenterCrop((31, 20))],
+    [Resize((32, 64), interpolation='nearest', keep_ratio=True)],
+    [Resize((64, 33), interpolation='lanczos', keep_ratio=True), CenterCrop(33)],
+    [Resize((32, 64), backend='pillow'), CenterCrop(99)],
+    *([ResizeEdge(57, edge), CenterCrop((24, 31))] for edge in ('short', 'long', 'width', 'height')),
+    [ResizeEdge(40, backend='pillow', interpolation='bicubic'), CenterCrop(40)],
+    [],
+]
+
+
+@pytest.mark.parametrize('transforms', TRANSFORMS, ids=lambda ts: '-'.join(type(t).__name__ for t in ts))
+def test_equal_to_the_transforms(transforms):
+    steps = [resize_step(transform) for transform in transforms]
+    random = np.random.RandomState(0)
+    for size in SIZES:
+        image = random.randint(0, 256, (*size, 3), dtype=np.uint8)
+        results = dict(img=image)
+        for transform in transforms:
+            results = transform(results)
+        np.testing.assert_array_equal(resized(image, steps), results['img'], err_msg=str(size))
+
+
+def test_pillows_steps_need_it(monkeypatch):
+    monkeypatch.setattr(image_resizing, 'find_spec', lambda name: None)
+    step = dict(type='Resize', width=4, height=8, keep_ratio=False, interpolation='bilinear', backend='pillow')
+    with pytest.raises(DataError, match='pip install pillow'):
+        resized(np.zeros((9, 9, 3), np.uint8), [step])
