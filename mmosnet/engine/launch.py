@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,20 +14,19 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
+from mmosnet.user_errors import user_errors
+
+__all__ = [
+    'add_hook',
+    'build_runner',
+    'load_config',
+    'resume_from',
+    'score_more',
+    'use_amp',
+    'user_errors',
+]
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """End the program with one line for a mistake of the user's; other exceptions pass with their traceback."""
-    try:
-        yield
-    except (DataError, FileNotFoundError, FileExistsError) as e:
-        # From a loader's worker the message comes with the worker's traceback in front.
-        sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
-    except (IsADirectoryError, NotADirectoryError, PermissionError) as e:
-        sys.exit(f'error: {e.filename}: {e.strerror}')
 
 
 def load_config(
@@ -39,7 +35,7 @@ def load_config(
     """Read a config and fit it to this machine.
 
     Args:
-        path: The config file.
+        path: The config file, or a name in ``model-index.yml``.
         options: Overrides from ``--cfg-options``.
         work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -47,9 +43,13 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
+        DataError: No such name.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'no config {path}; configs/README.md lists them')
+        # Only now: knowing all names takes reading all of mmpretrain's.
+        from mmosnet.engine.trained_model import find_config
+
+        path = find_config(path)[0].filename
     cfg = WrittenConfig(Config.fromfile(path))
     cfg.merge_from_dict(options or {})
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)

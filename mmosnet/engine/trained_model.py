@@ -15,6 +15,9 @@ from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import read_checkpoint
 from mmosnet.models.checkpoint_fit import check_fit
 
+# In place of a checkpoint: the weights that model-index.yml names for a model.
+RELEASED = 'released'
+
 
 def find_config(model: str | Path) -> tuple[Config, str | None]:
     """The config that a path or a name in ``model-index.yml`` stands for, and the index's weights for a name.
@@ -35,6 +38,25 @@ def find_config(model: str | Path) -> tuple[Config, str | None]:
         raise DataError(f'{str(model)!r} is neither a config file nor a model of model-index.yml.{hint}')
     entry = ModelHub.get(str(model))
     return entry.config, entry.weights
+
+
+def find_trained(model: str | Path, checkpoint: str | None) -> tuple[Config, str]:
+    """Config and checkpoint that a command line means.
+
+    Args:
+        model: The path of a config, or a name in ``model-index.yml``.
+        checkpoint: A file, or anything that mmengine loads; ``'released'`` or None for the index's weights.
+
+    Raises:
+        FileNotFoundError: No such config.
+        DataError: No such name, or no released weights.
+    """
+    cfg, weights = find_config(model)
+    if checkpoint not in (None, RELEASED):
+        weights = checkpoint
+    if weights is None:
+        raise DataError(f'{model} has no released weights in model-index.yml: name a checkpoint')
+    return cfg, weights
 
 
 def build_model(cfg: Config) -> nn.Module:

@@ -1,0 +1,112 @@
+"""A model in PyTorch as what turns images into embeddings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+
+from mmosnet.apis.image_input import ImageInput
+from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.datasets import LoadPersonImage
+from mmosnet.engine.trained_model import find_trained, load_model
+from mmosnet.errors import DataError
+from mmosnet.features.embedder import Embedder
+from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.weights_digest import weights_digest
+
+# Height and width of the image that shows how many numbers an embedding has.
+PROBE = (256, 128)
+
+
+def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tuple[Config, str]:
+    """Config and checkpoint that a command line means.
+
+    Args:
+        name: A config file, or a name in ``model-index.yml``.
+        checkpoint: Of it, or ``'released'`` for the index's.
+        options: Overrides, ``KEY=VALUE`` each.
+
+    Raises:
+        FileNotFoundError, DataError: No such config, or no released weights.
+    """
+    cfg, checkpoint = find_trained(name, checkpoint)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
+    cfg.merge_from_dict(parser.parse_args(['--cfg-options', *(options or ())]).cfg_options or {})
+    return cfg, checkpoint
+
+
+class TorchEmbedder(Embedder):
+    """Embeds as :class:`~mmosnet.apis.PersonInferencer` does.
+
+    Args:
+        cfg: Of the model.
+        checkpoint: Its weights.
+        device: A GPU if there is one.
+        amp: Compute in float16 on a GPU, bfloat16 on a CPU.
+        local_rank: Number of the process on this machine: of several GPUs each takes its own.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        DataError: A checkpoint of another network, a model without embedding, or no such device.
+    """
+
+    def __init__(
+        self,
+        cfg: Config,
+        checkpoint: str,
+        device: str | None = None,
+        amp: bool = False,
+        local_rank: str | None = None,
+    ) -> None:
+        model = load_model(cfg, checkpoint, testing=True)
+        self.model = weights_digest(model)
+        self.source = str(checkpoint)
+        self.kind = 'PyTorch' + ' in mixed precision' * amp
+        if device is None:
+            device = get_device()
+            if device == 'cuda' and local_rank is not None:
+                device = f'cuda:{local_rank}'
+        self._inferencer = PersonInferencer(switch_to_deploy(model), device=device)
+        if 'reid' not in self._inferencer.tasks.heads:
+            raise DataError(
+                f'{cfg.filename} predicts {", ".join(self._inferencer.tasks.heads)} and no embedding: use a model '
+                'trained for re-identification'
+            )
+        preparation = self._inferencer.pipeline
+        # Another transform may decode otherwise, and the model was tested with that one.
+        self._decodes_otherwise = preparation.load is not None and not isinstance(preparation.load, LoadPersonImage)
+        device_type = next(model.parameters()).device.type
+        self.on_cpu = device_type == 'cpu'
+        kind = torch.bfloat16 if self.on_cpu else torch.float16
+        self._autocast = lambda: torch.autocast(device_type, kind, enabled=amp)
+        (probe,) = self.embed([self.prepare('a black image', np.zeros((*PROBE, 3), np.uint8))])
+        if isinstance(probe, Exception):
+            raise probe
+        self.dimension = len(probe)
+
+    def read_file(self, path: str) -> np.ndarray:
+        """See the base class."""
+        if self._decodes_otherwise:
+            return self._inferencer.pipeline.read(ImageInput('input', img_path=path))
+        return super().read_file(path)
+
+    def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
+        """See the base class."""
+        source = ImageInput(path, image=image)
+        return self._inferencer.pipeline(source), source
+
+    def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
+        """See the base class."""
+        inputs, sources = zip(*items, strict=True)
+        with self._autocast():
+            samples = self._inferencer.forward(inputs, sources)
+        return [self._outcome(sample) for sample in samples]
+
+    def _outcome(self, sample: object) -> np.ndarray | DataError:
+        return sample if isinstance(sample, Exception) else self._inferencer.tasks.read(sample)['embedding']

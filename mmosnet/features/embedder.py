@@ -1,0 +1,99 @@
+"""What turns images of people into embeddings: a model in PyTorch, or an exported file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.image_reading import read_image
+
+
+class Embedder(ABC):
+    """Prepares images one by one, in any thread, and embeds several at once.
+
+    Attributes:
+        source: The model's file, for people.
+        model: Digest of its weights; empty if unknown.
+        kind: Of the computation, whatever changes its numbers beyond rounding.
+        dimension: D, of the embeddings.
+        on_cpu: It computes on the CPU.
+    """
+
+    source: str
+    model: str
+    kind: str
+    dimension: int
+    on_cpu = True
+
+    def read_file(self, path: str) -> np.ndarray:
+        """An image file as the model was tested with it, ``(H, W, 3)`` uint8, BGR.
+
+        Raises:
+            DataError: It is missing or damaged.
+        """
+        return read_image(path)
+
+    @abstractmethod
+    def prepare(self, path: str, image: np.ndarray) -> object:
+        """Bring one image into the form that :meth:`embed` takes.
+
+        Args:
+            path: For errors.
+            image: ``(H, W, 3)`` uint8, BGR.
+
+        Raises:
+            DataError: The image cannot be used.
+        """
+
+    @abstractmethod
+    def embed(self, items: Sequence[object]) -> list[np.ndarray | DataError]:
+        """``(D,)`` float32 for each prepared image, or why there is none."""
+
+
+class ExportedEmbedder(Embedder):
+    """An exported file; needs neither torch nor OpenMMLab.
+
+    Args:
+        path: Of the file, see :class:`~mmosnet.runtime.ExportedModel`.
+        threads: To compute with; the runtime's choice by default.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: Not such a file, one without embedding, or one whose images need more than resizing.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self._model = ExportedModel(path, threads)
+        self._description = self._model.description
+        if 'embedding' not in self._description.outputs:
+            raise DataError(
+                f'{path} predicts {", ".join(self._description.outputs)} and no embedding: export a model trained for '
+                're-identification'
+            )
+        if self._description.other_transforms:
+            raise DataError(
+                f'{path}: images need {", ".join(self._description.other_transforms)} of the test pipeline, which the '
+                'runtime lacks: give CONFIG and CHECKPOINT instead'
+            )
+        self.source = str(path)
+        self.model = self._description.weights
+        length = ', embeddings of length 1' * self._description.l2_normalized
+        self.kind = f'{Path(path).suffix[1:]} {self._description.precision}{length}'
+        self.dimension = self._model.predict([])['embedding'].shape[1]
+
+    def read_file(self, path: str) -> np.ndarray:
+        """See the base class."""
+        return read_image(path, by_opencv=self._description.read_by_opencv)
+
+    def prepare(self, path: str, image: np.ndarray) -> np.ndarray:
+        """See the base class."""
+        return self._description.resized(image, path)
+
+    def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
+        """See the base class."""
+        return list(self._model(np.stack(items))['embedding'])

@@ -1,0 +1,37 @@
+"""What an extraction made, as text."""
+
+from __future__ import annotations
+
+from mmosnet.features.embedder import Embedder
+from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
+from mmosnet.features.extraction_progress import ExtractionProgress
+
+# Skipped images that are named.
+MOST_NAMED = 5
+
+
+def extraction_report(folder: ExtractionFolder, embedder: Embedder, progress: ExtractionProgress) -> str:
+    """Lay out a finished extraction, or one whose other parts are missing; ``skipped.csv`` is written when finished.
+
+    Returns:
+        The lines, joined.
+    """
+    missing = folder.missing()
+    people, total = sum(folder.sizes), len(folder.sizes)
+    rows = {}
+    if missing:
+        rows['shards'] = f'{total - len(missing)} of {total}; the others are those of other processes, or not begun'
+    else:
+        skipped = folder.finish()
+        rows['people'] = f'{people - len(skipped):,}'
+        if skipped:
+            rows['skipped'] = f'{len(skipped):,}, listed in {folder.path / SKIPPED}'
+            rows |= {f'  {path}': reason for path, reason in skipped[:MOST_NAMED]}
+        rows['shards'] = f'{total}, of up to {folder.shard_size:,} people'
+    rows['dimension'] = str(embedder.dimension)
+    rows['model'] = f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'
+    there = f'; {progress.before:,} were there' if progress.before else ''
+    rows['speed'] = f'{progress.rate:.1f} images a second, {progress.done:,} in {progress.seconds:.0f} s{there}'
+    rows['folder'] = str(folder.path)
+    width = max(len(name) for name in rows if not name.startswith(' '))
+    return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows.items())

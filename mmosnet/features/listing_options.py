@@ -1,0 +1,46 @@
+"""What is known about the images to extract features of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ListingOptions:
+    """Options of :func:`~mmosnet.features.list_people.list_people`.
+
+    Attributes:
+        names: ``'market1501'``: names of images like ``0002_c1s1_000451_03.jpg`` tell pid and camera; ``''``: they tell
+            nothing.
+        camid: Of people of whom it is not known otherwise; one for all inputs, or one for each.
+        root: Folder where the paths in tables and annotation files start; by default the file's own.
+        split: Only people of this split of tables and annotation files.
+        category: Of COCO files only boxes of the category with this name.
+        id_key: Field of the identity in COCO files.
+        camera_key: Field of the camera in COCO files.
+        margin: Added to boxes on each side, as a share of their width and height.
+        boxes: A file of boxes for each video.
+        min_score: Only boxes of files of boxes with at least this score.
+        tracks_as_pids: Numbers of tracks in files of boxes are identities.
+        frame_step: Only every n-th frame of a video, counted from its first.
+        fps: Frames a second of videos, instead of what the files state; needed for folders of frames.
+        start_time: Seconds at which videos start; one for all, or one for each.
+        skip: Boxes and files that cannot be used are noted with the person, instead of raised.
+    """
+
+    names: str = ''
+    camid: Sequence[int] = ()
+    root: str | None = None
+    split: str | None = None
+    category: str | None = None
+    id_key: str = 'person_id'
+    camera_key: str = 'camera_id'
+    margin: float = 0.0
+    boxes: Sequence[str] = ()
+    min_score: float | None = None
+    tracks_as_pids: bool = False
+    frame_step: int = 1
+    fps: float | None = None
+    start_time: Sequence[float] = ()
+    skip: bool = False

@@ -1,0 +1,33 @@
+"""Points in time as seconds."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+
+from mmosnet.errors import DataError
+
+
+def seconds(text: str, place: str) -> float:
+    """Read a number of seconds, or a date as seconds since 1970.
+
+    Args:
+        text: ``12.5``, or a date and time like ``2026-05-01T12:00:00+02:00``; without zone, UTC.
+        place: For the error's text.
+
+    Raises:
+        DataError: Neither.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        pass
+    else:
+        if math.isfinite(value):
+            return value
+    try:
+        # Python 3.10 does not know Z.
+        date = datetime.fromisoformat(text.removesuffix('Z') + '+00:00' * text.endswith('Z'))
+    except ValueError as e:
+        raise DataError(f'{place} {text!r} is neither seconds nor a date like 2026-05-01T12:00:00+02:00') from e
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,0 +1,21 @@
+"""Errors for people: how the tools end at a mistake of the user's. Needs no torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmosnet.errors import DataError
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """End the program with one line for a mistake of the user's; other exceptions pass with their traceback."""
+    try:
+        yield
+    except (DataError, FileNotFoundError, FileExistsError) as e:
+        # From a loader's worker the message comes with the worker's traceback in front.
+        sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as e:
+        sys.exit(f'error: {e.filename}: {e.strerror}')

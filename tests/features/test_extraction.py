@@ -1,0 +1,299 @@
+import csv
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmosnet.errors import DataError
+from mmosnet.features import extraction, read_features
+from mmosnet.features.embedder import Embedder
+from mmosnet.features.extraction import Extraction, Part
+from mmosnet.features.extraction_folder import ExtractionFolder
+from mmosnet.features.extraction_progress import ExtractionProgress
+from mmosnet.features.extraction_report import extraction_report
+from mmosnet.features.person_list import ListedPerson, PersonList
+from mmosnet.features.read_person import read_person
+from tests.features.drawn_video import write_video
+
+
+class MeanColours(Embedder):
+    """The mean colour of an image, and how many images were embedded with it; refuses images that are too bright."""
+
+    source, model, kind, dimension = 'colours', '0123456789abcdef', 'means', 4
+
+    def __init__(self):
+        self.batches = []
+
+    @property
+    def paths(self):
+        return [path for batch in self.batches for path in batch]
+
+    def prepare(self, path, image):
+        return path, image
+
+    def embed(self, items):
+        self.batches.append([path for path, _ in items])
+        return [
+            DataError(f'{path} is too bright')
+            if image.mean() > 250
+            else np.array([*image.mean(axis=(0, 1)), len(items)], np.float32)
+            for path, image in items
+        ]
+
+
+@pytest.fixture
+def people(tmp_path, monkeypatch):
+    """23 people: in files of their own, several in one frame, and in two videos."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.RandomState(0)
+    for number in range(9):
+        cv2.imwrite(f'{number}.png', random.randint(0, 256, (20, 10, 3)).astype(np.uint8))
+    for name in ('a.mp4', 'b.mp4'):
+        write_video(tmp_path / name, 12)
+    boxes = [f'8.png#xywh={left},2,3,4' for left in range(4)]
+    videos = [f'{name}.mp4#frame={frame}&xywh={frame},0,20,30' for name in 'ab' for frame in (0, 3, 3, 4, 11)]
+    paths = [f'{number}.png' for number in range(9)] + boxes + videos
+    return PersonList([ListedPerson(path, row, row % 3, row / 2) for row, path in enumerate(paths)])
+
+
+def folder_of(people, path='out', shard_size=5, overwrite=False, **facts):
+    facts = dict(
+        dict(model='0123456789abcdef', kind='means', bad_images='error'),
+        images=len(people),
+        people=people.digest(),
+        shard_size=shard_size,
+        **facts,
+    )
+    return ExtractionFolder(path, facts, overwrite)
+
+
+def extract(people, embedder=None, folder=None, part=None, **options):
+    embedder, folder = embedder or MeanColours(), folder or folder_of(people)
+    with ExtractionProgress(len(people), len(folder.sizes)) as progress:
+        Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
+            part or Part(), progress
+        )
+    return extraction_report(folder, embedder, progress)
+
+
+def contents(folder='out'):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def test_every_person_has_the_features_of_the_own_picture(people):
+    embedder = MeanColours()
+    report = extract(people, embedder)
+    found = read_features('out')
+    assert found.path == people.path and found.model == '0123456789abcdef'
+    for name in ('pid', 'camid', 'time'):
+        np.testing.assert_array_equal(getattr(found, name), getattr(people, name))
+    for path, embedding in zip(found.path, found.embedding, strict=True):
+        np.testing.assert_allclose(embedding[:3], read_person(path).mean(axis=(0, 1)), rtol=1e-6)
+    # Batches of three, none of which reaches into another shard.
+    assert [len(batch) for batch in embedder.batches] == [3, 2] * 4 + [3]
+    assert embedder.paths == people.path
+    assert 'people     23\nshards     5, of up to 5 people\ndimension  4\n' in report
+    assert 'model      colours (means), weights 0123456789abcdef\n' in report
+
+
+@pytest.mark.parametrize('workers', [1, 8])
+def test_threads_do_not_change_anything(people, workers):
+    extract(people)
+    before = contents()
+    extract(people, folder=folder_of(people, 'other'), workers=workers)
+    assert contents('other') == before
+
+
+class Killed(BaseException):
+    """Like a signal: nothing catches it."""
+
+
+@pytest.mark.parametrize('place', ['between shards', 'in a batch', 'while writing', 'before the name'])
+def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monkeypatch):
+    extract(people, folder=folder_of(people, 'whole'))
+    write, embedder = extraction.write_shard, MeanColours()
+
+    def dying(path, features, facts):
+        if '00002' in path.name:
+            if place == 'while writing':
+                # As a process leaves it that is killed by force.
+                (path.parent / f'.{path.name}.host.1.tmp').write_bytes(b'PAR1 and not more')
+            if place != 'in a batch':
+                raise Killed
+        return write(path, features, facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, 'write_shard', dying)
+        if place == 'in a batch':
+            patch.setattr(
+                embedder,
+                'embed',
+                lambda items: stop() if len(embedder.batches) == 5 else MeanColours.embed(embedder, items),
+            )
+        if place == 'before the name':
+            patch.setattr(extraction, 'write_shard', write)
+            patch.setattr(os, 'fsync', lambda file: stop() if len(embedder.batches) == 6 else None)
+        with pytest.raises(Killed):
+            extract(people, embedder)
+    assert [name for name in contents() if name.startswith('shard')] == [
+        'shard-00000-of-00005.parquet',
+        'shard-00001-of-00005.parquet',
+    ]
+    with pytest.raises(DataError, match=r'3 of 5 shards are missing'):
+        read_features('out')
+    second = MeanColours()
+    report = extract(people, second)
+    # What was there is not computed again.
+    assert second.paths == people.path[10:]
+    assert '13 in 0 s; 10 were there' in report
+    assert contents() == contents('whole')
+    third = MeanColours()
+    extract(people, third)
+    assert third.batches == [] and contents() == contents('whole')
+
+
+def stop():
+    raise Killed
+
+
+def test_a_damaged_shard_is_made_anew(people):
+    extract(people)
+    before = contents()
+    for number, damage in ((1, b''), (3, before['shard-00003-of-00005.parquet'][:-30])):
+        with open(f'out/shard-0000{number}-of-00005.parquet', 'wb') as file:
+            file.write(damage)
+    embedder = MeanColours()
+    extract(people, embedder)
+    assert embedder.paths == people.path[5:10] + people.path[15:20]
+    assert contents() == before
+
+
+@pytest.mark.parametrize('total', [2, 3, 7])
+def test_parts_together_are_the_whole(people, total):
+    extract(people, folder=folder_of(people, 'whole'))
+    for number in reversed(range(1, total)):
+        report = extract(people, part=Part(number, total))
+    assert ('shards     ' in report) and ('of 5; the others are those of other processes, or not begun' in report)
+    extract(people, part=Part(0, total))
+    assert contents() == contents('whole')
+
+
+def test_the_first_process_waits_for_the_others(people, monkeypatch):
+    monkeypatch.setattr(extraction, 'PAUSE', 0)
+    folder = folder_of(people)
+    first = Extraction(people, MeanColours(), folder, 3, 1)
+    progress = ExtractionProgress(15, 5)
+    first.run(Part(0, 2), progress)
+    said = []
+
+    def say(text):
+        said.append(text)
+        for number in (1, 3):
+            if not folder.is_done(number):
+                Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), progress)
+                return
+
+    first.wait(say)
+    assert said == ['waiting for 2 shards of other processes', 'waiting for 1 shards of other processes']
+    assert folder.missing() == []
+
+
+def test_images_that_cannot_be_used(people):
+    cv2.imwrite('2.png', np.full((9, 9, 3), 255, np.uint8))
+    Path('4.png').write_bytes(b'broken')
+    people.path[6] = 'no.png'
+    people.path[12] = '8.png#xywh=9,0,5,5'
+    people.path[14] = 'a.mp4#frame=99&xywh=1,1,1,1'
+    people.path[15] = 'no.mp4#frame=1'
+    people.errors[20] = 'boxes.csv, row 3: no area'
+    messages = {
+        2: '2.png is too bright',
+        4: '4.png: unreadable image',
+        6: 'no.png: unreadable image',
+        12: '8.png#xywh=9,0,5,5: no such region',
+        14: 'a.mp4: no frame 99',
+        15: 'no video no.mp4',
+        20: 'boxes.csv, row 3: no area',
+    }
+    with pytest.raises(DataError, match=r'2.png is too bright. --bad-images skip goes on without it'):
+        extract(people)
+    report = extract(people, folder=folder_of(people, 'other', bad_images='skip'), skip=True)
+    found = read_features('other')
+    kept = [row for row in range(23) if row not in messages]
+    assert found.path == [people.path[row] for row in kept] and found.pid.tolist() == kept
+    for path, embedding in zip(found.path, found.embedding, strict=True):
+        np.testing.assert_allclose(embedding[:3], read_person(path).mean(axis=(0, 1)), rtol=1e-6)
+    assert 'people     16\nskipped    7, listed in other/skipped.csv\n' in report
+    with open('other/skipped.csv', newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ['path', 'reason'] and [row[0] for row in rows[1:]] == [people.path[row] for row in messages]
+    assert all(row[1].startswith(text) for row, text in zip(rows[1:], messages.values(), strict=True))
+    # Nobody of a shard may be left.
+    nobody = PersonList([ListedPerson('no.png'), ListedPerson('no.jpg')])
+    extract(nobody, folder=folder_of(nobody, 'empty', bad_images='skip'), skip=True)
+    assert read_features('empty').embedding.shape == (0, 4)
+
+
+def test_another_extraction_is_refused(people):
+    extract(people)
+    fewer = PersonList([ListedPerson(path) for path in people.path[:3]])
+    others = PersonList([ListedPerson(path) for path in people.path])
+    for changed, facts, message in [
+        (people, dict(model='f' * 16), "weights '0123456789abcdef', now 'ffffffffffffffff'"),
+        (people, dict(kind='onnx int8'), "computation 'means', now 'onnx int8'"),
+        (people, dict(shard_size=6), '--shard-size 5, now 6'),
+        (people, dict(bad_images='skip'), "--bad-images 'error', now 'skip'"),
+        (fewer, dict(), 'number of people 23, now 3'),
+        (others, dict(), r'people \(images, boxes, identities, cameras or times\)'),
+    ]:
+        with pytest.raises(DataError, match=f'out holds another extraction: {message}.*--overwrite'):
+            folder_of(changed, **facts)
+    before = contents()
+    for overwrite in (False, True):
+        folder_of(people, overwrite=overwrite)
+        assert contents() == before
+    Path('out/notes.txt').touch()
+    folder_of(fewer, overwrite=True)
+    # The user's own files stay.
+    assert sorted(contents()) == ['extraction.json', 'notes.txt']
+    extract(fewer, folder=folder_of(fewer))
+    assert read_features('out').path == fewer.path
+
+
+def test_folders_that_say_nothing_of_themselves(people):
+    extract(people)
+    facts = json.loads(Path('out/extraction.json').read_text())
+    assert facts['shards'] == 5 and facts['images'] == 23
+    os.remove('out/extraction.json')
+    with pytest.raises(DataError, match=r'out holds 5 shards and no extraction.json that says what they are'):
+        folder_of(people)
+    Path('out/extraction.json').write_text('{"model": ')
+    with pytest.raises(DataError, match=r'out/extraction.json is damaged'):
+        folder_of(people)
+    folder_of(people, overwrite=True)
+    assert sorted(contents()) == ['extraction.json']
+
+
+def test_logs_have_a_line_a_shard(people, capsys):
+    extract(people)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(' a second')[0].rpartition(', ')[0] for line in lines] == [
+        f'shard {number} of 5 written, {min(5 * number, 23)} of 23 people' for number in range(1, 6)
+    ]
+
+
+def test_without_rich_there_is_no_bar(people, capsys, monkeypatch):
+    monkeypatch.setattr('mmosnet.features.extraction_progress.find_spec', lambda name: None)
+    extract(people)
+    assert capsys.readouterr().err.count('written') == 5
+
+
+def test_a_bar_in_a_terminal(people, monkeypatch, capsys):
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('TERM', 'xterm')
+    extract(people)
+    shown = capsys.readouterr().err
+    assert '23/23' in shown and 'of 5 shards' in shown and 'written' not in shown

@@ -1,0 +1,170 @@
+import json
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmosnet.errors import DataError
+from mmosnet.features import Features, FeatureShards, read_features, write_shard
+from mmosnet.features.feature_shards import read_facts, shard_name
+from mmosnet.version import __version__
+from tests.features.test_features import features
+
+
+def random_features(number=5, dimension=4, model='0123456789abcdef', seed=0):
+    random = np.random.RandomState(seed)
+    return Features(
+        random.randn(number, dimension),
+        [f'door/übergang {row}.jpg#xywh=1,2,3,4' for row in range(number)],
+        random.randint(-1, 9, number),
+        random.randint(-1, 3, number),
+        [np.nan, *random.rand(number - 1)] if number else [],
+        model,
+    )
+
+
+def assert_equal(found, expected):
+    for name in ('embedding', 'pid', 'camid', 'time'):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    assert (found.path, found.model) == (expected.path, expected.model)
+
+
+def test_a_file_gives_back_what_was_written(tmp_path):
+    path = write_shard(tmp_path / 'new' / 'a.parquet', random_features(), dict(skipped=[['x.jpg', 'damaged']]))
+    assert_equal(read_features(path), random_features())
+    assert read_facts(path) == dict(
+        version=__version__, dimension=4, model='0123456789abcdef', skipped=[['x.jpg', 'damaged']], rows=5
+    )
+    # Equal features give equal files: nothing of when and where is in them.
+    assert write_shard(
+        tmp_path / 'b.parquet', random_features(), dict(skipped=[['x.jpg', 'damaged']])
+    ).read_bytes() == (path.read_bytes())
+
+
+def test_others_can_read_it(tmp_path):
+    path = write_shard(tmp_path / 'a.parquet', random_features())
+    table = pq.read_table(path)
+    assert table.schema.names == ['path', 'pid', 'camid', 'time', 'embedding']
+    assert table.schema.field('embedding').type == pa.list_(pa.float32(), 4)
+    assert json.loads(table.schema.metadata[b'mmosnet'])['dimension'] == 4
+    np.testing.assert_array_equal(np.array(table['embedding'].to_pylist(), np.float32), random_features().embedding)
+    assert table['path'].to_pylist() == random_features().path
+
+
+def test_a_folder_is_read_in_order(tmp_path):
+    parts = [random_features(3, seed=1), random_features(0), random_features(2, seed=2)]
+    for number in (2, 0, 1):
+        write_shard(tmp_path / shard_name(number, 3), parts[number])
+    # Of a process that was killed while it wrote.
+    (tmp_path / '.shard-00001-of-00003.parquet.host.1.tmp').write_bytes(b'PAR1')
+    assert_equal(read_features(tmp_path), Features.concat(parts))
+    assert [len(part) for part in FeatureShards(tmp_path)] == [3, 0, 2]
+
+
+def test_what_does_not_belong_together(tmp_path):
+    write_shard(tmp_path / 'a.parquet', features())
+    write_shard(tmp_path / 'b.parquet', features(dimension=2))
+    with pytest.raises(DataError, match=r'a.parquet and .*b.parquet: embeddings of 3 and 2 numbers'):
+        read_features(tmp_path)
+    write_shard(tmp_path / 'b.parquet', features(model='b'))
+    with pytest.raises(DataError, match=r"b.parquet: embeddings of the models 'a' and 'b'"):
+        read_features(tmp_path)
+
+
+def test_folders_that_are_not_whole(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no folder or file of features .*none'):
+        read_features(tmp_path / 'none')
+    with pytest.raises(DataError, match=r'holds no .parquet file'):
+        read_features(tmp_path)
+    for number in (0, 2):
+        write_shard(tmp_path / shard_name(number, 4), features())
+    with pytest.raises(DataError, match=r'2 of 4 shards are missing, the first shard-00001-of-00004.parquet: start'):
+        read_features(tmp_path)
+    write_shard(tmp_path / shard_name(0, 3), features())
+    with pytest.raises(DataError, match=r'shards of several extractions .of 3 and of 4.'):
+        read_features(tmp_path)
+
+
+@pytest.mark.parametrize('damage', ['empty', 'cut', 'text', 'middle', 'one bit'])
+def test_damaged_files(tmp_path, damage):
+    path = write_shard(tmp_path / 'a.parquet', random_features(200, 16))
+    content = path.read_bytes()
+    embedding = content.index(random_features(200, 16).embedding[7].tobytes())
+    flipped = content[:embedding] + bytes([content[embedding] ^ 1]) + content[embedding + 1 :]
+    damaged = dict(empty=b'', cut=content[:-20], text=b'path,pid\n', middle=content[:200] + content[300:])
+    damaged['one bit'] = flipped
+    path.write_bytes(damaged[damage])
+    with pytest.raises(DataError, match=r'a.parquet is damaged or no Parquet file \('):
+        read_features(path)
+
+
+def table_of(**changed):
+    columns = dict(
+        path=pa.array(['a', 'b']),
+        pid=pa.array([1, 2]),
+        camid=pa.array([0, 1]),
+        time=pa.array([0.5, 1.5]),
+        embedding=pa.array([[1, 2], [3, 4]], pa.list_(pa.float32(), 2)),
+    )
+    return {name: column for name, column in (columns | changed).items() if column is not None}
+
+
+@pytest.mark.parametrize(
+    ('changed', 'message'),
+    [
+        (dict(), ''),
+        (dict(pid=None), 'no column pid; it has path, camid, time, embedding'),
+        (dict(embedding=pa.array([[1, 2], [3, 4]])), 'column embedding is list<.*>, not fixed_size_list'),
+        (dict(pid=pa.array(['1', '2'])), 'column pid is string, not int64'),
+        (dict(camid=pa.array([0, None])), 'row 1: camid is empty; -1 stands for an unknown'),
+        (dict(embedding=pa.array([[1, 2], None], pa.list_(pa.float32(), 2))), 'row 1: embedding is empty'),
+        (dict(embedding=pa.array([[1, 2], [3, None]], pa.list_(pa.float32(), 2))), 'row 1: the embedding lacks'),
+        (
+            dict(embedding=pa.array([[1, 2], [np.nan, 4]], pa.list_(pa.float32(), 2))),
+            r'row 1 \(b\): the embedding has numbers that are not finite',
+        ),
+    ],
+)
+def test_files_of_others(tmp_path, changed, message):
+    table = pa.table(table_of(**changed)).replace_schema_metadata({'mmosnet': '{"dimension": 2, "model": ""}'})
+    pq.write_table(table, tmp_path / 'a.parquet')
+    if not message:
+        assert read_features(tmp_path).embedding.tolist() == [[1, 2], [3, 4]]
+        return
+    with pytest.raises(DataError, match=rf'a.parquet.*{message}'):
+        read_features(tmp_path)
+
+
+@pytest.mark.parametrize('metadata', [None, '[]', '{', '{"dimension": 0, "model": ""}', '{"dimension": 2}'])
+def test_files_without_our_metadata(tmp_path, metadata):
+    table = pa.table(table_of()).replace_schema_metadata(None if metadata is None else {'mmosnet': metadata})
+    pq.write_table(table, tmp_path / 'a.parquet')
+    with pytest.raises(DataError, match=r"no metadata of mmosnet's"):
+        read_features(tmp_path)
+
+
+def test_features_that_cannot_be_written(tmp_path):
+    wrong = features()
+    wrong.embedding[2, 1] = np.inf
+    with pytest.raises(DataError, match=r'a.parquet, row 2 \(2.jpg\): the embedding has numbers that are not finite'):
+        write_shard(tmp_path / 'a.parquet', wrong)
+    unnamed = features()
+    unnamed.path[1] = os.fsdecode(b'caf\xe9.jpg')
+    with pytest.raises(DataError, match=r"row 1: the name 'caf\\udce9.jpg' is no Unicode text; rename the file"):
+        write_shard(tmp_path / 'a.parquet', unnamed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disc_leaves_the_old_file(tmp_path, monkeypatch):
+    path = write_shard(tmp_path / 'a.parquet', features())
+
+    def full(file):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match=r'No space left'):
+        write_shard(path, features(9))
+    assert len(read_features(path)) == 4 and [file.name for file in tmp_path.iterdir()] == ['a.parquet']

@@ -1,0 +1,248 @@
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmosnet.apis import PersonInferencer
+from mmosnet.engine.trained_model import load_model
+from mmosnet.export import export_model
+from mmosnet.features import read_features
+from mmosnet.features.read_person import read_person
+from mmosnet.models.weights_digest import weights_digest
+from tests.apis.small_models import ATTRIBUTE_NAMES, ATTRIBUTES, CLASSES, JOINT, RESIZE, small_checkpoint, small_config
+from tests.conftest import write_market, write_person
+from tests.features.drawn_video import write_video
+from tests.tools.conftest import REPOSITORY
+
+# Runs a tool where only what a device beside a camera has can be imported, as if it were not installed.
+WITHOUT_TORCH = """
+import runpy, sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+gone = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'scipy', 'matplotlib', 'pandas', 'PIL', 'rich'}
+PathFinder.find_spec = lambda name, *args: None if name.partition('.')[0] in gone else find(name, *args)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+TOOL = str(REPOSITORY / 'tools' / 'extract.py')
+MODEL = ('joint.py', 'joint.pth')
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory):
+    """A joint model, and the same exported."""
+    folder = tmp_path_factory.mktemp('models')
+    small_config(JOINT).dump(folder / 'joint.py')
+    small_checkpoint(folder / 'joint.pth', JOINT, attributes=ATTRIBUTE_NAMES, classes=CLASSES)
+    export_model(load_model(small_config(JOINT), str(folder / 'joint.pth'), testing=True), folder / 'joint.onnx')
+    small_config(ATTRIBUTES).dump(folder / 'attributes.py')
+    small_checkpoint(folder / 'attributes.pth', ATTRIBUTES, attributes=ATTRIBUTE_NAMES)
+    return folder
+
+
+@pytest.fixture
+def extract(tmp_path, models, monkeypatch, capsys):
+    """The tool in this process, in a folder with models and images: gives its output, or its error for people."""
+    for path in models.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    write_market(tmp_path / 'market')
+    monkeypatch.chdir(tmp_path)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['extract.py', *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            runpy.run_path(TOOL, run_name='__main__')
+        except SystemExit as e:
+            return e.code
+        return capsys.readouterr().out
+
+    return run
+
+
+def embeddings_of(paths):
+    results = PersonInferencer(*MODEL, device='cpu')([read_person(path) for path in paths])
+    return np.stack([result['embedding'] for result in results])
+
+
+def test_embeddings_are_those_of_the_inferencer(extract):
+    write_person(Path('frame.png'), 3, 60, 90)
+    regions = ['frame.png#xywh=3,4,30,50', 'frame.png#xywh=40,4,33,50']
+    output = extract(*MODEL, 'market/query', *regions, '--out', 'features', '--camid', 4)
+    found = read_features('features')
+    assert 'people     10\nshards     1, of up to 10,000 people\ndimension  512\n' in output
+    assert found.path[-2:] == regions and set(found.camid) == {4} and set(found.pid) == {-1}
+    np.testing.assert_array_equal(found.embedding, embeddings_of(found.path))
+    assert found.model == weights_digest(load_model(small_config(JOINT), 'joint.pth'))
+    assert np.unique(found.embedding.round(3), axis=0).shape == (10, 512)
+
+
+def test_an_exported_model_gives_the_same(extract):
+    extract(*MODEL, 'market', '--names', 'market1501', '--out', 'a')
+    output = extract('--exported', 'joint.onnx', 'market', '--names', 'market1501', '--out', 'b', '--batch-size', 7)
+    a, b = read_features('a'), read_features('b')
+    assert a.path == b.path and a.model == b.model and 'joint.onnx (onnx fp32), weights' in output
+    assert set(a.pid) == {-1, *range(1, 11)} and set(a.camid) == {0, 1}
+    np.testing.assert_allclose(a.embedding, b.embedding, rtol=1e-4, atol=1e-4)
+    error = extract('--exported', 'joint.onnx', 'market', '--names', 'market1501', '--out', 'a')
+    assert error.startswith("error: a holds another extraction: computation 'PyTorch', now 'onnx fp32'")
+
+
+def test_tables_and_videos(extract):
+    write_video(Path('door.mp4'), 10)
+    Path('door.csv').write_text('frame,x,y,w,h,track\n' + ''.join(f'{n},{n},0,20,30,{n % 3}\n' for n in range(10)))
+    Path('people.csv').write_text('path,pid,camid,time\nquery/0007_c1s1_000000_00.jpg,anna,3,\n')
+    video = ('door.mp4', '--boxes', 'door.csv', '--frame-step', 3, '--start-time', '1970-01-01T00:01:00Z')
+    extract(*MODEL, 'people.csv', *video, '--root', 'market', '--tracks-as-pids', '--out', 'features')
+    found = read_features('features')
+    assert found.path == ['market/query/0007_c1s1_000000_00.jpg'] + [
+        f'door.mp4#frame={n}&xywh={n},0,20,30' for n in (0, 3, 6, 9)
+    ]
+    assert found.pid.tolist() == [1, 0, 0, 0, 0] and found.camid.tolist() == [3, -1, -1, -1, -1]
+    assert found.time[1:].tolist() == [60, 60.12, 60.24, 60.36] and np.isnan(found.time[0])
+    np.testing.assert_array_equal(found.embedding, embeddings_of(found.path))
+
+
+def test_other_transforms_read_by_themselves(extract):
+    load = dict(type='LoadImageFromFile', imdecode_backend='pillow')
+    small_config(JOINT, [load, RESIZE]).dump('other.py')
+    write_person(Path('frame.png'), 3, 60, 90)
+    extract('other.py', 'joint.pth', 'market/query', 'frame.png#xywh=3,4,30,50', '--out', 'features')
+    found = read_features('features')
+    results = PersonInferencer('other.py', 'joint.pth', device='cpu')(found.path)
+    np.testing.assert_array_equal(found.embedding, [result['embedding'] for result in results])
+
+
+def test_mixed_precision_and_options(extract):
+    size = 'test_dataloader.dataset.pipeline.1.scale="(16,64)"'
+    extract(*MODEL, 'market/query', '--out', 'plain', '--cfg-options', size)
+    extract(*MODEL, 'market/query', '--out', 'amp', '--amp', '--cfg-options', size)
+    plain, amp = read_features('plain').embedding, read_features('amp').embedding
+    cosine = (plain * amp).sum(axis=1) / np.linalg.norm(plain, axis=1) / np.linalg.norm(amp, axis=1)
+    assert cosine.min() > 0.99 and not np.array_equal(plain, amp)
+    assert np.abs(plain - embeddings_of(read_features('plain').path)).max() > 0.1
+
+
+def test_processes_share_the_shards(extract, monkeypatch):
+    options = (*MODEL, 'market', '--shard-size', 6)
+    extract(*options, '--out', 'whole')
+    for name, value in dict(WORLD_SIZE=2, RANK=1, LOCAL_RANK=1).items():
+        monkeypatch.setenv(name, str(value))
+    assert extract(*options, '--out', 'shared') == ''
+    assert len(list(Path('shared').glob('*.parquet'))) == 3
+    assert '--overwrite by one of 2 processes' in extract(*options, '--out', 'shared', '--overwrite')
+    assert '--shard is for processes that are started one by one' in extract(
+        *options, '--out', 'shared', '--shard', '0/2'
+    )
+    monkeypatch.setenv('RANK', '0')
+    assert 'people     42\n' in extract(*options, '--out', 'shared')
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name)
+    output = [extract(*options, '--out', 'parts', '--shard', f'{number}/3') for number in range(3)]
+    assert 'shards     3 of 7; the others' in output[0] and 'people     42\n' in output[2]
+    whole = read_features('whole').embedding
+    for folder in ('shared', 'parts'):
+        np.testing.assert_array_equal(read_features(folder).embedding, whole)
+
+
+def test_a_killed_process_goes_on_without_torch(extract):
+    """Where neither torch nor OpenMMLab nor Pillow can be imported, and the process gets SIGKILL."""
+    Path('crops').mkdir()
+    for number in range(300):
+        cv2.imwrite(f'crops/{number:03d}.png', np.random.RandomState(number).randint(0, 255, (64, 32, 3), np.uint8))
+    options = ('--exported', 'joint.onnx', 'crops', '--shard-size', '10', '--batch-size', '4')
+    extract(*options, '--out', 'whole')
+    command = [sys.executable, '-c', WITHOUT_TORCH, TOOL, *options, '--out', 'killed']
+    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY))
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(list(Path('killed').glob('shard-*'))) < 3 and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    before = {path.name: path.stat().st_mtime_ns for path in Path('killed').glob('shard-*')}
+    assert 3 <= len(before) < 30
+    result = subprocess.run([*command[:-1], 'killed'], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'people     300\n' in result.stdout and f'; {10 * len(before)} were there' in result.stdout
+    assert all((Path('killed') / name).stat().st_mtime_ns == time for name, time in before.items())
+    assert not list(Path('killed').glob('.*'))
+    np.testing.assert_array_equal(read_features('killed').embedding, read_features('whole').embedding)
+
+
+def test_tables_and_videos_without_torch(extract):
+    write_video(Path('door.mp4'), 10)
+    Path('door.csv').write_text('frame,x,y,w,h\n0,1,2,20,30\n7,1,2,20,30\n')
+    Path('people.csv').write_text('path,pid,x,y,w,h\nmarket/query/0007_c1s1_000000_00.jpg,7,2,3,9,90\n')
+    options = ('--exported', 'joint.onnx', 'people.csv', 'door.mp4', '--boxes', 'door.csv')
+    extract(*options, '--out', 'with')
+    command = [sys.executable, '-c', WITHOUT_TORCH, TOOL, *options, '--out', 'without']
+    result = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(REPOSITORY)), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    with_torch, without = read_features('with'), read_features('without')
+    assert without.path == with_torch.path
+    assert without.path[0] == 'market/query/0007_c1s1_000000_00.jpg#xywh=2,3,9,29'
+    np.testing.assert_array_equal(without.embedding, with_torch.embedding)
+
+
+def test_mistakes_get_a_message(extract, monkeypatch):
+    out = ('--out', 'features')
+    Path('broken.jpg').write_bytes(b'broken')
+    assert extract(*MODEL, *out).startswith('error: give CONFIG, CHECKPOINT and at least one INPUT')
+    assert extract(*MODEL, 'none', *out) == 'error: no image, folder, table, COCO file or video none'
+    assert extract('joint.py', 'no.pth', 'market', *out).startswith('error: no checkpoint no.pth')
+    assert 'joint.py has no released weights' in extract('joint.py', 'released', 'market', *out)
+    assert extract('attributes.py', 'attributes.pth', 'market', *out) == (
+        'error: attributes.py predicts attributes and no embedding: use a model trained for re-identification'
+    )
+    error = extract(*MODEL, 'broken.jpg', *out)
+    assert error.startswith('error: broken.jpg: unreadable image') and '--bad-images skip goes on' in error
+    assert extract('--exported', 'no.onnx', 'market', *out).startswith('error: no exported model no.onnx')
+    assert extract('--exported', 'joint.onnx', 'market', '--amp', *out).startswith('error: --amp is for a config')
+    assert extract(*MODEL, 'market') == 2
+    for option, value, text in [
+        ('--shard', '4/4', '--shard 4/4: give I/N'),
+        ('--shard', 'one', '--shard one: give I/N'),
+        ('--batch-size', 0, '--batch-size 0: give a number above 0'),
+        ('--fps', 0, '--fps 0.0: give a number above 0'),
+        ('--margin', -1, '--margin -1.0: give a share of the box'),
+        ('--camid', -1, '--camid -1: give a number from 0 up'),
+        ('--start-time', 'noon', "--start-time 'noon' is neither seconds nor a date"),
+    ]:
+        assert extract(*MODEL, 'market', *out, option, value).startswith(f'error: {text}')
+    monkeypatch.setitem(sys.modules, 'pyarrow.parquet', None)
+    assert "pip install 'mmosnet[gallery]'" in extract(*MODEL, 'market', *out)
+
+
+def test_a_full_disc(extract, monkeypatch):
+    def full(file):
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', full)
+        error = extract(*MODEL, 'market/query', '--out', 'features')
+    assert error == (
+        'error: No space left on device (features). Finished shards stay: the same command goes on with the others'
+    )
+    assert [path.name for path in Path('features').iterdir()] == ['extraction.json']
+    assert 'people     8\n' in extract(*MODEL, 'market/query', '--out', 'features')
+
+
+def test_help_teaches_without_loading_torch():
+    program = (
+        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
+        f'try: runpy.run_path({TOOL!r}, run_name="__main__")\n'
+        'finally: assert "torch" not in sys.modules'
+    )
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'examples:' in result.stdout and '--boxes' in result.stdout and 'mmosnet[gallery]' in result.stdout
