@@ -1,3 +1,4 @@
 from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.gallery import Gallery
 
-__all__ = ['PersonInferencer']
+__all__ = ['Gallery', 'PersonInferencer']

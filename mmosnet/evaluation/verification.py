@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.distances import Embeddings
+from mmosnet.evaluation.distances import Distances, Embeddings
 from mmosnet.evaluation.ranking import compared_chunks, no_match_message
 
 #: Shares of strangers let through at which the true positive rate is reported.
@@ -82,7 +82,7 @@ def verification_scores(
 def compare_pairs(
     query: Embeddings,
     gallery: Embeddings,
-    distance: str = 'euclidean',
+    distance: str | Distances = 'euclidean',
     same_camera: str = 'drop',
     max_fpr: float = max(FALSE_POSITIVE_RATES),
 ) -> PairDistances:
@@ -91,7 +91,7 @@ def compare_pairs(
     Args:
         query: Q images.
         gallery: G images, on the query's device.
-        distance: ``'euclidean'`` or ``'cosine'``.
+        distance: ``'euclidean'``, ``'cosine'``, or distances by other means: infinite ones do not count.
         same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
         max_fpr: The share of the negatives that is kept, as the closest ones, within [0, 1).
 

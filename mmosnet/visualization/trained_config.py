@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from mmosnet.engine.launch import load_config
-from mmosnet.engine.trained_model import find_config
-from mmosnet.errors import DataError
-
-RELEASED = 'released'
+from mmosnet.engine.trained_model import find_trained
 
 
-def find_trained(
+def trained_config(
     model: str, checkpoints: Sequence[str], options: dict | None = None, data_root: str | None = None
 ) -> tuple[Config, list[str]]:
     """Read a config for this machine, and find its checkpoints.
@@ -28,8 +25,5 @@ def find_trained(
         FileNotFoundError: No such config.
         DataError: No such name, or no released weights.
     """
-    known, weights = find_config(model)
-    if RELEASED in checkpoints and weights is None:
-        raise DataError(f'{model} has no released weights in model-index.yml: name a checkpoint')
-    cfg = load_config(str(known.filename), options, None, 'none', data_root)
-    return cfg, [weights if checkpoint == RELEASED else checkpoint for checkpoint in checkpoints]
+    found = [find_trained(model, checkpoint)[1] for checkpoint in checkpoints]
+    return load_config(model, options, None, 'none', data_root), found

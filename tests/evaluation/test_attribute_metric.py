@@ -146,7 +146,7 @@ def half(rank, folder):
 
 def test_two_processes_evaluate_like_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    other = get_context('spawn').Process(target=half, args=(1, str(tmp_path)))
+    other = get_context('fork').Process(target=half, args=(1, str(tmp_path)))
     other.start()
     half(0, str(tmp_path))
     other.join()

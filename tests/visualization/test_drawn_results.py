@@ -18,7 +18,7 @@ from mmosnet.visualization.confusion import visualize_confusion
 from mmosnet.visualization.evaluated_data import evaluate, target_config
 from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
 from mmosnet.visualization.result_curves import CurveSource, visualize_cmc
-from mmosnet.visualization.trained_config import find_trained
+from mmosnet.visualization.trained_config import trained_config
 from mmosnet.visualization.visualize_network import view_images, visualize_activation, visualize_gates
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, CONFIGS, JOINT, small_checkpoint
 from tests.apis.test_trained_inference import joint_data, write_data
@@ -214,8 +214,8 @@ def test_targets(joint, tmp_path):
 
 
 def test_names_of_models(joint):
-    cfg, checkpoints = find_trained('osnet-x0.25_multitask-synthetic', ['released', 'a.pth'])
+    cfg, checkpoints = trained_config('osnet-x0.25_multitask-synthetic', ['released', 'a.pth'])
     assert cfg.work_dir == 'work_dirs/osnet_multitask_synthetic'
     assert checkpoints == ['mmosnet://osnet_x0_25_multitask_synthetic', 'a.pth']
     with pytest.raises(DataError, match='has no released weights'):
-        find_trained(str(CONFIGS / 'osnet_reid_synthetic.py'), ['released'])
+        trained_config(str(CONFIGS / 'osnet_reid_synthetic.py'), ['released'])

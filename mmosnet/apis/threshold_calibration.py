@@ -1,0 +1,188 @@
+"""From labelled features to a gallery's threshold, and what to tell people about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import numpy as np
+import torch
+
+from mmosnet.errors import DataError
+from mmosnet.evaluation.distances import Embeddings
+from mmosnet.evaluation.match_threshold import (
+    RATES,
+    RULE_OF_THREE,
+    MatchThreshold,
+    MatchThresholds,
+    chosen_people,
+    match_thresholds,
+)
+from mmosnet.features import Features, read_features
+from mmosnet.gallery import Gallery
+
+# Galleries for which false hits are foretold.
+GALLERY_SIZES = (100, 10_000, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds for several rates, of which one is wanted.
+
+    Attributes:
+        found: All of them.
+        wanted: The false-match rate.
+        distance: ``'cosine'`` or ``'euclidean'``.
+        cross_camera: Whether only pairs of two cameras counted.
+        model: Digest of the weights that made the embeddings.
+    """
+
+    found: MatchThresholds
+    wanted: float
+    distance: str
+    cross_camera: bool
+    model: str
+
+    @property
+    def point(self) -> MatchThreshold:
+        """What was wanted."""
+        return self.found.at(self.wanted)
+
+    @property
+    def threshold(self) -> float:
+        """The distance.
+
+        Raises:
+            DataError: There is none.
+        """
+        if self.point.distance is None:
+            raise DataError(
+                f'no distance lets only {self.wanted:g} of the strangers pass: images of two people have the distance '
+                '0. Is one person labelled as two?'
+            )
+        return self.point.distance
+
+    def report(self, gallery_size: int | None = None) -> str:
+        """A table, and what it means for a gallery.
+
+        Args:
+            gallery_size: Its images; None for examples.
+        """
+        found = self.found
+        pairs = 'pairs by two cameras' if self.cross_camera else 'pairs'
+        lines = [
+            f'{found.images:,} images of {found.people:,} people: {found.genuine:,} {pairs} of one person, '
+            f'{found.impostor:,} of two; {self.distance} distance',
+            '',
+            f'{"wanted FMR":>10s} | {"threshold":>9s} | {"FMR":>8s} | {"95 % for other people":>21s} | {"TMR":>6s}',
+            '-----------+-----------+----------+-----------------------+-------',
+            *(self._line(threshold) for threshold in found.thresholds),
+            '',
+            'FMR: pairs of two people taken for one. TMR: pairs of one person recognised.',
+            *self._warnings(),
+            '',
+            *_false_hits(self.point, found, gallery_size),
+        ]
+        return '\n'.join(lines)
+
+    def _line(self, point: MatchThreshold) -> str:
+        place = 'none' if point.distance is None else f'{point.distance:.4f}'
+        interval = f'{point.interval[0]:.3g} to {point.interval[1]:.3g}'
+        remark = '' if point.enough_pairs else '  too few pairs'
+        mark = '  <- wanted' if point.wanted == self.wanted else ''
+        line = f'{point.wanted:10.3g} | {place:>9s} | {point.fmr:8.3g} | {interval:>21s} | {point.tmr:6.1%}'
+        return line + remark + mark
+
+    def _warnings(self) -> list[str]:
+        needed = RULE_OF_THREE / self.wanted
+        if self.point.enough_pairs:
+            return []
+        return [
+            f'WARNING: a rate of {self.wanted:g} needs {needed:,.0f} pairs of two people or more, there are '
+            f'{self.found.impostor:,}: whether the threshold keeps it is unknown. Label more people, or choose a '
+            'larger --fmr.'
+        ]
+
+
+def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int) -> Features:
+    """What to calibrate on: images of known people.
+
+    Args:
+        places: Folders and files of features; if empty, the gallery's own images are taken.
+        gallery: For which the threshold is.
+        most: Number of images; of more, people are drawn at random.
+
+    Raises:
+        DataError: No image with an identity, or features of another model or dimension than the gallery's.
+    """
+    if most < 2:
+        raise DataError(f'--images {most}: give 2 or more')
+    features = Features.concat([read_features(place) for place in places]) if places else gallery.features()
+    name = ', '.join(places) or gallery.uri
+    if gallery is not None:
+        gallery.check_model(features.model, name)
+        if features.dimension != gallery.dimension:
+            raise DataError(
+                f'{name}: embeddings of {features.dimension} numbers, {gallery.uri} has {gallery.dimension}'
+            )
+    if not (features.pid >= 0).any():
+        raise DataError(f'{name}: no image has a pid: extract labelled images, or give pids in a table of people')
+    return features[chosen_people(features.pid, most)]
+
+
+def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross_camera: bool = False) -> Calibration:
+    """Find the thresholds for the usual false-match rates and for the one wanted.
+
+    Args:
+        features: Of :func:`labelled_features`.
+        wanted: The false-match rate.
+        distance: ``'cosine'`` or ``'euclidean'``.
+        cross_camera: Compare images by two cameras only.
+
+    Raises:
+        DataError: As of :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
+    """
+    columns = (np.ascontiguousarray(column) for column in (features.embedding, features.pid, features.camid))
+    embeddings = Embeddings(*map(torch.from_numpy, columns))
+    found = match_thresholds(embeddings, sorted({*RATES, wanted}), distance, cross_camera)
+    return Calibration(found, wanted, distance, cross_camera, features.model)
+
+
+def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
+    """What a gallery keeps about its threshold.
+
+    Args:
+        calibration: Where it comes from.
+        places: What it was measured on.
+    """
+    point, found = calibration.point, calibration.found
+    facts = {name: value for name, value in asdict(point).items() if name not in ('distance', 'wanted')}
+    return dict(
+        wanted_fmr=point.wanted,
+        **facts,
+        people=found.people,
+        images=found.images,
+        genuine_pairs=found.genuine,
+        impostor_pairs=found.impostor,
+        cross_camera=calibration.cross_camera,
+        set=list(places),
+        model=calibration.model,
+        date=date.today().isoformat(),
+    )
+
+
+def _false_hits(point: MatchThreshold, found: MatchThresholds, gallery_size: int | None) -> list[str]:
+    """A search compares with every image, so that false hits grow with the gallery."""
+    rate = point.fmr or point.wanted
+    sizes = GALLERY_SIZES if gallery_size is None else (gallery_size,)
+    lines = [
+        f'At FMR {rate:.2g} a search for somebody who is not in a gallery of N images finds N x {rate:.2g} false '
+        'matches on average:'
+    ]
+    for size in sizes:
+        chance = -np.expm1(size * np.log1p(-rate))
+        often = f'one or more in {chance:.1%} of such searches, were images independent'
+        lines.append(f'  {size:>9,} images: {size * rate:,.1f}; {often}')
+    lines.append(f'  Seen here: {point.false_hits:.1%} of the images have one among the {found.images:,} images.')
+    return lines

@@ -1,0 +1,384 @@
+"""A gallery of people: embeddings of images with where and when they were seen, searched for the nearest.
+
+Two back ends with one interface: FAISS in a folder of one machine (:mod:`mmosnet.gallery.faiss_gallery`), and Milvus, a
+distributed vector database (:mod:`mmosnet.gallery.milvus_gallery`). What they share is here: what is checked, the
+threshold, and what a search answers. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.features import Features
+from mmosnet.gallery.back_ends import back_end
+from mmosnet.gallery.distance import checked_embeddings
+from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery.match import Match, Record
+from mmosnet.gallery.record_filter import RecordFilter
+
+Numbers = int | Iterable[int] | None
+
+
+class Gallery(ABC):
+    """Images of people, to be searched by their embeddings; :meth:`create` or :meth:`open` gives one.
+
+    Distances are ``1 - cos`` from 0 to 2 (``'cosine'``) or Euclidean, not squared (``'euclidean'``). Galleries for the
+    cosine distance keep embeddings at length 1.
+
+    Back ends implement the methods below the line; they get checked arguments.
+
+    Args:
+        uri: The folder or the address.
+        settings: As stored there.
+
+    Example:
+        >>> with Gallery.create('work_dirs/gallery', dimension=512) as gallery:
+        ...     gallery.enroll(read_features('work_dirs/features'))
+        ...     gallery.search(embedding, top_k=5, not_camids=[3])[0][0].path
+    """
+
+    def __init__(self, uri: str, settings: GallerySettings) -> None:
+        self.uri = uri
+        self.settings = settings
+
+    @staticmethod
+    def create(
+        uri: str | Path,
+        dimension: int = 512,
+        index: str = 'exact',
+        distance: str = 'cosine',
+        model: str = '',
+    ) -> Gallery:
+        """Make an empty gallery.
+
+        Args:
+            uri: A folder, for FAISS; a file ``NAME.db`` or ``http(s)://HOST:PORT``, for Milvus, with ``#COLLECTION``
+                at the end where it is not ``mmosnet``.
+            dimension: Of the embeddings.
+            index: ``'exact'`` compares a query with every image; ``'ivfpq'`` and ``'hnsw'`` with the likely ones, and
+                may miss some.
+            distance: ``'cosine'`` or ``'euclidean'``.
+            model: Digest of the weights that make the embeddings; by default that of the first features enrolled.
+
+        Raises:
+            FileExistsError: There is one.
+            DataError: A setting that cannot be, or a package that is not installed.
+        """
+        settings = GallerySettings(dimension, distance, index, model)
+        return back_end(str(uri))._create(str(uri), settings)
+
+    @staticmethod
+    def open(uri: str | Path) -> Gallery:
+        """Open a gallery that :meth:`create` made.
+
+        Raises:
+            FileNotFoundError: There is none.
+            DataError: A damaged one, or a package that is not installed.
+        """
+        return back_end(str(uri))._open(str(uri))
+
+    @property
+    def dimension(self) -> int:
+        """Of the embeddings."""
+        return self.settings.dimension
+
+    @property
+    def distance(self) -> str:
+        """``'cosine'`` or ``'euclidean'``."""
+        return self.settings.distance
+
+    @property
+    def model(self) -> str:
+        """Digest of the weights that make the embeddings; empty if unknown."""
+        return self.settings.model
+
+    @property
+    def threshold(self) -> float | None:
+        """Largest distance at which two images count as one person; None before calibration."""
+        return self.settings.threshold
+
+    @property
+    def facts(self) -> dict:
+        """How the threshold was found."""
+        return dict(self.settings.facts)
+
+    def set_threshold(self, value: float | None, facts: Mapping | None = None) -> None:
+        """Store the threshold with the gallery.
+
+        Args:
+            value: A distance; None to have none.
+            facts: How it was found: rates, data, date; anything that JSON can hold.
+
+        Raises:
+            DataError: No distance, or facts that JSON cannot hold.
+        """
+        value = None if value is None else float(value)
+        with self._writing():
+            self._save_settings(replace(self.settings, threshold=value, facts=dict(facts or {})))
+
+    def check_model(self, model: str, what: str) -> None:
+        """Refuse embeddings of other weights: distances to them mean nothing.
+
+        Args:
+            model: Their digest; empty if unknown.
+            what: What the embeddings are called in errors.
+
+        Raises:
+            DataError: It is not the gallery's.
+        """
+        if model != self.model:
+            raise DataError(
+                f'{what}: embeddings of the model {model or "unknown"}, but {self.uri} holds those of '
+                f'{self.model or "unknown"}: extract them with that model, or create a gallery of its own for this one'
+            )
+
+    def enroll(self, features: Features) -> np.ndarray:
+        """Add images; all of them, or none if something goes wrong.
+
+        The first features give a gallery that was created without a model theirs.
+
+        Args:
+            features: With ``embedding (N, D)``, ``path``, ``pid``, ``camid``, ``time`` and ``model``. Paths need not be
+                new: an image that is enrolled twice is found twice.
+
+        Returns:
+            ``(N,)`` int64, their numbers in the gallery, in order.
+
+        Raises:
+            DataError: Another dimension, another model, NaN, or a zero vector; nothing is enrolled.
+        """
+        embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
+        with self._writing():
+            if self.model or len(self):
+                self.check_model(features.model, 'features')
+            if not len(embedding):
+                return np.empty(0, np.int64)
+            if features.model != self.model:
+                self._save_settings(replace(self.settings, model=features.model))
+            return self._append(embedding, features)
+
+    def delete(
+        self, ids: Numbers = None, pid: Numbers = None, camid: Numbers = None, before: float | None = None
+    ) -> int:
+        """Delete the images that meet all conditions given.
+
+        Args:
+            ids: Numbers in the gallery.
+            pid: One or several identities.
+            camid: One or several cameras.
+            before: Seconds; images seen before.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            DataError: No condition, or one that cannot be.
+        """
+        where = RecordFilter.of(ids=ids, pids=pid, camids=camid, before=before)
+        if where.is_empty:
+            raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
+        with self._writing():
+            return self._delete(where)
+
+    def search(
+        self,
+        embedding: np.ndarray,
+        top_k: int = 10,
+        camids: Numbers = None,
+        not_camids: Numbers = None,
+        after: float | None = None,
+        before: float | None = None,
+    ) -> list[list[Match]]:
+        """Find the nearest images.
+
+        Args:
+            embedding: ``(Q, D)`` floating point, of the gallery's model (:meth:`check_model`).
+            top_k: Images a query.
+            camids: Only of these cameras.
+            not_camids: Not of these cameras.
+            after: Seconds; not seen before. Images without a time meet no condition on time.
+            before: Seconds; seen before.
+
+        Returns:
+            A list a query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
+            fewer images meet the conditions.
+
+        Raises:
+            DataError: Embeddings of another shape or with NaN, or a condition that cannot be.
+        """
+        if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
+            raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
+        where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
+        embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
+        if not len(embedding):
+            return []
+        return [
+            [self._match(record, distance) for record, distance in found]
+            for found in self._nearest(embedding, int(top_k), where)
+        ]
+
+    def records(self, ids: Sequence[int] | np.ndarray) -> list[Record]:
+        """What is known about images, in the order of the ids.
+
+        Raises:
+            DataError: No such image; names the id.
+        """
+        wanted = self._wanted(ids)
+        found = {record.id: record for record in self._records(wanted)}
+        self._require(wanted, found)
+        return [found[id] for id in wanted]
+
+    def known(self, paths: Sequence[str]) -> np.ndarray:
+        """Which paths are those of images in the gallery, ``(N,)`` bool."""
+        found = self._known_paths(paths)
+        return np.array([path in found for path in paths], bool)
+
+    def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
+        """Images with their embeddings, in the order of the ids: to calibrate on, or to move to another gallery.
+
+        Args:
+            ids: By default those of all images, ascending.
+
+        Raises:
+            DataError: No such image; names the id.
+        """
+        wanted = self._wanted(self.ids() if ids is None else ids)
+        records = self.records(wanted)
+        return Features(
+            embedding=self._embeddings(wanted),
+            path=[record.path for record in records],
+            pid=np.array([record.pid for record in records], np.int64),
+            camid=np.array([record.camid for record in records], np.int64),
+            time=np.array([record.time for record in records], np.float64),
+            model=self.model,
+        )
+
+    def info(self) -> dict:
+        """Facts for people: uri, kind, images, identities, settings, threshold and what the back end adds."""
+        pids = self.pids()
+        return dict(
+            uri=self.uri,
+            images=len(self),
+            identities=len([pid for pid in pids if pid >= 0]),
+            unknown=pids.get(-1, 0),
+            dimension=self.dimension,
+            distance=self.distance,
+            index=self.settings.index,
+            model=self.model or 'unknown',
+            threshold=self.threshold,
+            **self._more_info(),
+        )
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _match(self, record: Record, distance: float) -> Match:
+        same = None if self.threshold is None else bool(distance <= self.threshold)
+        return Match(**vars(record), distance=float(distance), same_person=same)
+
+    @staticmethod
+    def _wanted(ids: Sequence[int] | np.ndarray) -> list[int]:
+        return list(RecordFilter.of(ids=ids).ids or ())
+
+    def _require(self, wanted: Sequence[int], found: Mapping[int, Record]) -> None:
+        missing = [id for id in wanted if id not in found]
+        if missing:
+            raise DataError(f'{self.uri}: no image with id {missing[0]} ({len(missing)} of {len(wanted)} are missing)')
+
+    # ------------------------------------------------------------------------------------------------ for back ends
+
+    def _writing(self) -> AbstractContextManager:
+        """Held while the gallery is changed: keeps others from writing, and reads what they wrote before."""
+        return nullcontext()
+
+    @classmethod
+    @abstractmethod
+    def _create(cls, uri: str, settings: GallerySettings) -> Gallery:
+        """See :meth:`create`."""
+
+    @classmethod
+    @abstractmethod
+    def _open(cls, uri: str) -> Gallery:
+        """See :meth:`open`."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images."""
+
+    @abstractmethod
+    def ids(self) -> np.ndarray:
+        """Numbers of all images, ``(N,)`` int64, ascending."""
+
+    @abstractmethod
+    def pids(self) -> dict[int, int]:
+        """Number of images by identity, ascending; -1 stands for those of nobody known."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Erase what was deleted, as far as the back end keeps it, and bring the index up to date."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections; a second time does nothing."""
+
+    @abstractmethod
+    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
+        """Add images, all or none.
+
+        Args:
+            embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
+            features: The rest about them.
+
+        Returns:
+            ``(N,)`` int64, ascending, none of them given before.
+        """
+
+    @abstractmethod
+    def _delete(self, where: RecordFilter) -> int:
+        """Delete what meets the conditions, of which there is at least one; gives their number."""
+
+    @abstractmethod
+    def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
+        """Find the nearest.
+
+        Args:
+            embedding: ``(Q, D)`` float32, checked, at length 1 for the cosine distance; Q > 0.
+            top_k: Images a query.
+            where: Which ones count.
+
+        Returns:
+            A list a query with records and their distances, by distance and then by id.
+        """
+
+    @abstractmethod
+    def _records(self, ids: Sequence[int]) -> list[Record]:
+        """Records of those ids that there are, in any order."""
+
+    def _known_paths(self, paths: Sequence[str]) -> set[str]:
+        """Those of the paths, and maybe others, that are in the gallery. Back ends may know a faster way."""
+        return {record.path for record in self._records(self.ids().tolist())}
+
+    @abstractmethod
+    def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
+        """``(N, D)`` float32 as enrolled, in the order of the ids, all of which there are."""
+
+    @abstractmethod
+    def _save_settings(self, settings: GallerySettings) -> None:
+        """Replace the stored settings, wholly or not at all, and :attr:`settings`."""
+
+    @abstractmethod
+    def _more_info(self) -> dict:
+        """Facts about the back end for :meth:`info`, at least ``kind``."""

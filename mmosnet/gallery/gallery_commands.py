@@ -1,0 +1,121 @@
+"""What ``tools/gallery.py`` does: a function a command, which gives a report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmosnet.errors import DataError
+from mmosnet.features import FeatureShards
+from mmosnet.features.seconds import seconds
+from mmosnet.gallery.gallery import Gallery
+from mmosnet.gallery.gallery_benchmark import GalleryBenchmark
+from mmosnet.gallery.gallery_report import benchmark_table, info_table
+from mmosnet.gallery.milvus_connection import keeps_milvus
+
+DIMENSION = 512
+
+
+def create(args: argparse.Namespace) -> str:
+    """Make a gallery, with features or without."""
+    shards = _shards(args.features)
+    dimension = args.dimension
+    if shards and dimension is None:
+        dimension = next(iter(shards[0])).dimension
+    with Gallery.create(args.gallery, dimension or DIMENSION, args.index, args.distance) as gallery:
+        enrolled = _enroll(gallery, shards, again=False) if shards else ''
+        return enrolled + info_table(gallery.info())
+
+
+def enroll(args: argparse.Namespace) -> str:
+    """Add features."""
+    shards = _shards(args.features)
+    with Gallery.open(args.gallery) as gallery:
+        return _enroll(gallery, shards, args.again) + info_table(gallery.info())
+
+
+def delete(args: argparse.Namespace) -> str:
+    """Delete images."""
+    before = None if args.before is None else seconds(args.before, '--before')
+    if all(value is None for value in (args.id, args.pid, args.camid, before)):
+        raise DataError('give --id, --pid, --camid or --before; a whole gallery is deleted as a folder')
+    with Gallery.open(args.gallery) as gallery:
+        deleted = gallery.delete(args.id, args.pid, args.camid, before)
+        advice = (
+            f'\n`python tools/gallery.py compact {args.gallery}` erases their embeddings'
+            if deleted and not keeps_milvus(args.gallery)
+            else ''
+        )
+        return f'{deleted:,} images deleted, {len(gallery):,} left{advice}'
+
+
+def compact(args: argparse.Namespace) -> str:
+    """Erase what was deleted."""
+    with Gallery.open(args.gallery) as gallery:
+        gallery.compact()
+        return info_table(gallery.info())
+
+
+def info(args: argparse.Namespace) -> str:
+    """What is in a gallery."""
+    with Gallery.open(args.gallery) as gallery:
+        facts = gallery.info()
+        if args.json:
+            return json.dumps(facts | dict(facts=gallery.facts), indent=1)
+        found = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.facts.items())
+        return info_table(facts) + found
+
+
+def benchmark(args: argparse.Namespace) -> str:
+    """Measure galleries of drawn embeddings."""
+    results = []
+    for index in args.index:
+        if keeps_milvus(args.gallery):
+            # Only now: it is another package.
+            from mmosnet.gallery.milvus_benchmark import MilvusBenchmark
+
+            folder = args.gallery
+            measured = MilvusBenchmark(args.gallery, index, args.vectors, args.dimension)
+        else:
+            folder = Path(args.gallery) / f'{index}-{args.vectors}x{args.dimension}'
+            measured = GalleryBenchmark(folder, index, args.vectors, args.dimension, args.threads)
+        complete = measured.build(args.seconds, lambda rows, index=index: _say(f'{index}: {rows:,} enrolled'))
+        if not complete:
+            return f'{folder}: {args.seconds:g} seconds are over; the same command goes on'
+        results.append(measured.search(args.queries))
+    return benchmark_table(results)
+
+
+def _shards(paths: Sequence[str]) -> list[FeatureShards]:
+    """All of them are looked for before the first is read."""
+    return [FeatureShards(path) for path in paths]
+
+
+def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
+    """Enroll shard by shard; what was enrolled before an error stays, and is left out the next time."""
+    added = known = 0
+    files = sum(len(shard.files) for shard in shards)
+    for number, features in enumerate(_each(shards), 1):
+        chosen = features if again else features[~gallery.known(features.path)]
+        added += len(gallery.enroll(chosen))
+        known += len(features) - len(chosen)
+        if files > 1:
+            _say(f'file {number} of {files}: {added:,} images enrolled')
+    left_out = f', {known:,} left out that were there already (--again enrolls them too)' if known else ''
+    return f'{added:,} images enrolled{left_out}\n\n'
+
+
+def _each(shards: Sequence[FeatureShards]) -> Iterator:
+    for shard in shards:
+        yield from shard
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + '\n')
+    sys.stderr.flush()
+
+
+COMMANDS = dict(create=create, enroll=enroll, delete=delete, compact=compact, info=info, benchmark=benchmark)

@@ -1,0 +1,90 @@
+"""Galleries, searches and benchmarks as tables for people, and searches as JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mmosnet.gallery.gallery_benchmark import BenchmarkResult
+from mmosnet.gallery.match import Match
+
+NAMES = dict(uri='gallery', bytes='size', same_person='same person')
+
+
+def info_table(info: Mapping) -> str:
+    """Lay out :meth:`mmosnet.gallery.Gallery.info`, a line each."""
+    rows = dict(info)
+    if rows['threshold'] is None:
+        rows['threshold'] = 'none: tools/calibrate.py finds one'
+    if 'bytes' in rows:
+        rows['bytes'] = f'{rows["bytes"] / 1e6:,.2f} MB'
+    named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else value for name, value in rows.items()}
+    width = max(map(len, named))
+    return '\n'.join(f'{name:{width}s}  {value}' for name, value in named.items())
+
+
+def search_table(query: str, matches: Sequence[Match]) -> str:
+    """Lay out the ranked list of one query, an image a line."""
+    if not matches:
+        return f'{query}: no image in the gallery meets the conditions'
+    titles = ('rank', 'distance', 'same person', 'pid', 'camid', 'time', 'path')
+    rows = []
+    for rank, match in enumerate(matches, 1):
+        same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
+        found = (known(match.pid), known(match.camid), known_time(match.time))
+        rows.append((str(rank), f'{match.distance:.4f}', same, *found, in_one_line(match.path)))
+    return f'{in_one_line(query)}\n{table(titles, rows)}'
+
+
+def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
+    """A search as JSON can hold it: what is unknown is null."""
+
+    def plain(match: Match) -> dict:
+        unknown = {name for name in ('pid', 'camid') if getattr(match, name) < 0}
+        unknown |= {'time'} if math.isnan(match.time) else set()
+        return {name: None if name in unknown else value for name, value in vars(match).items()}
+
+    return dict(query=query, matches=[dict(rank=rank, **plain(match)) for rank, match in enumerate(matches, 1)])
+
+
+def benchmark_table(results: Sequence[BenchmarkResult]) -> str:
+    """Lay out benchmarks, a gallery a line; the first column but the name is what was asked for."""
+    titles = ('index', 'vectors', 'build', 'memory, build', 'files', 'recall@10', 'recall@10, 1 camera of 8')
+    titles += ('queries/s, single', 'of 1 camera', 'queries/s, 100 at once', 'memory')
+    rows = []
+    for result in results:
+        built = (f'{result.build_seconds:.0f} s', _megabytes(result.build_memory), _megabytes(result.file_bytes))
+        searched = ('',) * 6
+        if result.recall is not None:
+            recall = (f'{result.recall:.4f}', f'{result.camera_recall:.4f}')
+            speed = (f'{value:.1f}' for value in (result.single, result.camera_single, result.batch))
+            searched = (*recall, *speed, _megabytes(result.memory))
+        rows.append((result.index, f'{result.vectors:,} x {result.dimension}', *built, *searched))
+    return table(titles, rows)
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (titles, *rows)]
+    lines.insert(1, '-+-'.join('-' * width for width in widths))
+    return '\n'.join(map(str.rstrip, lines))
+
+
+def known(number: int) -> str:
+    """A pid or camid; nothing for an unknown one."""
+    return '' if number < 0 else str(number)
+
+
+def known_time(time: float) -> str:
+    """Seconds; nothing for an unknown time."""
+    return '' if math.isnan(time) else f'{time:.2f}'
+
+
+def in_one_line(text: str) -> str:
+    """A name without line breaks, and without half characters, at which a terminal stops."""
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _megabytes(number: int) -> str:
+    return f'{number / 1e6:,.0f} MB'

@@ -1,0 +1,38 @@
+"""What a gallery knows about a person's image, and what a search finds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Record:
+    """An image in a gallery.
+
+    Attributes:
+        id: Its number in the gallery, never given twice.
+        path: Of the image; may name a region, ``frame.jpg#xywh=120,80,64,190``.
+        pid: The identity, -1 if unknown.
+        camid: The camera, counted from 0, -1 if unknown.
+        time: Seconds, on whatever clock the features were extracted with; nan if unknown.
+    """
+
+    id: int
+    path: str
+    pid: int = -1
+    camid: int = -1
+    time: float = math.nan
+
+
+@dataclass(frozen=True)
+class Match(Record):
+    """An image that a search found.
+
+    Attributes:
+        distance: To the query, as :class:`~mmosnet.gallery.Gallery` defines it.
+        same_person: Whether the distance is at most the gallery's threshold; None for a gallery without one.
+    """
+
+    distance: float = math.nan
+    same_person: bool | None = None

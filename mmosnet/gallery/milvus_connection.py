@@ -1,0 +1,154 @@
+"""Where a Milvus collection is, and the connection to it: Milvus Lite in this process, or a server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mmosnet.errors import DataError
+from mmosnet.optional_package import need
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+TOKEN_VARIABLE = 'MMOSNET_MILVUS_TOKEN'
+COLLECTION = 'mmosnet'
+# Seconds until a server counts as unreachable.
+CONNECT_TIMEOUT = 10.0
+# Of the connection to Milvus Lite, which is in this process: no proxy lies between, and nobody asks whether the other
+# one is still there, which it takes for an attack and ends the connection.
+NEIGHBOUR = {'grpc.enable_http_proxy': 0, 'grpc.keepalive_time_ms': 2**31 - 1}
+# The only names that Milvus takes.
+NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,254}')
+
+# Milvus Lite serves a file to all of this process, and keeps it from others until it is released.
+_users: Counter[Path] = Counter()
+_users_lock = threading.Lock()
+
+
+def keeps_milvus(uri: str) -> bool:
+    """Whether a gallery's place is one of Milvus, and no folder."""
+    return uri.startswith(('http://', 'https://')) or uri.partition('#')[0].endswith('.db')
+
+
+@dataclass(frozen=True)
+class MilvusAddress:
+    """Where a collection is.
+
+    Attributes:
+        place: A file ``NAME.db`` of Milvus Lite, or ``http(s)://HOST:PORT`` with ``/DATABASE`` where it is not the
+            default one.
+        collection: Its name.
+    """
+
+    place: str
+    collection: str = COLLECTION
+
+    @classmethod
+    def of(cls, uri: str) -> MilvusAddress:
+        """From ``PLACE`` or ``PLACE#COLLECTION``.
+
+        Raises:
+            DataError: A name that Milvus does not take, or a password in the address.
+        """
+        place, mark, collection = uri.partition('#')
+        collection = collection if mark else COLLECTION
+        if not NAME.fullmatch(collection):
+            raise DataError(f'{uri}: a collection {collection!r}: give letters, digits and underscores after the #')
+        if '@' in urlsplit(place).netloc:
+            # Without the address, which is shown and logged.
+            raise DataError(f'an address with a password: set the environment variable {TOKEN_VARIABLE}=USER:PASSWORD')
+        return cls(place, collection)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether Milvus Lite runs in this process."""
+        return self.place.endswith('.db')
+
+    @property
+    def path(self) -> Path:
+        """Of Milvus Lite."""
+        return Path(os.path.abspath(self.place))
+
+
+def connect(address: MilvusAddress) -> MilvusClient:
+    """Open a connection; :func:`disconnect` ends it.
+
+    Raises:
+        DataError: No pymilvus or Milvus Lite; a server that cannot be reached or refuses the token; a file that Milvus
+            Lite cannot read or that another process has open.
+    """
+    pymilvus = need('pymilvus', 'milvus')
+    # Each error that it raises it also logs, with its traceback.
+    logging.getLogger('pymilvus').setLevel(logging.CRITICAL)
+    if not address.is_embedded:
+        token = os.environ.get(TOKEN_VARIABLE, '')
+        with milvus_errors(f'{address.place}: is the server up, the port that of gRPC, and {TOKEN_VARIABLE} right?'):
+            return pymilvus.MilvusClient(address.place, token=token, timeout=CONNECT_TIMEOUT)
+    need('milvus_lite', 'milvus')
+    address.path.parent.mkdir(parents=True, exist_ok=True)
+    with _users_lock, milvus_errors(address.place):
+        with _startup_errors(address.place):
+            client = pymilvus.MilvusClient(str(address.path), timeout=CONNECT_TIMEOUT, grpc_options=NEIGHBOUR)
+        _users[address.path] += 1
+    return client
+
+
+def disconnect(client: MilvusClient, address: MilvusAddress) -> None:
+    """End a connection; the last one to a file lets other processes open it."""
+    client.close()
+    if not address.is_embedded:
+        return
+    from milvus_lite.server_manager import server_manager_instance
+
+    with _users_lock:
+        _users[address.path] -= 1
+        if not _users[address.path]:
+            server_manager_instance.release_server(str(address.path))
+
+
+@contextmanager
+def milvus_errors(text: str) -> Iterator[None]:
+    """Raise what Milvus says as :class:`DataError`, with a text before it, as the address."""
+    from pymilvus.exceptions import MilvusException
+
+    try:
+        yield
+    except MilvusException as e:
+        raise DataError(f'{text}: Milvus: {e.message}') from e
+
+
+@contextmanager
+def _startup_errors(place: str) -> Iterator[None]:
+    """Milvus Lite only logs why it cannot start: say it."""
+    from pymilvus.exceptions import MilvusException
+
+    causes: list[BaseException] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            causes.append(record.exc_info[1])
+        return not record.exc_info
+
+    logger = logging.getLogger('milvus_lite.server_manager')
+    logger.addFilter(keep)
+    try:
+        yield
+    except MilvusException as e:
+        if not causes:
+            raise
+        cause = causes[-1]
+        if type(cause).__name__ == 'DataDirLockedError':
+            raise DataError(f'{place}: open in another process, and Milvus Lite serves one at a time') from e
+        raise DataError(f'{place}: Milvus Lite cannot open it ({cause}): restore it, or create the gallery anew') from e
+    finally:
+        logger.removeFilter(keep)

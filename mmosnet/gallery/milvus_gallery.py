@@ -1,0 +1,314 @@
+"""A gallery in Milvus, a distributed vector database: embedded from a file, or a server or cluster.
+
+``NAME.db`` is Milvus Lite in this process, ``http(s)://HOST:PORT`` a server; ``#COLLECTION`` at the end names the
+collection, ``mmosnet`` by default. A server's token (or ``USER:PASSWORD``) is read from the environment variable
+``MMOSNET_MILVUS_TOKEN``.
+
+Milvus Lite 3 is no small edition of the server: it is written anew in Python and speaks the server's protocol. It is
+meant for trying out and for tests; what outgrows it is on one machine better kept by FAISS.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.features import Features
+from mmosnet.gallery.distance import distances
+from mmosnet.gallery.exact_search import SPARE
+from mmosnet.gallery.gallery import Gallery
+from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery.match import Record
+from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors
+from mmosnet.gallery.milvus_expression import EVERYTHING, milvus_expressions
+from mmosnet.gallery.record_filter import RecordFilter
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+FIELDS = ('id', 'path', 'pid', 'camid', 'time')
+METRICS = dict(cosine='COSINE', euclidean='L2')
+# The collection's property that holds the settings.
+PROPERTY = 'mmosnet'
+# Limits of Milvus: bytes of a text; images a query.
+MOST_TEXT = 65_535
+MOST_RESULTS = 16_384
+# Of one message, in bytes; servers take 64 MiB.
+MESSAGE = 2**24
+# Seconds that any other call may take.
+TIMEOUT = 300.0
+# Candidates of product quantisation for each image wanted; their exact distances decide.
+CANDIDATES = 10
+# Milvus Lite holds the differences of all queries and all embeddings of a segment, 0.2 GB a query.
+EMBEDDED_EUCLIDEAN_QUERIES = 4
+
+# Milvus Lite breaks when two threads write to a collection.
+_turn = threading.Lock()
+
+
+class MilvusGallery(Gallery):
+    """See :class:`~mmosnet.gallery.Gallery`.
+
+    Ids come from the server, so that several machines may enroll at once; they ascend within a call, and as long as one
+    machine enrolls also from call to call. Distances are computed here from the embeddings found, so that they are
+    exact with every index and do not depend on the server's version.
+    """
+
+    def __init__(self, uri: str, settings: GallerySettings, address: MilvusAddress, client: MilvusClient) -> None:
+        super().__init__(uri, settings)
+        self.address = address
+        self._client: MilvusClient | None = client
+
+    @classmethod
+    def _create(cls, uri: str, settings: GallerySettings) -> MilvusGallery:
+        address = MilvusAddress.of(uri)
+        if address.is_embedded and settings.index == 'ivfpq':
+            raise DataError(f"{uri}: Milvus Lite has no product quantisation: index='hnsw', or a Milvus server")
+        with _connected(address) as client:
+            if client.has_collection(address.collection):
+                raise FileExistsError(f'there is a collection {address.collection} in {address.place} already')
+            index = client.prepare_index_params()
+            index.add_index('embedding', metric_type=METRICS[settings.distance], **_index(settings))
+            client.create_collection(
+                address.collection,
+                schema=_schema(client, settings.dimension),
+                index_params=index,
+                consistency_level='Strong',
+                properties={PROPERTY: settings.to_json()},
+                timeout=TIMEOUT,
+            )
+            return cls(uri, settings, address, client)
+
+    @classmethod
+    def _open(cls, uri: str) -> MilvusGallery:
+        address = MilvusAddress.of(uri)
+        if address.is_embedded and not address.path.exists():
+            raise FileNotFoundError(f'no gallery {uri}: create it with tools/gallery.py create')
+        with _connected(address) as client:
+            if not client.has_collection(address.collection):
+                there = ', '.join(sorted(client.list_collections())) or 'none'
+                raise FileNotFoundError(f'no collection {address.collection} in {address.place}; there are: {there}')
+            settings = _settings(client.describe_collection(address.collection), uri)
+            client.load_collection(address.collection, timeout=TIMEOUT)
+            return cls(uri, settings, address, client)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with _turn:
+            # Others may have written them.
+            self.settings = _settings(self._call('describe_collection'), self.uri)
+            yield
+
+    def __len__(self) -> int:
+        return self._count(EVERYTHING)
+
+    def ids(self) -> np.ndarray:
+        return np.sort(np.fromiter((row['id'] for row in self._rows('id')), np.int64))
+
+    def pids(self) -> dict[int, int]:
+        return dict(sorted(Counter(row['pid'] for row in self._rows('pid')).items()))
+
+    def compact(self) -> None:
+        with self._writing():
+            self._call('flush')
+            self._call('compact')
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            disconnect(client, self.address)
+
+    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
+        sizes = _checked_sizes(features) + embedding[0].nbytes
+        ids: list[int] = []
+        try:
+            # Rows of one message after those of another.
+            for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
+                ids += self._call('insert', data=[_row(embedding, features, row) for row in rows])['ids']
+        except BaseException:
+            for expression in milvus_expressions(RecordFilter.of(ids=ids)):
+                self._call('delete', filter=expression)
+            raise
+        return np.array(ids, np.int64)
+
+    def _delete(self, where: RecordFilter) -> int:
+        deleted = 0
+        for expression in milvus_expressions(where):
+            # What a delete reports is the number asked for, or the ids, or nothing, as the version has it.
+            deleted += self._count(expression)
+            self._call('delete', filter=expression)
+        return deleted
+
+    def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
+        if top_k > MOST_RESULTS:
+            raise DataError(f'top_k={top_k}: Milvus finds at most {MOST_RESULTS}')
+        expressions = milvus_expressions(where)
+        if not expressions:
+            return [[] for _ in embedding]
+        candidates = top_k * CANDIDATES if self.settings.index == 'ivfpq' else top_k
+        candidates = min(candidates + SPARE, MOST_RESULTS)
+        at_once = max(1, MESSAGE // (candidates * embedding[0].nbytes))
+        if self.address.is_embedded and self.distance == 'euclidean':
+            at_once = min(at_once, EMBEDDED_EUCLIDEAN_QUERIES)
+        found = []
+        for start in range(0, len(embedding), at_once):
+            queries = embedding[start : start + at_once]
+            results = self._call(
+                'search',
+                data=list(queries),
+                anns_field='embedding',
+                limit=candidates,
+                filter='' if where.is_empty else expressions[0],
+                output_fields=['embedding', *FIELDS],
+                search_params=dict(params=_search(self.settings, candidates)),
+                consistency_level='Strong',
+            )
+            found += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
+        return found
+
+    def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
+        """By exact distance, of equally near ones by id."""
+        if not len(hits):
+            return []
+        embeddings = np.array([hit['entity']['embedding'] for hit in hits], np.float32)
+        pairs = zip(hits, distances(query, embeddings, self.distance).tolist(), strict=True)
+        ranked = [(_record({**hit['entity'], 'id': hit['id']}), distance) for hit, distance in pairs]
+        return sorted(ranked, key=lambda pair: (pair[1], pair[0].id))
+
+    def _records(self, ids: Sequence[int]) -> list[Record]:
+        return [_record(row) for row in self._by_id(ids, FIELDS)]
+
+    def _known_paths(self, paths: Sequence[str]) -> set[str]:
+        # All, and not those asked for: an expression would hold text of users.
+        return {row['path'] for row in self._rows('path')}
+
+    def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
+        # Messages of that size at most: an embedding has more bytes than its id has digits.
+        found = {row['id']: row['embedding'] for row in self._by_id(ids, ('id', 'embedding'))}
+        self._require(ids, found)
+        return np.array([found[id] for id in ids], np.float32).reshape(len(ids), self.dimension)
+
+    def _save_settings(self, settings: GallerySettings) -> None:
+        self._call('alter_collection_properties', properties={PROPERTY: settings.to_json()})
+        self.settings = settings
+
+    def _more_info(self) -> dict:
+        with milvus_errors(self.uri):
+            server = self._client.get_server_version()
+        return dict(kind='Milvus', server=server, collection=self.address.collection)
+
+    def _by_id(self, ids: Sequence[int], fields: Sequence[str]) -> Iterator[dict]:
+        at_once = max(1, MESSAGE // (4 * self.dimension + 1024))
+        for start in range(0, len(ids), at_once):
+            for expression in milvus_expressions(RecordFilter.of(ids=ids[start : start + at_once])):
+                yield from self._call('query', filter=expression, output_fields=list(fields))
+
+    def _rows(self, field: str) -> Iterator[dict]:
+        """One field of all records, in any order."""
+        if self.address.is_embedded:
+            # It goes through all records for each batch of an iterator.
+            yield from self._call('query', filter=EVERYTHING, output_fields=[field])
+            return
+        rows = self._call('query_iterator', batch_size=MOST_RESULTS, filter=EVERYTHING, output_fields=[field])
+        with milvus_errors(self.uri):
+            while batch := rows.next():
+                yield from batch
+            rows.close()
+
+    def _count(self, expression: str) -> int:
+        return self._call('query', filter=expression, output_fields=['count(*)'])[0]['count(*)']
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        """Call a method of the client about this collection."""
+        if self._client is None:
+            raise DataError(f'{self.uri}: this gallery is closed')
+        with milvus_errors(self.uri):
+            return getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
+
+
+@contextmanager
+def _connected(address: MilvusAddress) -> Iterator[MilvusClient]:
+    """A connection, ended if an error keeps a gallery from being made of it."""
+    client = connect(address)
+    try:
+        with milvus_errors(address.place):
+            yield client
+    except BaseException:
+        disconnect(client, address)
+        raise
+
+
+def _settings(collection: dict, uri: str) -> GallerySettings:
+    if PROPERTY not in collection['properties']:
+        raise DataError(f'{uri}: a collection, but none that mmosnet made: name another one with #NAME')
+    return GallerySettings.from_json(collection['properties'][PROPERTY], uri)
+
+
+def _schema(client: MilvusClient, dimension: int) -> Any:
+    from pymilvus import DataType
+
+    schema = client.create_schema(auto_id=True, enable_dynamic_field=False)
+    schema.add_field('id', DataType.INT64, is_primary=True)
+    schema.add_field('embedding', DataType.FLOAT_VECTOR, dim=dimension)
+    schema.add_field('path', DataType.VARCHAR, max_length=MOST_TEXT)
+    schema.add_field('pid', DataType.INT64)
+    schema.add_field('camid', DataType.INT64)
+    # Null where unknown: Milvus has no NaN.
+    schema.add_field('time', DataType.DOUBLE, nullable=True)
+    return schema
+
+
+def _index(settings: GallerySettings) -> dict:
+    if settings.index == 'hnsw':
+        return dict(index_type='HNSW', params=dict(M=32, efConstruction=200))
+    if settings.index == 'ivfpq':
+        # A byte for about four numbers; the parts have to be equally long.
+        parts = next(n for n in range(max(1, settings.dimension // 4), 0, -1) if settings.dimension % n == 0)
+        return dict(index_type='IVF_PQ', params=dict(nlist=1024, m=parts, nbits=8))
+    return dict(index_type='FLAT', params={})
+
+
+def _search(settings: GallerySettings, candidates: int) -> dict:
+    if settings.index == 'hnsw':
+        # Not below the number wanted; 128 as the recall in docs/gallery.md was measured.
+        return dict(ef=max(candidates, 128))
+    return dict(nprobe=64) if settings.index == 'ivfpq' else {}
+
+
+def _row(embedding: np.ndarray, features: Features, row: int) -> dict:
+    time = features.time[row].item()
+    return dict(
+        embedding=embedding[row],
+        path=features.path[row],
+        pid=features.pid[row].item(),
+        camid=features.camid[row].item(),
+        time=None if math.isnan(time) else time,
+    )
+
+
+def _record(row: dict) -> Record:
+    time = math.nan if row['time'] is None else row['time']
+    return Record(row['id'], row['path'], row['pid'], row['camid'], time)
+
+
+def _checked_sizes(features: Features) -> np.ndarray:
+    """Bytes of each path, ``(N,)``.
+
+    Raises:
+        DataError: A path or a time that Milvus cannot hold; names the row.
+    """
+    sizes = np.array([len(path.encode(errors='replace')) for path in features.path], np.int64)
+    if sizes.max() > MOST_TEXT:
+        row = int(sizes.argmax())
+        raise DataError(f'features: row {row}: a path of {sizes[row]} bytes; Milvus holds {MOST_TEXT}: shorten it')
+    infinite = np.flatnonzero(np.isinf(features.time))
+    if len(infinite):
+        raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan where it is unknown')
+    return sizes

@@ -1,0 +1,88 @@
+"""Vectors in a file that only grows, mapped into memory: float32 in rows, nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mmosnet.errors import DataError
+
+KIND = np.dtype('<f4')
+# Bytes handled at once where a whole file is gone through.
+CHUNK = 1 << 26
+
+
+class VectorFile:
+    """One file of vectors.
+
+    Args:
+        path: Made when the first vectors are appended.
+        dimension: Numbers in a row.
+    """
+
+    def __init__(self, path: Path, dimension: int) -> None:
+        self.path = path
+        self.dimension = dimension
+        self.row_bytes = dimension * KIND.itemsize
+
+    def append(self, rows: int, vectors: np.ndarray) -> None:
+        """Write vectors behind the first ``rows`` rows, and wait until they are on the disc.
+
+        What the file has beyond those rows, of an enrolment that was cut off, is overwritten.
+
+        Raises:
+            DataError: The file has fewer rows.
+            OSError: No space.
+        """
+        new = not self.path.exists()
+        with self.path.open('ab') as file:
+            self._check_size(rows)
+            file.truncate(rows * self.row_bytes)
+            np.ascontiguousarray(vectors, KIND).tofile(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            sync_folder(self.path.parent)
+
+    def map(self, rows: int) -> np.ndarray:
+        """The first rows, ``(rows, D)`` float32, read from the disc as they are used.
+
+        Raises:
+            DataError: The file has fewer rows.
+        """
+        if rows == 0:
+            return np.empty((0, self.dimension), np.float32)
+        self._check_size(rows)
+        return np.memmap(self.path, KIND, 'r', shape=(rows, self.dimension))
+
+    def chunk_rows(self) -> int:
+        """Rows that make a chunk."""
+        return max(1, CHUNK // self.row_bytes)
+
+    def _check_size(self, rows: int) -> None:
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < rows * self.row_bytes:
+            raise DataError(
+                f'{self.path}: {size} bytes, but the gallery has {rows} vectors of {self.row_bytes} bytes: restore '
+                'the file, or create the gallery anew'
+            )
+
+
+def chunks(rows: int, size: int) -> Iterator[slice]:
+    """Slices of at most ``size`` rows."""
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until names of new files in a folder are on the disc."""
+    # Windows opens no folders, and has no need to.
+    if os.name == 'posix':
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,36 @@
+"""Features for the tests, and what a search in them should find, the slow way."""
+
+import numpy as np
+
+from mmosnet.features import Features
+
+
+def people(number, dimension=8, seed=0, model='abc', names='p'):
+    """Random features; some without person, camera or time, some twice the same."""
+    random = np.random.RandomState(seed)
+    embedding = random.randn(number, dimension).astype(np.float32)
+    if number > 3:
+        embedding[number // 2] = embedding[0]
+    return Features(
+        embedding=embedding,
+        path=[f'{names}{seed}/{i}.jpg#xywh=0,0,8,16' for i in range(number)],
+        pid=random.randint(-1, 5, number),
+        camid=random.randint(-1, 4, number),
+        time=np.where(random.rand(number) < 0.2, np.nan, random.randint(0, 50, number)),
+        model=model,
+    )
+
+
+def nearest(features, query, top_k, distance='cosine', wanted=None):
+    """Rows and distances of one query's nearest, in double precision, from the definitions."""
+    rows, found = [], []
+    x = query.astype(np.float64)
+    for row in range(len(features)):
+        if wanted is None or wanted[row]:
+            y = features.embedding[row].astype(np.float64)
+            cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+            rows.append(row)
+            found.append(1 - cosine if distance == 'cosine' else np.linalg.norm(x - y))
+    # Copies of one vector are equally far, whatever the rounding.
+    order = np.lexsort((rows, np.round(found, 9)))[:top_k]
+    return np.array(rows, int)[order], np.array(found)[order]

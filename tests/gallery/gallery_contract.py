@@ -1,0 +1,245 @@
+"""What any back end has to do: a class of tests to inherit from, with a fixture ``create``."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmosnet.errors import DataError
+from mmosnet.gallery import Gallery
+from mmosnet.gallery.match import Record
+from tests.gallery.drawn_people import nearest, people
+
+# A fixture's gallery is filled once and only searched.
+SEARCH_ONLY = dict(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class GalleryContract:
+    """Subclasses have a fixture ``create``: ``create(dimension=8, **settings) -> Gallery``, empty, a new one each time.
+
+    Attributes:
+        kinds: Kinds of index that give exact results for few images.
+        examples: For hypothesis.
+    """
+
+    kinds = ('exact',)
+    examples = 20
+
+    @pytest.fixture
+    def filled(self, create):
+        gallery, features = create(), people(40)
+        ids = gallery.enroll(features)
+        return gallery, features, ids
+
+    @pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
+    def test_search_against_the_definition(self, create, distance):
+        for index in self.kinds:
+            features, queries = people(60), people(5, seed=1).embedding * 3
+            gallery = create(index=index, distance=distance)
+            first = gallery.enroll(features[:25])
+            ids = np.concatenate([first, gallery.enroll(features[25:])])
+            assert ids.dtype == np.int64 and (np.diff(ids) > 0).all() and len(gallery) == 60
+            for query, matches in zip(queries, gallery.search(queries, top_k=7), strict=True):
+                rows, distances = nearest(features, query, 7, distance)
+                np.testing.assert_allclose([match.distance for match in matches], distances, atol=1e-5)
+                assert [match.id for match in matches] == ids[rows].tolist()
+                for match, row in zip(matches, rows, strict=True):
+                    assert match.path == features.path[row]
+                    assert (match.pid, match.camid) == (features.pid[row], features.camid[row])
+                    np.testing.assert_equal(match.time, features.time[row])
+                    assert match.same_person is None
+
+    def test_an_image_is_nearest_to_itself_and_to_its_copy(self, filled):
+        gallery, features, ids = filled
+        (matches,) = gallery.search(features.embedding[:1], top_k=3)
+        # Enrolled twice: the first one first.
+        assert [match.id for match in matches[:2]] == [ids[0], ids[20]]
+        assert matches[0].distance == pytest.approx(0, abs=1e-6) and matches[1].distance == pytest.approx(0, abs=1e-6)
+
+    def test_filters_against_masks(self, filled):
+        gallery, features, ids = filled
+        query = people(1, seed=2).embedding
+
+        @settings(max_examples=self.examples, **SEARCH_ONLY)
+        @given(
+            st.none() | st.lists(st.integers(-1, 4), max_size=4),
+            st.none() | st.lists(st.integers(-1, 4), max_size=4),
+            st.none() | st.integers(-1, 50),
+            st.none() | st.floats(0, 50),
+            st.integers(1, 45),
+        )
+        def check(camids, not_camids, after, before, top_k):
+            wanted = np.array(
+                [
+                    (camids is None or camid in camids)
+                    and (not_camids is None or camid not in not_camids)
+                    and (after is None or (not math.isnan(time) and time >= after))
+                    and (before is None or (not math.isnan(time) and time < before))
+                    for camid, time in zip(features.camid, features.time, strict=True)
+                ]
+            )
+            (matches,) = gallery.search(query, top_k, camids, not_camids, after, before)
+            rows, distances = nearest(features, query[0], top_k, wanted=wanted)
+            assert [match.id for match in matches] == ids[rows].tolist()
+            np.testing.assert_allclose([match.distance for match in matches], distances, atol=1e-5)
+
+        check()
+
+    def test_one_camera_needs_no_list(self, filled):
+        gallery, features, ids = filled
+        query = features.embedding[:1]
+        assert gallery.search(query, 40, camids=2) == gallery.search(query, 40, camids=[2])
+        found = {match.id for match in gallery.search(query, 40, not_camids=np.int64(2))[0]}
+        assert found == set(ids[features.camid != 2].tolist())
+
+    def test_deletions(self, filled):
+        gallery, features, ids = filled
+        left = np.ones(40, bool)
+        steps = (
+            (dict(ids=[ids[3], ids[7], 12345]), np.isin(np.arange(40), [3, 7])),
+            (dict(pid=2), features.pid == 2),
+            (dict(pid=[0, 1], camid=3), np.isin(features.pid, [0, 1]) & (features.camid == 3)),
+            (dict(before=12), features.time < 12),
+            (dict(pid=-1, before=30), (features.pid == -1) & (features.time < 30)),
+        )
+        for conditions, doomed in steps:
+            assert gallery.delete(**conditions) == (doomed & left).sum()
+            left &= ~doomed
+            assert len(gallery) == left.sum() and gallery.ids().tolist() == ids[left].tolist()
+            (matches,) = gallery.search(features.embedding[:1], top_k=50)
+            rows, _ = nearest(features, features.embedding[0], 50, wanted=left)
+            assert [match.id for match in matches] == ids[rows].tolist()
+        assert 0 < left.sum() < 40
+        gallery.compact()
+        assert gallery.search(features.embedding[:1], top_k=50) == [matches]
+        # Numbers are not given twice.
+        assert gallery.enroll(people(2, seed=3)).min() > ids.max()
+        assert gallery.delete(ids=[]) == 0
+        with pytest.raises(DataError, match='give ids, pid, camid or before'):
+            gallery.delete()
+
+    def test_records_features_and_counts(self, filled):
+        gallery, features, ids = filled
+        chosen = [5, 0, 12]
+        for row, record in zip(chosen, gallery.records(ids[chosen]), strict=True):
+            expected = Record(int(ids[row]), features.path[row], features.pid[row], features.camid[row])
+            np.testing.assert_equal(asdict(record), dict(asdict(expected), time=features.time[row]))
+        back = gallery.features(ids[chosen])
+        lengths = np.linalg.norm(features.embedding, axis=1, keepdims=True)
+        np.testing.assert_allclose(back.embedding, (features.embedding / lengths)[chosen], atol=1e-6)
+        assert back.path == [features.path[row] for row in chosen] and back.model == 'abc'
+        np.testing.assert_array_equal(back.time, features.time[chosen])
+        assert gallery.features().path == features.path
+        pids, counts = np.unique(features.pid, return_counts=True)
+        assert gallery.pids() == dict(zip(pids.tolist(), counts.tolist(), strict=True))
+        assert list(gallery.pids()) == sorted(gallery.pids())
+        assert gallery.known(['nowhere.jpg', features.path[4]]).tolist() == [False, True]
+        with pytest.raises(DataError, match='no image with id 999999'):
+            gallery.records([ids[0], 999999])
+        info = gallery.info()
+        assert (info['images'], info['identities'], info['unknown']) == (40, 5, (features.pid == -1).sum())
+        assert (info['dimension'], info['distance'], info['model'], info['threshold']) == (8, 'cosine', 'abc', None)
+
+    def test_threshold(self, filled):
+        gallery, features, _ = filled
+        assert gallery.threshold is None and gallery.facts == {}
+        distances = [match.distance for match in gallery.search(features.embedding[:1], 5)[0]]
+        gallery.set_threshold(distances[2], dict(rate=1e-3, pairs=[1, 2]))
+        gallery = self.reopened(gallery)
+        assert gallery.threshold == distances[2] and gallery.facts == dict(rate=1e-3, pairs=[1, 2])
+        same = [match.same_person for match in gallery.search(features.embedding[:1], 5)[0]]
+        assert same == [True, True, True, False, False]
+        for value in (-0.1, math.nan, math.inf):
+            with pytest.raises(DataError, match='threshold'):
+                gallery.set_threshold(value)
+        with pytest.raises(DataError, match='facts'):
+            gallery.set_threshold(0.5, dict(when=object()))
+        assert gallery.threshold == distances[2]
+        gallery.set_threshold(None)
+        assert self.reopened(gallery).threshold is None
+
+    def test_reopened_it_is_the_same(self, filled):
+        gallery, features, _ = filled
+        before = gallery.search(features.embedding[:4])
+        info = gallery.info()
+        gallery = self.reopened(gallery)
+        assert gallery.search(features.embedding[:4]) == before and gallery.info() == info
+        with pytest.raises(FileExistsError):
+            Gallery.create(gallery.uri, dimension=8)
+
+    def test_the_model_is_that_of_the_first_features(self, create):
+        gallery = create()
+        assert gallery.model == ''
+        gallery.enroll(people(2))
+        assert gallery.model == 'abc' and self.reopened(gallery).model == 'abc'
+        named = create(model='f00')
+        with pytest.raises(DataError, match=r'of the model abc, but .* those of f00'):
+            named.enroll(people(2))
+        assert len(named) == 0
+
+    @pytest.mark.parametrize(
+        ('change', 'message'),
+        [
+            (dict(model='other'), 'embeddings of the model other, but .* holds those of abc'),
+            (dict(model=''), 'embeddings of the model unknown'),
+            (dict(embedding=np.ones((2, 9), np.float32)), r'shape \(2, 9\); this gallery takes \(N, 8\)'),
+            (dict(embedding=np.full((2, 8), np.nan, np.float32)), 'row 0 holds NaN'),
+            (dict(embedding=np.array([[1.0] * 8, [np.inf] * 8], np.float32)), 'row 1 holds NaN or infinity'),
+            (dict(embedding=np.array([[1.0] * 8, [0.0] * 8], np.float32)), 'row 1 is a zero vector'),
+        ],
+    )
+    def test_bad_features_are_refused_and_change_nothing(self, filled, change, message):
+        gallery, features, ids = filled
+        bad = people(2, seed=5)
+        for name, value in change.items():
+            setattr(bad, name, value)
+        with pytest.raises(DataError, match=message):
+            gallery.enroll(bad)
+        assert gallery.ids().tolist() == ids.tolist()
+        assert len(gallery.enroll(features[:0])) == 0
+
+    def test_bad_searches_are_refused(self, filled):
+        gallery, features, _ = filled
+        query = features.embedding[:1]
+        for embedding in (query[0], query[:, :5], query.astype(int), np.full((1, 8), np.nan)):
+            with pytest.raises(DataError, match='queries'):
+                gallery.search(embedding)
+        for top_k in (0, -1, 2.5, True):
+            with pytest.raises(DataError, match='top_k'):
+                gallery.search(query, top_k)
+        for conditions in (dict(camids='1'), dict(not_camids=[0.5]), dict(after='noon'), dict(before=math.nan)):
+            with pytest.raises(DataError, match=next(iter(conditions))):
+                gallery.search(query, **conditions)
+        assert gallery.search(query[:0]) == []
+
+    def test_an_empty_gallery(self, create):
+        gallery = create()
+        assert len(gallery) == 0 and gallery.pids() == {} and gallery.ids().tolist() == []
+        assert gallery.search(np.ones((2, 8))) == [[], []]
+        assert gallery.delete(pid=1) == 0
+        gallery.compact()
+        assert gallery.info()['images'] == 0 and len(gallery.features()) == 0
+
+    def test_paths_and_numbers_of_any_kind(self, create):
+        features = people(3)
+        features.path = ['o\'brien "x" %.jpg', 'straße/日本.jpg', 'a\nb\\c.mp4#frame=7&xywh=1,2,3,4']
+        features.pid[:] = [2**62, -1, 0]
+        features.time[:] = [1.7e9 + 0.25, -5.5, np.nan]
+        gallery = create()
+        records = gallery.records(gallery.enroll(features))
+        assert [record.path for record in records] == features.path
+        assert [record.pid for record in records] == [2**62, -1, 0]
+        np.testing.assert_equal([record.time for record in records], features.time)
+        assert gallery.known([*features.path, 'x']).tolist() == [True, True, True, False]
+
+    def test_closing_twice(self, create):
+        with create() as gallery:
+            gallery.close()
+
+    def reopened(self, gallery):
+        """The same gallery, opened anew."""
+        gallery.close()
+        return Gallery.open(gallery.uri)

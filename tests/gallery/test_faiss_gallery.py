@@ -1,0 +1,272 @@
+import json
+import os
+import sqlite3
+import sys
+import threading
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmosnet.errors import DataError
+from mmosnet.gallery import Gallery
+from mmosnet.gallery.record_table import RecordTable
+from tests.gallery.drawn_people import nearest, people
+from tests.gallery.gallery_contract import GalleryContract
+
+
+class TestFaiss(GalleryContract):
+    kinds = ('exact', 'ivfpq', 'hnsw')
+
+    @pytest.fixture
+    def create(self, tmp_path):
+        opened = []
+
+        def create(dimension=8, **settings):
+            opened.append(Gallery.create(tmp_path / f'gallery{len(opened)}', dimension, **settings))
+            return opened[-1]
+
+        yield create
+        for gallery in opened:
+            gallery.close()
+
+
+@pytest.fixture
+def filled(tmp_path):
+    with Gallery.create(tmp_path / 'gallery', dimension=8) as gallery:
+        gallery.enroll(people(40))
+        yield gallery
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just('enroll'), st.integers(1, 6)),
+            st.tuples(st.just('delete'), st.integers(0, 20)),
+            st.tuples(st.just('delete_camid'), st.integers(-1, 3)),
+            st.tuples(st.sampled_from(['compact', 'reopen']), st.just(0)),
+        ),
+        max_size=8,
+    )
+)
+def test_any_order_of_changes_against_a_dict(tmp_path_factory, steps):
+    gallery = Gallery.create(tmp_path_factory.mktemp('any') / 'gallery', dimension=4)
+    known = {}
+    for seed, (step, number) in enumerate(steps):
+        if step == 'enroll':
+            features = people(number, 4, seed)
+            for row, id in enumerate(gallery.enroll(features).tolist()):
+                assert id not in known
+                known[id] = features[[row]]
+        elif step == 'delete':
+            assert gallery.delete(ids=number) == (known.pop(number, None) is not None)
+        elif step == 'delete_camid':
+            doomed = [id for id, features in known.items() if features.camid[0] == number]
+            assert gallery.delete(camid=number) == len(doomed)
+            for id in doomed:
+                del known[id]
+        elif step == 'compact':
+            gallery.compact()
+            assert gallery.info()['deleted'] == 0
+        else:
+            gallery.close()
+            gallery = Gallery.open(gallery.uri)
+        assert gallery.ids().tolist() == sorted(known)
+        assert {record.id: record.path for record in gallery.records(gallery.ids())} == {
+            id: features.path[0] for id, features in known.items()
+        }
+        for match in gallery.search(np.ones((1, 4)), top_k=99)[0]:
+            expected = nearest(known[match.id], np.ones(4), 1)[1][0]
+            assert match.distance == pytest.approx(expected, abs=1e-6)
+    gallery.close()
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork on this system')
+@pytest.mark.parametrize('moment', ['before the records', 'amid the records'])
+def test_a_process_that_dies_while_enrolling_leaves_nothing(filled, moment):
+    before = filled.search(np.ones((1, 8)), top_k=50)
+    add = RecordTable.add
+
+    def die(table, rows, state):
+        def some():
+            yield next(rows)
+            os._exit(7)
+
+        if moment == 'amid the records':
+            add(table, some(), state)
+        os._exit(7)
+
+    filled.close()
+    child = os.fork()
+    if child == 0:
+        RecordTable.add = die
+        Gallery.open(filled.uri).enroll(people(20, seed=1))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    with Gallery.open(filled.uri) as gallery:
+        # The vectors are there, and nobody sees them.
+        assert (gallery.folder / 'vectors-0001.f32').stat().st_size == 60 * 32
+        assert gallery.search(np.ones((1, 8)), top_k=50) == before
+        ids = gallery.enroll(people(3, seed=2))
+        assert len(gallery) == 43 and (gallery.folder / 'vectors-0001.f32').stat().st_size == 43 * 32
+        assert gallery.search(people(3, seed=2).embedding[1:2], top_k=1)[0][0].id == ids[1]
+
+
+def test_an_enrolment_that_fails_leaves_nothing(filled):
+    features = people(5, seed=1)
+    features.pid = features.pid.astype(object)
+    # SQLite has no such number.
+    features.pid[3] = 2**70
+    with pytest.raises(OverflowError):
+        filled.enroll(features)
+    assert len(filled) == 40
+    filled.enroll(people(5, seed=1))
+    assert len(filled) == 45 and len(filled.search(np.ones((1, 8)), 99)[0]) == 45
+
+
+def test_others_see_what_is_written(filled):
+    queries = people(40).embedding[:2]
+    with Gallery.open(filled.uri) as reader:
+        assert reader.search(queries) == filled.search(queries)
+        ids = filled.enroll(people(3, seed=1))
+        assert reader.ids().tolist() == filled.ids().tolist()
+        assert reader.search(people(3, seed=1).embedding[:1], 1)[0][0].id == ids[0]
+        reader.delete(ids=ids[0])
+        assert len(filled) == 42 and ids[0] not in {match.id for match in filled.search(queries, 99)[0]}
+        filled.compact()
+        assert reader.search(queries) == filled.search(queries)
+        assert reader.enroll(people(1, seed=2))[0] == ids[-1] + 1
+        filled.set_threshold(0.25, dict(why='test'))
+        assert len(reader) == 43 and (reader.threshold, reader.facts) == (0.25, dict(why='test'))
+        assert len(list(reader.folder.glob('vectors-*'))) == 1
+
+
+def test_the_model_that_another_process_has_set_counts(tmp_path):
+    with Gallery.create(tmp_path / 'gallery', 8) as one, Gallery.open(tmp_path / 'gallery') as other:
+        one.enroll(people(2))
+        with pytest.raises(DataError, match=r'of the model other, but .* those of abc'):
+            other.enroll(people(2, model='other'))
+
+
+def test_writers_wait_for_each_other(filled):
+    filled._file_lock.timeout = 0.05
+    with FileLock(filled.folder / 'gallery.lock'):
+        for change in (lambda: filled.enroll(people(1)), lambda: filled.delete(pid=1), filled.compact):
+            with pytest.raises(DataError, match='another process has been writing'):
+                change()
+        assert len(filled.search(np.ones((1, 8)), 99)[0]) == 40
+
+
+def test_several_threads(filled):
+    expected = filled.search(people(40).embedding, 5)
+    wrong = []
+
+    def work(number):
+        for _ in range(3):
+            if filled.search(people(40).embedding, 5, not_camids=7) != expected:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_vectors_are_mapped_and_not_read(filled):
+    filled.search(np.ones((1, 8)))
+    assert isinstance(filled._view().vectors, np.memmap) and not filled._view().vectors.flags.writeable
+    # Plain rows of length 1.
+    raw = np.fromfile(filled.folder / 'vectors-0001.f32', '<f4').reshape(40, 8)
+    np.testing.assert_allclose(np.linalg.norm(raw, axis=1), 1, atol=1e-6)
+
+
+def test_what_was_deleted_is_erased_by_compacting(filled):
+    path = filled.records([4])[0].path.encode()
+    vector = filled.features([4]).embedding.tobytes()
+    files = (filled.folder / 'gallery.sqlite', filled.folder / 'vectors-0001.f32')
+    assert path in files[0].read_bytes() and vector in files[1].read_bytes()
+    filled.delete(ids=4)
+    assert path not in files[0].read_bytes() and vector in files[1].read_bytes()
+    filled.compact()
+    everything = b''.join(file.read_bytes() for file in filled.folder.iterdir())
+    assert path not in everything and vector not in everything and not files[1].exists()
+
+
+def test_names_that_are_no_text_keep_their_bytes(filled):
+    features = people(1, seed=9)
+    features.path = [os.fsdecode(b'caf\xe9.jpg')]
+    (id,) = filled.enroll(features)
+    assert os.fsencode(filled.records([id])[0].path) == b'caf\xe9.jpg'
+    assert filled.known(features.path).tolist() == [True]
+
+
+def test_places_that_are_no_gallery(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no gallery .*tools/gallery.py create'):
+        Gallery.open(tmp_path / 'none')
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(FileExistsError):
+        Gallery.create(tmp_path / 'file')
+    for wrong in (dict(index='tree'), dict(distance='manhattan'), dict(dimension=0), dict(model=None)):
+        with pytest.raises(DataError, match=next(iter(wrong))):
+            Gallery.create(tmp_path / 'new', **wrong)
+    assert not (tmp_path / 'new').exists()
+
+
+def _set_settings(gallery, change):
+    with sqlite3.connect(gallery.folder / 'gallery.sqlite') as connection:
+        (text,) = connection.execute('SELECT settings FROM gallery').fetchone()
+        connection.execute('UPDATE gallery SET settings = ?', (change(text),))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (lambda g: (g.folder / 'gallery.sqlite').write_bytes(os.urandom(4096)), 'gallery.sqlite: damaged'),
+        (lambda g: (g.folder / 'gallery.sqlite').write_bytes(b''), 'gallery.sqlite: no such table'),
+        (lambda g: os.truncate(g.folder / 'gallery.sqlite', 4096), 'gallery.sqlite'),
+        (lambda g: os.truncate(g.folder / 'vectors-0001.f32', 40 * 32 - 1), r'vectors-0001.f32: 1279 bytes, but .* 40'),
+        (lambda g: (g.folder / 'vectors-0001.f32').unlink(), r'vectors-0001.f32: 0 bytes'),
+        (lambda g: _set_settings(g, lambda text: text[:20]), 'gallery.sqlite: damaged'),
+        (lambda g: _set_settings(g, lambda text: '[]'), 'not the settings of a gallery'),
+        (lambda g: _set_settings(g, lambda text: text.replace('"version": 1', '"version": 2')), 'upgrade'),
+        (lambda g: _set_settings(g, lambda text: text.replace('cosine', 'cosin')), "distance='cosin'"),
+    ],
+)
+def test_damaged_files_are_named(filled, damage, message):
+    filled.close()
+    damage(filled)
+    with pytest.raises(DataError, match=message):
+        Gallery.open(filled.uri).search(np.ones((1, 8)))
+
+
+def test_nothing_is_pickled(filled):
+    filled.set_threshold(0.3, dict(a=[1, 2]))
+    stored = {file.name for file in filled.folder.iterdir()}
+    assert stored <= {'gallery.sqlite', 'gallery.lock', 'vectors-0001.f32'}
+    with sqlite3.connect(filled.folder / 'gallery.sqlite') as connection:
+        settings, state = connection.execute('SELECT settings, state FROM gallery').fetchone()
+    connection.close()
+    assert json.loads(settings)['threshold'] == 0.3 and json.loads(state)['rows'] == 40
+
+
+def test_a_missing_package_is_named(filled, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'faiss', None)
+    with pytest.raises(DataError, match=r"pip install 'mmosnet\[gallery\]'"):
+        Gallery.open(filled.uri)
+
+
+def test_functions_and_the_public_name(tmp_path):
+    from mmosnet.apis import Gallery as public
+    from mmosnet.gallery import create_gallery, open_gallery
+
+    assert public is Gallery
+    with create_gallery(tmp_path / 'gallery', dimension=8) as gallery:
+        gallery.enroll(people(3))
+    with open_gallery(tmp_path / 'gallery') as gallery:
+        assert len(gallery) == 3

@@ -1,0 +1,276 @@
+import fcntl
+import math
+import re
+import sys
+import threading
+
+import numpy as np
+import pytest
+from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+from mmosnet.errors import DataError
+from mmosnet.features import Features
+from mmosnet.gallery import Gallery, milvus_connection, milvus_gallery
+from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery.milvus_connection import MilvusAddress
+from mmosnet.gallery.milvus_expression import MOST_IDS, milvus_expressions
+from mmosnet.gallery.record_filter import RecordFilter
+from tests.gallery.gallery_contract import GalleryContract
+
+DIMENSION = 16
+
+
+def people(count=60, seed=0, model='abc', dimension=DIMENSION):
+    random = np.random.RandomState(seed)
+    time = np.where(random.rand(count) < 0.2, np.nan, random.uniform(-50, 50, count).round(1))
+    return Features(
+        embedding=random.randn(count, dimension),
+        path=[f'bühne/{seed}_{i}.jpg#xywh=1,2,3,4' for i in range(count)],
+        pid=random.randint(-1, 5, count),
+        camid=random.randint(-1, 4, count),
+        time=time,
+        model=model,
+    )
+
+
+@pytest.fixture(scope='module')
+def server(tmp_path_factory):
+    """A server that speaks Milvus' protocol, at the other end of a connection as a cluster is."""
+    started, database, port = start_server_in_thread(str(tmp_path_factory.mktemp('served') / 'data'))
+    yield f'http://127.0.0.1:{port}'
+    started.stop(grace=0).wait()
+    database.close()
+
+
+class TestServed(GalleryContract):
+    """Through a connection; product quantisation and graphs come after a server has sorted what it was given."""
+
+    kinds = ('exact', 'ivfpq', 'hnsw')
+    examples = 10
+
+    @pytest.fixture
+    def create(self, server, request):
+        opened = []
+
+        def create(dimension=8, **settings):
+            name = re.sub(r'\W', '_', f'{request.node.name}_{len(opened)}')
+            opened.append(Gallery.create(f'{server}#{name}', dimension, **settings))
+            return opened[-1]
+
+        yield create
+        for gallery in opened:
+            gallery.close()
+
+
+@pytest.fixture
+def served(server, request):
+    """Address of a collection of the test's own."""
+    return f'{server}#{request.node.originalname}'
+
+
+def naive(query, features, distance):
+    x, y = features.embedding.astype(np.float64), query.astype(np.float64)
+    if distance == 'euclidean':
+        return np.sqrt(((x - y) ** 2).sum(1))
+    return 1 - x @ y / np.linalg.norm(x, axis=1) / np.linalg.norm(y)
+
+
+@pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
+def test_embedded_it_finds_what_a_loop_finds_and_keeps_it(tmp_path, distance, capfd):
+    features, queries = people(), people(7, seed=1).embedding
+    uri = tmp_path / 'new' / 'people.db'
+    with Gallery.create(uri, DIMENSION, distance=distance) as gallery:
+        ids = gallery.enroll(features)
+        assert len(gallery) == 60 and (np.diff(ids) > 0).all()
+        # Twice, and equally near: first the one enrolled first.
+        again = gallery.enroll(features[[5]])[0]
+        gallery.set_threshold(0.25, dict(set='Bühne', fmr=1e-3))
+        found = gallery.search(queries, top_k=61)
+    with Gallery.open(uri) as gallery:
+        assert (gallery.threshold, gallery.facts, gallery.model) == (0.25, dict(set='Bühne', fmr=1e-3), 'abc')
+        assert gallery.ids().tolist() == [*ids, again]
+        assert sum(gallery.pids().values()) == 61
+        kept = gallery.features(ids)
+    for query, matches in zip(queries, found, strict=True):
+        wanted = naive(query, features, distance)
+        by_id = {match.id: match.distance for match in matches}
+        assert [by_id[id] for id in ids] == pytest.approx(wanted, abs=1e-6)
+        assert by_id[again] == by_id[ids[5]]
+        assert matches == sorted(matches, key=lambda match: (match.distance, match.id))
+    assert (kept.path, kept.pid.tolist(), kept.camid.tolist()) == (
+        features.path,
+        features.pid.tolist(),
+        features.camid.tolist(),
+    )
+    np.testing.assert_array_equal(kept.time, features.time)
+    assert capfd.readouterr() == ('', '')
+
+
+def test_conditions_mean_what_they_mean_elsewhere(served):
+    features = people(200)
+    where = [
+        dict(),
+        dict(camids=2),
+        dict(camids=[]),
+        dict(camids=[-1, 3]),
+        dict(not_camids=[0, 1]),
+        dict(not_camids=[]),
+        dict(not_camids=[2**63]),
+        dict(after=3.5),
+        dict(before=-1e-7),
+        dict(after=-20, before=1e30),
+        dict(after=-math.inf),
+        dict(before=-math.inf),
+        dict(after=math.inf),
+        dict(before=math.inf, camids=[0]),
+        dict(camids=[1, 2], not_camids=[2], after=-30.0, before=30.0),
+    ]
+    with Gallery.create(served, DIMENSION) as gallery:
+        ids = gallery.enroll(features)
+        for conditions in where:
+            mask = RecordFilter.of(**conditions).mask(ids, features.pid, features.camid, features.time)
+            (found,) = gallery.search(features.embedding[:1], top_k=200, **conditions)
+            assert {match.id for match in found} == set(ids[mask].tolist()), conditions
+        assert gallery.pids() == {pid: int((features.pid == pid).sum()) for pid in range(-1, 5)}
+        assert gallery.ids().tolist() == ids.tolist()
+        assert gallery.known([features.path[3], 'x" or "" == "', 'b']).tolist() == [True, False, False]
+
+
+def test_many_ids_take_several_expressions():
+    expressions = milvus_expressions(RecordFilter.of(ids=range(2 * MOST_IDS + 1), pids=[-1], before=2.5))
+    assert [expression.count(',') for expression in expressions] == [MOST_IDS - 1, MOST_IDS - 1, 0]
+    assert expressions[-1] == f'id in [{2 * MOST_IDS}] and pid in [-1] and time < 2.5'
+    assert milvus_expressions(RecordFilter.of(ids=[], pids=[1])) == []
+
+
+def test_all_or_nothing(served, monkeypatch):
+    monkeypatch.setattr(milvus_gallery, 'MESSAGE', 1000)
+    with Gallery.create(served, DIMENSION) as gallery:
+        assert len(set(gallery.enroll(people(40)).tolist())) == len(gallery) == 40
+        insert, sizes = gallery._client.insert, []
+
+        def failing(name, data, **more):
+            sizes.append(len(data))
+            if len(sizes) == 3:
+                raise KeyboardInterrupt
+            return insert(name, data=data, **more)
+
+        monkeypatch.setattr(gallery._client, 'insert', failing)
+        with pytest.raises(KeyboardInterrupt):
+            gallery.enroll(people(40, seed=1))
+        assert len(gallery) == 40 and len(sizes) == 3 and max(sizes) < 40
+
+
+def test_threads_and_several_galleries_share_a_file(tmp_path):
+    uri = str(tmp_path / 'people.db')
+    with Gallery.create(uri, DIMENSION) as first, Gallery.create(f'{uri}#other', DIMENSION, 'hnsw') as other:
+        second = Gallery.open(uri)
+        threads = [
+            threading.Thread(target=g.enroll, args=(people(30, seed),)) for seed, g in enumerate((first, second))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        second.close()
+        second.close()
+        assert (len(first), len(other)) == (60, 0)
+        other.enroll(people(30, 7, model='def'))
+        assert other.search(people(30, 7).embedding[:1], top_k=1)[0][0].distance == pytest.approx(0, abs=1e-6)
+        assert (other.info()['collection'], other.info()['kind']) == ('other', 'Milvus')
+    with pytest.raises(DataError, match='closed'):
+        len(first)
+    # With the last user gone, it is free for other processes.
+    with (tmp_path / 'people.db' / 'LOCK').open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(DataError, match=r'people\.db: open in another process'):
+            Gallery.open(uri)
+
+
+def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match='no product quantisation'):
+        Gallery.create(tmp_path / 'a.db', DIMENSION, 'ivfpq')
+    assert milvus_gallery._index(GallerySettings(512, index='ivfpq'))['params']['m'] == 128
+    assert milvus_gallery._index(GallerySettings(70, index='ivfpq'))['params']['m'] == 14
+    assert milvus_gallery._index(GallerySettings(2, index='ivfpq'))['params']['m'] == 1
+    features = people()
+    with Gallery.create(f'{server}#quantised', DIMENSION, 'ivfpq') as gallery:
+        gallery.enroll(features)
+        search, asked = gallery._client.search, []
+
+        def worse(name, limit, **more):
+            asked.append((limit, more['search_params']))
+            # As of rounded embeddings: in any order.
+            return [hits[::-1] for hits in search(name, limit=limit, **more)]
+
+        monkeypatch.setattr(gallery._client, 'search', worse)
+        (found,) = gallery.search(features.embedding[:1], top_k=3)
+        assert asked == [(3 * milvus_gallery.CANDIDATES + milvus_gallery.SPARE, dict(params=dict(nprobe=64)))]
+        nearest = np.sort(naive(features.embedding[0], features, 'cosine'))[:3]
+        assert [match.distance for match in found] == pytest.approx(nearest, abs=1e-6)
+
+
+def test_what_milvus_cannot_hold(served):
+    features = people(3)
+    with Gallery.create(served, DIMENSION) as gallery:
+        features.path[1] = 'ü' * 40_000
+        with pytest.raises(DataError, match=r'row 1: a path of 80000 bytes; Milvus holds 65535'):
+            gallery.enroll(features)
+        features.path[1] = 'ü' * 32_000
+        features.time[2] = math.inf
+        with pytest.raises(DataError, match='row 2: time is infinite'):
+            gallery.enroll(features)
+        features.time[2] = 0
+        assert len(gallery) == 0
+        gallery.enroll(features)
+        with pytest.raises(DataError, match='top_k=20000: Milvus finds at most 16384'):
+            gallery.search(features.embedding, top_k=20_000)
+        with pytest.raises(DataError, match=r'\(2, 16\)|shape'):
+            gallery.search(features.embedding[:, :3])
+        with pytest.raises(DataError, match='of the model xyz'):
+            gallery.enroll(people(3, model='xyz'))
+
+
+def test_what_is_no_gallery(server, tmp_path, capfd):
+    with pytest.raises(FileNotFoundError, match=r'no gallery .*none\.db'):
+        Gallery.open(tmp_path / 'none.db')
+    (tmp_path / 'old.db').write_bytes(b'SQLite')
+    with pytest.raises(DataError, match=r'old\.db: Milvus Lite cannot open it'):
+        Gallery.open(tmp_path / 'old.db')
+    Gallery.create(f'{server}#taken', DIMENSION).close()
+    with pytest.raises(FileExistsError, match='collection taken'):
+        Gallery.create(f'{server}#taken', DIMENSION)
+    with pytest.raises(FileNotFoundError, match=r'no collection missing in .*; there are: .*taken'):
+        Gallery.open(f'{server}#missing')
+    client = milvus_connection.connect(MilvusAddress.of(server))
+    client.create_collection('foreign', dimension=4)
+    with pytest.raises(DataError, match='none that mmosnet made'):
+        Gallery.open(f'{server}#foreign')
+    for text, message in (('{', 'damaged'), ('{"dimension": 4, "version": 99}', 'upgrade')):
+        client.alter_collection_properties('foreign', {'mmosnet': text})
+        with pytest.raises(DataError, match=message):
+            Gallery.open(f'{server}#foreign')
+    client.close()
+    # Milvus and its client log tracebacks of all that.
+    assert 'Traceback' not in ''.join(capfd.readouterr())
+
+
+def test_addresses(monkeypatch):
+    assert MilvusAddress.of('a.db') == MilvusAddress('a.db', 'mmosnet')
+    assert MilvusAddress.of('http://h:1/base#x_1') == MilvusAddress('http://h:1/base', 'x_1')
+    for wrong in ('a.db#', 'a.db#x y', 'a.db#1', 'a.db#a" or "', 'http://h:1#a#b'):
+        with pytest.raises(DataError, match='letters, digits and underscores'):
+            MilvusAddress.of(wrong)
+    with pytest.raises(DataError, match='MMOSNET_MILVUS_TOKEN') as error:
+        Gallery.open('http://root:secret@h:19530')
+    assert 'secret' not in str(error.value)
+    with pytest.raises(DataError, match=r'http://127\.0\.0\.1:1: is the server up'):
+        Gallery.open('http://127.0.0.1:1')
+    given = []
+    monkeypatch.setattr('pymilvus.MilvusClient', lambda *args, **more: given.append((args, more)))
+    monkeypatch.setenv('MMOSNET_MILVUS_TOKEN', 'root:secret')
+    milvus_connection.connect(MilvusAddress.of('https://h:19530#x'))
+    assert given[0][0] == ('https://h:19530',) and given[0][1]['token'] == 'root:secret'
+    monkeypatch.setitem(sys.modules, 'pymilvus', None)
+    with pytest.raises(DataError, match=r'mmosnet\[milvus\]'):
+        Gallery.create('a.db')

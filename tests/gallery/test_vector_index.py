@@ -1,0 +1,151 @@
+import os
+
+import numpy as np
+import pytest
+
+from mmosnet.errors import DataError
+from mmosnet.gallery import Gallery
+from mmosnet.gallery.faiss_gallery import FaissGallery
+from mmosnet.gallery.vector_index import VectorIndex
+from tests.gallery.drawn_people import nearest, people
+
+
+@pytest.fixture(autouse=True)
+def early(monkeypatch):
+    """An index of 300 images instead of 10,000, used whatever the number that counts."""
+    monkeypatch.setattr(FaissGallery, 'index_from', 300)
+    monkeypatch.setattr(FaissGallery, 'exact_up_to', 0)
+
+
+def make(tmp_path, kind, number=600, dimension=16, **settings):
+    gallery = Gallery.create(tmp_path / kind, dimension, kind, **settings)
+    gallery.enroll(people(number, dimension))
+    return gallery
+
+
+def recall(gallery, features, conditions, wanted):
+    """Share of the 10 nearest that are found; distances have to be exact."""
+    queries = people(20, 16, seed=1).embedding
+    hits = 0
+    for query, matches in zip(queries, gallery.search(queries, 10, **conditions), strict=True):
+        rows, _ = nearest(features, query, 10, gallery.distance, wanted)
+        assert len(matches) == len(rows)
+        found = [match.id for match in matches]
+        exact = nearest(features[found], query, 10, gallery.distance)[1]
+        np.testing.assert_allclose([match.distance for match in matches], exact, atol=1e-5)
+        assert np.isin(found, np.flatnonzero(wanted)).all()
+        hits += len(set(found) & set(rows.tolist()))
+    return hits / 200
+
+
+@pytest.mark.parametrize(('kind', 'distance'), [('ivfpq', 'cosine'), ('hnsw', 'euclidean')])
+def test_recall_with_deletions_filters_and_rows_beyond_the_index(tmp_path, kind, distance):
+    gallery = make(tmp_path, kind, distance=distance)
+    features = people(600, 16)
+    wanted = np.ones(600, bool)
+    assert gallery.info()['indexed'] == 600
+    assert recall(gallery, features, {}, wanted) > 0.9
+    wanted &= features.pid != 3
+    gallery.delete(pid=3)
+    assert recall(gallery, features, {}, wanted) > 0.9
+    later = people(200, 16, seed=2)
+    # Not enough to write the index anew: compared one by one.
+    gallery.enroll(later)
+    assert gallery.info()['indexed'] == 600
+    both = type(features).concat([features, later])
+    wanted = np.concatenate([wanted, np.ones(200, bool)])
+    assert recall(gallery, both, {}, wanted) > 0.9
+    for conditions, mask in (
+        (dict(camids=[1, 2]), np.isin(both.camid, [1, 2])),
+        (dict(after=10, before=13), (both.time >= 10) & (both.time < 13)),
+        (dict(camids=99), np.zeros(800, bool)),
+    ):
+        assert mask.sum() == 0 or recall(gallery, both, conditions, wanted & mask) > 0.9
+    # The filters leave fewer than are asked for: all of them are found.
+    few = wanted & (both.camid == 0) & (both.time == 7)
+    assert 0 < few.sum() < 100
+    (found,) = gallery.search(later.embedding[:1], 100, camids=0, after=7, before=7.5)
+    assert sorted(match.id for match in found) == np.flatnonzero(few).tolist()
+    before = {match.path for match in gallery.search(later.embedding[:1], 5)[0]}
+    gallery.compact()
+    info = gallery.info()
+    assert info['indexed'] == info['images'] == wanted.sum() and info['deleted'] == 0
+    assert {match.path for match in gallery.search(later.embedding[:1], 5)[0]} == before
+    assert len(list(gallery.folder.glob('index-*'))) == len(list(gallery.folder.glob('vectors-*'))) == 1
+
+
+def test_the_index_comes_grows_and_is_trained_anew(tmp_path, monkeypatch):
+    trained = []
+    train = VectorIndex.train.__func__
+
+    def counted(cls, kind, vectors):
+        trained.append(len(vectors))
+        return train(cls, kind, vectors)
+
+    monkeypatch.setattr(VectorIndex, 'train', classmethod(counted))
+    gallery = make(tmp_path, 'ivfpq', 299)
+    assert gallery.info()['indexed'] == 0 and trained == []
+    for seed, (number, indexed) in enumerate([(1, 300), (200, 300), (150, 650), (600, 1250)], 5):
+        gallery.enroll(people(number, 16, seed))
+        assert gallery.info()['indexed'] == indexed
+        assert gallery.search(people(number, 16, seed).embedding[-1:], 1)[0][0].id == len(gallery) - 1
+    # At four times as many.
+    assert trained == [300, 1250]
+
+
+@pytest.mark.parametrize('kind', ['ivfpq', 'hnsw'])
+@pytest.mark.parametrize('damage', ['cut', 'noise', 'gone', 'other'])
+def test_a_damaged_index_is_named_and_made_anew(tmp_path, kind, damage):
+    gallery = make(tmp_path, kind, 300)
+    gallery.close()
+    (path,) = gallery.folder.glob('index-*')
+    data = path.read_bytes()
+    if damage == 'gone':
+        path.unlink()
+    elif damage == 'other':
+        other = make(tmp_path / 'other', kind, 310)
+        path.write_bytes(next(other.folder.glob('index-*')).read_bytes()[: len(data)])
+    else:
+        path.write_bytes(data[:-100] if damage == 'cut' else os.urandom(len(data)))
+    with Gallery.open(gallery.uri) as gallery:
+        with pytest.raises(DataError, match=r'index-0001-300.faiss: damaged: `python tools/gallery.py compact'):
+            gallery.search(np.ones((1, 16)))
+        # Enrolling goes on; what cannot be extended is said.
+        with pytest.warns(RuntimeWarning, match='the index was not brought up to date'):
+            gallery.enroll(people(300, 16, seed=1))
+        assert len(gallery) == 600
+        gallery.compact()
+        assert len(gallery.search(np.ones((1, 16)), 600)[0]) == 600
+
+
+def test_a_disc_that_is_full_while_the_index_is_written(tmp_path, monkeypatch):
+    def full(index, path):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(VectorIndex, 'save', full)
+    with pytest.warns(RuntimeWarning, match=r'No space left on device.*searches compare what it lacks one by one'):
+        gallery = make(tmp_path, 'hnsw')
+    assert len(gallery) == 600 and gallery.info()['indexed'] == 0
+    assert len(gallery.search(np.ones((1, 16)), 600)[0]) == 600
+    monkeypatch.undo()
+    monkeypatch.setattr(FaissGallery, 'index_from', 300)
+    gallery.enroll(people(1, 16, seed=1))
+    assert gallery.info()['indexed'] == 601
+
+
+def test_a_reader_keeps_up_with_a_new_index(tmp_path):
+    gallery = make(tmp_path, 'hnsw', 310)
+    with Gallery.open(gallery.uri) as reader:
+        query = people(1, 16, seed=3).embedding
+        assert reader.search(query) == gallery.search(query)
+        gallery.enroll(people(400, 16, seed=1))
+        gallery.compact()
+        assert reader.search(query) == gallery.search(query)
+        assert len(reader._view(indexed=True).index) == 710
+
+
+@pytest.mark.parametrize('dimension', [1, 7, 24])
+def test_any_dimension_can_be_indexed(tmp_path, dimension):
+    gallery = make(tmp_path, 'ivfpq', 300, dimension, distance='euclidean')
+    query = people(2, dimension, seed=4).embedding
+    assert [len(matches) for matches in gallery.search(query, 10)] == [10, 10]

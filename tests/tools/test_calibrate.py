@@ -1,0 +1,128 @@
+import runpy
+import sys
+from datetime import date
+
+import cv2
+import numpy as np
+import pytest
+
+from mmosnet.features import Features, write_shard
+from mmosnet.gallery import Gallery
+from tests.tools.conftest import REPOSITORY
+
+
+def drawn(people, images=4, seed=0, model='abc', dimension=16):
+    random = np.random.RandomState(seed)
+    pid = np.arange(people).repeat(images)
+    return Features(
+        embedding=random.randn(people, dimension)[pid] + 0.5 * random.randn(len(pid), dimension),
+        path=[f'{seed}/{row}.jpg' for row in range(len(pid))],
+        pid=pid,
+        camid=np.tile([0, 1], len(pid) // 2),
+        time=np.full(len(pid), np.nan),
+        model=model,
+    )
+
+
+@pytest.fixture
+def calibrate(tmp_path, monkeypatch, capsys):
+    """Runs the tool in this process; gives what it prints, or its error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['calibrate.py', *map(str, arguments)])
+        try:
+            runpy.run_path(str(REPOSITORY / 'tools' / 'calibrate.py'), run_name='__main__')
+        except SystemExit as e:
+            return str(e.code)
+        output = capsys.readouterr()
+        assert output.err == ''
+        return output.out
+
+    write_shard('labelled.parquet', drawn(40))
+    return run
+
+
+def row(output, rate):
+    """Cells of the table: threshold, FMR, interval, TMR and remarks."""
+    (line,) = (line for line in output.splitlines() if line.strip().startswith(f'{rate} |'))
+    return [cell.strip() for cell in line.split('|')][1:]
+
+
+@pytest.mark.parametrize('uri', ['gallery', 'people.db'])
+def test_a_gallery_answers_the_same_person(calibrate, uri):
+    enrolled = drawn(10, seed=1)
+    with Gallery.create(uri, 16) as gallery:
+        gallery.enroll(enrolled)
+        assert gallery.search(enrolled.embedding[:1])[0][0].same_person is None
+    output = calibrate('labelled.parquet', '--fmr', 0.01, '--gallery', uri, '--figure', 'seen/threshold.png')
+    with Gallery.open(uri) as gallery:
+        threshold, facts = gallery.threshold, gallery.facts
+        assert f'stored   {threshold:.4f} with {uri}' in output and 'picture  seen/threshold.png' in output
+        matches = [match for found in gallery.search(enrolled.embedding, 40) for match in found]
+    assert {match.same_person for match in matches} == {True, False}
+    assert all(match.same_person == (match.distance <= threshold) for match in matches)
+    assert row(output, 0.01)[0] == f'{threshold:.4f}' and '<- wanted' in row(output, 0.01)[3]
+    assert (facts['wanted_fmr'], facts['people'], facts['images']) == (0.01, 40, 160)
+    assert (facts['genuine_pairs'], facts['impostor_pairs']) == (240, 40 * 39 // 2 * 16)
+    assert facts['fmr'] <= 0.01 and facts['interval'][0] < facts['fmr'] < facts['interval'][1]
+    assert (facts['set'], facts['model'], facts['cross_camera']) == (['labelled.parquet'], 'abc', False)
+    assert facts['date'] == date.today().isoformat()
+    # A search of this gallery: 40 images, each a false match with that chance.
+    assert f'40 images: {40 * facts["fmr"]:.1f}; one or more in' in output
+    assert cv2.imread('seen/threshold.png').shape == (540, 750, 3)
+
+
+def test_thresholds_of_all_rates_and_what_they_are_worth(calibrate):
+    output = calibrate('labelled.parquet', '--fmr', 3e-5)
+    lines = [row(output, rate) for rate in ('0.1', '0.01', '0.001', '0.0001', '3e-05')]
+    thresholds = [float(line[0]) for line in lines]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert ['too few pairs' in line[3] for line in lines] == [False, False, False, True, True]
+    assert '40 people: 240 pairs of one person, 12,480 of two; cosine distance' in output
+    assert 'WARNING: a rate of 3e-05 needs 100,000 pairs of two people or more, there are 12,480' in output
+    across = calibrate('labelled.parquet', '--cross-camera', '--distance', 'euclidean')
+    assert '160 pairs by two cameras of one person, 6,240 of two; euclidean distance' in across
+    assert 'WARNING' not in calibrate('labelled.parquet', '--fmr', 0.001)
+    assert '40 images of 10 people' in calibrate('labelled.parquet', '--images', 43)
+
+
+def test_the_gallery_itself_may_be_the_labelled_set(calibrate):
+    with Gallery.create('gallery', 16, distance='euclidean') as gallery:
+        gallery.enroll(drawn(30))
+    output = calibrate('--gallery', 'gallery')
+    assert '30 people' in output and 'euclidean distance' in output
+    with Gallery.open('gallery') as gallery:
+        assert gallery.facts['set'] == ['gallery'] and 0 < gallery.threshold < 10
+
+
+def test_what_cannot_be_calibrated(calibrate):
+    assert calibrate() == 'error: nothing to compare: give FEATURES, or --gallery with images whose pids are known'
+    assert 'no folder or file of features none' in calibrate('none')
+    assert 'a false-match rate of 2.0' in calibrate('labelled.parquet', '--fmr', 2)
+    assert '--images 1' in calibrate('labelled.parquet', '--images', 1)
+    unknown = drawn(4)
+    unknown.pid[:] = -1
+    write_shard('unknown.parquet', unknown)
+    assert 'unknown.parquet: no image has a pid' in calibrate('unknown.parquet')
+    write_shard('single.parquet', drawn(4, images=2)[[0, 2, 4, 6]])
+    assert 'no person has two images' in calibrate('single.parquet')
+    twins = drawn(3)
+    twins.embedding[:] = 1
+    write_shard('twins.parquet', twins)
+    assert 'Is one person labelled as two?' in calibrate('twins.parquet', '--gallery', gallery_of(drawn(3)))
+    other = calibrate('labelled.parquet', '--gallery', gallery_of(drawn(3, model='other')))
+    assert 'labelled.parquet: embeddings of the model abc, but gallery-other holds those of other' in other
+    assert '--distance euclidean: gallery-abc measures cosine' in calibrate(
+        'labelled.parquet', '--gallery', 'gallery-abc', '--distance', 'euclidean'
+    )
+    write_shard('wide.parquet', drawn(4, dimension=17))
+    assert 'embeddings of 17 numbers, gallery-abc has 16' in calibrate('wide.parquet', '--gallery', 'gallery-abc')
+    with Gallery.open('gallery-abc') as gallery:
+        assert gallery.threshold is None
+
+
+def gallery_of(features):
+    with Gallery.create(f'gallery-{features.model}', 16) as gallery:
+        gallery.enroll(features)
+        return gallery.uri

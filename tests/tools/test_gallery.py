@@ -1,0 +1,105 @@
+import json
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+from mmosnet.features import write_shard
+from mmosnet.gallery import Gallery
+from tests.gallery.drawn_people import people
+from tests.tools.conftest import REPOSITORY
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch, capsys):
+    """The tool in this process: gives its output, or its error for people."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['gallery.py', *map(str, arguments)])
+        try:
+            runpy.run_path(str(REPOSITORY / 'tools' / 'gallery.py'), run_name='__main__')
+        except SystemExit as e:
+            return e.code
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def features(tmp_path):
+    """Two shards and a file beside them."""
+    for number in range(2):
+        write_shard(tmp_path / 'features' / f'shard-{number:05d}-of-00002.parquet', people(20, seed=number))
+    write_shard(tmp_path / 'later.parquet', people(5, seed=7))
+    return people(20), people(20, seed=1)
+
+
+def rows(output):
+    """A table's names and values."""
+    return dict(line.split(None, 1) for line in output.splitlines() if len(line.split(None, 1)) == 2)
+
+
+def test_from_features_to_a_gallery_and_back(tool, features, tmp_path):
+    output = tool('create', 'gallery', 'features', '--distance', 'euclidean')
+    assert output.startswith('40 images enrolled\n')
+    facts = rows(output)
+    assert (facts['images'], facts['dimension'], facts['distance'], facts['model']) == ('40', '8', 'euclidean', 'abc')
+    # The same again adds nothing.
+    output = tool('enroll', 'gallery', 'features', 'later.parquet')
+    assert output.startswith('5 images enrolled, 40 left out that were there already')
+    assert rows(tool('enroll', 'gallery', 'later.parquet', '--again'))['images'] == '50'
+    camid = np.concatenate([features[0].camid, features[1].camid])
+    time = np.concatenate([features[0].time, features[1].time])
+    with Gallery.open('gallery') as gallery:
+        gallery.delete(ids=range(40, 50))
+    output = tool('delete', 'gallery', '--camid', 1, 2, '--before', '1970-01-01T00:00:20+00:00')
+    deleted = (np.isin(camid, [1, 2]) & (time < 20)).sum()
+    assert deleted > 0 and output.startswith(f'{deleted} images deleted, {40 - deleted} left\n')
+    assert '`python tools/gallery.py compact gallery` erases' in output
+    assert rows(tool('info', 'gallery'))['deleted'] == str(10 + deleted)
+    assert rows(tool('compact', 'gallery'))['deleted'] == '0'
+    with Gallery.open('gallery') as gallery:
+        gallery.set_threshold(0.5, dict(pairs='many'))
+    output = tool('info', 'gallery')
+    assert rows(output)['threshold'] == '0.5' and 'pairs  many' in output
+    facts = json.loads(tool('info', 'gallery', '--json'))
+    assert (facts['threshold'], facts['facts'], facts['images']) == (0.5, dict(pairs='many'), 40 - deleted)
+
+
+def test_an_empty_one(tool):
+    facts = rows(tool('create', 'empty', '--index', 'hnsw', '--dimension', 16))
+    assert (facts['images'], facts['index'], facts['dimension']) == ('0', 'hnsw', '16')
+    assert facts['threshold'] == 'none: tools/calibrate.py finds one'
+    assert rows(tool('create', 'usual'))['dimension'] == '512'
+
+
+def test_mistakes_get_a_message(tool, features, tmp_path):
+    assert tool('info', 'none').startswith('error: no gallery none; tools/gallery.py create makes one')
+    assert tool('create', 'new', 'nowhere').startswith('error: no folder or file of features nowhere')
+    assert not (tmp_path / 'new').exists()
+    tool('create', 'gallery', 'features')
+    assert 'has a gallery' in tool('create', 'gallery')
+    assert tool('delete', 'gallery').startswith('error: give --id, --pid, --camid or --before')
+    assert tool('delete', 'gallery', '--before', 'noon').startswith("error: --before 'noon' is neither seconds")
+    write_shard('other.parquet', people(3, model='f00'))
+    assert 'embeddings of the model f00, but gallery holds those of abc' in tool('enroll', 'gallery', 'other.parquet')
+    assert tool('create', 'wide', 'features', '--dimension', 9).startswith('error: features: an array of shape (20, 8)')
+    assert tool('info') == 2 and tool() == 2
+
+
+def test_the_benchmark_goes_on_where_it_was(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmosnet.gallery.gallery_benchmark.STEP', 500)
+    options = ('--vectors', 1000, '--dimension', 32, '--queries', 8, '--index', 'exact', 'hnsw')
+    assert 'seconds are over' in tool('benchmark', 'drawn', *options, '--seconds', 0)
+    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.index_from', 600)
+    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.exact_up_to', 200)
+    output = tool('benchmark', 'drawn', *options)
+    titles, _, exact, hnsw = ([cell.strip() for cell in line.split('|')] for line in output.splitlines())
+    assert exact[:2] == ['exact', '1,000 x 32'] and hnsw[0] == 'hnsw'
+    found = dict(zip(titles, exact, strict=True))
+    assert found['recall@10'] == found['recall@10, 1 camera of 8'] == '1.0000'
+    assert float(dict(zip(titles, hnsw, strict=True))['recall@10']) > 0.9
+    stored = json.loads((tmp_path / 'drawn' / 'hnsw-1000x32' / 'benchmark.json').read_text())
+    assert stored['vectors'] == 1000 and stored['single'] > 0 and stored['build_seconds'] > 0
