@@ -1,0 +1,1 @@
+"""The web page of ``tools/demo.py``. Needs the extra ``demo``."""

@@ -1,0 +1,132 @@
+"""What the server gives to whom: its page to this machine, its own files, and nothing else."""
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+
+from mmosnet.demo.server import is_loopback, served
+from mmosnet.demo.uploaded_image import MAX_BYTES
+from mmosnet.errors import DataError
+
+
+def ask(address: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, dict]:
+    """Status, body and headers."""
+    try:
+        with urlopen(Request(address, data, headers), timeout=30) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except HTTPError as e:
+        return e.code, e.read(), dict(e.headers)
+
+
+def upload(address: str, name: str, data: bytes) -> tuple[int, bytes, dict]:
+    head = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
+    body = head + data + b'\r\n--b--\r\n'
+    return ask(f'{address}/gradio_api/upload', body, **{'Content-Type': 'multipart/form-data; boundary=b'})
+
+
+def test_the_page_names_no_other_host(address):
+    status, body, headers = ask(address)
+    assert status == 200 and b'mmosnet' in body
+    policy = headers['content-security-policy']
+    assert policy.startswith("default-src 'self'") and 'http' not in policy and "frame-ancestors 'none'" in policy
+    config = json.loads(ask(f'{address}/config')[1])
+    assert config['analytics_enabled'] is False and not config.get('is_space')
+    assert config['max_file_size'] == MAX_BYTES
+    # Nothing to be called but by the page itself, and no path of this machine's.
+    assert {dependency['api_visibility'] for dependency in config['dependencies']} <= {'private'}
+
+
+def test_files_are_not_served(address, drawn, tmp_path):
+    _, examples, folder = drawn
+    (tmp_path / 'private.txt').write_text('hidden words')
+    paths = ['/etc/passwd', 'README.md', 'setup.cfg', '../../../../etc/passwd', '%2e%2e/%2e%2e/etc/passwd']
+    paths += [tmp_path / 'private.txt', examples[0], *folder.glob('gallery-*/*'), Path(__file__), '/proc/self/environ']
+    for path in paths:
+        for route in ('file=', 'file/'):
+            status, body, _ = ask(f'{address}/gradio_api/{route}{path}')
+            assert status in (403, 404), (route, path)
+            assert b'root:' not in body and b'hidden words' not in body
+    for route in ('static/../../../setup.cfg', 'assets/..%2f..%2fsetup.cfg', 'custom_component/x/y/..%2f..%2fz'):
+        assert ask(f'{address}/{route}')[0] in (403, 404)
+
+
+def test_nothing_is_fetched_for_others(address):
+    with socket.create_server((('127.0.0.1'), 0)) as listener:
+        listener.settimeout(0.5)
+        target = f'http://127.0.0.1:{listener.getsockname()[1]}/'
+        for route in ('file=', 'proxy=', 'file/'):
+            assert ask(f'{address}/gradio_api/{route}{target}')[0] == 403
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_uploads_are_limited_and_live_in_one_folder(address):
+    assert upload(address, 'large.png', bytes(MAX_BYTES + 1))[0] == 413
+    status, body, _ = upload(address, '../../../escaped.png', b'text')
+    (path,) = json.loads(body)
+    assert status == 200 and 'mmosnet-demo-' in path and '..' not in path and Path(path).read_bytes() == b'text'
+
+
+def test_uploads_are_deleted_in_the_end(drawn):
+    before = os.environ.get('GRADIO_TEMP_DIR')
+    with served(drawn[0], port=0) as address:
+        (path,) = json.loads(upload(address.rstrip('/'), 'a.png', b'text')[1])
+        assert Path(path).exists()
+    assert not Path(path).parents[1].exists() and os.environ.get('GRADIO_TEMP_DIR') == before
+
+
+def call(address: str, function: int, data: list) -> str:
+    """Press a button by hand: everything that the server says."""
+    request = dict(data=data, fn_index=function, session_hash='test')
+    join = ask(f'{address}/gradio_api/queue/join', json.dumps(request).encode(), **{'Content-Type': 'application/json'})
+    if join[0] != 200:
+        return join[1].decode()
+    return ask(f'{address}/gradio_api/queue/data?session_hash=test')[1].decode()
+
+
+def test_paths_in_a_request_are_refused(address, drawn):
+    config = json.loads(ask(f'{address}/config')[1])
+    (find,) = (d for d in config['dependencies'] if len(d['outputs']) == 4)
+    for path in ('/etc/passwd', drawn[1][0], 'http://127.0.0.1:1/a.png'):
+        answer = call(address, find['id'], [dict(path=path, meta=dict(_type='gradio.FileData')), 10, '', None])
+        assert 'mm-card' not in answer and 'root:' not in answer
+        assert '"success":false' in answer or 'mm-alert' in answer, answer
+
+
+def test_other_names_for_this_machine_are_refused(address):
+    port = urlsplit(address).port
+    assert ask(address, Host=f'localhost:{port}')[0] == 200
+    for name in (f'attacker.example:{port}', 'attacker.example', f'127.0.0.1.example:{port}', '[', ''):
+        assert ask(address, Host=name)[0] == 403, name
+
+
+def test_loopback_by_default(address):
+    assert re.fullmatch(r'http://127\.0\.0\.1:\d+', address)
+    assert [is_loopback(host) for host in ('127.0.0.1', '::1', 'localhost', '0.0.0.0', '192.168.1.2', 'a.example')] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_taken_port(drawn):
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(DataError, match=rf'cannot listen at 127\.0\.0\.1:{port}'), served(drawn[0], port=port):
+            pass
+
+
+def test_without_gradio(drawn, monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'gradio', None)
+    with pytest.raises(DataError, match=r"pip install 'mmosnet\[demo\]'"), served(drawn[0], port=0):
+        pass

@@ -1,0 +1,50 @@
+"""The tool as users start it; the page itself is tested in tests/demo."""
+
+import runpy
+import socket
+import sys
+
+import pytest
+
+from mmosnet.demo import drawn_gallery
+from tests.apis.small_models import CATEGORY, CLASSES, small_checkpoint, small_config
+from tests.tools.conftest import REPOSITORY
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch, capsys):
+    """The tool in this process: gives its output, or its error for people."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['demo.py', *map(str, arguments)])
+        try:
+            runpy.run_path(str(REPOSITORY / 'tools' / 'demo.py'), run_name='__main__')
+        except SystemExit as e:
+            return e.code
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_without_arguments(demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn_gallery, 'PEOPLE', 8)
+    output = demo('--check', '--port', 0, '--device', 'cpu')
+    assert '64 images in work_dirs/demo/gallery-' in output and 'page     http://127.0.0.1:' in output
+    assert 'check    status 200' in output and 'warning' not in output
+    assert sorted(path.name for path in (tmp_path / 'work_dirs' / 'demo').iterdir())[1:] == ['people']
+    # The drawn people are there: of the second start only what is wrong.
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        port = listener.getsockname()[1]
+        assert demo('--port', port).startswith(f'error: cannot listen at 127.0.0.1:{port}')
+
+
+def test_mistakes_get_a_message(demo, tmp_path):
+    small_config(CATEGORY).dump(tmp_path / 'objects.py')
+    small_checkpoint(tmp_path / 'objects.pth', CATEGORY, classes=CLASSES)
+    assert 'tells category, and gives no embedding to search with' in demo('objects.py', 'objects.pth')
+    assert demo('--gallery', 'nowhere').startswith('error: ')
+    assert demo('objects.py') == 'error: objects.py has no released weights in model-index.yml: name a checkpoint'
+    assert demo('osnet-x0.25_multitask').startswith("error: 'osnet-x0.25_multitask' is neither a config")
+    assert demo('objects.py', 'gone.pth').startswith('error: no checkpoint gone.pth')
+    assert demo('--images', '.').startswith('error: --images is for the pictures of a --gallery')
