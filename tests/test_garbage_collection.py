@@ -9,15 +9,26 @@ from mmosnet.garbage_collection import collection_paused
 
 @pytest.fixture(autouse=True)
 def enabled():
+    """As in a program: nothing frozen, as the tests have it."""
+    gc.unfreeze()
     gc.enable()
     yield
     gc.enable()
+    gc.freeze()
 
 
 def test_pauses_and_goes_on():
     with collection_paused():
         assert not gc.isenabled()
-    assert gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() == 0
+
+
+def test_what_others_froze_stays_frozen():
+    gc.freeze()
+    count = gc.get_freeze_count()
+    with collection_paused():
+        pass
+    assert gc.get_freeze_count() == count > 0
 
 
 def test_goes_on_after_an_error():

@@ -7,7 +7,6 @@ runs through mmpretrain's own tools.
 
 import json
 import math
-import os
 import subprocess
 import sys
 from importlib import import_module
@@ -22,6 +21,7 @@ from mmengine.registry import MODELS, DefaultScope
 import mmosnet  # noqa: F401
 from mmosnet.models import OSNet
 from tests.conftest import write_person
+from tests.tools.warm_process import WarmProcess
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / 'configs' / 'other_toolboxes').glob('*.py'))
 TOOLS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
@@ -154,26 +154,31 @@ class Classification:
         ),
     )
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm_process: WarmProcess) -> None:
         self.folder = folder
+        self.warm_process = warm_process
         for split, images in (('train', 4), ('val', 2)):
             for label, category in enumerate(('cat', 'dog')):
                 for image in range(images):
                     path = folder / 'data' / 'classification' / split / category / f'{split}_{label}_{image}.jpg'
                     write_person(path, label, height=64, width=64)
 
-    def run(self, tool: str, *arguments: str) -> str:
+    def run(self, tool: str, *arguments: str, fresh: bool = False) -> str:
+        """Run a tool; in a fresh process mmosnet is imported by the config alone."""
         config = next(str(path) for path in CONFIGS if scope_of(path) == 'mmpretrain')
-        command = [sys.executable, str(TOOLS / tool), config, *arguments, '--cfg-options', *self.options]
-        environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
-        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240)
+        command = [str(TOOLS / tool), config, *arguments, '--cfg-options', *self.options]
+        if fresh:
+            command = [sys.executable, *command]
+            result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=240)
+        else:
+            result = self.warm_process.run(command, self.folder)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout + result.stderr
 
 
-def test_mmpretrains_own_tools_train_and_test(tmp_path):
-    work = Classification(tmp_path)
-    work.run('train.py', '--work-dir', 'work')
+def test_mmpretrains_own_tools_train_and_test(tmp_path, warm_process):
+    work = Classification(tmp_path, warm_process)
+    work.run('train.py', '--work-dir', 'work', fresh=True)
     (scalars,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     records = [json.loads(line) for line in scalars.read_text().splitlines()]
     losses = [record['loss'] for record in records if 'loss' in record]

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -65,19 +66,21 @@ def test_prefixed_type_resolves_without_importing_mmosnet():
     assert result.stdout.strip().splitlines()[-1] == 'mmosnet.evaluation.reid_metric', result.stderr
 
 
-def test_import_is_silent():
-    program = 'import mmosnet'
+def test_import_is_silent_and_downloads_nothing(tmp_path):
+    program = (
+        'import socket, sys\n'
+        'def refuse(*arguments): raise RuntimeError("network")\n'
+        'socket.socket.connect = refuse\n'
+        'import mmosnet\n'
+        'assert "huggingface_hub" not in sys.modules\n'
+    )
+    # torch 2.6 leaves a temporary folder to the interpreter's exit.
+    warnings = ('error', 'ignore::DeprecationWarning', 'ignore::ResourceWarning')
     result = subprocess.run(
-        # torch 2.6 leaves a temporary folder to the interpreter's exit.
-        [
-            sys.executable,
-            '-W',
-            'error',
-            *['-W', 'ignore::DeprecationWarning', '-W', 'ignore::ResourceWarning'],
-            '-c',
-            program,
-        ],
+        [sys.executable, *(f'-W{warning}' for warning in warnings), '-c', program],
+        env=dict(os.environ, TORCH_HOME=str(tmp_path / 'cache')),
         capture_output=True,
         text=True,
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+    assert not (tmp_path / 'cache').exists()

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from mmosnet.benchmark import fresh_process
 from mmosnet.benchmark.fresh_process import PeakMemory, child_environment, run_fresh
 from mmosnet.benchmark.row import NotMeasured
 from mmosnet.benchmark.start_up import seconds_until
@@ -21,7 +22,7 @@ def allocate(mebibytes):
 
 
 def fail():
-    """Runs in a fresh process."""
+    """Could run in a fresh process."""
     raise MemoryError('too much')
 
 
@@ -32,7 +33,16 @@ def test_a_function_in_a_process_of_its_own():
         assert 0.19 < lap.facts['peak GiB'] < 0.3
 
 
-def test_what_fails_there_is_said():
+def test_what_fails_there_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['', f'{MODULE}:fail', '{}', str(tmp_path / 'answer.json')])
+    with pytest.raises(MemoryError, match='too much'):
+        fresh_process.main()
+    assert not (tmp_path / 'answer.json').exists()
+    # A process that ends so.
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\necho Traceback >&2\necho MemoryError: too much >&2\nexit 1\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, 'executable', str(python))
     with pytest.raises(NotMeasured, match='fail failed: MemoryError: too much'):
         run_fresh(f'{MODULE}:fail', threads=1)
 

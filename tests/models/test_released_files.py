@@ -1,6 +1,4 @@
 import io
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -184,18 +182,6 @@ def test_a_known_hash_overrules_the_hub(tmp_path, online):
         pytest.raises(ValueError, match=KNOWN_SHA256[name]),
     ):
         download_released(name, tmp_path / 'folder', endpoint)
-
-
-def test_nothing_is_downloaded_at_import(tmp_path):
-    script = (
-        'import socket, sys\n'
-        'def refuse(*arguments): raise RuntimeError("network")\n'
-        'socket.socket.connect = refuse\n'
-        'import mmosnet\n'
-        'assert "huggingface_hub" not in sys.modules\n'
-    )
-    subprocess.run([sys.executable, '-c', script], check=True, env=dict(os.environ, TORCH_HOME=str(tmp_path / 'cache')))
-    assert not (tmp_path / 'cache').exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path, online):

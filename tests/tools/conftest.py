@@ -1,6 +1,5 @@
 """Runs of the tools on a miniature data set, as a user starts them."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import write_market
+from tests.tools.warm_process import TIMEOUT, WarmProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -46,20 +46,34 @@ default_hooks = dict(logger=dict(interval=1))
 class Workplace:
     """A folder with a miniature data set and a config for it, in which tools are run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warm_process: WarmProcess) -> None:
         self.folder = folder
+        self.warm_process = warm_process
         self.data = write_market(folder / 'market')
         self.config = folder / 'tiny.py'
         self.config.write_text(CONFIG.format(configs=REPOSITORY / 'configs' / '_base_', data=self.data))
 
-    def run(self, *arguments: str | Path, launcher: list[str] | None = None) -> subprocess.CompletedProcess:
-        tool, *rest = map(str, arguments)
-        command = [sys.executable, *(launcher or []), str(REPOSITORY / 'tools' / tool), *rest]
-        environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240)
+    def run(
+        self, *arguments: str | Path, fresh: bool = False, launcher: tuple[str, ...] = (), processes: int = 1
+    ) -> subprocess.CompletedProcess:
+        """Run a tool in a process of its own.
 
-    def succeed(self, *arguments: str | Path, launcher: list[str] | None = None) -> str:
-        result = self.run(*arguments, launcher=launcher)
+        Args:
+            arguments: The tool and its arguments.
+            fresh: Share not even the imports with other runs; slower by these.
+            launcher: Arguments of Python before the tool; the process is fresh then.
+            processes: Of a distributed run.
+        """
+        tool, *rest = map(str, arguments)
+        command = [str(REPOSITORY / 'tools' / tool), *rest]
+        if not fresh and not launcher:
+            return self.warm_process.run(command, self.folder, processes)
+        command = [sys.executable, *launcher, *command]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT)
+
+    def succeed(self, *arguments: str | Path, **options: object) -> str:
+        """Run a tool that must end well; give its output. Options are those of :meth:`run`."""
+        result = self.run(*arguments, **options)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout + result.stderr
 
@@ -74,5 +88,5 @@ class Workplace:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path)
+def workplace(tmp_path: Path, warm_process: WarmProcess) -> Workplace:
+    return Workplace(tmp_path, warm_process)

@@ -9,7 +9,7 @@ import torch
 from tests.conftest import write_market
 from tests.tools.conftest import REPOSITORY
 
-TORCHRUN = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
 
 
 def weights(path):
@@ -29,7 +29,7 @@ def assert_same_weights(a, b):
 
 
 def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
-    output = workplace.succeed('train.py', workplace.config, '--work-dir', 'run')
+    output = workplace.succeed('train.py', workplace.config, '--work-dir', 'run', fresh=True)
     run = workplace.folder / 'run'
     for text in ('train   |      24 |          6', 'eta:', 'lr:', 'loss_id', 'last (epoch 4)', 'best (epoch'):
         assert text in output, text
@@ -69,7 +69,8 @@ def test_one_folder_for_several_targets_is_a_mistake(workplace):
 def test_a_resumed_run_equals_an_uninterrupted_one(workplace, workers):
     options = [f'train_dataloader.num_workers={workers}', f'train_dataloader.persistent_workers={workers > 0}']
     whole = ['train.py', workplace.config, '--no-validate', '--cfg-options', *options]
-    workplace.succeed(*whole, '--work-dir', 'whole')
+    # Without workers also in another process, with nothing in common.
+    workplace.succeed(*whole, '--work-dir', 'whole', fresh=not workers)
     workplace.succeed(*whole, 'train_cfg.max_epochs=2', '--work-dir', 'parts')
     # Workers restart with every epoch in the second half: even that must not change a bit.
     options = [f'train_dataloader.num_workers={workers}', 'train_dataloader.persistent_workers=False']
@@ -99,7 +100,7 @@ def test_two_processes_train_and_evaluate_like_one(workplace):
     one = json.loads((workplace.folder / 'one/results.json').read_text())['metrics']
     assert one == pytest.approx(two, abs=1e-6)
     test = ('test.py', workplace.config, 'two/epoch_3.pth', '--launcher', 'pytorch', '--work-dir', 'both')
-    workplace.succeed(*test, launcher=TORCHRUN)
+    workplace.succeed(*test, processes=2)
     both = json.loads((workplace.folder / 'both/results.json').read_text())['metrics']
     assert both == pytest.approx(one, abs=1e-6)
 
@@ -126,12 +127,14 @@ def test_auto_scale_lr(workplace):
     assert 'lr: 1.8750e-04' in output
 
 
-def test_mistakes_get_a_message_and_no_traceback(workplace):
+def test_mistakes_get_a_message_and_no_traceback(workplace, monkeypatch):
     train = ('train.py', workplace.config, '--work-dir', 'bad', '--cfg-options')
     assert 'no config nowhere.py' in workplace.fail('train.py', 'nowhere.py')
     error = workplace.fail('train.py', workplace.config, '--work-dir', 'bad', '--data-root', 'nowhere')
     assert 'nowhere/bounding_box_train' in error and 'https://' in error
     assert 'model.head.num_classes=6' in workplace.fail(*train, 'model.head.num_classes=751')
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    monkeypatch.setenv('TORCH_HOME', str(workplace.folder))
     error = workplace.fail(*train, 'load_from=torchreid://osnet_x1_0_imagenet')
     assert 'osnet_reid_market_scratch.py' in error and 'MODEL_ZOO' in error
     assert 'nothing.pth' in workplace.fail('test.py', workplace.config, 'nothing.pth')

@@ -1,0 +1,120 @@
+"""Runs tools in forks of a process that has imported everything, which takes a tool on its own three seconds.
+
+A fork has its own exit code, output, directory, environment and random numbers, as any process. It does not show
+how a tool imports, nor what Python does at the end of a program.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import random
+import runpy
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+# Seconds until a tool is killed.
+TIMEOUT = 240
+
+
+class WarmProcess:
+    """The process that forks, started on first use."""
+
+    def __init__(self) -> None:
+        self.process = None
+
+    def run(self, command: list[str], folder: Path, processes: int = 1) -> subprocess.CompletedProcess:
+        """Run a Python file with its arguments in a folder, in the environment of now.
+
+        Args:
+            command: The file and its arguments.
+            folder: Where it runs.
+            processes: How many of them, which find each other as those of torchrun do.
+
+        Returns:
+            Their common output, and the exit code of the first that failed.
+        """
+        if self.process is None:
+            start = [sys.executable, __file__]
+            self.process = subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with TemporaryDirectory() as outputs:
+            out, err = (Path(outputs) / name for name in ('out', 'err'))
+            request = dict(command=command, folder=str(folder), out=str(out), err=str(err))
+            request['environs'] = [dict(os.environ)] if processes == 1 else distributed_environs(processes)
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            code = self.process.stdout.readline()
+            assert code, 'the process that forks has ended: see its message above'
+            return subprocess.CompletedProcess(command, int(code), out.read_text(), err.read_text())
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+
+def distributed_environs(processes: int) -> list[dict[str, str]]:
+    """The environments that torchrun gives its processes."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free.getsockname()[1]), WORLD_SIZE=str(processes))
+    return [{**os.environ, **address, 'RANK': str(rank), 'LOCAL_RANK': str(rank)} for rank in range(processes)]
+
+
+def import_everything() -> None:
+    """What tools import, so that the forks need not."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.pyplot  # noqa: F401
+    import scipy.sparse  # noqa: F401
+    import torch.utils.tensorboard  # noqa: F401
+
+    import mmosnet  # noqa: F401
+
+    # A fork would go through all of it whenever a data set collects garbage: a third of a second each time.
+    gc.collect()
+    gc.freeze()
+
+
+def run_tool(command: list[str], folder: str, out: str, err: str, environ: dict[str, str]) -> None:
+    """In a fork: run a Python file as if it had been started."""
+    import numpy as np
+    import torch
+
+    for number, path in ((1, out), (2, err)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    # Two processes draw different numbers, unless they are told to draw the same.
+    for seed in (random.seed, np.random.seed, torch.seed):
+        seed()
+    sys.argv = command
+    sys.path[0] = str(Path(command[0]).parent)
+    runpy.run_path(command[0], run_name='__main__')
+
+
+def serve() -> None:
+    """Answer each request on standard input with an exit code."""
+    import_everything()
+    context = multiprocessing.get_context('fork')
+    for line in sys.stdin:
+        request = json.loads(line)
+        environs = request.pop('environs')
+        forks = [context.Process(target=run_tool, kwargs=dict(request, environ=environ)) for environ in environs]
+        for fork in forks:
+            fork.start()
+        for fork in forks:
+            fork.join(TIMEOUT)
+            fork.kill()
+            fork.join()
+        print(next((fork.exitcode for fork in forks if fork.exitcode), 0), flush=True)
+
+
+if __name__ == '__main__':
+    serve()
