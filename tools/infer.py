@@ -59,17 +59,12 @@ def main() -> None:
     from mmosnet.apis.person_inferencer import PersonInferencer
     from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine import launch
-    from mmosnet.engine.trained_model import find_config
-    from mmosnet.errors import DataError
+    from mmosnet.engine.trained_model import find_trained
 
     with launch.user_errors():
         if args.out:
             check_prediction_file(args.out)
-        cfg, checkpoint = find_config(args.config)
-        if args.checkpoint != 'released':
-            checkpoint = args.checkpoint
-        elif checkpoint is None:
-            raise DataError(f'{args.config} has no released weights in model-index.yml: name a checkpoint')
+        cfg, checkpoint = find_trained(args.config, args.checkpoint)
         cfg.merge_from_dict(args.cfg_options or {})
         inferencer = PersonInferencer(cfg, checkpoint, args.device)
         results = inferencer(

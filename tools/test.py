@@ -12,6 +12,7 @@ from mmengine.config import DictAction
 EXAMPLES = """\
 examples:
   python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth
+  python tools/test.py osnet-x0.25_multitask-synthetic released    a model of configs/README.md by its name
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
   python tools/test.py CONFIG CHECKPOINT --rerank                  also after k-reciprocal re-ranking
   python tools/test.py CONFIG CHECKPOINT --verification            also: which distance means the same person?
@@ -23,8 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('config', help='config file, or name of a model in configs/README.md')
+    parser.add_argument('checkpoint', help='checkpoint file, torchreid://NAME, or "released" for those of the name')
     parser.add_argument('--work-dir', help='where log and results go (work_dirs/NAME_OF_CONFIG/test)')
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
     parser.add_argument(
@@ -68,6 +69,7 @@ def main() -> None:
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
     from mmosnet.engine.cross_domain import evaluate_targets
+    from mmosnet.engine.trained_model import RELEASED, find_trained
     from mmosnet.errors import DataError
 
     with launch.user_errors():
@@ -88,6 +90,8 @@ def main() -> None:
         if args.compile:
             launch.add_hook(cfg, 'CompileHook')
         cfg.load_from = args.checkpoint
+        if args.checkpoint == RELEASED:
+            cfg.load_from = find_trained(args.config, RELEASED)[1]
         cfg.resume = False
         evaluate_targets(cfg)
 

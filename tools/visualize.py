@@ -284,14 +284,14 @@ def drawn_lines(args: argparse.Namespace) -> list[str]:
     from mmosnet.visualization.evaluated_data import target_config
     from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
     from mmosnet.visualization.result_curves import CurveSource, visualize_cmc, visualize_roc
-    from mmosnet.visualization.trained_config import find_trained
+    from mmosnet.visualization.trained_config import trained_config
     from mmosnet.visualization.visualize_network import view_images, visualize_activation, visualize_gates
 
     curves = args.command in ('cmc', 'roc')
     given = args.checkpoints if curves else [args.checkpoint]
     cfg, checkpoints = None, []
     if args.config is not None:
-        cfg, checkpoints = find_trained(args.config, given, args.cfg_options, args.data_root)
+        cfg, checkpoints = trained_config(args.config, given, args.cfg_options, args.data_root)
     out_dir = Path(args.out_dir or Path('work_dirs' if cfg is None else cfg.work_dir) / 'visualize')
     if curves:
         source = CurveSource(cfg, checkpoints, args.saved, args.names, args.target)
