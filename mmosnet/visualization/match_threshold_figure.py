@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmosnet.visualization.figure import COLORS, new_figure, save_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mmosnet.evaluation.match_threshold import MatchThreshold, MatchThresholds
 
 SIZE = (7.5, 5.4)
-DOTS_PER_INCH = 100
-GENUINE, IMPOSTOR = '#2f7d4f', '#b0413e'
+GENUINE, IMPOSTOR = COLORS[:2]
 
 
 def save_match_threshold(found: MatchThresholds, wanted: float, distance: str, path: str | Path) -> Path:
@@ -26,10 +27,7 @@ def save_match_threshold(found: MatchThresholds, wanted: float, distance: str, p
         distance: ``'cosine'`` or ``'euclidean'``, for the axis.
         path: The file; its suffix says which kind.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_match_threshold(found, wanted, distance).savefig(path)
-    return path
+    return save_figure(draw_match_threshold(found, wanted, distance), path)
 
 
 def draw_match_threshold(found: MatchThresholds, wanted: float, distance: str) -> Figure:
@@ -40,12 +38,7 @@ def draw_match_threshold(found: MatchThresholds, wanted: float, distance: str) -
         wanted: As of :func:`save_match_threshold`.
         distance: As of :func:`save_match_threshold`.
     """
-    # Only now: matplotlib takes a third of a second.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = new_figure(*SIZE)
     figure.suptitle(_title(found, found.at(wanted)), fontsize=10)
     shares, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     kinds = (
