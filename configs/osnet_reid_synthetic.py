@@ -4,7 +4,7 @@
 
 Crops are used as they are drawn, 128x64: a quarter of the work of 256x128.
 
-Measured on a 2-core CPU, synthetic data, seed 0: mAP 0.720, Rank-1 0.875 after 25 epochs, 4 minutes in all; before
+Measured on a 2-core CPU, synthetic data, seed 0: mAP 0.744, Rank-1 0.860 after 25 epochs, 4 minutes in all; before
 training mAP 0.028, Rank-1 0.010.
 """
 
