@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,19 @@ def _enroll_drawn(model: PersonModel, people: Path, uri: Path) -> Gallery:
         time=np.full(len(paths), np.nan),
         model=model.digest,
     )
-    gallery = Gallery.create(uri, dimension=model.dimension, model=model.digest)
-    gallery.enroll(features)
     threshold, share = drawn_threshold(features)
     facts = dict(
         data=f'the drawn people of this gallery, {len(paths)} pictures; not for people of other galleries',
         false_positive_rate=FALSE_POSITIVE_RATE,
         true_positive_rate=share,
     )
-    gallery.set_threshold(threshold, facts)
-    return gallery
+    # Whole or not there, however a start ends.
+    part = uri.with_name(f'{uri.name}.{os.getpid()}.part')
+    with Gallery.create(part, dimension=model.dimension, model=model.digest) as gallery:
+        gallery.enroll(features)
+        gallery.set_threshold(threshold, facts)
+    part.rename(uri)
+    return Gallery.open(uri)
 
 
 def drawn_threshold(features: Features) -> tuple[float, float]:

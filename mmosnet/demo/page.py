@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 
 from mmosnet.demo import page_parts
-from mmosnet.demo.person_search import Found, PersonSearch
+from mmosnet.demo.person_search import MOST_ENROLLED, Found, PersonSearch
 from mmosnet.demo.uploaded_image import FORMATS, MAX_BYTES, read_uploaded
 from mmosnet.errors import DataError
 
@@ -72,6 +72,9 @@ class Page:
     def enroll(self, uploads: Sequence[str] | None, pid: str | None, camera: str | None) -> tuple[str, str]:
         """Add pictures; what happened, and the overview."""
         try:
+            if len(uploads or ()) > MOST_ENROLLED:
+                # Before they are decoded, up to 120 MB each.
+                raise DataError(f'{len(uploads)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
             images = [self._read(upload) for upload in uploads or ()]
             enrolled, number = self.search.enroll(images, _number_in(pid), _number_in(camera))
             told = page_parts.note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
@@ -124,6 +127,7 @@ class Page:
                 # Gradio would decode whatever comes before it is checked. Not a class of our own: for these Gradio
                 # writes a file beside the module.
                 upload.preprocess = _path_of
+                _keep_local(upload)
                 run = gr.Button('Search', variant='primary', elem_id='mm-search')
                 if examples:
                     self._build_examples(examples, upload)
@@ -158,6 +162,7 @@ class Page:
                 gr.HTML('<h3>Enroll</h3>')
                 # All types: a wrong file gets an answer, where the browser would only grey it out.
                 files = gr.File(label='Pictures of one person', file_count='multiple', height=170, elem_id='mm-files')
+                _keep_local(files)
                 pid = _number('Person', 'somebody new', 'mm-pid')
                 camera = _number('Camera', 'unknown', 'mm-camid')
                 enroll = gr.Button('Enroll', variant='primary', elem_id='mm-enroll')
@@ -174,6 +179,18 @@ class Page:
         )
         delete.click(self.delete, [gone, gone_id], [told, people], **quiet)
         tab.select(self.people, None, people, **quiet)
+
+
+def _keep_local(component: gr.components.Component) -> None:
+    """Gradio would download what a request names by an address."""
+    move = component.async_move_resource_to_block_cache
+
+    async def move_local(path: str | None) -> str | None:
+        if '://' in str(path):
+            raise gr.Error('Addresses are not fetched: upload the picture.')
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = move_local
 
 
 def _number(label: str, empty: str, elem_id: str) -> gr.Textbox:

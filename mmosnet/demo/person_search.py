@@ -17,7 +17,7 @@ from mmosnet.gallery import Gallery, Match
 # Records that are gone through for an overview of people.
 MOST_RECORDS = 5000
 # Pictures enrolled at once.
-MOST_ENROLLED = 100
+MOST_ENROLLED = 20
 # Of the query's nearest, looked into beside it.
 COMPARED = 2
 

@@ -63,8 +63,12 @@ class OwnFilesOnly:
             await self.app(scope, receive, send_with_headers)
 
     def _is_foreign(self, scope: Scope) -> bool:
-        host = dict(scope['headers']).get(b'host', b'').decode('latin-1')
+        headers = dict(scope['headers'])
+        host, origin = (headers.get(name, b'').decode('latin-1') for name in (b'host', b'origin'))
         try:
+            # Forms of other sites come with their origin.
+            if origin and urlsplit(origin).netloc.lower() != host.lower():
+                return True
             return self.hosts is not None and urlsplit(f'//{host}').hostname not in self.hosts
         except ValueError:
             return True
@@ -92,8 +96,10 @@ def served(
     # Before Gradio is imported, which reports its start otherwise.
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
     with tempfile.TemporaryDirectory(prefix='mmosnet-demo-') as uploads:
-        previous = os.environ.get('GRADIO_TEMP_DIR')
-        os.environ['GRADIO_TEMP_DIR'] = uploads
+        previous = {name: os.environ.get(name) for name in ('GRADIO_TEMP_DIR', 'NO_PROXY', 'no_proxy')}
+        # Gradio asks for its own page, which no proxy has.
+        direct = ','.join(filter(None, (previous['no_proxy'] or previous['NO_PROXY'], 'localhost', LOOPBACK, host)))
+        os.environ.update(GRADIO_TEMP_DIR=uploads, NO_PROXY=direct, no_proxy=direct)
         try:
             need('gradio', 'demo')
             from mmosnet.demo.page import Page
@@ -105,10 +111,11 @@ def served(
             finally:
                 blocks.close(verbose=False)
         finally:
-            if previous is None:
-                del os.environ['GRADIO_TEMP_DIR']
-            else:
-                os.environ['GRADIO_TEMP_DIR'] = previous
+            for name, value in previous.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 def is_loopback(host: str) -> bool:
@@ -138,13 +145,14 @@ def _launch(blocks: Blocks, host: str, port: int) -> str:
             ssr_mode=False,
             mcp_server=False,
             enable_monitoring=False,
+            run_history=False,
             pwa=False,
             footer_links=[],
             theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace']),
             css_paths=CSS,
             app_kwargs=dict(middleware=middleware, docs_url=None, redoc_url=None, openapi_url=None),
         )
-    except OSError as e:
+    except (OSError, OverflowError) as e:
         raise DataError(f'cannot listen at {host}:{port} ({e}): take another --port, or --host') from e
     return address
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mmosnet.errors import DataError
 
@@ -17,6 +17,17 @@ MAX_BYTES = 10 * 2**20
 # Pixels: 120 MB when decoded. A small file can hold many more.
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 8
+# EXIF's tag, and how to undo what its values say.
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_uploaded(path: str | Path) -> np.ndarray:
@@ -43,7 +54,11 @@ def read_uploaded(path: str | Path) -> np.ndarray:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 _check_size(picture.width, picture.height)
-                upright = ImageOps.exif_transpose(picture).convert('RGB')
+                upright = picture.convert('RGB')
+                # Not ImageOps.exif_transpose: it writes the other EXIF data anew, and fails where they are odd.
+                turn = TURNS.get(picture.getexif().get(ORIENTATION))
+                if turn is not None:
+                    upright = upright.transpose(turn)
     except Image.DecompressionBombError as e:
         raise DataError(_too_large('Its header promises far more')) from e
     except UnidentifiedImageError as e:

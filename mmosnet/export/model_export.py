@@ -61,6 +61,8 @@ def export_model(
         raise DataError(f'{path} in {precision}: choose from {", ".join(WRITERS)} and from {", ".join(LIMITS)}')
     if precision == 'int8' and images is None:
         raise DataError('int8 needs images to calibrate on, a few hundred as the camera gives them: --images FOLDER')
+    if precision == 'int8' and calibration_images < 1:
+        raise DataError(f'--calibration-images {calibration_images}: give 1 or more')
     prepared = ModelImages(model, size)
     exportable = ExportableModel(
         model, prepared.height, prepared.width, l2_normalize, with_preprocess, not prepared.rgb

@@ -21,6 +21,7 @@ IDENTITY = dict(
     people='people (images, boxes, identities, cameras or times)',
     shard_size='--shard-size',
     bad_images='--bad-images',
+    cfg_options='--cfg-options',
 )
 
 
@@ -87,7 +88,7 @@ class ExtractionFolder:
             # Of processes that were killed while they wrote.
             leftover.unlink(missing_ok=True)
         if skipped:
-            with (self.path / SKIPPED).open('w', newline='', encoding='utf-8') as file:
+            with (self.path / SKIPPED).open('w', newline='', encoding='utf-8', errors='surrogateescape') as file:
                 csv.writer(file).writerows([['path', 'reason'], *skipped])
         return skipped
 
@@ -102,9 +103,9 @@ class ExtractionFolder:
         except ValueError as e:
             return f'{path} is damaged ({e})'
         for key, name in IDENTITY.items():
-            if not isinstance(found, dict) or found.get(key) != facts[key]:
+            if not isinstance(found, dict) or found.get(key) != facts.get(key):
                 value = found.get(key) if isinstance(found, dict) else found
-                return f'{self.path} holds another extraction: {name} {value!r}, now {facts[key]!r}'
+                return f'{self.path} holds another extraction: {name} {value!r}, now {facts.get(key)!r}'
         return ''
 
     def _write(self, facts: Mapping[str, object]) -> None:

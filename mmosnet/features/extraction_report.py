@@ -26,7 +26,7 @@ def extraction_report(folder: ExtractionFolder, embedder: Embedder, progress: Ex
         rows['people'] = f'{people - len(skipped):,}'
         if skipped:
             rows['skipped'] = f'{len(skipped):,}, listed in {folder.path / SKIPPED}'
-            rows |= {f'  {path}': reason for path, reason in skipped[:MOST_NAMED]}
+            rows |= {f'  {_line(path)}': _line(reason) for path, reason in skipped[:MOST_NAMED]}
         rows['shards'] = f'{total}, of up to {folder.shard_size:,} people'
     rows['dimension'] = str(embedder.dimension)
     rows['model'] = f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'
@@ -35,3 +35,8 @@ def extraction_report(folder: ExtractionFolder, embedder: Embedder, progress: Ex
     rows['folder'] = str(folder.path)
     width = max(len(name) for name in rows if not name.startswith(' '))
     return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows.items())
+
+
+def _line(text: str) -> str:
+    """Without line breaks, and without half characters, at which a terminal stops."""
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -103,6 +103,7 @@ def _facts(
         names=people.names,
         shard_size=args.shard_size,
         bad_images=args.bad_images,
+        cfg_options=args.cfg_options,
     )
 
 

@@ -153,10 +153,8 @@ def read_shard(path: str | Path) -> Features:
             facts = _read_facts(file.schema_arrow.metadata, path)
             _check_schema(pa, file.schema_arrow, facts, path)
             table = file.read(columns=list(COLUMNS)).combine_chunks()
-    except (pa.ArrowInvalid, OSError) as e:
-        if isinstance(e, FileNotFoundError):
-            raise
-        raise DataError(f'{path} is damaged or no Parquet file ({str(e).splitlines()[0]}): extract it again') from e
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as e:
+        raise _damaged(path, e) from e
     for name in COLUMNS:
         if table[name].null_count:
             row = table[name].is_null().index(True).as_py()
@@ -164,7 +162,7 @@ def read_shard(path: str | Path) -> Features:
     numbers = table['embedding'].combine_chunks().flatten()
     if numbers.null_count:
         row = numbers.is_null().index(True).as_py() // facts['dimension']
-        raise DataError(f'{path}, row {row}: the embedding lacks a number: extract it again')
+        raise DataError(f'{path}, row {row}: the embedding lacks a number: delete the file, and extract again')
     embedding = numbers.to_numpy().reshape(-1, facts['dimension'])
     columns = {name: table[name].to_numpy() for name in TYPES}
     features = Features(embedding, table['path'].to_pylist(), model=facts['model'], **columns)
@@ -182,8 +180,17 @@ def read_facts(path: str | Path) -> dict:
     try:
         with parquet.ParquetFile(path) as file:
             return _read_facts(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
-    except pa.ArrowInvalid as e:
-        raise DataError(f'{path} is damaged or no Parquet file ({str(e).splitlines()[0]}): extract it again') from e
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as e:
+        raise _damaged(path, e) from e
+
+
+def _damaged(path: str | Path, error: Exception) -> Exception:
+    """What to tell of an error by which pyarrow reports damage; that a file is missing stays as it is."""
+    if isinstance(error, FileNotFoundError):
+        return error
+    return DataError(
+        f'{path} is damaged or no Parquet file ({str(error).splitlines()[0]}): delete it, and extract again'
+    )
 
 
 def _pyarrow() -> tuple[ModuleType, ModuleType]:
@@ -212,9 +219,11 @@ def _check_schema(pa: ModuleType, schema: object, facts: dict, path: str | Path)
     wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
     for name, kind in wanted.items():
         if name not in schema.names:
-            raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: extract it again')
+            raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: delete it, and extract again')
         if schema.field(name).type != kind:
-            raise DataError(f'{path}: column {name} is {schema.field(name).type}, not {kind}: extract it again')
+            raise DataError(
+                f'{path}: column {name} is {schema.field(name).type}, not {kind}: delete it, and extract again'
+            )
 
 
 def _check_rows(features: Features, place: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -27,7 +28,8 @@ def people_in_video(
     without ``options.fps``.
 
     Args:
-        path: Of the video, or the folder, whose images in order of their names are the frames.
+        path: Of the video, or the folder, whose images in order of their names and the numbers in these are the
+            frames.
         boxes: File of the boxes (:func:`~mmosnet.features.boxes_file.read_boxes`).
         camid: Of the camera.
         start_time: Seconds at which the video starts.
@@ -38,7 +40,7 @@ def people_in_video(
         DataError: A damaged file, or a box that is wrong; names its row.
     """
     rows = list(_chosen(read_boxes(boxes), options))
-    images = images_in(path) if Path(path).is_dir() else None
+    images = sorted(images_in(path), key=_by_number) if Path(path).is_dir() else None
     sizes = ImageSizes()
     if images is None:
         video = VideoFrames(path, options.fps)
@@ -84,3 +86,8 @@ def _faulty(person: ListedPerson, text: str, options: ListingOptions) -> ListedP
     if not options.skip:
         raise DataError(text)
     return person._replace(error=text)
+
+
+def _by_number(path: str) -> list[str | int]:
+    """Sorts 2.jpg before 10.jpg."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split('([0-9]+)', path))]

@@ -47,10 +47,7 @@ class PersonList:
     """
 
     def __init__(self, people: Sequence[ListedPerson]) -> None:
-        numbers = {
-            key: number_names({value for person in people if isinstance(value := getattr(person, key), str)})
-            for key in ('pid', 'camid')
-        }
+        numbers = {key: _numbers({getattr(person, key) for person in people}) for key in ('pid', 'camid')}
         self.names = {key: found for key, found in numbers.items() if not all(map(_is_number, found.items()))}
         self.path: list[str] = []
         self.errors: dict[int, str] = {}
@@ -59,7 +56,9 @@ class PersonList:
             self.path.append(person.path)
             for key, column in columns.items():
                 value = getattr(person, key)
-                column.append(numbers[key][value] if isinstance(value, str) else value)
+                # Beside names numbers are names too, or two people would have one number.
+                named = isinstance(value, str) or (key in self.names and value >= 0)
+                column.append(numbers[key][str(value)] if named else value)
             if person.error:
                 self.errors[row] = person.error
         self.pid, self.camid, self.time = (np.array(column) for column in columns.values())
@@ -76,6 +75,15 @@ class PersonList:
         for column in (self.pid, self.camid, self.time):
             found.update(column.tobytes())
         return found.hexdigest()[:16]
+
+
+def _numbers(values: set[str | int]) -> dict[str, int]:
+    """Numbers of the names among identities or cameras, and of the numbers too where there are names."""
+    texts = {value for value in values if isinstance(value, str)}
+    found = number_names(texts)
+    if all(map(_is_number, found.items())):
+        return found
+    return number_names(texts | {str(value) for value in values if not isinstance(value, str) and value >= 0})
 
 
 def _is_number(item: tuple[str, int]) -> bool:

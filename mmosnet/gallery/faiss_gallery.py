@@ -213,7 +213,10 @@ class FaissGallery(Gallery):
 
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
         view = self._view()
-        rows = view.columns['row'][np.searchsorted(view.columns['id'], ids)]
+        known = view.columns['id']
+        # Another process may have deleted some since their records were read.
+        self._require(ids, dict.fromkeys(known.tolist()))
+        rows = view.columns['row'][np.searchsorted(known, ids)]
         return np.array(view.vectors[rows])
 
     def _save_settings(self, settings: GallerySettings) -> None:

@@ -99,8 +99,10 @@ def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> s
     added = known = 0
     files = sum(len(shard.files) for shard in shards)
     for number, features in enumerate(_each(shards), 1):
-        chosen = features if again else features[~gallery.known(features.path)]
-        added += len(gallery.enroll(chosen))
+        # Nobody else may enroll the same in between.
+        with gallery._writing():
+            chosen = features if again else features[~gallery.known(features.path)]
+            added += len(gallery.enroll(chosen))
         known += len(features) - len(chosen)
         if files > 1:
             _say(f'file {number} of {files}: {added:,} images enrolled')

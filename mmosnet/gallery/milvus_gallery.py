@@ -50,7 +50,7 @@ CANDIDATES = 10
 EMBEDDED_EUCLIDEAN_QUERIES = 4
 
 # Milvus Lite breaks when two threads write to a collection.
-_turn = threading.Lock()
+_turn = threading.RLock()
 
 
 class MilvusGallery(Gallery):

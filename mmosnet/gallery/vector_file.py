@@ -34,16 +34,18 @@ class VectorFile:
         What the file has beyond those rows, of an enrolment that was cut off, is overwritten.
 
         Raises:
-            DataError: The file has fewer rows.
-            OSError: No space.
+            DataError: The file has fewer rows, or there is no space.
         """
         new = not self.path.exists()
         with self.path.open('ab') as file:
             self._check_size(rows)
             file.truncate(rows * self.row_bytes)
-            np.ascontiguousarray(vectors, KIND).tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                np.ascontiguousarray(vectors, KIND).tofile(file)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as e:
+                raise DataError(f'{self.path}: cannot be written ({e}): is the disc full?') from e
         if new:
             sync_folder(self.path.parent)
 

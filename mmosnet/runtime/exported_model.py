@@ -57,7 +57,15 @@ class ExportedModel:
         if options and self.path.suffix != '.xml':
             raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
         module, session = SESSIONS[self.path.suffix]
-        self._session = getattr(import_module(module), session)(self.path, threads, **options)
+        try:
+            self._session = getattr(import_module(module), session)(self.path, threads, **options)
+        except (DataError, ImportError):
+            raise
+        # Every runtime has errors of its own for damaged files.
+        except Exception as e:
+            beside = ', with the .bin beside it' if self.path.suffix == '.xml' else ''
+            reason = (str(e).strip().splitlines() or [type(e).__name__])[-1].strip()
+            raise DataError(f'{path} cannot be read ({reason}): copy or export it again{beside}') from e
         self._batch_size = batch_size
         self.description = ModelDescription.from_json(self._session.metadata, path)
 

@@ -107,6 +107,33 @@ def test_other_names_for_this_machine_are_refused(address):
         assert ask(address, Host=name)[0] == 403, name
 
 
+def test_forms_of_other_sites_are_refused(address):
+    head = {'Content-Type': 'multipart/form-data; boundary=b'}
+    body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\ntext\r\n--b--\r\n'
+    for origin, status in ((address, 200), ('https://attacker.example', 403), ('null', 403)):
+        assert ask(f'{address}/gradio_api/upload', body, Origin=origin, **head)[0] == status, origin
+
+
+def test_addresses_in_a_request_are_not_fetched(address, monkeypatch):
+    fetched = []
+
+    async def fetch(url, *args, **kwargs):
+        fetched.append(url)
+        raise OSError('fetched')
+
+    monkeypatch.setattr('gradio.processing_utils.async_ssrf_protected_download', fetch)
+    config = json.loads(ask(f'{address}/config')[1])
+    (find,) = (d for d in config['dependencies'] if len(d['outputs']) == 4)
+    image = dict(path='http://pictures.example/a.png', meta=dict(_type='gradio.FileData'))
+    assert '"success":false' in call(address, find['id'], [image, 10, '', None])
+    assert fetched == []
+
+
+def test_a_port_that_cannot_be(drawn):
+    with pytest.raises(DataError, match='another --port'), served(drawn[0], port=99999):
+        pass
+
+
 def test_loopback_by_default(address):
     assert re.fullmatch(r'http://127\.0\.0\.1:\d+', address)
     assert [is_loopback(host) for host in ('127.0.0.1', '::1', 'localhost', '0.0.0.0', '192.168.1.2', 'a.example')] == [

@@ -101,6 +101,16 @@ def test_damaged_files(tmp_path, damage):
         read_features(path)
 
 
+def test_damaged_footers(tmp_path):
+    path = write_shard(tmp_path / 'a.parquet', random_features(20, 4))
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], 'little')
+    path.write_bytes(content[: -8 - length] + bytes(length) + content[-8:])
+    for read in (read_facts, read_features):
+        with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it, and extract again'):
+            read(path)
+
+
 def table_of(**changed):
     columns = dict(
         path=pa.array(['a', 'b']),

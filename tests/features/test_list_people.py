@@ -211,3 +211,24 @@ def test_a_digest_tells_lists_apart(folder):
         (folder / 'a.csv').write_text(f'path,pid,camid,time\nframes/{change}\nframes/b.png,1,2,\n')
         seen.add(list_people(['a.csv'], PLAIN).digest())
     assert len(seen) == 6
+
+
+def test_numbers_beside_names_are_other_people(folder):
+    """Or one person would be two, and two one."""
+    (folder / 'a.csv').write_text('path,pid\nframes/a.png,anna\nframes/b.png,berta\n')
+    for name in ('0001_c1s1_000001_00.jpg', '-1_c1s1_000001_00.jpg'):
+        (folder / name).write_bytes(b'')
+    inputs = ['a.csv', '0001_c1s1_000001_00.jpg', '-1_c1s1_000001_00.jpg']
+    found = list_people(inputs, ListingOptions(names='market1501'))
+    assert found.pid.tolist() == [2, 3, 1, -1] and found.names['pid'] == {'1': 1, 'anna': 2, 'berta': 3}
+
+
+def test_frames_are_sorted_by_their_numbers(folder):
+    for number in (1, 2, 10):
+        cv2.imwrite(str(folder / f'{number}.png'), np.zeros((20, 30, 3), np.uint8))
+    (folder / 'video').mkdir()
+    for number in (1, 2, 10):
+        (folder / f'{number}.png').rename(folder / 'video' / f'{number}.png')
+    (folder / 'boxes.csv').write_text('frame,x,y,w,h\n1,0,0,9,9\n2,0,0,9,9\n')
+    found = people('video', ListingOptions(boxes=['boxes.csv']))
+    assert [path.partition('#')[0] for path, *_ in found] == ['video/2.png', 'video/10.png']

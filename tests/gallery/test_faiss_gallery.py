@@ -245,6 +245,31 @@ def test_damaged_files_are_named(filled, damage, message):
         Gallery.open(filled.uri).search(np.ones((1, 8)))
 
 
+def test_an_image_deleted_by_another_while_embeddings_are_read_is_named(filled, monkeypatch):
+    ids = filled.ids()
+    records = filled._records
+
+    def delete_then(wanted):
+        found = records(wanted)
+        with Gallery.open(filled.uri) as other:
+            other.delete(ids=int(ids[2]))
+        return found
+
+    monkeypatch.setattr(filled, '_records', delete_then)
+    with pytest.raises(DataError, match=rf'no image with id {ids[2]} '):
+        filled.features()
+
+
+def test_a_full_disc_is_named_and_leaves_the_gallery(filled, monkeypatch):
+    def full(number):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('mmosnet.gallery.vector_file.os.fsync', full)
+    with pytest.raises(DataError, match=r'cannot be written.*is the disc full'):
+        filled.enroll(people(3))
+    assert len(filled) == 40
+
+
 def test_nothing_is_pickled(filled):
     filled.set_threshold(0.3, dict(a=[1, 2]))
     stored = {file.name for file in filled.folder.iterdir()}

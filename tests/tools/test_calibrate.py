@@ -70,7 +70,7 @@ def test_a_gallery_answers_the_same_person(calibrate, uri):
     assert facts['date'] == date.today().isoformat()
     # A search of this gallery: 40 images, each a false match with that chance.
     assert f'40 images: {40 * facts["fmr"]:.1f}; one or more in' in output
-    assert cv2.imread('seen/threshold.png').shape == (540, 750, 3)
+    assert cv2.imread('seen/threshold.png').shape == (594, 825, 3)
 
 
 def test_thresholds_of_all_rates_and_what_they_are_worth(calibrate):

@@ -1,12 +1,10 @@
 """The tool as users start it; the page itself is tested in tests/demo."""
 
 import runpy
-import socket
 import sys
 
 import pytest
 
-from mmosnet.demo import drawn_gallery
 from tests.apis.small_models import CATEGORY, CLASSES, small_checkpoint, small_config
 from tests.tools.conftest import REPOSITORY
 
@@ -27,16 +25,12 @@ def demo(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_without_arguments(demo, tmp_path, monkeypatch):
-    monkeypatch.setattr(drawn_gallery, 'PEOPLE', 8)
-    output = demo('--check', '--port', 0, '--device', 'cpu')
-    assert '64 images in work_dirs/demo/gallery-' in output and 'page     http://127.0.0.1:' in output
+def test_without_arguments(workplace, tmp_path):
+    # In a process of its own: Gradio's server changes what a process logs, and to where.
+    output = workplace.succeed('demo.py', '--check', '--port', 0, '--device', 'cpu', fresh=True)
+    assert '192 images in work_dirs/demo/gallery-' in output and 'page     http://127.0.0.1:' in output
     assert 'check    status 200' in output and 'warning' not in output
-    assert sorted(path.name for path in (tmp_path / 'work_dirs' / 'demo').iterdir())[1:] == ['people']
-    # The drawn people are there: of the second start only what is wrong.
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        port = listener.getsockname()[1]
-        assert demo('--port', port).startswith(f'error: cannot listen at 127.0.0.1:{port}')
+    assert [path.name for path in sorted((tmp_path / 'work_dirs' / 'demo').iterdir())[1:]] == ['people']
 
 
 def test_mistakes_get_a_message(demo, tmp_path):
