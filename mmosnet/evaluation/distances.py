@@ -1,20 +1,46 @@
-"""Distances between images, a chunk of queries at a time, and the nearest images by them."""
+"""Distances between images, a chunk of queries at a time, and the nearest images by them.
+
+A distance depends on its two images alone, to the bit: not on their order, on what they are compared with, on the
+processor, the number of threads or the batch. So equal images are equally far from every query, ``d(x, y)`` is
+``d(y, x)``, and an image is at distance 0 from itself, which the rule for ties and the thresholds rely on. Products of
+float32 matrices promise none of this. Here every vector is rounded to 24 bits of its own length, no more than float32
+takes; sums of products of two such vectors are exact in double precision, in whatever order a library adds them.
+"""
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmosnet.errors import DataError
 
 # Numbers of a matrix in memory at once, 128 MiB: a matrix product of fewer rows at a time is slower.
 CHUNK_ELEMENTS = 2**25
+
+# Queries and gallery images that are compared at a time, in double precision: 4 MiB, which a cache holds.
+BLOCK_QUERIES = 512
+BLOCK_IMAGES = 1024
+
+# Images are prepared so many at a time.
+PART = 1024
+
+# Bits of a vector's length that its numbers keep. A product of two has twice as many, and so has a sum of products,
+# as |x . y| <= |x| |y|: 48 of the 53 bits of double precision.
+BITS = 24
+
+# The largest number is below 2 ** exponent. With others float32 cannot hold the squares of the largest distances, or
+# loses those of distances 2 ** 23 times as small.
+FLOAT32_EXPONENTS = range(-40, 56)
+
+# Gallery images whose median is taken for the center of all.
+CENTER_SAMPLE = 255
 
 # One of so many distances sets the bound for the smallest: see benchmarks.
 SAMPLING = 16
@@ -56,39 +82,176 @@ class Distances(Protocol):
 class FeatureDistances:
     """Distances between features, in the unit that ranks: squared for Euclidean.
 
+    Features of any floating point type and any finite size are compared: they are scaled by a power of two, and
+    shifted by a vector of the gallery's middle, so that what all have in common costs no digits. Distances have the
+    relative precision of float32 or better, except between vectors that are much closer to each other than to the
+    middle: there the precision is that of float32 features.
+
     Args:
         query: ``(Q, D)``.
         gallery: ``(G, D)``, prepared once for all chunks of queries.
-        distance: ``'euclidean'`` (squared, at least 0) or ``'cosine'`` (1 - cosine).
+        distance: ``'euclidean'`` (squared, at least 0) or ``'cosine'`` (1 - cosine; 1 for a vector of zeros).
+
+    Raises:
+        ValueError: Another distance.
+        DataError: Numbers above 1e150, whose squares double precision cannot hold.
     """
 
     def __init__(self, query: Tensor, gallery: Tensor, distance: str = 'euclidean') -> None:
         if distance not in DISTANCES:
             raise ValueError(f'distance={distance!r}: choose from {", ".join(DISTANCES)}')
         self.cosine = distance == 'cosine'
-        self.query = query
-        self.gallery = F.normalize(gallery) if self.cosine else gallery
-        self.gallery_squares = None if self.cosine else _squares(gallery)
+        exponent = max(_exponent(query), _exponent(gallery))
+        if exponent > 500:
+            raise DataError(f'embeddings hold numbers of about 2 ** {exponent}: the model has diverged')
+        scale = math.ldexp(1, -exponent)
+        # Distances of scaled features are multiplied by it.
+        self.unit = 0.5 if self.cosine else math.ldexp(1, 2 * exponent)
+        fits = self.cosine or exponent in FLOAT32_EXPONENTS
+        double = torch.float64 in (query.dtype, gallery.dtype) or not fits
+        self.dtype = torch.float64 if double else torch.float32
+        center = _center(gallery, scale, self.cosine)
+        self.gallery = _prepare(gallery, scale, center, self.cosine)
+        self.query = self.gallery if query is gallery else _prepare(query, scale, center, self.cosine)
+
+    def part(self, query: slice, gallery: slice) -> FeatureDistances:
+        """Distances between some of the queries and some of the gallery images, equal to those between all."""
+        part = copy.copy(self)
+        part.query, part.gallery = self.query[query], self.gallery[gallery]
+        return part
+
+    @property
+    def bound(self) -> float:
+        """No distance between two gallery images is larger."""
+        return 2.0 if self.cosine else 4 * self.gallery.squares.max().item() * self.unit
 
     def rows(self, start: int, stop: int) -> Tensor:
         query = self.query[start:stop]
-        if self.cosine:
-            return _products(F.normalize(query), self.gallery).neg_().add_(1)
-        squares = _products(-2 * query, self.gallery).add_(self.gallery_squares)
-        return squares.add_(_squares(query)[:, None]).clamp_(min=0)
+        vectors = query.vectors.double()
+        distmat = torch.empty(len(query), len(self.gallery), dtype=self.dtype, device=vectors.device)
+        for column in range(0, len(self.gallery), BLOCK_IMAGES):
+            columns = slice(column, column + BLOCK_IMAGES)
+            gallery = self.gallery[columns]
+            gallery_vectors = gallery.vectors.double()
+            for row in range(0, len(query), BLOCK_QUERIES):
+                rows = slice(row, row + BLOCK_QUERIES)
+                products = vectors[rows] @ gallery_vectors.T
+                # The squares are added to each other first: the same from either side.
+                block = (query.squares[rows, None] + gallery.squares).add_(products, alpha=-2)
+                distmat[rows, columns] = self._finish(block, query.zero[rows, None], gallery.zero)
+        return distmat
+
+    def pairs(self, i: Tensor, j: Tensor) -> Tensor:
+        """Distances of some queries ``i`` to as many gallery images ``j``, each ``(n,)`` indices; ``(n,)``."""
+        query, gallery = self.query[i], self.gallery[j]
+        products = (query.vectors.double() * gallery.vectors).sum(1)
+        distances = (query.squares + gallery.squares).sub_(products, alpha=2)
+        return self._finish(distances, query.zero, gallery.zero).to(self.dtype)
+
+    def _finish(self, distances: Tensor, query_zero: Tensor, gallery_zero: Tensor) -> Tensor:
+        if self.unit != 1:
+            distances *= self.unit
+        if self.cosine and (query_zero.any() or gallery_zero.any()):
+            distances.masked_fill_(query_zero | gallery_zero, 1)
+        return distances
 
 
-def _products(query: Tensor, gallery: Tensor) -> Tensor:
-    """``query @ gallery.T``, new memory."""
-    if query.device.type == 'cpu' and query.dtype == torch.float32:
-        # numpy's OpenBLAS is 1.7 times as fast as torch's MKL on the processors of AMD: see benchmarks.
-        return torch.from_numpy(query.detach().numpy() @ gallery.detach().numpy().T)
-    return query @ gallery.T
+@dataclass(frozen=True)
+class _Prepared:
+    """Vectors that can be compared exactly.
+
+    Args:
+        vectors: ``(N, D)`` float32, multiples of a power of two each, at most ``2 ** BITS`` of them long.
+        squares: Their squared lengths ``(N,)`` float64, exact.
+        zero: Which were zero at first, ``(N,)`` bool.
+    """
+
+    vectors: Tensor
+    squares: Tensor
+    zero: Tensor
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, index) -> _Prepared:
+        return _Prepared(self.vectors[index], self.squares[index], self.zero[index])
 
 
-def _squares(features: Tensor) -> Tensor:
-    # A part at a time, without a copy of all features, and exact for small integers.
-    return torch.cat([part.square().sum(1) for part in features.split(1024)])
+def _exponent(features: Tensor) -> int:
+    """The smallest whole number with all numbers below 2 to its power; -400 for zeros and what is next to them."""
+    if not features.numel():
+        return -400
+    low, high = features.aminmax()
+    largest = max(-low.item(), high.item())
+    return max(math.frexp(largest)[1], -400) if largest else -400
+
+
+def _center(gallery: Tensor, scale: float, cosine: bool) -> Tensor:
+    """A vector in the middle of the gallery ``(D,)``, in double precision.
+
+    The median of each dimension is one of its numbers, so that whole numbers stay whole, and few images far away do
+    not move it.
+    """
+    sample = gallery[:: max(1, len(gallery) // CENTER_SAMPLE)].double() * scale
+    sample = _normalize(sample) if cosine else sample
+    return sample.median(0).values if len(sample) else sample.new_zeros(gallery.shape[1])
+
+
+def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _Prepared:
+    """Scale, shift and round features ``(N, D)``, a part at a time."""
+    vectors = torch.empty(features.shape, dtype=torch.float32, device=features.device)
+    squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
+    zero = torch.empty(len(features), dtype=torch.bool, device=features.device)
+    for start in range(0, len(features), PART):
+        part = slice(start, start + PART)
+        shifted = features[part].double() * scale
+        zero[part] = (shifted == 0).all(1)
+        if cosine:
+            shifted = _normalize(shifted)
+        shifted -= center
+        # Each vector becomes a multiple of 2 ** -BITS times the smallest power of two above its length.
+        length = _squared_lengths(shifted).sqrt_()
+        power = (length / torch.frexp(length).mantissa).nan_to_num_(nan=1)
+        step = power[:, None] * 2.0**-BITS
+        shifted = shifted.div_(step).round_().mul_(step)
+        vectors[part] = shifted
+        squares[part] = shifted.square_().sum(1)
+    return _Prepared(vectors, squares, zero)
+
+
+def normalize(features: Tensor) -> Tensor:
+    """Scale vectors to length 1, whatever their length; vectors of zeros stay.
+
+    ``torch.nn.functional.normalize`` leaves vectors shorter than 1e-12 short, and overflows where squares do.
+
+    Args:
+        features: ``(N, D)`` float.
+
+    Returns:
+        ``(N, D)``, half precision as float32.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    normalized = torch.empty(features.shape, dtype=dtype, device=features.device)
+    for start in range(0, len(features), PART):
+        normalized[start : start + PART] = _normalize(features[start : start + PART].double())
+    return normalized
+
+
+def _normalize(features: Tensor) -> Tensor:
+    """As :func:`normalize`, in double precision; the result depends on nothing but the vector."""
+    # The largest number first: then neither squares of large numbers overflow nor those of small ones vanish.
+    features = features / features.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(features.dtype).tiny)
+    return features / _squared_lengths(features).sqrt_().clamp_(min=torch.finfo(features.dtype).tiny)[:, None]
+
+
+def _squared_lengths(features: Tensor) -> Tensor:
+    """Sums of the squares of each row, added in the same order on every processor, whatever the number of rows."""
+    sums = features.square()
+    while sums.shape[1] > 1:
+        half = (sums.shape[1] + 1) // 2
+        sums[:, : sums.shape[1] - half] += sums[:, half:]
+        sums = sums[:, :half]
+    return sums.sum(1)
 
 
 def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean') -> Tensor:
@@ -141,10 +304,15 @@ def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'eucl
         ``(indices, farthest)``: gallery indices, nearest first, ``(Q, min(k, G))`` int64, and the distance of each
         query's farthest gallery image ``(Q,)``.
     """
-    distances = FeatureDistances(query, gallery, distance)
-    k = min(k, len(gallery))
+    return nearest_by(FeatureDistances(query, gallery, distance), k)
+
+
+def nearest_by(distances: FeatureDistances, k: int) -> tuple[Tensor, Tensor]:
+    """As :func:`nearest_images`, by distances that are prepared already."""
+    num_queries, num_images = len(distances.query), len(distances.gallery)
+    k = min(k, num_images)
     indices, farthest = [], []
-    for start, stop in chunks(len(query), len(gallery)):
+    for start, stop in chunks(num_queries, num_images):
         distmat = distances.rows(start, stop)
         smallest = _smallest_below_bound if distmat.device.type == 'cpu' else _smallest
         indices.append(smallest(distmat, k))

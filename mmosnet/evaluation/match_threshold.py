@@ -124,12 +124,15 @@ def match_thresholds(
     # Each pair counts twice, once from either side: rates are the same.
     pairs = compare_pairs(embeddings, embeddings, distances, max_fpr=max(rates))
     rates = sorted(set(rates), reverse=True)
-    points = [_between(pairs, rate, distance) for rate in rates]
-    edges = _edges(embeddings.features, distance)
-    counts = _count(embeddings, distances, distance, [threshold for threshold, _ in points], edges)
+    points = [operating_point(pairs, rate) for rate in rates]
+    # Images that all coincide have no farthest pair.
+    farthest = (math.sqrt(distances.bound) if distance == 'euclidean' else distances.bound) or 1.0
+    edges = np.linspace(0, farthest, BINS + 1)
+    counts = _count(embeddings, distances, distance, [first_out for _, first_out in points], edges)
     _, person = embeddings.pids.unique(return_inverse=True)
     thresholds = []
-    for rate, (threshold, tmr), closer in zip(rates, points, counts.closer.T, strict=True):
+    for rate, (tmr, first_out), closer in zip(rates, points, counts.closer.T, strict=True):
+        threshold = _between(pairs, first_out, distance)
         fmr, interval = jackknife(closer, counts.impostors, person)
         enough = pairs.num_negatives / 2 >= RULE_OF_THREE / rate
         hits = (closer > 0).double().mean().item()
@@ -204,39 +207,36 @@ def _count(
     embeddings: Embeddings,
     distances: FeatureDistances,
     distance: str,
-    thresholds: list[float | None],
+    first_out: list[float],
     edges: np.ndarray,
 ) -> _Counts:
-    """Of each image the impostors below each threshold ``(N, T)`` and all of them ``(N,)``, and their histogram."""
+    """Count the impostors of each image that are closer than each of T distances ``(N, T)``, and all of them ``(N,)``.
+
+    The distances are in the unit that ranks: roots of two of them may be equal where they are not.
+    """
     closer, impostors, histogram = [], [], 0
     for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
         distmat[row, column] = torch.inf
-        distmat = _unit(distmat, distance)
-        closer.append(torch.stack([(distmat <= (-1 if t is None else t)).sum(1) for t in thresholds], 1))
+        closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
         impostors.append((distmat < torch.inf).sum(1))
+        distmat = _unit(distmat, distance)
         # What is infinite is in no bin.
         histogram = histogram + torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double()
     return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
 
 
-def _between(pairs: PairDistances, rate: float, distance: str) -> tuple[float | None, float]:
-    """The threshold for a rate, and the true-match rate."""
-    tmr, first_out = operating_point(pairs, rate)
+def _between(pairs: PairDistances, first_out: float, distance: str) -> float | None:
+    """Return the threshold below the first distance that must not pass; None where that is 0."""
     below = [numbers[numbers < first_out] for numbers in (pairs.positives, pairs.closest_negatives)]
     last_in = max([numbers[-1].item() for numbers in below if len(numbers)], default=0.0)
     ends = _unit(torch.tensor([last_in, first_out], dtype=torch.float64), distance)
     # Two people in one image, or so labelled.
-    return (ends.mean().item(), tmr) if first_out > 0 else (None, 0.0)
+    return ends.mean().item() if first_out > 0 else None
 
 
 def _unit(numbers: Tensor, distance: str) -> Tensor:
     """Distances as people know them, from those that rank."""
-    return numbers.clamp(min=0).sqrt() if distance == 'euclidean' else numbers.clamp(min=0)
-
-
-def _edges(features: Tensor, distance: str) -> np.ndarray:
-    farthest = 2.0 if distance == 'cosine' else 2 * features.norm(dim=1).max().item()
-    return np.linspace(0, farthest, BINS + 1)
+    return numbers.sqrt() if distance == 'euclidean' else numbers
 
 
 def _check(embeddings: Embeddings, rates: Sequence[float], cross_camera: bool) -> None:

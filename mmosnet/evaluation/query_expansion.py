@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.distances import check_features, chunks, nearest_images
+from mmosnet.evaluation.distances import check_features, chunks, nearest_images, normalize
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,13 @@ def expand_queries(
     check_features('gallery', gallery)
     settings = settings or QueryExpansion()
     if distance == 'cosine':
-        query, gallery = F.normalize(query), F.normalize(gallery)
+        query, gallery = normalize(query), normalize(gallery)
     nearest, _ = nearest_images(query, gallery, settings.num_images, distance)
     expanded = torch.empty_like(query)
     for start, stop in chunks(len(query), 16 * nearest.shape[1] * query.shape[1]):
         own, found = query[start:stop], gallery[nearest[start:stop]]  # (q, D), (q, k, D)
-        weights = F.cosine_similarity(own[:, None], found, dim=2).clamp_(min=0) ** settings.alpha
+        directions = normalize(found.flatten(0, 1)).view_as(found)
+        weights = torch.einsum('qd,qkd->qk', normalize(own), directions).clamp_(0, 1) ** settings.alpha
         sums = own + torch.einsum('qk,qkd->qd', weights, found)
         expanded[start:stop] = sums / (1 + weights.sum(1, keepdim=True))
     return expanded

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.distances import FeatureDistances, check_features, chunks, nearest_images
+from mmosnet.evaluation.distances import FeatureDistances, check_features, chunks, nearest_by
 
 MODES = ('paper', 'released')
 
@@ -64,7 +63,8 @@ class ReRankedDistances:
     Args:
         query: ``(Q, D)``.
         gallery: ``(G, D)``. Queries and gallery images are neighbours alike, whatever their cameras.
-        distance: ``'euclidean'`` or ``'cosine'``. The latter takes 2 - 2 cos, the squared distance on the sphere.
+        distance: ``'euclidean'``, squared, or ``'cosine'``: 1 - cos, half the squared distance on the sphere. What
+            counts is their ratio to the largest one.
         settings: See :class:`ReRanking`.
 
     Raises:
@@ -79,18 +79,16 @@ class ReRankedDistances:
         self.settings = settings or ReRanking()
         self.power = 2 if self.settings.mode == 'released' else 1
         features = torch.cat([query, gallery])
-        if distance == 'cosine':
-            features = F.normalize(features)
-            distance = 'euclidean'
+        distances = FeatureDistances(features, features, distance)
         k1, k2 = self.settings.k1, self.settings.k2
-        nearest, farthest = nearest_images(features, features, max(k1 + 1, k2), distance)
+        nearest, farthest = nearest_by(distances, max(k1 + 1, k2))
         # Images that all coincide have no farthest one.
         self.farthest = farthest.clamp(min=torch.finfo(farthest.dtype).tiny)
-        self.original = FeatureDistances(features[: len(query)], features[len(query) :], distance)
+        self.original = distances.part(slice(len(query)), slice(len(query), None))
 
         nearest = nearest.cpu().numpy().astype(np.int32)
         sets = expanded_neighbors(nearest, k1)
-        sets = weight_by_nearness(sets, features, self.farthest, self.power)
+        sets = weight_by_nearness(sets, distances, self.farthest, self.power)
         if k2 > 1:
             sets = _selection(nearest[:, :k2]).astype(np.float32) @ sets / np.float32(min(k2, len(features)))
         self.query_sets = sets[: len(query)]
@@ -141,13 +139,15 @@ def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
     return wide + shared @ narrow
 
 
-def weight_by_nearness(sets: sparse.csr_array, features: Tensor, farthest: Tensor, power: int = 1) -> sparse.csr_array:
+def weight_by_nearness(
+    sets: sparse.csr_array, distances: FeatureDistances, farthest: Tensor, power: int = 1
+) -> sparse.csr_array:
     """Weigh the members of each set by exp(-distance), to a sum of 1 (equation 7 of the paper, normalised).
 
     Args:
         sets: ``(N, N)``, stored where column's image belongs to row's set.
-        features: ``(N, D)``, compared by their squared distance.
-        farthest: The largest squared distance of each image ``(N,)``, by which its distances are divided.
+        distances: Between all images.
+        farthest: The largest distance of each image ``(N,)``, by which its distances are divided.
         power: Of the quotient.
 
     Returns:
@@ -158,10 +158,10 @@ def weight_by_nearness(sets: sparse.csr_array, features: Tensor, farthest: Tenso
     column = torch.from_numpy(sets.indices)
     weights = np.empty(len(row), np.float32)
     # The copies of a chunk stay in the cache.
-    for start, stop in chunks(len(row), 64 * features.shape[1]):
-        i, j = (index[start:stop].to(features.device) for index in (row, column))
-        distances = (features[i].sub_(features[j]).square_().sum(1) / farthest[i]).pow_(power)
-        weights[start:stop] = distances.neg_().exp_().cpu().numpy()
+    for start, stop in chunks(len(row), 128 * distances.gallery.vectors.shape[1]):
+        i, j = (index[start:stop].to(farthest.device) for index in (row, column))
+        nearness = (distances.pairs(i, j) / farthest[i]).pow_(power).neg_().exp_()
+        weights[start:stop] = nearness.cpu().numpy()
     sums = np.bincount(row.numpy(), weights, minlength=len(sizes))
     weights /= sums[row.numpy()]
     return sparse.csr_array((weights, sets.indices, sets.indptr), shape=sets.shape)

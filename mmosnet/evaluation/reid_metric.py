@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
 import torch
-import torch.nn.functional as F
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings
+from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, normalize
 from mmosnet.evaluation.query_expansion import QueryExpansion, expand_queries
 from mmosnet.evaluation.ranking import (
     SAME_CAMERA_RULES,
@@ -89,6 +88,11 @@ class ReIDMetric(BaseMetric):
         self.device = device
         #: Ranked lists of the last evaluation, on the main process.
         self.shown: list[ShownQuery] = []
+
+    @property
+    def distance_name(self) -> str:
+        """What images are ranked by, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
+        return f'{self.distance} distance' + (', normalized' if self.normalize else '')
 
     @property
     def dataset_meta(self) -> dict | None:
@@ -197,9 +201,15 @@ class ReIDMetric(BaseMetric):
         device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
         features = torch.stack([s['embedding'] for s in samples]).float()
         if self.normalize:
-            features = F.normalize(features)
+            features = normalize(features)
         pids, camids = (torch.tensor([s[key] for s in samples]) for key in ('pid', 'camid'))
         return Embeddings(features, pids, camids).to(device)
+
+
+def distance_names(evaluator: Evaluator) -> str:
+    """What an evaluation ranks images by, for a table; empty where it ranks none."""
+    names = [metric.distance_name for metric in evaluator.metrics if isinstance(metric, ReIDMetric)]
+    return '; '.join(dict.fromkeys(names))
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 
 from mmosnet.errors import DataError
 
-# Shorter vectors have no direction that float32 could tell.
-SHORTEST = 1e-12
+# Numbers of shorter vectors have lost digits in float32, and with them their direction.
+SHORTEST = 2.0**-100
+# FAISS and Milvus square distances in float32, which holds 2 ** 128.
+LONGEST = 2.0**60
 
 
 def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, what: str) -> np.ndarray:
@@ -23,7 +25,8 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
         ``(N, D)`` float32, contiguous; with ``'euclidean'`` it may be the array given.
 
     Raises:
-        DataError: Another shape, another type, NaN or infinity, or a zero vector, which has no cosine.
+        DataError: Another shape, another type, NaN or infinity, a vector too short to have a cosine, or so long that
+            its squared distances are not finite in float32.
     """
     embedding = np.asarray(embedding)
     if embedding.ndim != 2 or embedding.shape[1] != dimension:
@@ -38,10 +41,19 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
         row = int(np.flatnonzero(~np.isfinite(norms))[0])
         raise DataError(f'{what}: row {row} holds NaN or infinity: extract the features of its image again')
     if distance == 'euclidean':
+        if len(norms) and norms.max() > LONGEST:
+            row = int(norms.argmax())
+            raise DataError(
+                f'{what}: row {row} has length {norms[row]:.3g}; squared distances of more than {LONGEST:.0e} are not '
+                'finite in float32: divide the embeddings by a constant, or compare by the cosine distance'
+            )
         return embedding
     if len(norms) and norms.min() < SHORTEST:
         row = int(norms.argmin())
-        raise DataError(f'{what}: row {row} is a zero vector, which has no cosine: extract its features again')
+        raise DataError(
+            f'{what}: row {row} has length {norms[row]:.3g}: zero, or too short to have a cosine: extract its features '
+            'again'
+        )
     # In one pass, without an array in double precision.
     return np.divide(embedding, norms[:, None], out=np.empty_like(embedding), casting='same_kind')
 

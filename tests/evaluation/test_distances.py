@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
 from mmosnet.evaluation import distances
-from mmosnet.evaluation.distances import check_features, chunks, nearest_images, pairwise_distance
+from mmosnet.evaluation.distances import check_features, chunks, nearest_images, normalize, pairwise_distance
 
 
 def test_pairwise_distance_of_a_drawn_triangle():
@@ -67,13 +67,131 @@ def test_both_ways_to_the_smallest_are_a_stable_sort(kind, k):
     assert torch.equal(distances._smallest(distmat, k), expected)
 
 
-def test_products_of_both_libraries():
+def by_definition(query, gallery, distance='euclidean'):
+    """Distances in double precision, without products of the two."""
+    query, gallery = query.double(), gallery.double()
+    if distance == 'cosine':
+        query, gallery = (x / x.norm(dim=1, keepdim=True) for x in (query, gallery))
+    squares = torch.stack([(gallery - x).square().sum(1) for x in query])
+    return squares / 2 if distance == 'cosine' else squares
+
+
+# A vector is rounded to 24 bits of its length, so each end of a difference moves by less than 2 ** -24 of its length
+# times the root of D / 4. Relative to the distance, times 2 for its square, and as much again for rounding to float32.
+def tolerance(size, length_by_distance=1.0):
+    return 4 * 2.0**-24 * (1 + length_by_distance * size**0.5 / 2)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+def test_distances_against_their_definition(dtype, distance):
     torch.manual_seed(0)
-    query, gallery = torch.randn(5, 7), torch.randn(9, 7)
-    single, double = (pairwise_distance(query.to(t), gallery.to(t)) for t in (torch.float32, torch.float64))
-    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
-    assert torch.allclose(single.double(), double, atol=1e-5)
-    assert torch.allclose(double, torch.cdist(query.double(), gallery.double()).square())
+    query, gallery = torch.randn(5, 70).to(dtype), torch.randn(9, 70).to(dtype)
+    found = pairwise_distance(query, gallery, distance)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    expected = by_definition(query, gallery, distance)
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance(70), atol=0)
+
+
+@pytest.mark.parametrize('exponent', [-140, -70, -50, 12, 60, 100, 120])
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+def test_features_of_any_size_are_compared(exponent, distance):
+    torch.manual_seed(0)
+    query, gallery = torch.randn(5, 32), torch.randn(400, 32)
+    # float32 has fewer digits below 2 ** -126.
+    factor, digits = 2.0 ** max(exponent, -100), 2.0 ** min(0, exponent + 100)
+    query, gallery = (x * factor * digits for x in (query, gallery))
+    expected = by_definition(query, gallery, distance)
+    found = pairwise_distance(query, gallery, distance)
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance(32), atol=0)
+    indices, _ = nearest_images(query, gallery, 400, distance)
+    assert torch.equal(indices, expected.argsort(1))
+
+
+def test_half_precision_with_long_vectors():
+    """Squares of lengths from 256 on are infinite in half precision."""
+    torch.manual_seed(0)
+    features = (100 * torch.randn(20, 64)).half()
+    for distance in ('euclidean', 'cosine'):
+        expected = by_definition(features, features, distance)
+        found = pairwise_distance(features, features, distance).double()
+        torch.testing.assert_close(found, expected, rtol=tolerance(64), atol=0)
+
+
+def test_one_image_far_away_costs_the_others_no_digits():
+    torch.manual_seed(0)
+    query, gallery = torch.randn(4, 16), torch.randn(50, 16)
+    gallery[7] *= 1e15
+    expected = by_definition(query, gallery)
+    torch.testing.assert_close(pairwise_distance(query, gallery).double(), expected, rtol=tolerance(16), atol=0)
+
+
+@pytest.mark.parametrize('offset', [0, 3000, -1e6])
+def test_what_all_embeddings_share_costs_no_digits(offset):
+    torch.manual_seed(0)
+    query, gallery = torch.randn(20, 64) + offset, torch.randn(300, 64) + offset
+    expected = by_definition(query, gallery)
+    torch.testing.assert_close(pairwise_distance(query, gallery).double(), expected, rtol=tolerance(64), atol=0)
+
+
+@pytest.mark.parametrize('offset', [0, 3000.0, 2.0**20])
+@pytest.mark.parametrize('spread', [1, 5, 1000])
+def test_whole_numbers_have_exact_distances(offset, spread):
+    torch.manual_seed(0)
+    query, gallery = (torch.randint(-spread, spread + 1, (n, 48)) + offset for n in (20, 300))
+    exact = (query.long()[:, None] - gallery.long()).square().sum(2)
+    assert torch.equal(pairwise_distance(query, gallery), exact.float())
+
+
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+def test_a_distance_depends_on_its_two_images_alone(monkeypatch, distance):
+    """The same bits for equal images, from either side, in any batch and any block, with any number of threads."""
+    torch.manual_seed(0)
+    features = torch.randn(300, 96) * torch.logspace(-3, 3, 300)[:, None] + 5
+    features = torch.cat([features, features[::3], features[::7]])
+    whole = pairwise_distance(features, features, distance)
+    assert torch.equal(whole, whole.T)
+    assert (whole.diagonal() == 0).all()
+    for step in (3, 7):
+        copies = slice(300, 400) if step == 3 else slice(400, 443)
+        assert torch.equal(whole[:, copies], whole[:, :300:step])
+    prepared = distances.FeatureDistances(features, features, distance)
+    assert torch.equal(torch.cat([prepared.rows(i, i + 1) for i in range(0, 443)]), whole)
+    i, j = torch.randint(0, 443, (2, 1000))
+    assert torch.equal(prepared.pairs(i, j), whole[i, j])
+    assert torch.equal(prepared.part(slice(5, 50), slice(100, None)).rows(3, 9), whole[8:14, 100:])
+    monkeypatch.setattr(distances, 'BLOCK_QUERIES', 5)
+    monkeypatch.setattr(distances, 'BLOCK_IMAGES', 13)
+    monkeypatch.setattr(distances, 'PART', 3)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3 - min(threads, 2))
+        assert torch.equal(pairwise_distance(features, features, distance), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_vectors_of_zeros():
+    query, gallery = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
+    assert pairwise_distance(query, gallery, 'cosine').tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert pairwise_distance(query, gallery).tolist() == [[0, 4, 9], [1, 5, 4]]
+    assert pairwise_distance(query[:1], query[:1]).tolist() == [[0]]
+    assert pairwise_distance(query[:0], gallery).shape == (0, 3)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32, torch.float64])
+def test_normalize_brings_vectors_of_any_length_to_length_1(dtype):
+    exponents = {torch.float16: (-20, 0, 13), torch.float32: (-120, -60, 0, 60, 124)}.get(dtype, (-1000, 1000))
+    for exponent in exponents:
+        normalized = normalize(torch.tensor([[3.0, 4.0]], dtype=torch.float64).mul(2.0**exponent).to(dtype))
+        assert normalized.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        torch.testing.assert_close(normalized[0].tolist(), [0.6, 0.8], rtol=1e-6, atol=0)
+    assert normalize(torch.zeros(2, 3)).tolist() == [[0] * 3] * 2
+
+
+def test_numbers_whose_squares_nothing_holds_are_refused():
+    with pytest.raises(DataError, match='2 \\*\\* 532'):
+        pairwise_distance(torch.full((1, 2), 1e160, dtype=torch.float64), torch.ones(1, 2))
 
 
 def test_what_cannot_be_compared_is_named():

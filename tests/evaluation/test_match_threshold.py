@@ -178,3 +178,16 @@ def test_what_cannot_be_calibrated(change, message):
     embeddings = Embeddings(given['features'], given['pids'], given['camids'])
     with pytest.raises(DataError, match=message):
         match_thresholds(embeddings, given['rates'], 'cosine', given['cross_camera'])
+
+
+@pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
+def test_the_wanted_rate_is_never_exceeded(distance):
+    """Each pair counts from either side: one side alone beyond the threshold would be half a pair too many."""
+    pids = torch.arange(60) // 3
+    for seed in range(40):
+        torch.manual_seed(seed)
+        features = torch.randn(60, 16) + seed % 3 * 1000
+        thresholds = match_thresholds(Embeddings(features, pids, pids), (0.1, 0.03, 0.01), distance)
+        pairs = thresholds.impostor
+        for threshold in thresholds.thresholds:
+            assert threshold.fmr == math.floor(threshold.wanted * pairs + 1e-9) / pairs

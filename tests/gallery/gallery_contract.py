@@ -34,6 +34,17 @@ class GalleryContract:
         ids = gallery.enroll(features)
         return gallery, features, ids
 
+    def test_short_vectors_have_a_cosine_and_too_long_ones_are_refused(self, create):
+        gallery, features = create(), people(40)
+        gallery.enroll(features)
+        queries = people(3, seed=1).embedding
+        expected = [[match.id for match in found] for found in gallery.search(queries, top_k=5)]
+        assert [[match.id for match in found] for found in gallery.search(queries * 2.0**-70, top_k=5)] == expected
+        with pytest.raises(DataError, match=r'row . has length .*e-3'):
+            gallery.search(queries * 2.0**-110, top_k=5)
+        with pytest.raises(DataError, match=r'row . has length .*e\+1[89]'):
+            create(distance='euclidean').search(queries * 2.0**62, top_k=5)
+
     @pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
     def test_search_against_the_definition(self, create, distance):
         for index in self.kinds:
@@ -188,7 +199,7 @@ class GalleryContract:
             (dict(embedding=np.ones((2, 9), np.float32)), r'shape \(2, 9\); this gallery takes \(N, 8\)'),
             (dict(embedding=np.full((2, 8), np.nan, np.float32)), 'row 0 holds NaN'),
             (dict(embedding=np.array([[1.0] * 8, [np.inf] * 8], np.float32)), 'row 1 holds NaN or infinity'),
-            (dict(embedding=np.array([[1.0] * 8, [0.0] * 8], np.float32)), 'row 1 is a zero vector'),
+            (dict(embedding=np.array([[1.0] * 8, [0.0] * 8], np.float32)), 'row 1 has length 0'),
         ],
     )
     def test_bad_features_are_refused_and_change_nothing(self, filled, change, message):
