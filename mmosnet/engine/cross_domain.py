@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
+from mmosnet.evaluation.reid_metric import distance_names
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:
@@ -42,5 +43,8 @@ def evaluate_targets(cfg: Config) -> None:
         rows[name] = runner.test()
     if len(rows) > 1 and is_main_process():
         path = Path(cfg.work_dir) / RESULTS_FILE
-        path.write_text(json.dumps(dict(checkpoint=cfg.load_from, targets=rows), indent=2) + '\n')
-        runner.logger.info('\n'.join(['Results on all targets', results_table(rows), f'{"numbers":8s} {path}']))
+        distance = distance_names(runner.test_loop.evaluator)
+        results = dict(checkpoint=cfg.load_from, targets=rows) | (dict(distance=distance) if distance else {})
+        path.write_text(json.dumps(results, indent=2) + '\n')
+        table = results_table(rows, distance)
+        runner.logger.info('\n'.join(['Results on all targets', table, f'{"numbers":8s} {path}']))

@@ -17,7 +17,7 @@ from mmosnet.engine.results_table import results_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attribute_metric import AttributeMetric
 from mmosnet.evaluation.category_metric import CategoryMetric
-from mmosnet.evaluation.reid_metric import ReIDMetric
+from mmosnet.evaluation.reid_metric import ReIDMetric, distance_names
 from mmosnet.registry import HOOKS
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
@@ -92,7 +92,8 @@ class ReportHook(Hook):
         score = self.last['metrics'].get(self.key)
         if score is not None and math.isfinite(score) and (self.best is None or score > self.best['metrics'][self.key]):
             self.best = self.last
-        self._write(runner, dict(last=self.last, best=self.best))
+        results = dict(last=self.last, best=self.best)
+        self._write(runner, results, runner.val_loop.evaluator)
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -109,11 +110,14 @@ class ReportHook(Hook):
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Report a test."""
         metrics = dict(metrics or {})
-        self._write(runner, dict(checkpoint=runner._load_from, metrics=metrics))
+        results = dict(checkpoint=runner._load_from, metrics=metrics)
+        self._write(runner, results, runner.test_loop.evaluator)
         self._report(runner, {'test': metrics}, runner.test_loop.evaluator)
 
     @staticmethod
-    def _write(runner: Runner, results: dict) -> None:
+    def _write(runner: Runner, results: dict, evaluator: Evaluator) -> None:
+        if distance := distance_names(evaluator):
+            results['distance'] = distance
         path = Path(runner.work_dir) / RESULTS_FILE
         draft = path.with_suffix('.tmp')
         draft.write_text(json.dumps(_json(results), indent=2, allow_nan=False) + '\n')
@@ -126,7 +130,7 @@ class ReportHook(Hook):
         for metric in evaluator.metrics:
             if isinstance(metric, AttributeMetric) and metric.per_attribute:
                 lines += [per_attribute_table(metric.per_attribute), '']
-        lines.append(results_table(rows))
+        lines.append(results_table(rows, distance_names(evaluator)))
         pictures = [picture for metric in evaluator.metrics for picture in _pictures(metric, folder)]
         lines += [f'{"picture":8s} {picture}' for picture in pictures]
         lines.append(f'{"numbers":8s} {folder / RESULTS_FILE}')

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 Rows = Mapping[str, Mapping[str, float]]
 
 
-def results_table(rows: Rows) -> str:
+def results_table(rows: Rows, corner: str = '') -> str:
     """Lay out metrics as a table, one named row each; those of several tasks one metric a line, a column each.
 
     A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
@@ -15,13 +15,14 @@ def results_table(rows: Rows) -> str:
 
     Args:
         rows: For each row's name its metrics.
+        corner: What stands in the corner of the main table, as the distance that images are ranked by.
 
     Returns:
         The lines, joined.
     """
     prefixes = {key.split('/')[0] for metrics in rows.values() for key in metrics if '/' in key}
     if len(prefixes) > 1:
-        return _table('', _turned(rows))
+        return _table(corner, _turned(rows))
     tables: dict[str, dict[str, dict[str, float]]] = {'': {}}
     for row, metrics in rows.items():
         titles = {key.rpartition('/')[2] for key in metrics if key.count('/') < 2}
@@ -31,7 +32,7 @@ def results_table(rows: Rows) -> str:
             alike = title in titles
             line = f'{row}, {name}' if name and alike else row
             tables.setdefault('' if alike else name, {}).setdefault(line, {})[title] = value
-    return '\n\n'.join(_table(corner, lines) for corner, lines in tables.items() if lines)
+    return '\n\n'.join(_table(name or corner, lines) for name, lines in tables.items() if lines)
 
 
 def _turned(rows: Rows) -> dict[str, dict[str, float]]:

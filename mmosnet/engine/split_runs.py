@@ -95,5 +95,6 @@ def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(keys))
     summary = {'mean': dict(zip(keys, values.mean(axis=0), strict=True)), 'std': dict(zip(keys, spread, strict=True))}
     work_dir.mkdir(parents=True, exist_ok=True)
+    distance = read_results(work_dir / split_name(next(iter(metrics)))).get('distance', '')
     (work_dir / SUMMARY_FILE).write_text(json.dumps(dict(splits=rows, **summary), indent=2) + '\n')
-    return results_table({**rows, f'mean of {len(rows)}': summary['mean'], 'std': summary['std']})
+    return results_table({**rows, f'mean of {len(rows)}': summary['mean'], 'std': summary['std']}, distance)

@@ -6,12 +6,14 @@ from mmengine.hooks import CheckpointHook
 
 from mmosnet.engine.report_hook import ReportHook
 from mmosnet.errors import DataError
+from mmosnet.evaluation.reid_metric import ReIDMetric
 
 
 class Run(SimpleNamespace):
     """As much of a Runner as the hook asks for."""
 
-    val_loop = None
+    hooks = ()
+    val_loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[]))
 
 
 def test_a_resumed_run_remembers_its_best(tmp_path):
@@ -35,6 +37,21 @@ def test_a_resumed_run_remembers_its_best(tmp_path):
         earlier = ReportHook()
         earlier.before_train(Run(work_dir=str(tmp_path), epoch=epoch))
         assert earlier.best is None
+
+
+def test_the_distance_is_named_in_file_and_table(tmp_path):
+    lines = []
+    evaluator = SimpleNamespace(metrics=[ReIDMetric(distance='cosine', normalize=True)])
+    run = Run(
+        work_dir=str(tmp_path), epoch=1, experiment_name='x', _load_from=None, logger=SimpleNamespace(info=lines.append)
+    )
+    run.val_loop = run.test_loop = SimpleNamespace(evaluator=evaluator)
+    hook = ReportHook()
+    hook.after_val_epoch(run, {'reid/mAP': 0.5})
+    assert json.loads((tmp_path / 'results.json').read_text())['distance'] == 'cosine distance, normalized'
+    hook.after_test_epoch(run, {'reid/mAP': 0.5})
+    assert json.loads((tmp_path / 'results.json').read_text())['distance'] == 'cosine distance, normalized'
+    assert lines[-1].splitlines()[1].startswith('cosine distance, normalized')
 
 
 def test_what_is_no_number_is_never_the_best_and_null_in_the_file(tmp_path):
