@@ -153,7 +153,8 @@ class Gallery(ABC):
             ``(N,)`` int64, their numbers in the gallery, in order.
 
         Raises:
-            DataError: Another dimension, another model, NaN, a vector without a direction or too long; nothing is enrolled.
+            DataError: Another dimension, another model, NaN, or a vector too short or too long to be compared; nothing is
+                enrolled.
         """
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
