@@ -43,7 +43,8 @@ def write_person(path: Path, pid: int, height: int = 32, width: int = 16) -> Non
 
 
 def write_market(root: Path, num_train: int = 6, num_test: int = 4, cameras: int = 2, images: int = 2) -> Path:
-    """A miniature in Market-1501's layout, with a distractor and a junk image in the gallery."""
+    """A miniature in Market-1501's layout, with a distractor and a junk image in the gallery; not checked against the
+    official files."""
     for pid in range(1, num_train + num_test + 1):
         for camera in range(1, cameras + 1):
             for frame in range(images):

@@ -18,10 +18,10 @@ from mmosnet.registry import DATASETS
 ANNOTATION = 'PETA.mat'
 IMAGES = 'images'
 NUM_EVALUATED = 35
-#: Columns of ``data`` in front of the labels.
+#: Columns of ``data`` in front of the labels: of 109 columns, label k (from 1) is column k + 4.
 NUM_OTHER_COLUMNS = 4
-#: Fields of the structure ``peta`` in their order.
-FIELDS = ('data', 'attribute', 'selected_attribute', 'partion')
+#: Fields of the structure ``peta`` in their order; the last one is spelt so in the file.
+FIELDS = ('data', 'attribute', 'selected_attribute', 'partion_attribute')
 PROTOCOLS = ('random', 'zero_shot')
 
 
@@ -30,7 +30,8 @@ class PETA(AttributeDataset):
     """PETA: 19,000 images, 105 labels of which 35 are evaluated.
 
     ``data_root`` holds ``PETA.mat`` and the images as ``images/00001.png`` to ``images/19000.png``: the form in which
-    published code uses the data set, not the authors' folders by source.
+    published code uses the data set, not the authors' folders by source. The 35 are the first 35 names of the file,
+    from personalLess30 to upperBodyVNeck.
 
     Random protocol, the usual one: 9,500 images for training, 1,900 for val, 7,600 for testing. The same people are in
     all three, in nearly the same images, so that results are too good.
@@ -89,26 +90,29 @@ class PETA(AttributeDataset):
             if self.protocol == 'zero_shot':
                 numbers = self._zero_shot(names)
             else:
-                partitions = _field(peta, 'partion', place)
-                numbers = read_partition(partitions, self.partition, self.split_names, f'{path}, partion')
+                partitions = _field(peta, 'partion_attribute', place)
+                numbers = read_partition(partitions, self.partition, self.split_names, f'{path}, partion_attribute')
         splits = partitioned(names, data[:, NUM_OTHER_COLUMNS:], numbers, self.find_folder(IMAGES), place)
         return AttributeAnnotation(place, attributes, splits, evaluated)
 
     def _evaluated(self, peta: dict, num_attributes: int, place: str) -> Sequence[int] | None:
-        """Columns of the attributes that the file says are evaluated; the first 35, as in published code, if it is
-        silent."""
+        """Return the labels that the file says are evaluated, counted from 0; the first 35 if the file is silent.
+
+        ``selected_attribute`` counts columns of ``data`` from 1: it is 5 to 39 in the official file.
+        """
         if self.attributes is not None:
             return None
         if 'selected_attribute' not in peta:
             return range(min(NUM_EVALUATED, num_attributes))
         numbers = matrix(peta['selected_attribute'], f'{place}, selected_attribute').flatten().tolist()
-        wrong = [number for number in numbers if number not in range(1, num_attributes + 1)]
+        first, last = NUM_OTHER_COLUMNS + 1, NUM_OTHER_COLUMNS + num_attributes
+        wrong = [number for number in numbers if number not in range(first, last + 1)]
         if wrong:
             raise DataError(
-                f'{place}: selected_attribute has {wrong[0]:g}, but attributes count from 1 to {num_attributes}; '
-                'choose them with attributes=[...]'
+                f'{place}: selected_attribute has {wrong[0]:g}, but it counts columns of data, whose labels are '
+                f'{first} to {last}; choose them with attributes=[...]'
             )
-        return [int(number) - 1 for number in numbers]
+        return [int(number) - first for number in numbers]
 
     def _zero_shot(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         path = Path(self.data_root) / self.zero_shot_file

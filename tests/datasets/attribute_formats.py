@@ -1,4 +1,8 @@
-"""Miniatures of attribute data sets in their official on-disk formats."""
+"""Miniatures of attribute data sets in their on-disk formats.
+
+Where a docstring says "not checked against the official file", the form was taken from published code that reads the
+file, and from the authors' description.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +26,17 @@ TEST_FIELDS = [
     *(f'down{c}' for c in ('black', 'white', 'pink', 'purple', 'yellow', 'gray', 'blue', 'green', 'brown')),
 ]
 
+# The evaluated attributes of PETA, in the file's order.
+PETA_EVALUATED = [
+    *('personalLess30', 'personalLess45', 'personalLess60', 'personalLarger60', 'carryingBackpack', 'carryingOther'),
+    *('lowerBodyCasual', 'upperBodyCasual', 'lowerBodyFormal', 'upperBodyFormal', 'accessoryHat', 'upperBodyJacket'),
+    *('lowerBodyJeans', 'footwearLeatherShoes', 'upperBodyLogo', 'hairLong', 'personalMale', 'carryingMessengerBag'),
+    *('accessoryMuffler', 'accessoryNothing', 'carryingNothing', 'upperBodyPlaid', 'carryingPlasticBags'),
+    *('footwearSandals', 'footwearShoes', 'lowerBodyShorts', 'upperBodyShortSleeve', 'lowerBodyShortSkirt'),
+    *('footwearSneaker', 'upperBodyThinStripes', 'accessorySunglasses', 'lowerBodyTrousers', 'upperBodyTshirt'),
+    *('upperBodyOther', 'upperBodyVNeck'),
+]
+
 
 def random_labels(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     return np.random.RandomState(seed).randint(0, 2, shape)
@@ -41,7 +56,10 @@ def write_pa100k(
     version: str = '5',
     edit: Callable[[dict], None] = lambda variables: None,
 ) -> dict:
-    """PA-100K: columns of cells, labels as uint8. Returns the variables; `edit` may change them before."""
+    """PA-100K: columns of cells, labels as uint8; not checked against the official file.
+
+    Returns the variables; `edit` may change them before.
+    """
     variables, first = {'attributes': cell([f'attribute {i}' for i in range(26)])}, 1
     for seed, (split, number) in enumerate(dict(train=40, val=5, test=7).items()):
         names = [f'{i:06d}.jpg' for i in range(first, first + number)]
@@ -69,7 +87,12 @@ def random_partitions(number: int, sizes: dict[str, int], shape: Callable[[np.nd
 def write_peta(
     root: Path, version: str = '5', number: int = 20, edit: Callable[[dict], None] = lambda variables: None
 ) -> dict:
-    """PETA: four columns in front of 105 labels, all as doubles; partitions are columns."""
+    """PETA: four columns in front of 105 labels, all as doubles; partitions are columns.
+
+    The shape and names of the fields, the columns, `selected_attribute` (5 to 39, columns of `data`) and the first and
+    the last of the 35 evaluated names were counted in the official file. The order of the names between, and that
+    partitions are columns, are those of published code: not checked against the official file.
+    """
     names = [f'{i:05d}.png' for i in range(1, number + 1)]
     write_images(root / 'images', names)
     labels = random_labels((number, 105))
@@ -77,9 +100,9 @@ def write_peta(
     others = np.arange(4.0 * number).reshape(number, 4)
     peta = dict(
         data=np.hstack([others, labels]).astype(float),
-        attribute=cell([f'attribute {i}' for i in range(105)]),
-        selected_attribute=np.arange(1.0, 36)[None],
-        partion=random_partitions(number, dict(train=10, val=2, test=8), lambda values: values[:, None]),
+        attribute=cell([*PETA_EVALUATED, *(f'attribute {i}' for i in range(35, 105))]),
+        selected_attribute=np.arange(5.0, 40)[None],
+        partion_attribute=random_partitions(number, dict(train=10, val=2, test=8), lambda values: values[:, None]),
     )
     edit(peta)
     write_mat(root / 'PETA.mat', {'peta': peta}, version)
@@ -93,7 +116,8 @@ def write_rap(
     number: int = 50,
     edit: Callable[[dict], None] = lambda variables: None,
 ) -> dict:
-    """RAP, first version: 92 labels; partitions are rows."""
+    """RAP, first version: 92 labels; partitions are rows. Fields as in the authors' ReadMe.txt; not checked against the
+    official file."""
     names = [f'CAM01_2014-02-15_20140215161032-{i:05d}.png' for i in range(number, 0, -1)]
     write_images(root / 'RAP_dataset', names)
     rap = dict(
@@ -117,7 +141,8 @@ def write_market_attributes(
     version: str = '5',
     edit: Callable[[dict], None] = lambda both: None,
 ) -> dict:
-    """market_attribute.mat: rows of numbers, another order of fields in each structure. Returns the structures."""
+    """market_attribute.mat: rows of numbers, another order of fields in each structure; not checked against the
+    official file. Returns the structures."""
     random, both = np.random.RandomState(0), {}
     for split, pids, order in (('test', test, TEST_FIELDS), ('train', train, TRAIN_FIELDS)):
         fields = {

@@ -1,4 +1,5 @@
-"""Miniatures of category data sets, in their official formats."""
+"""Miniatures of category data sets, in the official formats as published code reads them; not checked against the
+official files."""
 
 import hashlib
 import pickle

@@ -1,4 +1,8 @@
-"""Miniatures of data sets in their official on-disk formats, MATLAB files as MATLAB writes them."""
+"""Miniatures of data sets in their on-disk formats, MATLAB files as MATLAB writes them.
+
+Where a docstring says "not checked against the official file", the form was taken from published code that reads the
+data set, and from its authors' description.
+"""
 
 from pathlib import Path
 
@@ -74,7 +78,8 @@ def write_mat(path: Path, variables: dict, version: str = '5') -> Path:
 
 
 def write_grid(root: Path, version: str = '5') -> Path:
-    """GRID: 250 pairs and some distractors; ten splits of 125 training identities."""
+    """GRID: 250 pairs and some distractors; ten splits of 125 training identities; not checked against the official
+    file. The first two fields of a split and their names are made up: published code takes the third."""
     for pid in range(1, 251):
         write_person(root / 'probe' / f'{pid:04d}_1_25004_107_32_106_221.jpeg', pid, 8, 4)
         write_person(root / 'gallery' / f'{pid:04d}_2_25023_116_134_128_330.jpeg', pid, 8, 4)
@@ -96,6 +101,7 @@ def write_grid(root: Path, version: str = '5') -> Path:
 
 
 def write_viper(root: Path, num_pids: int = 632) -> Path:
+    """VIPeR: one image of each person in each folder; not checked against the official files."""
     for pid in range(num_pids):
         write_person(root / 'cam_a' / f'{pid:03d}_45.bmp', pid, 8, 4)
         write_person(root / 'cam_b' / f'{pid:03d}_90.bmp', pid, 8, 4)
@@ -103,7 +109,7 @@ def write_viper(root: Path, num_pids: int = 632) -> Path:
 
 
 def write_msmt17(root: Path, version: str = 'V1') -> Path:
-    """MSMT17: training and test identities both start at 0."""
+    """MSMT17: training and test identities both start at 0; not checked against the official files."""
     train, test = dict(V1=('train', 'test'), V2=('mask_train_v2', 'mask_test_v2'))[version]
     lists = {'train': [], 'val': [], 'query': [], 'gallery': []}
     for pid in range(6):
@@ -128,7 +134,8 @@ def cuhk03_image(pair: int, person: int, index: int) -> np.ndarray:
 
 
 def write_cuhk03(root: Path, version: str = '7.3', people: tuple[int, ...] = (4, 3)) -> Path:
-    """CUHK03: camera pairs with some people each; the second image of the second person is an empty cell."""
+    """CUHK03: camera pairs with some people each; the second image of the second person is an empty cell. Not checked
+    against the official files."""
     pairs = []
     for pair, number in enumerate(people, start=1):
         images = [

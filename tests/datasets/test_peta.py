@@ -5,7 +5,7 @@ import pytest
 
 from mmosnet.datasets import PETA
 from mmosnet.errors import DataError
-from tests.datasets.attribute_formats import write_peta
+from tests.datasets.attribute_formats import PETA_EVALUATED, write_peta
 from tests.datasets.official_formats import cell
 
 
@@ -17,41 +17,65 @@ def infos(dataset):
 def test_images_and_labels_of_each_split(tmp_path, version):
     peta = write_peta(tmp_path, version)
     for split, size in (('train', 10), ('val', 2), ('test', 8)):
-        numbers = peta['partion'][0, 0][split][:, 0].astype(int)
+        numbers = peta['partion_attribute'][0, 0][split][:, 0].astype(int)
         dataset = PETA(str(tmp_path), split=split)
         assert len(dataset) == size
         for number, record in zip(numbers, infos(dataset), strict=True):
             assert record['img_path'] == str(tmp_path / 'images' / f'{number:05d}.png')
             # The row of the image, without the first four columns.
             assert record['gt_score'].tolist() == peta['data'][number - 1, 4:39].tolist()
-    assert dataset.metainfo['attributes'] == [f'attribute {i}' for i in range(35)]
+    names = dataset.metainfo['attributes']
+    assert names == PETA_EVALUATED and len(names) == 35
+    assert (names[0], names[-1]) == ('personalLess30', 'upperBodyVNeck')
+
+
+def test_each_label_stands_under_its_name(tmp_path):
+    # Row i of 105 has label i alone.
+    def edit(peta):
+        peta['data'][:, 4:] = np.eye(105)
+
+    write_peta(tmp_path, number=105, edit=edit)
+    for protocol in ('random', 'zero_shot'):
+        splits = dict(train=[f'{i:05d}.png' for i in range(1, 106)], val=[], test=[])
+        (tmp_path / 'peta_zero_shot.json').write_text(json.dumps(splits))
+        dataset = PETA(str(tmp_path), protocol=protocol, split='train')
+        for record in infos(dataset):
+            number = int(record['img_path'][-9:-4])
+            found = [name for name, has in zip(PETA_EVALUATED, record['gt_score'], strict=True) if has]
+            assert found == PETA_EVALUATED[number - 1 : number]
 
 
 def test_partitions_differ(tmp_path):
     peta = write_peta(tmp_path)
     dataset = PETA(str(tmp_path), partition=3)
-    expected = [f'{int(n):05d}.png' for n in peta['partion'][3, 0]['train'][:, 0]]
+    expected = [f'{int(n):05d}.png' for n in peta['partion_attribute'][3, 0]['train'][:, 0]]
     assert [r['img_path'][-9:] for r in infos(dataset)] == expected
     assert expected != [r['img_path'][-9:] for r in infos(PETA(str(tmp_path)))]
-    with pytest.raises(DataError, match=r'partition=5: .*PETA\.mat, partion has partitions 0 to 4'):
+    with pytest.raises(DataError, match=r'partition=5: .*PETA\.mat, partion_attribute has partitions 0 to 4'):
         PETA(str(tmp_path), partition=5)
 
 
 def test_which_attributes_are_evaluated(tmp_path):
-    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.array([[3.0], [1.0], [105.0]])))
-    assert PETA(str(tmp_path)).metainfo['attributes'] == ['attribute 2', 'attribute 0', 'attribute 104']
+    # Numbers of columns of data, from 1.
+    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.array([[7.0], [5.0], [109.0]])))
+    names = ['personalLess60', 'personalLess30', 'attribute 104']
+    assert PETA(str(tmp_path)).metainfo['attributes'] == names
     assert len(PETA(str(tmp_path), attributes='all').metainfo['attributes']) == 105
     write_peta(tmp_path, edit=lambda peta: peta.pop('selected_attribute'))
-    assert PETA(str(tmp_path)).metainfo['attributes'] == [f'attribute {i}' for i in range(35)]
-    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.arange(35.0)[None]))
-    with pytest.raises(DataError, match=r'selected_attribute has 0, but attributes count from 1 to 105'):
+    assert PETA(str(tmp_path)).metainfo['attributes'] == PETA_EVALUATED
+    assert len(PETA(str(tmp_path), attributes=['personalLess30']).metainfo['attributes']) == 1
+
+
+@pytest.mark.parametrize('column', [4, 110, 5.5])
+def test_a_selected_column_without_labels(tmp_path, column):
+    write_peta(tmp_path, edit=lambda peta: peta.update(selected_attribute=np.array([[5.0, column]])))
+    with pytest.raises(DataError, match=rf'selected_attribute has {column}\b.* 5 to 109'):
         PETA(str(tmp_path))
-    assert len(PETA(str(tmp_path), attributes=['attribute 0']).metainfo['attributes']) == 1
 
 
 def test_fields_under_other_names_are_taken_by_their_order(tmp_path):
     def edit(peta):
-        for old, new in (('data', 'd'), ('attribute', 'a'), ('selected_attribute', 's'), ('partion', 'p')):
+        for old, new in (('data', 'd'), ('attribute', 'a'), ('selected_attribute', 's'), ('partion_attribute', 'p')):
             peta[new] = peta.pop(old)
         peta['p'] = cell([dict(zip('xyz', part.values(), strict=True)) for part in peta['p'][:, 0]])
 
@@ -66,7 +90,7 @@ def drop_row(peta):
 
 def set_number(split, value):
     def edit(peta):
-        peta['partion'][0, 0][split][0, 0] = value
+        peta['partion_attribute'][0, 0][split][0, 0] = value
 
     return edit
 
@@ -79,7 +103,7 @@ def set_number(split, value):
         (set_number('val', 0), 'val: no image 0; images count'),
         (set_number('val', 1.5), r'val: no image 1\.5; images count'),
         (
-            lambda peta: peta['partion'][0, 0].pop('test'),
+            lambda peta: peta['partion_attribute'][0, 0].pop('test'),
             'partition 0 is no structure with the fields train, val',
         ),
         (lambda peta: peta.pop('attribute'), "peta has no field 'attribute'; it has data, selected"),
@@ -94,7 +118,7 @@ def test_broken_file(tmp_path, edit, message):
 
 def test_an_image_in_two_splits(tmp_path):
     def edit(peta):
-        peta['partion'][0, 0]['test'][0, 0] = peta['partion'][0, 0]['train'][0, 0]
+        peta['partion_attribute'][0, 0]['test'][0, 0] = peta['partion_attribute'][0, 0]['train'][0, 0]
 
     write_peta(tmp_path, edit=edit)
     with pytest.raises(DataError, match=r'image \d+ is in train and in test; splits must not overlap'):
@@ -110,14 +134,14 @@ def test_missing_file_and_published_numbers(tmp_path):
 
 def test_label_of_an_image_is_named_by_its_number(tmp_path):
     def edit(peta):
-        peta['data'][int(peta['partion'][0, 0]['train'][2, 0]) - 1, 4 + 6] = 7
+        peta['data'][int(peta['partion_attribute'][0, 0]['train'][2, 0]) - 1, 4 + 6] = 7
 
     peta = write_peta(tmp_path, edit=edit)
-    number = int(peta['partion'][0, 0]['train'][2, 0])
-    with pytest.raises(DataError, match=rf'PETA\.mat, train, row {number}: attribute 6 is 7\.0, neither 0 nor 1'):
+    number = int(peta['partion_attribute'][0, 0]['train'][2, 0])
+    with pytest.raises(DataError, match=rf'PETA\.mat, train, row {number}: lowerBodyCasual is 7\.0, neither 0 nor 1'):
         PETA(str(tmp_path))
     # Nobody asked for that one.
-    assert len(PETA(str(tmp_path), attributes=['attribute 5'])) == 10
+    assert len(PETA(str(tmp_path), attributes=['carryingOther'])) == 10
 
 
 SPLITS = dict(train=['00003.png', '00001.png'], val=['00002.png'], test=['00020.png'])
