@@ -10,9 +10,3 @@ _base_ = './osnet_ibn_reid_d_m_c.py'
 
 model = dict(backbone=dict(arch='osnet_ain'))
 load_from = 'torchreid://osnet_ain_x1_0_imagenet'
-
-max_epochs = 50
-param_scheduler = dict(
-    _delete_=True, type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, eta_min=0, end=max_epochs
-)
-train_cfg = dict(max_epochs=max_epochs)

@@ -13,3 +13,8 @@ source = dict(type='mmosnet.DukeMTMCreID', data_root='data/dukemtmc-reid')
 train_dataloader = dict(dataset=source)
 val_dataloader = dict(dataset=source)
 test_dataloader = val_dataloader
+
+# The released file's name says so.
+max_epochs = 90
+param_scheduler = dict(T_max=max_epochs, end=max_epochs)
+train_cfg = dict(max_epochs=max_epochs)

@@ -6,25 +6,11 @@ Model zoo of the released code, tested on Market-1501 with cosine distance, as r
 yet run by us: needs the data set.
 """
 
-_base_ = './osnet_ibn_reid_market.py'
+_base_ = './_base_/osnet_reid_multi_source.py'
 
-model = dict(head=dict(num_classes=2510))
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='mmosnet.MultiSource',
-        data_root='data',
-        sources=[
-            dict(type='mmosnet.MSMT17', data_root='msmt17'),
-            dict(type='mmosnet.DukeMTMCreID', data_root='dukemtmc-reid'),
-            dict(type='mmosnet.CUHK03', data_root='cuhk03'),
-        ],
-        pipeline=_base_.train_dataloader.dataset.pipeline,
-    )
-)
+model = dict(backbone=dict(arch='osnet_ibn'), head=dict(num_classes=2510))
+load_from = 'torchreid://osnet_ibn_x1_0_imagenet'
+train_dataloader = dict(dataset=dict(sources=[_base_.msmt17, _base_.dukemtmc, _base_.cuhk03]))
 target = dict(type='mmosnet.Market1501', data_root='data/market1501')
 val_dataloader = dict(dataset=target)
 test_dataloader = val_dataloader
-test_targets = None
-val_evaluator = dict(distance='cosine')
-test_evaluator = val_evaluator

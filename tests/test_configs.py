@@ -87,7 +87,11 @@ RECIPES = {
     'osnet_reid_market_triplet': ('Adam', 0.0015, 250, 64, 10),
     'osnet_reid_market_scratch': ('SGD', 0.065, 350, 64, 0),
     'osnet_ibn_reid_market': ('Adam', 0.0015, 150, 64, 10),
-    'osnet_ain_reid_ms_d_c': ('Adam', 0.0015, 50, 64, 10),
+    **{
+        f'osnet_{variant}_reid_{sources}': ('Adam', 0.0015, 50, 64, 10)
+        for variant in ('ibn', 'ain')
+        for sources in ('d_m_c', 'ms_d_c', 'ms_d_m', 'ms_m_c')
+    },
     'osnet_reid_duke': ('Adam', 0.0015, 150, 64, 10),
     'osnet_reid_msmt17': ('Adam', 0.0015, 150, 64, 10),
     'osnet_reid_msmt17_combineall': ('Adam', 0.0015, 150, 64, 10),
@@ -96,6 +100,8 @@ RECIPES = {
     'osnet_reid_duke_scratch': ('SGD', 0.065, 350, 64, 0),
     'osnet_reid_msmt17_scratch': ('SGD', 0.065, 350, 64, 0),
     'osnet_ain_reid_market': ('Adam', 0.0015, 100, 64, 10),
+    'osnet_ain_reid_duke': ('Adam', 0.0015, 90, 64, 10),
+    'osnet_ain_reid_msmt17_combineall': ('Adam', 0.0015, 50, 64, 10),
 }
 
 
@@ -107,6 +113,8 @@ def test_recipe_is_the_published_one(name):
     found = (optimizer.type, optimizer.lr, cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size, *(frozen or [0]))
     assert found == RECIPES[name]
     assert optimizer.weight_decay == 5e-4
+    if name.split('_')[1] == 'ain' or name.endswith(('_m_c', '_d_c', '_d_m')):
+        assert (cfg.param_scheduler.type, cfg.param_scheduler.T_max) == ('CosineAnnealingLR', RECIPES[name][2])
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
     assert cfg.model.head.loss.label_smooth_val == 0.1
     assert bool(optimizer.get('amsgrad')) == (optimizer.type == 'Adam')
@@ -117,7 +125,8 @@ def test_recipe_is_the_published_one(name):
 
 
 def test_cross_domain_recipes_jitter_colours_and_never_erase():
-    for name, distance in (('osnet_ibn_reid_market', 'euclidean'), ('osnet_ain_reid_market', 'cosine')):
+    distances = dict(osnet_ibn_reid_market='euclidean', osnet_ain_reid_market='cosine', osnet_ibn_reid_d_m_c='cosine')
+    for name, distance in distances.items():
         cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
         transforms = [transform.type for transform in cfg.train_dataloader.dataset.pipeline]
         assert 'ColorJitter' in transforms

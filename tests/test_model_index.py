@@ -126,6 +126,42 @@ def test_weights_are_released_ones_of_this_network(model):
     assert name.startswith((f'{arch}_x{width}_', f'{arch}_ms_', f'{arch}_d_m_c'))
 
 
+# amsgrad_ep150_stp60_lr0.0015_b64_fb10 ..., or coslr in place of the step.
+RECIPE = re.compile(r'amsgrad_ep(\d+)(?:_stp(\d+))?_lr([\d.]+)(_coslr)?_b(\d+)_fb(\d+)_softmax_\w+_flip(_jitter)?\.pth')
+WITH_RECIPE = {
+    model['Name']: (model, match)
+    for model in MODELS
+    if (name := model.get('Weights', '').removeprefix('torchreid://')) in RELEASED_FILES
+    and (match := RECIPE.search(RELEASED_FILES[name]))
+}
+
+
+@pytest.mark.parametrize('name', WITH_RECIPE)
+def test_recipe_is_the_one_in_the_released_files_name(name):
+    model, recipe = WITH_RECIPE[name]
+    cfg = Config.fromfile(ROOT / model['Config'])
+    (schedule,) = [cfg.param_scheduler] if isinstance(cfg.param_scheduler, dict) else cfg.param_scheduler
+    epochs, step, rate, cosine, batch, frozen, jitter = recipe.groups()
+    assert cfg.train_cfg.max_epochs == schedule.end == int(epochs)
+    if cosine:
+        assert (schedule.type, schedule.T_max, schedule.eta_min) == ('CosineAnnealingLR', int(epochs), 0)
+    else:
+        assert (schedule.type, schedule.step_size, schedule.gamma) == ('StepLR', int(step), 0.1)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.amsgrad, optimizer.lr) == ('Adam', True, float(rate))
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert [hook.num_epochs for hook in cfg.custom_hooks if hook.type == 'mmosnet.BaseFreezeHook'] == [int(frozen)]
+    transforms = {transform.type.rpartition('.')[2] for transform in cfg.train_dataloader.dataset.pipeline}
+    assert 'RandomFlip' in transforms and ('ColorJitter' in transforms) == bool(jitter)
+    assert not transforms & {'RandomErasing', 'RandomPatch', 'Random2DTranslation'}
+
+
+def test_every_name_with_a_recipe_was_compared():
+    # Four widths on Market-1501, MSMT17 and all of MSMT17; x1.0 on Duke; IBN and AIN on three.
+    assert len(WITH_RECIPE) == 3 * 4 + 1 + 2 * 3
+    assert len([model for model in MODELS if model.get('Weights', '').endswith(('_m_c', '_d_c', '_d_m'))]) == 8
+
+
 def test_mmpretrain_knows_the_models():
     assert set(mmpretrain.list_models('osnet*')) == set(NAMES)
     model = mmpretrain.get_model('osnet-x0.25_reid-market1501').eval()

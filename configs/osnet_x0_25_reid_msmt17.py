@@ -1,0 +1,14 @@
+"""OSNet x0.25 on MSMT17, fine-tuned from ImageNet weights; recipe of osnet_x0_25_reid_market.py.
+
+    python tools/train.py configs/osnet_x0_25_reid_msmt17.py
+
+Model zoo of the released code, as reported: Rank-1 61.4, mAP 29.5. Not yet run by us: needs the data set.
+"""
+
+_base_ = './osnet_x0_25_reid_market.py'
+
+model = dict(head=dict(num_classes=1041))
+source = dict(type='mmosnet.MSMT17', data_root='data/msmt17')
+train_dataloader = dict(dataset=source)
+val_dataloader = dict(dataset=source)
+test_dataloader = val_dataloader
