@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Turn a released OSNet, OSNet-IBN or OSNet-AIN file (torchreid) into an mmosnet checkpoint, or back.
 
-Configs read released files without this step (load_from = 'torchreid://osnet_x1_0_imagenet'); a converted file is
-for everything that wants a plain checkpoint of mmengine's.
+Configs and tools read released files without this step (load_from = 'torchreid://osnet_x1_0_imagenet', or the file); a
+converted file is for other programs that want a plain checkpoint of mmengine's.
 """
 
 import argparse

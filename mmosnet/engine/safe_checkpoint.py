@@ -3,7 +3,8 @@
 Since torch 2.6 ``torch.load`` reads weights only and refuses mmengine's training checkpoints, because they hold the
 log history and numpy scalars. :func:`install` allows exactly what those checkpoints contain, and closes the two
 holes that ``weights_only=True`` leaves in mmengine: ``Runner.resume`` executes python text found in
-``meta['config']``, and checkpoints from the web are loaded with ``weights_only=False``.
+``meta['config']``, and checkpoints from the web are loaded with ``weights_only=False``. All loading passes
+here, so that files of the released code are recognized here too (:func:`mmosnet.models.released_files.recognize`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.models.checkpoint_file import clear_errors
+from mmosnet.models.released_files import recognize
 
 try:
     from numpy._core import multiarray
@@ -58,7 +60,8 @@ def checkpoint_globals() -> list:
 
 
 def install() -> None:
-    """Make resuming work under ``weights_only=True`` and close both holes, for this process. Idempotent."""
+    """Make resuming work under ``weights_only=True``, close both holes and recognize released files, for this process.
+    Idempotent."""
     torch.serialization.add_safe_globals(checkpoint_globals())
     if getattr(CheckpointLoader, '_mmosnet_safe', False):
         return
@@ -67,14 +70,14 @@ def install() -> None:
     load_checkpoint = CheckpointLoader.load_checkpoint
 
     @wraps(load_checkpoint)
-    def without_config_text(filename, map_location=None, logger='current'):
+    def load_safely(filename, map_location=None, logger='current'):
         with clear_errors(filename):
             checkpoint = load_checkpoint(filename, map_location, logger)
         meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
         if isinstance(meta, dict):
             # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].
             meta.pop('config', None)
-        return checkpoint
+        return recognize(checkpoint, str(filename))
 
-    CheckpointLoader.load_checkpoint = staticmethod(without_config_text)
+    CheckpointLoader.load_checkpoint = staticmethod(load_safely)
     CheckpointLoader._mmosnet_safe = True

@@ -9,7 +9,6 @@ from torch import Tensor
 from mmosnet.errors import DataError
 
 PARTS = ('backbone.', 'neck.')
-RELEASED_HINT = "Files released by the paper's authors are read through torchreid://NAME"
 
 
 def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -73,5 +72,5 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
     if lines:
         raise DataError(
             f'{source} does not fit the model: {len(lines)} entries differ, the first {lines[0]}. '
-            f'Give the config that the checkpoint was trained with. {RELEASED_HINT}'
+            'Give the config that the checkpoint was trained with'
         )

@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import read_state_dict
-from mmosnet.models.checkpoint_fit import RELEASED_HINT, misfits
+from mmosnet.models.checkpoint_fit import misfits
 from mmosnet.models.deploy_form import fold_normalisation
 from mmosnet.models.stream_fusion import FUSIONS
 from mmosnet.registry import MODELS
@@ -274,7 +274,7 @@ class OSNet(BaseModule):
         if lines:
             raise DataError(
                 f'{cfg["checkpoint"]} does not fit this OSNet: {len(lines)} entries differ, the first {lines[0]}. '
-                f'{RELEASED_HINT}'
+                'Give arch and widen_factor of the network in the file'
             )
         return {name: part[name] for name in needed}
 

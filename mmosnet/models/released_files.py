@@ -2,7 +2,8 @@
 
 Registers the checkpoint scheme ``torchreid://NAME``, for ``load_from`` and for
 ``init_cfg=dict(type='Pretrained', checkpoint=...)``. NAME is a key of :data:`RELEASED_FILES`, the stem of a file in one
-of :func:`weights_folders`, or a path. Nothing is downloaded before a scheme is used.
+of :func:`weights_folders`, or a path. Nothing is downloaded before a scheme is used. A released file that is loaded
+without the scheme is recognized by the names of its entries (:func:`recognize`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import tempfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import read_state_dict
+from mmosnet.models.checkpoint_file import clear_errors, find_osnet
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
 
 SCHEME = 'torchreid://'
@@ -193,10 +195,10 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
             file and entry.
     """
     path = find_released(name)
-    try:
-        state_dict, model = from_torchreid(read_state_dict(str(path.absolute())), keep_classifier)
-    except DataError as e:
-        raise DataError(f'{path}: {e}') from e
+    # Not by mmengine's loader, which would have recognized it already.
+    with clear_errors(str(path)):
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    state_dict, model = _renamed(checkpoint, str(path), keep_classifier)
     expected = _network_of(name)
     if expected is not None and expected != (model.arch, model.widen_factor):
         raise DataError(f'{path} should be {name}, and holds {model}')
@@ -223,7 +225,49 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
     Returns:
         ``dict(state_dict=...)``, as mmengine's loaders give it, without the classifier.
     """
-    state_dict, model = read_released(filename.removeprefix(SCHEME))
-    left_out = '' if model.num_classes is None else f'; left out: its classifier of {model.num_classes} classes'
-    MMLogger.get_current_instance().info(f'{filename}: {model}, {len(state_dict)} entries{left_out}')
-    return dict(state_dict=state_dict)
+    return dict(state_dict=read_released(filename.removeprefix(SCHEME))[0])
+
+
+def recognize(checkpoint: object, source: str) -> object:
+    """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
+
+    Args:
+        checkpoint: What a file holds.
+        source: Its name, for errors and the log.
+
+    Returns:
+        The checkpoint itself, if it holds no OSNet or one that needs nothing. Of a released network, what
+        :func:`load_from_torchreid` gives. Of one of ours inside of other things, the checkpoint with a ``state_dict``.
+
+    Raises:
+        DataError: A released network that is not whole; names file and entry.
+    """
+    found = find_osnet(checkpoint)
+    if found is None or not (found.released or found.notes):
+        return checkpoint
+    if found.released:
+        meta = checkpoint.get('meta')
+        return dict(meta=meta if isinstance(meta, dict) else {}, state_dict=_renamed(checkpoint, source)[0])
+    MMLogger.get_current_instance().info(f'{source}: OSNet; {"; ".join(found.notes)}')
+    # Nothing but the state dict itself may stand at the top.
+    whole = checkpoint if not any(isinstance(value, Tensor) for value in checkpoint.values()) else {}
+    return dict(whole, state_dict=found.state)
+
+
+def _renamed(
+    checkpoint: object, source: str, keep_classifier: bool = False
+) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
+    """The released network in a checkpoint, under our names; logs what it is and what was taken off."""
+    found = find_osnet(checkpoint)
+    if found is None and not isinstance(checkpoint, Mapping):
+        raise DataError(f'{source} holds no weights: it is a {type(checkpoint).__name__}, not a state dict')
+    try:
+        state_dict, model = from_torchreid(found.state if found else checkpoint, keep_classifier)
+    except DataError as e:
+        raise DataError(f'{source}: {e}') from e
+    notes = found.notes
+    if model.num_classes is not None and not keep_classifier:
+        notes = [*notes, f'left out its classifier of {model.num_classes} classes']
+    facts = '; '.join([f'{len(state_dict)} entries', *notes])
+    MMLogger.get_current_instance().info(f'{source}: {model} of the released code, {facts}')
+    return state_dict, model

@@ -16,15 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import AIN_KEY, PLAIN_KEY, find_osnet
 from mmosnet.models.checkpoint_fit import misfits
 from mmosnet.models.osnet import OSNet
 
 BATCH_NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 AFFINE = ('weight', 'bias')
 NUM_STREAMS = 4
-# Entries that tell the three networks apart.
-AIN_KEY = 'conv2.0.conv2.0.layers.0.conv1.weight'
-PLAIN_KEY = 'conv2.0.conv2a.conv1.weight'
+# Tells OSNet-IBN from OSNet.
 IBN_KEY = 'conv2.0.IN.weight'
 
 
@@ -154,7 +153,7 @@ def from_torchreid(
     """Rename a released state dict to the keys of an mmosnet re-identification model.
 
     Args:
-        state_dict: As released, ``module.`` prefixes of data-parallel training allowed.
+        state_dict: As released, or as :func:`~mmosnet.models.checkpoint_file.find_osnet` finds it in a checkpoint.
         keep_classifier: Keep the classifier too. Its identities (or ImageNet's categories) are not those of another
             data set.
 
@@ -164,7 +163,8 @@ def from_torchreid(
     Raises:
         DataError: An entry is unknown, missing or of the wrong shape; it is named.
     """
-    state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    found = find_osnet(state_dict)
+    state_dict = found.state if found else state_dict
     model = describe_released(state_dict)
     layout = released_layout(model.arch)
     unknown = [key for key in state_dict if key not in layout]

@@ -45,7 +45,7 @@ def test_another_width_is_refused():
 
 
 def test_unconverted_names_are_refused():
-    with pytest.raises(DataError, match=r'checkpoint nothing.*torchreid://'):
+    with pytest.raises(DataError, match=r'some\.pth .*backbone\.weight: model \(4, 3\), checkpoint nothing'):
         load({f'conv1.{name}': value for name, value in network(4).state_dict().items()})
 
 

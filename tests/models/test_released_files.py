@@ -2,22 +2,35 @@ import io
 import sys
 from pathlib import Path
 
+import mmpretrain
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint
+from mmpretrain.registry import MODELS
 
+from mmosnet.apis import PersonInferencer
+from mmosnet.engine.trained_model import load_model
+from mmosnet.errors import DataError
 from mmosnet.models import OSNet
+from mmosnet.models.checkpoint_file import read_checkpoint
 from mmosnet.models.released_files import (
     KNOWN_SHA256,
     RELEASED_FILES,
     download_released,
     find_released,
     read_released,
+    recognize,
 )
+from mmosnet.models.torchreid_weights import from_torchreid
 from tests.models.loopback_hub import loopback_hub
-from tests.models.test_torchreid_weights import reid_model, released_state
+from tests.models.test_torchreid_weights import reid_model, released_model, released_state
 
 NAME = 'osnet_x0_25_imagenet'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +133,174 @@ def test_a_broken_file_is_named(tmp_path):
     path = save(tmp_path / 'checkpoints/mine.pth', released_state() | {'extra': torch.zeros(1)})
     with pytest.raises(ValueError, match=f"{path.name}: OSNet x0.25: 1 unknown entries, the first 'extra'"):
         read_released('mine')
+
+
+WRAPPERS = {
+    '': lambda state: state,
+    'state_dict': lambda state: dict(state_dict=state, epoch=250, rank1=0.9, optimizer=dict(state={0: dict(step=1)})),
+    'model': lambda state: dict(model=state, epoch=3),
+    'net': lambda state: dict(net=state),
+    'ema': lambda state: dict(optimizer=dict(state={}), ema=state),
+    'model.state_dict': lambda state: dict(model=dict(state_dict=state)),
+}
+PREFIXES = ('', 'module.', 'model.', '_orig_mod.', 'backbone.', 'module.model.', '_orig_mod.module.')
+
+
+def logged(monkeypatch) -> list[str]:
+    """The lines that are logged from here on."""
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lines.append)
+    return lines
+
+
+# Every wrapper and every prefix, some of both, and what the scheme reads in the same way.
+CASES = [('', wrapper, '') for wrapper in WRAPPERS]
+CASES += [('', '', prefix) for prefix in PREFIXES[1:]]
+CASES += [('', 'state_dict', 'module.'), ('', 'net', '_orig_mod.module.'), ('torchreid://', 'ema', 'module.model.')]
+
+
+@pytest.mark.parametrize(('scheme', 'wrapper', 'prefix'), CASES)
+def test_a_file_is_recognized_whatever_is_around_its_weights(tmp_path, monkeypatch, scheme, wrapper, prefix):
+    released = released_state()
+    state = {prefix + key: value for key, value in released.items()}
+    source = scheme + str(save(tmp_path / 'osnet.pth', WRAPPERS[wrapper](state)))
+    lines = logged(monkeypatch)
+    found = read_checkpoint(source).state
+    expected, _ = from_torchreid(released)
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    (line,) = [line for line in lines if 'OSNet' in line]
+    assert 'OSNet x0.25' in line and 'classifier of 7 classes' in line
+    assert all(part in line for part in prefix.split('.'))
+    if wrapper not in ('', 'state_dict'):
+        assert f'under {wrapper}' in line
+
+
+@pytest.mark.parametrize('layout', ['released', 'ours'])
+def test_counters_of_batches_may_be_missing(tmp_path, layout):
+    state = released_state() if layout == 'released' else from_torchreid(released_state())[0]
+    old = {key: value for key, value in state.items() if not key.endswith('num_batches_tracked')}
+    found = read_checkpoint(str(save(tmp_path / 'old.pth', old))).state
+    expected = from_torchreid(released_state())[0]
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert torch.equal(found[name], torch.tensor(0) if name.endswith('num_batches_tracked') else value)
+
+
+def test_what_stands_beside_the_network_is_left_out_and_told(tmp_path, monkeypatch):
+    state = {f'module.{key}': value for key, value in released_state().items()} | {'n_averaged': torch.tensor(3)}
+    path = save(tmp_path / 'average.pth', state)
+    lines = logged(monkeypatch)
+    assert len(read_checkpoint(str(path)).state) == 565
+    assert any("'n_averaged'" in line for line in lines)
+    # Not where nothing tells what belongs to the network.
+    path = save(tmp_path / 'more.pth', released_state() | {'extra': torch.zeros(1)})
+    with pytest.raises(DataError, match=r"more\.pth: OSNet x0\.25: .* 'extra'"):
+        read_checkpoint(str(path))
+
+
+def test_a_file_that_is_not_whole_is_named_without_the_scheme_too(tmp_path):
+    state = released_state()
+    del state['conv3.1.gate.fc1.bias']
+    with pytest.raises(DataError, match=r"part\.pth: OSNet x0\.25: .* 'conv3\.1\.gate\.fc1\.bias'"):
+        load_checkpoint(reid_model(), str(save(tmp_path / 'part.pth', state)))
+
+
+def test_other_checkpoints_stay_what_they_are():
+    ours = reid_model().state_dict()
+    for checkpoint in (
+        dict(state_dict=ours, meta=dict(epoch=3), optimizer=dict(state={0: 1}), message_hub={}),
+        dict(state_dict={'backbone.layer1.0.conv1.weight': torch.zeros(1)}, ema=released_state()),
+        {key.removeprefix('backbone.'): value for key, value in ours.items() if key.startswith('backbone.')},
+        {'conv1.weight': torch.zeros(1)},
+        [released_state()],
+    ):
+        assert recognize(checkpoint, 'a.pth') is checkpoint
+
+
+@pytest.mark.parametrize(('wrapper', 'prefix'), [('', 'model.'), ('state_dict', '_orig_mod.'), ('model', 'module.')])
+def test_our_own_weights_inside_of_other_programs(tmp_path, wrapper, prefix):
+    state = reid_model().state_dict()
+    wrapped = WRAPPERS[wrapper]({prefix + key: value for key, value in state.items()})
+    found = read_checkpoint(str(save(tmp_path / 'ours.pth', wrapped))).state
+    assert set(found) == set(state) and all(torch.equal(found[name], state[name]) for name in state)
+
+
+@pytest.fixture(scope='module')
+def peers_file(tmp_path_factory) -> tuple[Path, torch.Tensor, torch.Tensor]:
+    """A network that the released code built and saved, images, and what it makes of them."""
+    peer = released_model('osnet_x0_25').eval()
+    images = torch.randn(2, 3, 128, 64)
+    with torch.no_grad():
+        embeddings = peer(images)
+    state = {f'module.{key}': value for key, value in peer.state_dict().items()}
+    return (
+        save(tmp_path_factory.mktemp('peer') / 'model.pth.tar-150', dict(state_dict=state, epoch=150)),
+        images,
+        embeddings,
+    )
+
+
+def by_config(file):
+    cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py')
+    return load_model(cfg, file, testing=True)
+
+
+def by_inferencer(file):
+    return PersonInferencer('osnet-x0.25_reid-market1501', pretrained=file, device='cpu').model
+
+
+def by_get_model(file):
+    return mmpretrain.get_model('osnet-x0.25_reid-market1501', pretrained=file)
+
+
+def by_init_cfg(file):
+    cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py').model
+    cfg.init_cfg = dict(type='Pretrained', checkpoint=file)
+    return initialized(cfg)
+
+
+def by_init_cfg_of_the_parts(file):
+    cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py').model
+    cfg.backbone.init_cfg = dict(type='Pretrained', checkpoint=file)
+    cfg.neck.init_cfg = dict(type='Pretrained', checkpoint=file, prefix='neck.')
+    return initialized(cfg)
+
+
+def initialized(cfg):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg)
+    model.init_weights()
+    return model
+
+
+def by_runner(file):
+    cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py')
+    # Nothing is trained or tested: load_or_resume is what both begin with.
+    options = dict(default_scope='mmpretrain', custom_hooks=[dict(type='mmosnet.CheckpointFitHook')], load_from=file)
+    runner = Runner(model=cfg.model, work_dir=str(Path(file).parent / 'run'), experiment_name='released', **options)
+    runner.load_or_resume()
+    return runner.model
+
+
+LOADERS = (by_config, by_inferencer, by_get_model, by_init_cfg, by_init_cfg_of_the_parts, by_runner)
+
+
+@pytest.mark.parametrize('load', LOADERS, ids=lambda load: load.__name__)
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_the_embeddings_are_the_released_codes(peers_file, load):
+    path, images, expected = peers_file
+    model = load(str(path)).eval()
+    with torch.no_grad():
+        # Each side's own rounding, in single precision.
+        torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_another_released_network_does_not_fit(peers_file):
+    cfg = Config.fromfile(CONFIGS / 'osnet_reid_market.py')
+    with pytest.raises(DataError, match=r'model\.pth\.tar-150 does not fit the model'):
+        load_model(cfg, str(peers_file[0]), testing=True)
 
 
 def test_unreachable_file_tells_how_to_get_it():
