@@ -4,8 +4,10 @@
     python tools/train.py configs/osnet_reid_coco.py --data-root FOLDER --cfg-options model.head.num_classes=N
 
 FOLDER/{train,query,gallery}.json with a person_id and a camera_id for each annotation, frames in FOLDER/frames. Crops
-are cut when they are read, a twentieth of the box wider on each side. Other fields, one file with a field for the
-split, or masked backgrounds: the options of mmosnet.CocoPerson.
+are cut when they are read, a twentieth of the box wider on each side. Identities in another field: id_key='track_id'
+below, or --cfg-options train_dataloader.dataset.id_key=track_id val_dataloader.dataset.id_key=track_id
+test_dataloader.dataset.id_key=track_id. One file with a field for the split, or masked backgrounds: the options of
+mmosnet.CocoPerson.
 
 N is the number of people in train, which the check tells. Recipe and needs of osnet_reid_folder.py. No numbers: they
 depend on your data.
@@ -17,6 +19,8 @@ people = dict(
     type='mmosnet.CocoPerson',
     ann_files=dict(train='train.json', query='query.json', gallery='gallery.json'),
     data_prefix=dict(img_path='frames'),
+    id_key='person_id',
+    camera_key='camera_id',
     margin=0.05,
 )
 train_dataloader = dict(dataset=people)

@@ -20,7 +20,7 @@ EXAMPLES = """\
 examples:
   python tools/check_data.py configs/osnet_reid_market.py --data-root /data/market1501
   python tools/check_data.py configs/osnet_reid_folder.py --data-root my_people        crops in folders
-  python tools/check_data.py configs/osnet_reid_coco.py --data-root my_frames --out-dir checked
+  python tools/check_data.py configs/osnet_reid_coco.py --data-root my_frames --out-dir checked --id-key track_id
 """
 
 
@@ -30,6 +30,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config file; its train, val and test data sets are checked, equal ones once')
     parser.add_argument('--data-root', help='folder of the data set')
+    parser.add_argument(
+        '--id-key', metavar='FIELD', help="field of the identity in COCO files (the config's: person_id)"
+    )
+    parser.add_argument('--camera-key', metavar='FIELD', help="of the camera in COCO files (the config's, camera_id)")
     parser.add_argument('--out-dir', help='where sheet and JSON go (work_dirs/NAME_OF_CONFIG/check_data)')
     parser.add_argument('--num-workers', type=int, help='threads that read images (one for each processor)')
     parser.add_argument(
@@ -53,7 +57,7 @@ def main() -> None:
     from pathlib import Path
 
     import mmosnet  # noqa: F401
-    from mmosnet.datasets.data_check import camera_rule, load_parts, read_images
+    from mmosnet.datasets.data_check import camera_rule, load_parts, name_fields, read_images
     from mmosnet.datasets.data_findings import find_all
     from mmosnet.datasets.data_report import broken_things, report_lines, warnings_of
     from mmosnet.engine import launch
@@ -61,6 +65,7 @@ def main() -> None:
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, None, 'none', args.data_root)
+        name_fields(cfg, id_key=args.id_key, camera_key=args.camera_key)
         out_dir = Path(args.out_dir or Path(cfg.work_dir) / 'check_data')
         parts, errors = load_parts(cfg)
         facts = read_images(parts, args.num_workers)

@@ -182,5 +182,10 @@ def _field(key: str, holders: tuple[dict, ...], place: str, option: str) -> str:
     value = next((holder[key] for holder in holders if holder.get(key) is not None), None)
     if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
         found = 'is missing' if value is None else f'is {value!r}, not a number or a name'
-        raise DataError(f'{place}: the field {key!r} {found}; add it, or name another field with {option}')
+        others = sorted({name for holder in holders[:2] for name in holder if name not in (*COCO_FIELDS, key)})
+        options = ' '.join(f'{loader}_dataloader.dataset.{option}=FIELD' for loader in ('train', 'val', 'test'))
+        raise DataError(
+            f'{place}: the field {key!r} {found}; add it, or name another ({", ".join(others) or "there is none"}): '
+            f"{option}='FIELD' in the config, or --cfg-options {options}"
+        )
     return str(value).strip()

@@ -63,6 +63,30 @@ class ImageFacts:
     error: str = ''
 
 
+def name_fields(cfg: Config, **fields: str | None) -> None:
+    """Name fields of the annotations in a config's COCO data sets.
+
+    Args:
+        cfg: Changed in place.
+        **fields: ``id_key``, ``camera_key``; None leaves the config's.
+
+    Raises:
+        DataError: A field is named, but the config has no COCO data set.
+    """
+    named = {key: value for key, value in fields.items() if value is not None}
+    found = [
+        settings
+        for name in LOADERS
+        for settings in _single_sets((cfg.get(name) or {}).get('dataset'))
+        if settings['type'].rpartition('.')[2] == 'CocoPerson'
+    ]
+    if named and not found:
+        option = '--' + next(iter(named)).replace('_', '-')
+        raise DataError(f'{option} needs a config with mmosnet.CocoPerson, as configs/osnet_reid_coco.py')
+    for settings in found:
+        settings.update(named)
+
+
 def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
     """Build every different data set of a config's loaders once, without its pipeline.
 

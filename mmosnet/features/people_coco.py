@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmosnet.datasets.coco_file import CocoFile, read_coco
+from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, read_coco
 from mmosnet.datasets.listed_image import image_inside
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
@@ -28,6 +28,7 @@ def people_in_coco(path: str, camid: int, options: ListingOptions) -> Iterator[L
     if options.category is not None and options.category not in coco.category_ids:
         names = ', '.join(sorted(coco.category_ids))
         raise DataError(f'{path}: no category {options.category!r}; the file has {names or "none"}')
+    _check_named_fields(coco, options)
     wanted = coco.category_ids.get(options.category)
     sizes = ImageSizes()
     for annotation in coco.annotations:
@@ -36,6 +37,19 @@ def people_in_coco(path: str, camid: int, options: ListingOptions) -> Iterator[L
             if person is not None:
                 image = coco.images[annotation['image_id']]
                 yield boxed_person(person, annotation['bbox'], sizes, coco.place(annotation), options, image)
+
+
+def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
+    """Refuse a field that was named and that nothing has: everybody would be unknown."""
+    for option, place in (('id_key', ()), ('camera_key', coco.images.values())):
+        key = getattr(options, option)
+        entries = [*coco.annotations, *(a.get('attributes') for a in coco.annotations), *place]
+        held = {name for entry in entries if isinstance(entry, dict) for name in entry}
+        if key != getattr(ListingOptions, option) and key not in held:
+            others = ', '.join(sorted(held - {*COCO_FIELDS, 'file_name', 'height', 'width'})) or 'none'
+            raise DataError(
+                f'{coco.path}: --{option.replace("_", "-")} {key}: no annotation has this field; there are {others}'
+            )
 
 
 def _person(coco: CocoFile, annotation: dict, camid: int, options: ListingOptions) -> ListedPerson | None:

@@ -184,6 +184,10 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
     ('change', 'message'),
     [
         (annotation(person_id=None), "annotation 2: the field 'person_id' is missing; add it.* id_key"),
+        (
+            annotation(person_id=None, track_id=7),
+            r'annotation 2: .* another \(.*track_id.*\): .*--cfg-options train_dataloader\.dataset\.id_key=FIELD',
+        ),
         (annotation(person_id=True), "annotation 2: the field 'person_id' is True, not a number or a name"),
         (annotation(person_id=[3]), r"annotation 2: the field 'person_id' is \[3\]"),
         (annotation(person_id=' '), "annotation 2: the field 'person_id' is ' '"),

@@ -128,8 +128,11 @@ def test_coco_files(folder):
     hall = ('frames/b.png#xywh=0,0,30,20', -1, 2, None)
     assert people('all.json', root) == [door, hall, ('frames/b.png#xywh=1,1,2,2', -1, -1, None)]
     assert people('all.json', replace(root, category='person')) == [door, hall]
-    options = replace(root, category='person', split='query', id_key='track', camera_key='room', camid=[6])
-    assert people('all.json', options) == [(*hall[:1], 4, 6, None)]
+    options = replace(root, category='person', split='query', id_key='track', camid=[6])
+    assert people('all.json', options) == [(*hall[:1], 4, 1, None)]
+    for option, message in (('id_key', '--id-key room: .* person_id, .*track'), ('camera_key', '--camera-key room')):
+        with pytest.raises(DataError, match=f'all.json: {message}'):
+            people('all.json', replace(root, **{option: 'room'}))
     assert list_people(['all.json'], root).names == dict(pid=dict(anna=1), camid=dict(door=1, hall=2))
     with pytest.raises(DataError, match=r"no category 'bus'; the file has car, person"):
         people('all.json', replace(root, category='bus'))

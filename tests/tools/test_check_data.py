@@ -73,6 +73,14 @@ def test_boxes_in_frames_are_checked_trained_evaluated_and_shown_as_crops(workpl
         file.write(COCO.format(root=str(root)))
     output = workplace.succeed('check_data.py', workplace.config, '--out-dir', 'out')
     assert '    train |     24 |          6' in output and 'broken: 0' in output
+    for path in root.glob('*.json'):
+        path.write_text(path.read_text().replace('"person_id"', '"track_id"'))
+    result = workplace.run('check_data.py', workplace.config)
+    assert result.returncode == 1 and 'val_dataloader.dataset.id_key=FIELD' in result.stdout
+    output = workplace.succeed('check_data.py', workplace.config, '--id-key', 'track_id')
+    assert '    train |     24 |          6' in output and 'broken: 0' in output
+    for path in root.glob('*.json'):
+        path.write_text(path.read_text().replace('"track_id"', '"person_id"'))
 
     train = ('train.py', workplace.config, '--work-dir', 'run', '--cfg-options')
     options = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.num_workers=1')
