@@ -2,8 +2,8 @@
 """Train and test every split of a data set whose result is the mean over splits: VIPeR, GRID, CUHK03 classic.
 
 One command for the published protocol. A finished split is not trained again, an interrupted one goes on where it
-stopped; one that fails is named at the end and does not lose the others. Prints every split, the mean and the
-standard deviation.
+stopped; one that fails is named at the end and does not lose the others, unless the first one fails before an epoch of
+it has ended: then no other is tried. Prints every split, the mean and the standard deviation.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from mmengine.runner import find_latest_checkpoint
 from mmosnet.engine.launch import DATALOADERS
 from mmosnet.engine.results_file import read_results
 from mmosnet.engine.results_table import results_table
-from mmosnet.engine.training_process import evaluate, train, trained_metrics
+from mmosnet.engine.training_process import evaluate, last_checkpoint, train, trained_metrics
 from mmosnet.errors import DataError
 
 SUMMARY_FILE = 'splits.json'
@@ -47,6 +47,9 @@ def split_config(cfg: Config, split_index: int) -> Config:
 def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) -> dict[int, str]:
     """Train and evaluate splits that are not finished; one that fails does not stop the others.
 
+    If the first training fails before an epoch of it has ended, the cause is not that split's: a missing folder, a
+    wrong setting. Then no other split is tried.
+
     Args:
         cfg: The config, for any split.
         splits: Which splits.
@@ -57,17 +60,24 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) 
         What went wrong, for each failed split.
     """
     _, shared = split_numbers(cfg)
-    failed = {}
+    failed, some_trained = {}, False
     for split in splits:
         trained = split - split % shared
+        before = last_checkpoint(work_dir / split_name(trained))
         try:
-            train(split_name(trained), split_config(cfg, trained), work_dir, tools / 'train.py')
+            some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir, tools / 'train.py')
             if split != trained and split_metrics(work_dir, split) is None:
                 checkpoint = find_latest_checkpoint(work_dir / split_name(trained))
                 evaluate(split_name(split), split_config(cfg, split), work_dir, tools / 'test.py', checkpoint)
         except DataError as e:
             MMLogger.get_current_instance().error(f'split {split}: {e}')
             failed[split] = str(e)
+            if not some_trained and last_checkpoint(work_dir / split_name(trained)) == before:
+                MMLogger.get_current_instance().error(
+                    f'split {split} failed before its first epoch, as the others would: they were not tried. Mend it, '
+                    'or leave this split out with --splits'
+                )
+                break
     return failed
 
 

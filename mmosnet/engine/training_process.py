@@ -22,7 +22,7 @@ def trained_metrics(work_dir: Path) -> dict | None:
     return None if last is None else last['metrics']
 
 
-def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
+def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
     """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
 
     Args:
@@ -31,6 +31,9 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
         work_dir: Of all trainings of the tool.
         train_tool: ``tools/train.py``.
 
+    Returns:
+        Whether there was something to train.
+
     Raises:
         DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
     """
@@ -38,9 +41,16 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> None:
     if last is not None or (work_dir / name / 'last_checkpoint').is_file():
         _check_same(name, cfg, work_dir)
         if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
-            return
+            return False
     config = _write_config(name, cfg, work_dir)
     run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')
+    return True
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    """What a training's work directory says of its last checkpoint; empty before the first epoch has ended."""
+    path = work_dir / 'last_checkpoint'
+    return path.read_text() if path.is_file() else ''
 
 
 def _check_same(name: str, cfg: Config, work_dir: Path) -> None:

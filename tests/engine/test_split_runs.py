@@ -70,6 +70,27 @@ def test_a_failed_split_does_not_lose_the_others(tools):
     assert split_runs.split_metrics(tools / 'out', 4) is None
 
 
+def test_a_cause_in_common_stops_at_the_first_split(tools):
+    cfg = Config.fromfile(CONFIGS / 'osnet_reid_grid.py')
+    assert list(split_runs.run_splits(cfg, [4, 5, 6], tools / 'out', tools)) == [4]
+    assert calls(tools) == ['train 4']
+    # Finished splits say nothing of what fails now.
+    split_runs.run_splits(cfg, [3], tools / 'out', tools)
+    assert list(split_runs.run_splits(cfg, [3, 4, 5], tools / 'out', tools)) == [4]
+    assert calls(tools) == ['train 4', 'train 3', 'train 4']
+
+
+def test_a_training_that_fails_after_an_epoch_does_not_stop_the_others(tools):
+    cfg = Config.fromfile(CONFIGS / 'osnet_reid_grid.py')
+    tool = (tools / 'train.py').read_text()
+    tool = tool.replace(
+        '    sys.exit(1)', "    (work_dir / 'last_checkpoint').write_text('epoch_1.pth')\n    sys.exit(1)"
+    )
+    (tools / 'train.py').write_text(tool)
+    assert list(split_runs.run_splits(cfg, [4, 5], tools / 'out', tools)) == [4]
+    assert calls(tools) == ['train 4', 'train 5']
+
+
 def test_summary_is_mean_and_sample_deviation(tmp_path):
     metrics = {split: {'reid/Rank-1': value, 'reid/mAP': 0.5} for split, value in ((0, 0.1), (1, 0.2), (2, 0.6))}
     table = split_runs.summarize(metrics, tmp_path)
