@@ -31,4 +31,4 @@ def test_best(runner: Runner) -> dict | None:
     launch.add_hook(cfg, 'DeployHook')
     # Runners of one process need different names.
     cfg.experiment_name = f'{runner.experiment_name}_test'
-    return Runner.from_cfg(cfg).test()
+    return launch.build_runner(cfg).test()

@@ -21,7 +21,10 @@ class CheckpointFitHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes, and log what of the model is not in the checkpoint.
+        """Compare names and shapes, and log what of the model is not in the checkpoint, and the other way round.
+
+        What is loaded afterwards is the model's own state with the entries that fit: mmengine would repeat all others
+        as a warning.
 
         Raises:
             DataError: Counts what does not fit and names the first entry.
@@ -32,6 +35,19 @@ class CheckpointFitHook(Hook):
         # A test has a training loop's config at most; training may start from a backbone alone.
         testing = not isinstance(runner._train_loop, BaseLoop)
         check_fit(state, found, runner._load_from, testing)
-        new = [name for name, value in state.items() if name not in found or found[name].shape != value.shape]
-        used = len(state) - len(new)
-        runner.logger.info(f'{runner._load_from}: {used} entries used; new in the model: {", ".join(new) or "nothing"}')
+        fitting = {
+            name: found[name] for name, value in state.items() if name in found and found[name].shape == value.shape
+        }
+        new = [name for name in state if name not in fitting]
+        surplus = [name for name in found if name not in state]
+        left_out = f'; left out: {_some(surplus)}' if surplus else ''
+        runner.logger.info(
+            f'{runner._load_from}: {len(fitting)} entries used; new in the model: {_some(new) or "nothing"}{left_out}'
+        )
+        if not getattr(runner, '_resume', False):
+            checkpoint['state_dict'] = state | fitting
+
+
+def _some(names: list[str]) -> str:
+    """Names in a line."""
+    return ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')

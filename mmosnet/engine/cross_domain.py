@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
+from mmosnet.engine import launch
 from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
 from mmosnet.evaluation.reid_metric import distance_names
@@ -39,7 +39,7 @@ def evaluate_targets(cfg: Config) -> None:
     """Evaluate a config's checkpoint on each of its targets; with several, report them in one table."""
     rows = {}
     for name, config in target_configs(cfg).items():
-        runner = Runner.from_cfg(config)
+        runner = launch.build_runner(config)
         rows[name] = runner.test()
     if len(rows) > 1 and is_main_process():
         path = Path(cfg.work_dir) / RESULTS_FILE

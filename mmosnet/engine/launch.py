@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
@@ -68,9 +69,9 @@ def load_config(
 
 
 def build_runner(cfg: Config) -> Runner:
-    """``Runner.from_cfg``, which imports a good deal more, without collecting garbage in between."""
+    """Build a Runner, which imports a good deal more, without collecting garbage in between."""
     with collection_paused():
-        return Runner.from_cfg(cfg)
+        return QuietRunner.from_cfg(cfg)
 
 
 def _fit_dataloader(loader: dict) -> None:

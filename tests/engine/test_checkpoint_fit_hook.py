@@ -1,7 +1,9 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
 from mmosnet.engine import CheckpointFitHook
@@ -30,6 +32,23 @@ def test_another_head_or_no_neck_fits(prefix):
     state = {prefix + name: value for name, value in network(4).state_dict().items() if 'head' not in name}
     assert load(state) == ['some.pth: 4 entries used; new in the model: head.weight, head.bias']
     load({name: value for name, value in state.items() if 'neck' not in name})
+
+
+def test_what_is_loaded_fits_exactly_and_the_rest_is_named(capsys):
+    model, log = network(4), []
+    state = {name: value + 1 for name, value in model.state_dict().items() if name != 'head.bias'}
+    state |= {'head.weight': torch.ones(9, 9), 'head.more': torch.ones(1)}
+    checkpoint = dict(state_dict=state)
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    runner = SimpleNamespace(_train_loop=loop, model=model, _load_from='a.pth', logger=SimpleNamespace(info=log.append))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    CheckpointFitHook().after_load_checkpoint(runner, checkpoint)
+    assert log == ['a.pth: 4 entries used; new in the model: head.weight, head.bias; left out: head.more']
+    # mmengine says nothing more.
+    _load_checkpoint_to_model(model, checkpoint)
+    assert capsys.readouterr().out == ''
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name] + (not name.startswith('head.'))), name
 
 
 def test_testing_needs_the_neck():

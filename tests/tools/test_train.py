@@ -43,6 +43,14 @@ def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
     assert checkpoints == [f'best_reid_mAP_epoch_{results["best"]["epoch"]}.pth', 'epoch_3.pth', 'epoch_4.pth']
     assert list(run.rglob('events.out.tfevents*')), 'TensorBoard is installed and must have been used'
     assert 'UserWarning' not in output and 'FutureWarning' not in output
+    # What a person reads: the environment is looked up in the log, the config in its own file.
+    for text in ('System environment', 'Hooks will be', 'Config:', 'FileClient', 'HardDiskBackend', 'Exp name'):
+        assert text not in output, text
+    # 12 iterations, 4 checkpoints, 2 evaluations, two data sets with 3 warnings, the result.
+    assert len(output.splitlines()) < 50
+    (log,) = run.glob('*/*.log')
+    assert str(log) in output and 'System environment' in log.read_text()
+    assert 'optim_wrapper' in (log.parent / 'vis_data' / 'config.py').read_text()
 
     output = workplace.succeed('test.py', workplace.config, 'run/epoch_4.pth', '--work-dir', 'tested')
     tested = json.loads((workplace.folder / 'tested' / 'results.json').read_text())

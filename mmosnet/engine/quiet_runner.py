@@ -1,0 +1,52 @@
+"""A Runner whose console shows what a person reads; the rest stands in the log file of the run."""
+
+from __future__ import annotations
+
+import logging
+
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+# How messages of mmengine begin that help nobody: the order of hooks, a batch normalization that no model here has, its
+# own deprecated aliases. The config is a file of its own, vis_data/config.py beside the log.
+NOWHERE = (
+    'Hooks will be executed in the following order',
+    'Config:\n',
+    'Distributed training is not used, all SyncBatchNorm',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
+# What belongs into the file, to be looked up: the environment, and the experiment's name after each epoch.
+FILE_ONLY = ('\n' + '-' * 60 + '\nSystem environment:', 'Exp name: ')
+
+
+class BeginsOtherwise(logging.Filter):
+    """Lets messages pass that begin with none of some texts.
+
+    Args:
+        beginnings: The texts.
+    """
+
+    def __init__(self, beginnings: tuple[str, ...]) -> None:
+        super().__init__()
+        self.beginnings = beginnings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record passes."""
+        return not record.getMessage().startswith(self.beginnings)
+
+
+class QuietRunner(Runner):
+    """mmengine's Runner, which writes some 280 lines before the first epoch, with filters on its logger."""
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger; see the base class."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(BeginsOtherwise(NOWHERE))
+        files = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
+        for handler in logger.handlers:
+            if handler not in files:
+                handler.addFilter(BeginsOtherwise(FILE_ONLY))
+        if files:
+            logger.info(f'Environment and log: {files[0].baseFilename}; settings: vis_data/config.py beside it')
+        return logger
