@@ -20,16 +20,7 @@ train_pipeline = [
     *_base_.train_pipeline[:-1],
     dict(type='mmosnet.Random2DTranslation', prob=0.5),
     dict(type='ColorJitter', brightness=0.2, contrast=0.15, saturation=0.2),
-    dict(
-        type='RandomErasing',
-        erase_prob=0.5,
-        min_area_ratio=0.02,
-        max_area_ratio=0.4,
-        aspect_range=(0.3, 1 / 0.3),
-        mode='const',
-        # ImageNet's mean: BGR, as images are loaded.
-        fill_color=(103.53, 116.28, 123.675),
-    ),
+    dict(type='mmosnet.RandomErasing', prob=0.5),
     _base_.train_pipeline[-1],
 ]
 train_dataloader = dict(

@@ -15,14 +15,5 @@ _base_ = [
 load_from = 'torchreid://osnet_x1_0_imagenet'
 custom_hooks = [*_base_.custom_hooks, dict(type='mmosnet.BaseFreezeHook', num_epochs=10)]
 
-# Zhong et al., "Random Erasing Data Augmentation", AAAI 2020, filled with the mean: BGR, as images are loaded.
-erasing = dict(
-    type='RandomErasing',
-    erase_prob=0.5,
-    min_area_ratio=0.02,
-    max_area_ratio=0.4,
-    aspect_range=(0.3, 1 / 0.3),
-    mode='const',
-    fill_color=(103.53, 116.28, 123.675),
-)
+erasing = dict(type='mmosnet.RandomErasing', prob=0.5)
 train_dataloader = dict(dataset=dict(pipeline=[*_base_.train_pipeline[:-1], erasing, _base_.train_pipeline[-1]]))

@@ -7,23 +7,13 @@ Measured on a 2-core CPU, seed 0: mAP 0.422, Rank-1 0.514 after 40 epochs, 6.6 m
 
 _base_ = './osnet_x0_25_reid_ward_scratch.py'
 
-erasing = dict(
-    type='RandomErasing',
-    erase_prob=0.5,
-    min_area_ratio=0.02,
-    max_area_ratio=0.4,
-    aspect_range=(0.3, 1 / 0.3),
-    mode='const',
-    # ImageNet's mean: BGR, as images are loaded.
-    fill_color=(103.53, 116.28, 123.675),
-)
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
             *_base_.train_pipeline[:-1],
             dict(type='mmosnet.Random2DTranslation', prob=0.5),
             dict(type='ColorJitter', brightness=0.2, contrast=0.15, saturation=0.2),
-            erasing,
+            dict(type='mmosnet.RandomErasing', prob=0.5),
             _base_.train_pipeline[-1],
         ]
     )

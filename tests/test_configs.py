@@ -130,7 +130,7 @@ def test_cross_domain_recipes_jitter_colours_and_never_erase():
         cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
         transforms = [transform.type for transform in cfg.train_dataloader.dataset.pipeline]
         assert 'ColorJitter' in transforms
-        assert not {'RandomErasing', 'mmosnet.RandomPatch'} & set(transforms)
+        assert not {'mmosnet.RandomErasing', 'mmosnet.RandomPatch'} & set(transforms)
         assert cfg.val_evaluator.distance == cfg.test_evaluator.distance == distance
 
 

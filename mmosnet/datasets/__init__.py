@@ -28,7 +28,7 @@ if find_spec('torch') is not None:
     from mmosnet.datasets.synthetic_attributes import SyntheticAttributes
     from mmosnet.datasets.synthetic_objects import SyntheticObjects
     from mmosnet.datasets.synthetic_people import SyntheticPeople
-    from mmosnet.datasets.transforms import Random2DTranslation, RandomPatch
+    from mmosnet.datasets.transforms import Random2DTranslation, RandomErasing, RandomPatch
     from mmosnet.datasets.viper import VIPeR
 
     __all__ = [
@@ -54,6 +54,7 @@ if find_spec('torch') is not None:
         'PackTasks',
         'RAPv1',
         'Random2DTranslation',
+        'RandomErasing',
         'RandomPatch',
         'ReIDDataset',
         'ReIDFolder',

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Collection
+
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
 from mmosnet.registry import TRANSFORMS
+
+# Most draws of a rectangle fit at once; 100 is the released code's limit.
+MAX_ATTEMPTS = 100
+BACKENDS = ('pillow', 'cv2')
+# BGR. The released code erases images that are normalized already, and fills them with ImageNet's mean of 0.485, 0.456,
+# 0.406 (RGB), which are these pixels: 255 * (mean + mean * std). The mean color itself is 0 in a normalized image.
+FILLS = dict(released=(127, 142, 152), mean=(104, 116, 124))
 
 
 def _check_probability(name: str, value: float) -> None:
@@ -16,28 +26,73 @@ def _check_probability(name: str, value: float) -> None:
         raise DataError(f'{name}={value} is no probability')
 
 
+def _check_rectangle(area: tuple[float, float], min_aspect: float) -> None:
+    if not 0 < area[0] <= area[1] <= 1:
+        raise DataError(f'area={area} must be two ascending shares of the image')
+    if not 0 < min_aspect <= 1:
+        raise DataError(f'min_aspect={min_aspect} must be within (0, 1]')
+
+
+def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
+
+
+def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: float) -> tuple[int, int] | None:
+    """Draw height and width of a rectangle that is smaller than an image in both, as the released code does.
+
+    The area is uniform in ``area``, height / width uniform from ``min_aspect`` to its inverse. A rectangle that does
+    not fit is drawn again.
+
+    Args:
+        shape: Height and width of the image.
+        area: Smallest and largest area, as shares of the image.
+        min_aspect: Smallest height / width.
+
+    Returns:
+        Height and width; None where none of 100 rectangles fits.
+    """
+    height, width = shape
+    for _ in range(MAX_ATTEMPTS):
+        pixels = np.random.uniform(*area) * height * width
+        aspect = np.random.uniform(min_aspect, 1 / min_aspect)
+        rows, columns = round((pixels * aspect) ** 0.5), round((pixels / aspect) ** 0.5)
+        if 0 < rows < height and 0 < columns < width:
+            return rows, columns
+    return None
+
+
+def _draw_corner(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Draw top and left of a rectangle of ``size`` in an image of ``shape``, the last row and column included."""
+    return np.random.randint(shape[0] - size[0] + 1), np.random.randint(shape[1] - size[1] + 1)
+
+
 @TRANSFORMS.register_module()
 class Random2DTranslation(BaseTransform):
     """Enlarge the image by an eighth and cut its old size out at a random place.
 
-    The released code's ``Random2DTranslation``. mmpretrain's ``RandomCrop`` pads instead of enlarging, and its
-    ``RandomResizedCrop`` changes the aspect ratio.
+    The released code's ``Random2DTranslation``, with its distribution of places: the outermost ones are half as likely
+    as the others. mmpretrain's ``RandomCrop`` pads instead of enlarging, and its ``RandomResizedCrop`` changes the
+    aspect ratio.
 
     **Required Keys:** img (H, W, 3) uint8
 
     **Modified Keys:** img
 
     Args:
-        prob: How often; else the image stays as it is.
+        prob: Probability; else the image stays as it is.
         scale: Factor of the enlargement.
+        backend: ``'pillow'`` or ``'cv2'``, which resizes bilinearly.
     """
 
-    def __init__(self, prob: float = 0.5, scale: float = 1.125) -> None:
+    def __init__(self, prob: float = 0.5, scale: float = 1.125, backend: str = 'pillow') -> None:
         _check_probability('prob', prob)
         if scale < 1:
             raise DataError(f'scale={scale} must be at least 1')
+        _check_choice('backend', backend, BACKENDS)
         self.prob = prob
         self.scale = scale
+        self.backend = backend
 
     def transform(self, results: dict) -> dict:
         if np.random.rand() >= self.prob:
@@ -45,10 +100,60 @@ class Random2DTranslation(BaseTransform):
         image = results['img']
         height, width = image.shape[:2]
         large_height, large_width = round(height * self.scale), round(width * self.scale)
-        large = cv2.resize(image, (large_width, large_height), interpolation=cv2.INTER_LINEAR)
-        top = np.random.randint(large_height - height + 1)
-        left = np.random.randint(large_width - width + 1)
+        large = mmcv.imresize(image, (large_width, large_height), backend=self.backend)
+        left = round(np.random.uniform(0, large_width - width))
+        top = round(np.random.uniform(0, large_height - height))
         results['img'] = large[top : top + height, left : left + width]
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomErasing(BaseTransform):
+    """Fill a random rectangle with one color (Zhong et al., arXiv 1708.04896), as the released code does.
+
+    mmpretrain's ``RandomErasing`` comes closest. It differs in three ways: the aspect ratio is uniform in its
+    logarithm, a rectangle that does not fit is clipped instead of drawn again, and no rectangle but a clipped one
+    reaches the last row or column.
+
+    **Required Keys:** img (H, W, 3) uint8, BGR
+
+    **Modified Keys:** img
+
+    Args:
+        prob: Probability; else the image stays as it is.
+        area: Smallest and largest area of the rectangle, as shares of the image.
+        min_aspect: Smallest height / width of the rectangle; the largest is its inverse.
+        fill: ``'released'`` fills with the color of the released code, (152, 142, 127) in RGB: ImageNet's mean, put
+            into images that are normalized already. ``'mean'`` fills with the mean color itself, (124, 116, 104),
+            which normalization makes 0: the common way, and the paper's.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.5,
+        area: tuple[float, float] = (0.02, 0.4),
+        min_aspect: float = 0.3,
+        fill: str = 'released',
+    ) -> None:
+        _check_probability('prob', prob)
+        _check_rectangle(area, min_aspect)
+        _check_choice('fill', fill, FILLS)
+        self.prob = prob
+        self.area = area
+        self.min_aspect = min_aspect
+        self.fill = fill
+
+    def transform(self, results: dict) -> dict:
+        if np.random.rand() >= self.prob:
+            return results
+        shape = results['img'].shape[:2]
+        size = _draw_size(shape, self.area, self.min_aspect)
+        if size is None:
+            return results
+        top, left = _draw_corner(shape, size)
+        image = results['img'].copy()
+        image[top : top + size[0], left : left + size[1]] = FILLS[self.fill]
+        results['img'] = image
         return results
 
 
@@ -66,16 +171,15 @@ class RandomPatch(BaseTransform):
     **Modified Keys:** img
 
     Args:
-        prob: How often.
+        prob: Probability; else the image stays as it is.
         area: Smallest and largest area of the piece, as shares of the image.
         min_aspect: Smallest height / width of the piece; the largest is its inverse.
-        rotate_prob: How often the piece is rotated, by up to 10 degrees.
-        flip_prob: How often the piece is mirrored.
+        rotate_prob: Probability that the piece is rotated, by up to 10 degrees.
+        flip_prob: Probability that the piece is mirrored.
+        backend: ``'pillow'`` or ``'cv2'``, which resizes the other image bilinearly: that of the pipeline's ``Resize``.
     """
 
     max_degrees = 10
-    # Most draws fit at once; 100 is the released code's limit.
-    max_attempts = 100
 
     def __init__(
         self,
@@ -84,54 +188,43 @@ class RandomPatch(BaseTransform):
         min_aspect: float = 0.1,
         rotate_prob: float = 0.5,
         flip_prob: float = 0.5,
+        backend: str = 'pillow',
     ) -> None:
         for name, value in dict(prob=prob, rotate_prob=rotate_prob, flip_prob=flip_prob).items():
             _check_probability(name, value)
-        if not 0 < area[0] <= area[1] <= 1:
-            raise DataError(f'area={area} must be two ascending shares of the image')
-        if not 0 < min_aspect <= 1:
-            raise DataError(f'min_aspect={min_aspect} must be within (0, 1]')
+        _check_rectangle(area, min_aspect)
+        _check_choice('backend', backend, BACKENDS)
         self.prob = prob
         self.area = area
         self.min_aspect = min_aspect
         self.rotate_prob = rotate_prob
         self.flip_prob = flip_prob
+        self.backend = backend
 
     def transform(self, results: dict) -> dict:
         if np.random.rand() >= self.prob:
             return results
         image = results['img'].copy()
-        height, width = image.shape[:2]
-        size = self._draw_size(height, width)
+        shape = image.shape[:2]
+        size = _draw_size(shape, self.area, self.min_aspect)
         if size is None:
             return results
-        patch = self._draw_patch(results['dataset'], (height, width), size)
-        top = np.random.randint(height - size[0] + 1)
-        left = np.random.randint(width - size[1] + 1)
+        patch = self._draw_patch(results['dataset'], shape, size)
+        top, left = _draw_corner(shape, size)
         image[top : top + size[0], left : left + size[1]] = patch
         results['img'] = image
         return results
 
-    def _draw_size(self, height: int, width: int) -> tuple[int, int] | None:
-        for _ in range(self.max_attempts):
-            area = np.random.uniform(*self.area) * height * width
-            aspect = np.random.uniform(self.min_aspect, 1 / self.min_aspect)
-            patch_height, patch_width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
-            if 0 < patch_height < height and 0 < patch_width < width:
-                return patch_height, patch_width
-        return None
-
     def _draw_patch(self, dataset, shape: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
         """Cut a piece of ``size`` out of a random image of the data set, resized to ``shape``."""
         donor = read_image(dataset.get_data_info(np.random.randint(len(dataset)))['img_path'])
-        donor = cv2.resize(donor, shape[::-1], interpolation=cv2.INTER_LINEAR)
-        top = np.random.randint(shape[0] - size[0] + 1)
-        left = np.random.randint(shape[1] - size[1] + 1)
+        donor = mmcv.imresize(donor, shape[::-1], backend=self.backend)
+        top, left = _draw_corner(shape, size)
         patch = donor[top : top + size[0], left : left + size[1]]
         if np.random.rand() < self.flip_prob:
             patch = patch[:, ::-1]
         if np.random.rand() < self.rotate_prob:
-            degrees = np.random.uniform(-self.max_degrees, self.max_degrees)
-            turn = cv2.getRotationMatrix2D((size[1] / 2, size[0] / 2), degrees, 1)
-            patch = cv2.warpAffine(np.ascontiguousarray(patch), turn, size[::-1])
+            degrees = np.random.randint(-self.max_degrees, self.max_degrees + 1)
+            # Black corners and the nearest pixel, as in the released code.
+            patch = np.asarray(Image.fromarray(np.ascontiguousarray(patch)).rotate(degrees))
         return patch

@@ -1,8 +1,31 @@
+import random
+
 import cv2
+import mmcv
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.functional import normalize, to_tensor
 
-from mmosnet.datasets import Random2DTranslation, RandomPatch
+from mmosnet.datasets import Random2DTranslation, RandomErasing, RandomPatch
+
+# ImageNet's, RGB.
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+@pytest.fixture
+def released():
+    """The transforms of the released code."""
+    return pytest.importorskip('torchreid.reid.data.transforms', reason="needs the extra 'peer'")
+
+
+@pytest.fixture
+def same_draws(monkeypatch):
+    """Let numpy draw the numbers that Python's generator, which the released code uses, draws."""
+    monkeypatch.setattr(np.random, 'rand', random.random)
+    monkeypatch.setattr(np.random, 'uniform', random.uniform)
+    monkeypatch.setattr(np.random, 'randint', lambda high: random.randint(0, high - 1))
 
 
 def gradient(height=64, width=32):
@@ -10,19 +33,94 @@ def gradient(height=64, width=32):
     return np.repeat(np.repeat(rows[:, None, None], width, 1), 3, 2)
 
 
-def test_translation_cuts_the_old_size_out_of_the_enlarged_image():
+def noise(height, width, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize('shape', [(64, 32), (31, 31), (128, 9)])
+def test_erasing_is_the_released_one_with_the_same_draws(released, same_draws, shape):
+    # Darker than the fill.
+    image, ours = noise(*shape) // 4, RandomErasing()
+    tensor = normalize(to_tensor(image[:, :, ::-1].copy()), MEAN, STD)
+    theirs = released.RandomErasing(mean=MEAN)
+    changed = 0
+    for seed in range(300):
+        random.seed(seed)
+        wanted = theirs(tensor.clone())
+        after = random.random()
+        random.seed(seed)
+        found = ours(dict(img=image))['img']
+        # As many draws too.
+        assert random.random() == after
+        found = normalize(to_tensor(found[:, :, ::-1].copy()), MEAN, STD)
+        # The released fill lies between two pixel values.
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0.5 / 255 / min(STD) + 1e-6)
+        assert torch.equal(found == tensor, wanted == tensor)
+        changed += not torch.equal(wanted, tensor)
+    assert 100 < changed < 200
+
+
+def test_erasing_has_the_rectangles_of_the_paper():
+    np.random.seed(0)
+    shape = (40, 20)
+    image, transform = np.zeros((*shape, 3), np.uint8), RandomErasing(prob=1)
+    aspects, ends = [], []
+    for _ in range(2000):
+        erased = transform(dict(img=image))['img']
+        rows, columns = np.nonzero((erased == (127, 142, 152)).all(2))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert len(rows) == height * width and height < 40 and width < 20
+        # Rounded sides change the area by half of the perimeter at most.
+        assert 0.02 * 800 - (height + width) / 2 < height * width < 0.4 * 800 + (height + width) / 2
+        aspects.append(height / width)
+        ends.append((rows.max() == 39, columns.max() == 19, rows.min() == 0, columns.min() == 0))
+    assert image.max() == 0, 'the input must stay as it was'
+    # Uniform from 0.3 to 3.33 the mean is 1.8, and 23 % lie below 1; uniform in the logarithm 1.26 and 50 %.
+    assert np.mean(aspects) > 1.6 and np.mean(np.less(aspects, 1)) < 0.33
+    first, last = np.mean(ends, 0)[2:], np.mean(ends, 0)[:2]
+    # Standard deviation of the difference of two shares of about 0.06 and 0.15 out of 2,000: below 0.012.
+    assert (last > 0.03).all() and np.allclose(first, last, atol=0.05)
+
+
+def test_erasing_gives_up_where_nothing_fits():
+    image = noise(1, 300)
+    assert RandomErasing(prob=1)(dict(img=image))['img'] is image
+
+
+def test_erasing_with_the_mean_color_is_black_for_the_network():
+    np.random.seed(0)
+    erased = RandomErasing(prob=1, fill='mean')(dict(img=np.full((64, 32, 3), 255, np.uint8)))['img'][:, :, ::-1]
+    values = normalize(to_tensor(erased.copy()), MEAN, STD)
+    assert set(torch.unique(values.abs() < 0.5 / 255 / min(STD)).tolist()) == {False, True}
+
+
+@pytest.mark.parametrize('backend', ['pillow', 'cv2'])
+def test_translation_cuts_the_old_size_out_of_the_enlarged_image(backend):
     np.random.seed(0)
     image = gradient()
-    large = cv2.resize(image, (36, 72), interpolation=cv2.INTER_LINEAR)
+    if backend == 'cv2':
+        large = cv2.resize(image, (36, 72), interpolation=cv2.INTER_LINEAR)
+    else:
+        large = np.asarray(Image.fromarray(image).resize((36, 72), Image.Resampling.BILINEAR))
     offsets = set()
-    for _ in range(50):
-        moved = Random2DTranslation(prob=1)(dict(img=image))['img']
+    for _ in range(100):
+        moved = Random2DTranslation(prob=1, backend=backend)(dict(img=image))['img']
         assert moved.shape == image.shape
         found = [top for top in range(9) if np.array_equal(moved, large[top : top + 64, :32])]
         offsets.update(found)
         assert found
     # Both ends included.
     assert {0, 8} <= offsets
+
+
+def test_translation_is_the_released_one_with_the_same_draws(released, same_draws):
+    image = noise(64, 32)
+    theirs, ours = released.Random2DTranslation(64, 32), Random2DTranslation()
+    for seed in range(100):
+        random.seed(seed)
+        wanted = theirs(Image.fromarray(image))
+        random.seed(seed)
+        np.testing.assert_array_equal(ours(dict(img=image))['img'], wanted)
 
 
 def test_translation_happens_as_often_as_said():
@@ -66,6 +164,24 @@ def test_patch_comes_from_another_image_with_an_area_in_range(white):
     assert image.max() == 0, 'the input must stay as it was'
 
 
+@pytest.mark.parametrize('backend', ['pillow', 'cv2'])
+def test_patch_comes_from_an_image_resized_as_the_pipeline_does(tmp_path, backend):
+    np.random.seed(0)
+    large = noise(300, 200, seed=1)
+    cv2.imwrite(str(tmp_path / 'large.png'), large)
+    resized = mmcv.imresize(large, (32, 64), backend=backend)
+    transform = RandomPatch(prob=1, area=(0.3, 0.3), rotate_prob=0, flip_prob=0, backend=backend)
+    for _ in range(5):
+        pasted = transform(dict(img=np.full((64, 32, 3), 255, np.uint8), dataset=OneImage(str(tmp_path / 'large.png'))))
+        rows, columns = np.nonzero((pasted['img'] != 255).any(2))
+        patch = pasted['img'][rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert any(
+            np.array_equal(resized[top : top + len(patch), left : left + patch.shape[1]], patch)
+            for top in range(64 - len(patch) + 1)
+            for left in range(32 - patch.shape[1] + 1)
+        )
+
+
 def test_patch_is_a_function_of_the_random_state(white):
     image = gradient()
     results = []
@@ -81,6 +197,12 @@ def test_patch_is_a_function_of_the_random_state(white):
     [
         (lambda: Random2DTranslation(prob=1.5), 'prob=1.5 is no probability'),
         (lambda: Random2DTranslation(scale=0.9), 'scale=0.9'),
+        (lambda: Random2DTranslation(backend='turbojpeg'), 'turbojpeg'),
+        (lambda: RandomErasing(prob=2), 'prob=2 is no probability'),
+        (lambda: RandomErasing(area=(0, 0.4)), 'area='),
+        (lambda: RandomErasing(min_aspect=2), 'min_aspect=2'),
+        (lambda: RandomErasing(fill='rand'), 'rand'),
+        (lambda: RandomPatch(backend=None), 'backend=None'),
         (lambda: RandomPatch(flip_prob=-1), 'flip_prob=-1'),
         (lambda: RandomPatch(area=(0.5, 0.1)), 'area='),
         (lambda: RandomPatch(min_aspect=0), 'min_aspect=0'),
