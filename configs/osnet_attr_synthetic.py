@@ -38,7 +38,7 @@ train_pipeline = [
 # Drawn crops have this size already; others, of real people, get it.
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(64, 128), interpolation='bilinear'),
+    dict(type='Resize', scale=(64, 128), interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(pipeline=train_pipeline, **people))

@@ -26,15 +26,15 @@ model = dict(
 max_epochs = 40
 data_root = 'data/synthetic_objects'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmosnet.LoadPersonImage'),
     dict(type='RandomCrop', crop_size=64, padding=6, padding_mode='reflect'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 # Drawn objects have this size already; other images get it.
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=64, interpolation='bilinear'),
+    dict(type='mmosnet.LoadPersonImage'),
+    dict(type='Resize', scale=64, interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(

@@ -46,7 +46,7 @@ augmentation = [
 # that size, and crops of real ones get it.
 load_resized = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(64, 128), interpolation='bilinear'),
+    dict(type='Resize', scale=(64, 128), interpolation='bilinear', backend='pillow'),
 ]
 people = dict(type='mmosnet.SyntheticPeople', data_root='synthetic_people', attributes=True)
 objects = dict(type='mmosnet.SyntheticObjects', data_root='synthetic_objects')

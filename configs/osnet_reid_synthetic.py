@@ -28,7 +28,7 @@ train_pipeline = [
 # Drawn crops have this size already; others, of real people, get it.
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(64, 128), interpolation='bilinear'),
+    dict(type='Resize', scale=(64, 128), interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
 ]
 train_dataloader = dict(

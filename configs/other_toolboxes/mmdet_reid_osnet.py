@@ -39,21 +39,22 @@ model = dict(
 )
 
 data_root = 'data/MOT17/'
+# Resized by Pillow, as the authors' weights were trained; that takes bytes, and mmdet's preprocessor makes floats.
 train_pipeline = [
     dict(
         type='TransformBroadcaster',
         share_random_params=False,
         transforms=[
-            dict(type='LoadImageFromFile', to_float32=True),
-            dict(type='Resize', scale=(128, 256), keep_ratio=False, clip_object_border=False),
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(128, 256), keep_ratio=False, clip_object_border=False, backend='pillow'),
             dict(type='RandomFlip', prob=0.5, direction='horizontal'),
         ],
     ),
     dict(type='PackReIDInputs', meta_keys=('flip', 'flip_direction')),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile', to_float32=True),
-    dict(type='Resize', scale=(128, 256), keep_ratio=False),
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(128, 256), keep_ratio=False, backend='pillow'),
     dict(type='PackReIDInputs'),
 ]
 train_dataloader = dict(

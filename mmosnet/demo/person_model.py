@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-import cv2
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -102,5 +102,5 @@ class PersonModel:
         """At the size of drawn people where the pipeline would let a photograph through as large as it is."""
         if self._size is None or image.shape[:2] == self._size:
             return image
-        shrinks = image.shape[0] > self._size[0]
-        return cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        # By Pillow, as the configs' pipelines resize.
+        return mmcv.imresize(image, self._size[::-1], backend='pillow')

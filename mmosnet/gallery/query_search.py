@@ -113,13 +113,12 @@ def _check_picture(path: str) -> None:
     """Before anything is computed.
 
     Raises:
-        DataError: No kind of picture, or packages missing that come with torch's.
+        DataError: No kind of picture, or no matplotlib, which comes with torch's packages.
     """
     if not cv2.haveImageWriter(Path(path).name):
         raise DataError(f'--out {path}: name a file that ends in .jpg or .png')
-    missing = [name for name, module in (('pillow', 'PIL'), ('matplotlib', 'matplotlib')) if find_spec(module) is None]
-    if missing:
-        raise DataError(f'--out draws with {" and ".join(missing)}: pip install {" ".join(missing)}')
+    if find_spec('matplotlib') is None:
+        raise DataError('--out draws with matplotlib: pip install matplotlib')
 
 
 def _embedder(args: argparse.Namespace, model: Sequence[str]) -> Embedder:

@@ -1,4 +1,4 @@
-"""Exported models, run with numpy, OpenCV and ONNX Runtime alone: what a device beside a camera needs.
+"""Exported models, run with numpy, OpenCV, Pillow and ONNX Runtime alone: what a device beside a camera needs.
 
 Nothing here imports torch or OpenMMLab; docs/deployment.md says how such a device is set up.
 """

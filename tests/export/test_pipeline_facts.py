@@ -6,7 +6,7 @@ from mmosnet.export.pipeline_facts import pipeline_facts
 from tests.apis.small_models import CONFIGS, LOAD, PACK
 
 OPENCV = dict(type='LoadImageFromFile')
-RESIZE = dict(type='Resize', width=128, height=256, keep_ratio=False, interpolation='bilinear', backend='cv2')
+RESIZE = dict(type='Resize', width=128, height=256, keep_ratio=False, interpolation='bilinear', backend='pillow')
 
 
 def facts(transforms):
@@ -14,23 +14,28 @@ def facts(transforms):
 
 
 @pytest.mark.parametrize(
-    ('config', 'by_opencv', 'steps'),
+    ('config', 'steps'),
     [
-        ('osnet_reid_market', False, (RESIZE,)),
-        ('osnet_multitask_synthetic', False, (dict(RESIZE, width=64, height=128),)),
+        ('osnet_reid_market', (RESIZE,)),
+        ('osnet_attr_peta', (RESIZE,)),
+        ('osnet_multitask_synthetic', (dict(RESIZE, width=64, height=128),)),
         (
             'osnet_cls_imagenet',
-            True,
             (
                 dict(type='ResizeEdge', scale=256, edge='short', interpolation='bilinear', backend='pillow'),
                 dict(type='CenterCrop', width=224, height=224),
             ),
         ),
-        ('osnet_cls_cifar10', False, ()),
+        ('osnet_cls_cifar10', ()),
     ],
 )
-def test_configs(config, by_opencv, steps):
-    assert facts(pipeline_of(Config.fromfile(CONFIGS / f'{config}.py'))) == (by_opencv, steps, ())
+def test_configs(config, steps):
+    assert facts(pipeline_of(Config.fromfile(CONFIGS / f'{config}.py'))) == (False, steps, ())
+
+
+def test_opencv_reads_and_resizes_where_a_pipeline_says_so():
+    by_opencv = (dict(RESIZE, backend='cv2'),)
+    assert facts([OPENCV, dict(type='Resize', scale=(128, 256)), PACK]) == (True, by_opencv, ())
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import torchvision.transforms
 from mmcv.transforms import CenterCrop, Resize
 from mmpretrain.datasets import ResizeEdge
+from PIL import Image
 
-from mmosnet.errors import DataError
 from mmosnet.export.pipeline_facts import resize_step
-from mmosnet.runtime import image_resizing
 from mmosnet.runtime.image_resizing import resized
 
 SIZES = [(64, 32), (101, 37), (37, 101), (50, 50), (7, 9), (256, 128), (133, 66)]
@@ -36,8 +36,10 @@ def test_equal_to_the_transforms(transforms):
         np.testing.assert_array_equal(resized(image, steps), results['img'], err_msg=str(size))
 
 
-def test_pillows_steps_need_it(monkeypatch):
-    monkeypatch.setattr(image_resizing, 'find_spec', lambda name: None)
-    step = dict(type='Resize', width=4, height=8, keep_ratio=False, interpolation='bilinear', backend='pillow')
-    with pytest.raises(DataError, match='pip install pillow'):
-        resized(np.zeros((9, 9, 3), np.uint8), [step])
+def test_pillow_resizes_as_the_released_code(tmp_path):
+    """torchreid resizes by torchvision's ``Resize`` of Pillow images."""
+    steps = [resize_step(Resize((128, 256), backend='pillow'))]
+    released = torchvision.transforms.Resize((256, 128))
+    for number, size in enumerate([(640, 211), (512, 256), (256, 128), (128, 64), (300, 90)]):
+        image = np.random.RandomState(number).randint(0, 256, (*size, 3), dtype=np.uint8)
+        np.testing.assert_array_equal(resized(image, steps), released(Image.fromarray(image)), err_msg=str(size))

@@ -3,13 +3,13 @@ data_root = 'data/market1501'
 
 train_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(128, 256), interpolation='bilinear'),
+    dict(type='Resize', scale=(128, 256), interpolation='bilinear', backend='pillow'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
 ]
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(128, 256), interpolation='bilinear'),
+    dict(type='Resize', scale=(128, 256), interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
 ]
 

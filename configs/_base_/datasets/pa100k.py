@@ -3,14 +3,14 @@ data_root = 'data/pa100k'
 
 train_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(128, 256), interpolation='bilinear'),
+    dict(type='Resize', scale=(128, 256), interpolation='bilinear', backend='pillow'),
     dict(type='mmosnet.Random2DTranslation', prob=0.5),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
-    dict(type='Resize', scale=(128, 256), interpolation='bilinear'),
+    dict(type='Resize', scale=(128, 256), interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs'),
 ]
 
