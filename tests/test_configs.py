@@ -124,6 +124,15 @@ def test_recipe_is_the_published_one(name):
         assert cfg.load_from == f'torchreid://{backbone.get("arch", "osnet")}_x{width}_imagenet'
 
 
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+def test_images_are_read_resized_and_erased_as_by_the_released_code(path):
+    cfg = Config.fromfile(path)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        for transform in (transform for pipeline in pipelines(loader.dataset) for transform in pipeline):
+            assert 'Resize' not in transform.type or transform.backend == 'pillow'
+            assert not transform.type.startswith(('Load', 'RandomErasing')), 'not ours'
+
+
 def test_cross_domain_recipes_jitter_colours_and_never_erase():
     distances = dict(osnet_ibn_reid_market='euclidean', osnet_ain_reid_market='cosine', osnet_ibn_reid_d_m_c='cosine')
     for name, distance in distances.items():

@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
@@ -55,10 +54,8 @@ class ImageInput:
         except DataError as e:
             if e.__cause__ is None:
                 raise DataError(f'{self.place}: {e}') from e
-            # The cause alone: the text around it is advice for data sets. This one's text names a buffer.
-            unknown = isinstance(e.__cause__, UnidentifiedImageError)
-            reason = 'no image format that Pillow knows' if unknown else e.__cause__
-            raise DataError(f'{self.name}: unreadable image ({reason})') from e
+            # The cause alone: the text around it is advice for data sets.
+            raise DataError(f'{self.name}: unreadable image ({e.__cause__})') from e
 
 
 def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.runtime.image_reading import read_size
 
 # What each list's entries must have.
 IMAGE_FIELDS = ('id', 'file_name')
@@ -100,6 +101,8 @@ def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> d
 def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
     """Height and width of a frame, from the header of its file; they must be those that the annotation file states.
 
+    Both are of the picture turned upright as its EXIF data says, as viewers show it and annotation tools draw boxes.
+
     Args:
         path: Of the frame.
         image: Its entry in the annotation file; ``height`` and ``width`` may be missing.
@@ -112,20 +115,16 @@ def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
     stated = (image.get('height'), image.get('width'))
     if not Path(path).is_file():
         raise DataError(f'{place}: no image {path}; data_prefix=dict(img_path=FOLDER) says where file names start')
-    # Only now: all else here is of use where Pillow is not installed.
-    from PIL import Image
-
     try:
-        with Image.open(path) as opened:
-            found = (opened.height, opened.width)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        found = read_size(path)
+    except DataError as e:
         if all(type(value) is int and value > 0 for value in stated):
             return stated
-        raise DataError(f'{place}: unreadable image {path} ({e}), and the annotation file has no size of it') from e
+        raise DataError(f'{place}: {e}, and the annotation file has no size of it') from e
     if None not in stated and stated != found:
         raise DataError(
             f'{place}: the annotation file gives {path} width {stated[1]} and height {stated[0]}, but the image has '
-            f'{found[1]} and {found[0]}: it was resized, or annotated as turned by its EXIF orientation. Use the '
-            'images that were annotated, saved upright'
+            f'{found[1]} and {found[0]}, turned upright as its EXIF orientation says: it was resized, or annotated as '
+            'it lies in the file. Use the images that were annotated, or annotate them as viewers show them'
         )
     return found

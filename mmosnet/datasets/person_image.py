@@ -1,4 +1,4 @@
-"""Reading person images, strictly: a damaged file is an error that names it. Crops are cut out of their frames."""
+"""Reading images, strictly: a damaged file is an error that names it. Crops are cut out of their frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine import fileio
 
 from mmosnet.datasets.person_mask import without_background
+from mmosnet.errors import DataError
 from mmosnet.registry import TRANSFORMS
 from mmosnet.runtime import image_reading
 
@@ -15,15 +17,24 @@ REMEDY = "Replace the file, or set bad_images='skip' in the data set to leave su
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """:func:`mmosnet.runtime.read_image`, whose error names the option of data sets that skips such files."""
-    return image_reading.read_image(path, REMEDY)
+    """:func:`mmosnet.runtime.read_image`, whose error names the option of data sets that skips such files.
+
+    Whole images may also lie in a remote storage (``s3://bucket/image.jpg``), which mmengine reads.
+    """
+    if '://' not in str(path):
+        return image_reading.read_image(path, REMEDY)
+    try:
+        return image_reading.decode_image(fileio.get(str(path)))
+    except (OSError, SyntaxError, ValueError) as e:
+        raise DataError(f'{path}: unreadable image ({e}). {REMEDY}') from e
 
 
 @TRANSFORMS.register_module()
 class LoadPersonImage(BaseTransform):
-    """:func:`read_image` as a transform; mmcv's ``LoadImageFromFile`` lets truncated files pass and does not
-    name unreadable ones. Of a region only the crop is kept; where the record has its mask (``CocoPerson`` with
-    ``mask_background``), the background is painted over.
+    """:func:`read_image` as a transform, for images of people and of anything else.
+
+    mmcv's ``LoadImageFromFile`` lets truncated files pass and does not name unreadable ones. Of a region only the crop
+    is kept; where the record has its mask (``CocoPerson`` with ``mask_background``), the background is painted over.
 
     **Required Keys:** img_path
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmosnet.errors import DataError
+from mmosnet.runtime.image_reading import decode_image
 
 # What browsers show too. Fewer decoders, fewer mistakes in them.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP')
@@ -17,21 +17,10 @@ MAX_BYTES = 10 * 2**20
 # Pixels: 120 MB when decoded. A small file can hold many more.
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 8
-# EXIF's tag, and how to undo what its values say.
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def read_uploaded(path: str | Path) -> np.ndarray:
-    """Read a picture as its viewer sees it: turned as its EXIF data says.
+    """Read a picture as its viewer sees it (:func:`mmosnet.runtime.image_reading.decode_image`).
 
     Args:
         path: A file in the page's temporary folder; its name is not shown.
@@ -54,11 +43,7 @@ def read_uploaded(path: str | Path) -> np.ndarray:
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 _check_size(picture.width, picture.height)
-                upright = picture.convert('RGB')
-                # Not ImageOps.exif_transpose: it writes the other EXIF data anew, and fails where they are odd.
-                turn = TURNS.get(picture.getexif().get(ORIENTATION))
-                if turn is not None:
-                    upright = upright.transpose(turn)
+            return decode_image(Path(path).read_bytes())
     except Image.DecompressionBombError as e:
         raise DataError(_too_large('Its header promises far more')) from e
     except UnidentifiedImageError as e:
@@ -68,7 +53,6 @@ def read_uploaded(path: str | Path) -> np.ndarray:
         if isinstance(e, DataError):
             raise
         raise DataError(f'The picture is damaged ({e}): give another copy of it.') from e
-    return cv2.cvtColor(np.asarray(upright), cv2.COLOR_RGB2BGR)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from mmosnet.datasets.coco_file import frame_size
@@ -10,7 +9,6 @@ from mmosnet.datasets.crop_person import box_with_margin
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.runtime.image_reading import read_image
 from mmosnet.runtime.image_region import region_path
 
 
@@ -25,9 +23,7 @@ class ImageSizes:
         if path not in self._sizes:
             if not Path(path).is_file():
                 raise DataError(f'{place}: no image {path}; --root says where the paths in the file start')
-            # Without Pillow, which reads the header alone, the image is decoded.
-            pillow = find_spec('PIL') is not None
-            self._sizes[path] = frame_size(path, stated, place) if pillow else read_image(path).shape[:2]
+            self._sizes[path] = frame_size(path, stated, place)
         return self._sizes[path]
 
 

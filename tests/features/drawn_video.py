@@ -35,6 +35,16 @@ def vary_frame_rate(path: Path) -> None:
     path.write_bytes(data)
 
 
+def turn_video(path: Path) -> None:
+    """Let an MP4 file say that it is to be shown turned clockwise by 90 degrees (ISO/IEC 14496-12, box ``tkhd``)."""
+    data = bytearray(path.read_bytes())
+    # Behind version, times, number, duration, layer, group and volume.
+    place = data.rindex(b'tkhd') + 4 + 40
+    assert struct.unpack_from('>9i', data, place)[::4] == (1 << 16, 1 << 16, 1 << 30)
+    struct.pack_into('>9i', data, place, 0, 1 << 16, 0, -1 << 16, 0, 0, HEIGHT << 16, 0, 1 << 30)
+    path.write_bytes(data)
+
+
 def all_frames(path: Path) -> list[np.ndarray]:
     """As reading from the start gives them."""
     capture, frames = cv2.VideoCapture(str(path)), []

@@ -4,7 +4,7 @@ import pytest
 from mmosnet.errors import DataError
 from mmosnet.features import video_frames
 from mmosnet.features.video_frames import VideoFrames
-from tests.features.drawn_video import FPS, HEIGHT, WIDTH, all_frames, vary_frame_rate, write_video
+from tests.features.drawn_video import FPS, HEIGHT, WIDTH, all_frames, turn_video, vary_frame_rate, write_video
 
 ORDERS = dict(
     forwards=range(60),
@@ -32,6 +32,17 @@ def test_any_order_gives_the_frames_of_reading_from_the_start(tmp_path, codec):
             np.testing.assert_array_equal(video.read(number), expected[number])
         assert video._may_seek
         video.close()
+
+
+def test_turned_videos_are_read_upright(tmp_path):
+    path = write_video(tmp_path / 'a.mp4', 3)
+    expected = all_frames(path)
+    turn_video(path)
+    video = VideoFrames(path)
+    assert (video.height, video.width) == (WIDTH, HEIGHT)
+    for number in (2, 0):
+        np.testing.assert_array_equal(video.read(number), np.rot90(expected[number], -1))
+    video.close()
 
 
 def test_a_varying_frame_rate_is_noticed(tmp_path):

@@ -1,4 +1,4 @@
-"""A device has numpy, OpenCV and ONNX Runtime, what those three want, and mmosnet: nothing else can be imported."""
+"""A device has numpy, OpenCV, Pillow and ONNX Runtime, what they want, and mmosnet: nothing else can be imported."""
 
 import json
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mmosnet
 from mmosnet.apis import PersonInferencer
@@ -31,7 +32,7 @@ sys.meta_path.append(Installed)
 
 def distributions():
     """Those that a device installs: a build of OpenCV, and their requirements."""
-    found, left = {}, [packages_distributions()['cv2'][0], 'numpy', 'onnxruntime']
+    found, left = {}, [packages_distributions()['cv2'][0], 'numpy', 'pillow', 'onnxruntime']
     while left:
         name = left.pop()
         if name not in found:
@@ -64,6 +65,14 @@ def test_embeddings_are_those_of_the_trained_model(device, tmp_path):
         crops.append(str(tmp_path / f'{number}.jpg'))
         write_person(Path(crops[-1]), number, *size)
     crops.append(f'{crops[0]}#xywh=3,5,30,80')
+    # Turned by its EXIF data, and of 16 bits.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    crops += [str(tmp_path / name) for name in ('turned.jpg', 'deep.png')]
+    with Image.open(crops[0]) as crop:
+        crop.save(crops[-2], exif=exif)
+        Image.fromarray(np.asarray(crop.convert('L')).astype(np.uint16) << 8).save(crops[-1])
+    crops.append(f'{crops[-2]}#xywh=5,3,80,30')
     right = PersonInferencer(model)(crops)
 
     result = device(f"""
@@ -81,7 +90,7 @@ print(json.dumps(dict(found={{k: v.tolist() for k, v in found.items()}}, names=n
     scores = [list(r['attributes'].values()) for r in right]
     np.testing.assert_allclose(said['found']['attributes'], scores, atol=1e-4, rtol=0)
     assert said['attributes'] == ATTRIBUTE_NAMES
-    absent = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'PIL', 'scipy', 'pycocotools'}
+    absent = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'scipy', 'pycocotools'}
     assert not absent & set(said['names'])
 
 

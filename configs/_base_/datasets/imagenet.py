@@ -3,13 +3,13 @@ data_root = 'data/imagenet'
 
 # Pillow, because it averages when it shrinks; OpenCV's bilinear interpolation skips pixels.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmosnet.LoadPersonImage'),
     dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.08, 1.0), backend='pillow'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmosnet.LoadPersonImage'),
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),
