@@ -72,7 +72,7 @@ ROWS = (
         evaluation.large_cases,
     ),
     Row('re-ranking', '10,000 features; then the size of MSMT17', Target(ratio=10), re_ranking.cases),
-    Row('data-loading', 'JPEG crops to training batches, 2 workers', Target(ratio=1.5), data_loading.cases),
+    Row('data-loading', 'JPEG crops to training batches, 2 workers', Target(ratio=1), data_loading.cases),
     Row('epoch', 'a training epoch of x0.25 end to end, CPU', Target(ratio=1.6), epoch.cases),
     Row('start-up', '--help; start to first iteration on the demo', Target(), start_up.cases),
 )

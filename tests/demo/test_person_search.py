@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -206,10 +207,11 @@ def small_model(tmp_path):
 @pytest.mark.parametrize('pipeline', [[LOAD, PACK], [LOAD, RESIZE, PACK]], ids=['as they are', 'resized'])
 def test_any_size_is_searched(small_model, pipeline):
     model = small_model(REID, pipeline)
-    # Of the drawn people's size, or the pipeline's.
-    size = (64, 128) if RESIZE not in pipeline else (32, 64)
-    small = np.random.RandomState(0).randint(0, 256, (*size[::-1], 3), np.uint8)
-    large = cv2.resize(small, (512, 1024), interpolation=cv2.INTER_NEAREST)
+    # Of the drawn people's size, by Pillow, or as the pipeline resizes.
+    size, backend = ((64, 128), 'pillow') if RESIZE not in pipeline else ((32, 64), 'cv2')
+    blocks = np.random.RandomState(0).randint(0, 256, (64, 32, 3), np.uint8)
+    large = cv2.resize(blocks, (512, 1024), interpolation=cv2.INTER_NEAREST)
+    small = mmcv.imresize(large, size, backend=backend)
     one, other = (result['embedding'] for result in model.predict([small, large]))
     np.testing.assert_allclose(one, other, atol=1e-4)
     alone = PersonInferencer(model._inferencer.model)(small)[0]['embedding']
