@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from statistics import median
 
 import torch
@@ -11,7 +11,9 @@ from torch import nn
 
 from mmosnet.benchmark.timer import Repeated
 
-GEMM_SIZE = 2048
+# Rows and columns of the products. A CPU without bfloat16 instructions takes minutes for a large one in bfloat16.
+LEAST_GEMM, LARGEST_GEMM = 256, 2048
+GEMM_SECONDS = 0.5
 # Smaller arrays measure the call and not the copy.
 LEAST_BYTES = 2**18
 LARGEST_BYTES = 2**28
@@ -19,11 +21,16 @@ LARGEST_BYTES = 2**28
 
 @cache
 def gemm_rate(device: str = 'cpu', dtype: torch.dtype = torch.float32) -> float:
-    """Multiply-adds a second of a large matrix product."""
-    left, right = (torch.rand(GEMM_SIZE, GEMM_SIZE, device=device, dtype=dtype) for _ in range(2))
-    lap = Repeated(lambda: left @ right, device, least_seconds=0.2)
-    lap()
-    return GEMM_SIZE**3 / median(lap().seconds for _ in range(3))
+    """Multiply-adds a second of a large matrix product: of the largest that takes half a second at most."""
+    size = LEAST_GEMM
+    while True:
+        left, right = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
+        lap = Repeated(partial(torch.mm, left, right), device, least_seconds=0.2)
+        lap()
+        # Twice the size is eight times the work, or more where it leaves a cache.
+        if size == LARGEST_GEMM or 8 * lap().seconds > GEMM_SECONDS:
+            return size**3 / median(lap().seconds for _ in range(3))
+        size *= 2
 
 
 @cache
