@@ -57,7 +57,7 @@ def _quantized(graph: object, calibration: np.ndarray) -> object:
             graph,
             nncf.Dataset([image[None] for image in calibration]),
             ignored_scope=gates,
-            # Weights in 7 bits. A CPU without VNNI adds two products of 8 bits in 16 bits and clips the sum: 255 x 127 x
-            # 2 does not fit, 255 x 64 x 2 does. So the file gives the same on every CPU.
+            # Weights in 7 bits: a CPU without VNNI adds two products of 8 bits in 16 bits and clips the sum.
+            # 2 x 255 x 127 does not fit, 2 x 255 x 64 does, so the file gives the same on every CPU.
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
         )
