@@ -8,6 +8,7 @@ convolutions with ``padding='same'``. Attention fused into one operator is not c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,12 +32,22 @@ def _same_padding_mult_adds(inputs: list, outputs: list) -> int:
     return conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0]))
 
 
-MULT_ADDS: dict[str, Handle] = {
-    'aten::_convolution': conv_flop_jit,
-    'aten::_convolution_mode': _same_padding_mult_adds,
-    'aten::linear': linear_flop_jit,
+def _with_activations(mult_adds: Handle) -> Handle:
+    """Count an operator's outputs with its mult-adds, by one trace of the network: tracing takes most of the time."""
+
+    def count(inputs: list, outputs: list) -> Counter[str]:
+        found = mult_adds(inputs, outputs)
+        found = sum(found.values()) if isinstance(found, Counter) else found
+        return Counter(mult_adds=found, activations=generic_activation_jit()(inputs, outputs))
+
+    return count
+
+
+HANDLES: dict[str, Handle] = {
+    'aten::_convolution': _with_activations(conv_flop_jit),
+    'aten::_convolution_mode': _with_activations(_same_padding_mult_adds),
+    'aten::linear': _with_activations(linear_flop_jit),
 }
-ACTIVATIONS: dict[str, Handle] = dict.fromkeys(MULT_ADDS, generic_activation_jit())
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
     ]
     images = torch.zeros(1, 3, height, width, device=next(extractor.parameters()).device)
     try:
-        mult_adds, activations = (_by_module(extractor, images, handles) for handles in (MULT_ADDS, ACTIVATIONS))
+        counts = _by_module(extractor, images)
     except RuntimeError as e:
         raise DataError(
             f'images of {height}x{width} do not pass through this network: they are too small, or backbone and neck do '
@@ -126,19 +137,19 @@ def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
     parameters = parameter_count(extractor)
 
     def count(name: str) -> Count:
-        return Count(parameters[name], mult_adds[name], activations[name])
+        return Count(parameters[name], counts[name]['mult_adds'], counts[name]['activations'])
 
     # What never runs comes last.
     order = [*dict.fromkeys(started), *extractor.parts()]
     return Complexity(height, width, count(''), _with_others(count(''), {name: count(name) for name in order}))
 
 
-def _by_module(model: nn.Module, images: Tensor, handles: dict[str, Handle]) -> dict[str, int]:
-    analysis = JitModelAnalysis(model, (images,)).set_op_handle(**handles)
+def _by_module(model: nn.Module, images: Tensor) -> dict[str, Counter[str]]:
+    analysis = JitModelAnalysis(model, (images,)).set_op_handle(**HANDLES)
     # What is not counted is left out on purpose.
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
     with torch.no_grad():
-        return analysis.by_module()
+        return analysis.by_module_and_operator()
 
 
 def _with_others(total: Count, parts: dict[str, Count]) -> dict[str, Count]:

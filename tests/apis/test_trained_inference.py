@@ -74,10 +74,12 @@ def test_names_and_numbers_are_those_of_training_and_testing(trained):
         with torch.no_grad():
             samples = runner.model.test_step(batch)
         for sample, result in zip(samples, inferencer(paths, batch_size=3), strict=True):
-            np.testing.assert_allclose(result['embedding'], sample.reid.embedding.cpu(), rtol=1e-6, atol=1e-6)
-            assert list(result['attributes'].values()) == pytest.approx(sample.attributes.pred_score.tolist(), abs=1e-6)
+            # The batches have other sizes, and kernels may take sums in another order.
+            expected = sample.reid.embedding.cpu().numpy()
+            np.testing.assert_allclose(result['embedding'], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+            assert list(result['attributes'].values()) == pytest.approx(sample.attributes.pred_score.tolist(), abs=1e-5)
             assert result['category']['label'] == int(sample.category.pred_label)
-            assert result['category']['score'] == pytest.approx(sample.category.pred_score.max().item(), abs=1e-6)
+            assert result['category']['score'] == pytest.approx(sample.category.pred_score.max().item(), abs=1e-5)
             number += 1
     # Queries and gallery with a distractor, four people, sixteen things.
     assert number == 4 * 2 * 2 + 1 + 4 + 16

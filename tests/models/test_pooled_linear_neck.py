@@ -21,7 +21,7 @@ def test_average_is_the_neck_of_mmpretrain():
     # Strictly: checkpoints of either fit.
     ours.load_state_dict(theirs.state_dict())
     feats = (torch.randn(3, 6, 4, 2),)
-    assert torch.equal(ours(feats)[0], theirs(feats)[0])
+    torch.testing.assert_close(ours(feats)[0], theirs(feats)[0])
 
 
 def test_maximum_takes_the_largest_of_each_channel():

@@ -3,8 +3,8 @@ def cells(row):
 
 
 def test_trains_the_rows_and_prints_the_table(workplace):
-    arguments = ('ablation.py', workplace.config, '--work-dir', 'out', '--rows', 'sum', '--cfg-options')
-    output = workplace.succeed(*arguments, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    options = ('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    output = workplace.succeed('ablation.py', workplace.config, '--work-dir', 'out', '--rows', 'sum', *options)
     row = next(line for line in output.splitlines() if line.startswith('| sum '))
     written = (workplace.folder / 'out/ablation.md').read_text().splitlines()
     assert cells(row) == cells(next(line for line in written if line.startswith('| sum ')))
@@ -13,9 +13,6 @@ def test_trains_the_rows_and_prints_the_table(workplace):
     assert all(cells(row))
     dumped = (workplace.folder / 'out/sum.py').read_text()
     assert "fusion='sum'" in dumped
-    # Finished rows stay as they are.
-    again = workplace.succeed(*arguments, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
-    assert 'Epoch(train)' in output and 'Epoch(train)' not in again and row in again
 
 
 def test_unknown_row_has_a_message(workplace):
