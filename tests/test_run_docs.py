@@ -62,21 +62,3 @@ def test_what_is_left_out_is_listed_with_its_reason(script, tmp_path):
     assert (page.status, page.steps) == (0, [])
     report = script.left_out_report(blocks)
     assert 'docs/page.md:3  needs a GPU' in report and 'docs/page.md:7  .ci/run runs it: tests' in report
-
-
-def test_a_reader_does_not_get_the_programs_of_the_one_who_tests(script, tmp_path, monkeypatch):
-    monkeypatch.setenv('PYTHONPATH', 'elsewhere')
-    page, _ = run(script, tmp_path, f'{TICK}bash\necho "[${{PYTHONPATH-none}}] $OMP_NUM_THREADS"\n{TICK}\n')
-    assert page.steps[0].output.strip() == '[none] 1'
-
-
-def test_nothing_is_run_where_a_page_would_change_the_environment(script):
-    blocks = read_blocks('docs/page.md', f"{TICK}bash\nls\n{TICK}\n{TICK}bash\npip install -e '.[lite]'\n{TICK}\n")
-    with pytest.raises(SystemExit, match=r'docs/page\.md:5 would change the environment'):
-        script.check_environment_stays(blocks)
-    script.check_environment_stays(blocks[:1])
-
-
-def test_pip_does_nothing_in_a_page(script, tmp_path):
-    page, _ = run(script, tmp_path, f'{TICK}bash\necho "pip: $PIP_DRY_RUN"\n{TICK}\n')
-    assert page.steps[0].output.strip() == 'pip: 1'

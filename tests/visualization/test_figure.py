@@ -1,8 +1,6 @@
-import itertools
-
 import matplotlib
 
-from mmosnet.visualization.figure import line_style, new_figure, plain_axes, save_figure
+from mmosnet.visualization.figure import new_figure, plain_axes, save_figure
 from mmosnet.visualization.text_table import number_text, text_table
 
 
@@ -13,13 +11,6 @@ def test_figures_need_no_display_whatever_is_configured(monkeypatch, tmp_path):
     plain_axes(figure.add_subplot(), 'title', 'x', 'y')
     assert save_figure(figure, tmp_path / 'new' / 'figure.png').read_bytes().startswith(b'\x89PNG')
     assert type(figure.canvas).__name__ == 'FigureCanvasAgg'
-
-
-def test_neighbouring_curves_differ_in_colour_and_dashes():
-    styles = [line_style(number) for number in range(28)]
-    assert len({tuple(style.values()) for style in styles}) == 28
-    for style, following in itertools.pairwise(styles):
-        assert style['color'] != following['color'] and style['linestyle'] != following['linestyle']
 
 
 def test_table():
