@@ -20,15 +20,12 @@ SMALL = (
 
 def test_every_split_mean_and_deviation_in_one_command(workplace):
     root = write_grid(workplace.folder / 'grid')
-    arguments = ('train_splits.py', CONFIG, '--splits', '0', '1', '--data-root', root, '--work-dir', 'out', *SMALL)
-    output = workplace.succeed(*arguments)
-    lines = output.splitlines()[-6:]
+    splits = ('--splits', '0', '1', '--data-root', root, '--work-dir', 'out')
+    lines = workplace.succeed('train_splits.py', CONFIG, *splits, *SMALL).splitlines()[-6:]
     assert [line.split('|')[0].strip() for line in lines[2:]] == ['split 0', 'split 1', 'mean of 2', 'std']
     summary = json.loads((workplace.folder / 'out/splits.json').read_text())
     scores = [split['reid/Rank-1'] for split in summary['splits'].values()]
     assert summary['mean']['reid/Rank-1'] == sum(scores) / 2
-    again = workplace.succeed(*arguments)
-    assert 'Epoch(train)' in output and 'Epoch(train)' not in again and lines == again.splitlines()[-6:]
 
 
 def test_mistakes_have_messages(workplace):
