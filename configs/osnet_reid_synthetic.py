@@ -2,10 +2,11 @@
 
     python tools/train.py configs/osnet_reid_synthetic.py
 
-Crops are used as they are drawn, 128x64: a quarter of the work of 256x128.
+Crops are used as they are drawn, 128x64: a quarter of the work of 256x128. A larger rate than the recipe's, 0.005 for
+0.0015, learns in 10 epochs what 25 took.
 
-Measured on a 2-core CPU, synthetic data, seed 0: mAP 0.744, Rank-1 0.860 after 25 epochs, 4 minutes in all; before
-training mAP 0.028, Rank-1 0.010.
+Measured on a CPU with one thread, synthetic data, seed 0: mAP 0.733, Rank-1 0.845 after 10 epochs; before training mAP
+0.028, Rank-1 0.010.
 """
 
 _base_ = [
@@ -17,7 +18,7 @@ _base_ = [
 
 model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=100))
 
-max_epochs = 25
+max_epochs = 10
 data_root = 'data/synthetic_people'
 train_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
@@ -42,6 +43,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
+optim_wrapper = dict(optimizer=dict(lr=0.005))
 param_scheduler = dict(T_max=max_epochs, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 auto_scale_lr = dict(base_batch_size=32)

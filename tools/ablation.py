@@ -15,7 +15,7 @@ EXAMPLES = """\
 examples:
   python tools/ablation.py --list                                     the rows and their sizes
   python tools/ablation.py                                            the paper's: Market-1501 from scratch
-  python tools/ablation.py configs/osnet_reid_synthetic.py            on drawn people, about an hour on a CPU
+  python tools/ablation.py configs/osnet_reid_synthetic.py            on drawn people, half an hour on a CPU
   python tools/ablation.py CONFIG --rows t4 sum concat --data-root /data/mine --cfg-options train_cfg.max_epochs=60
 
 The paper's rows are configs too: python tools/train.py configs/ablation/osnet_reid_market_scratch_sum.py

@@ -18,7 +18,7 @@ examples:
   python tools/export.py CONFIG CHECKPOINT --format openvino                   the fastest on CPUs
   python tools/export.py CONFIG CHECKPOINT --format openvino --int8 --images crops/ --test
   python tools/export.py osnet-x0.25_reid-market1501 released --with-preprocess --l2-normalize
-  python tools/export.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth --size 128 64
+  python tools/export.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_10.pth --size 128 64
 
 on a device with numpy, OpenCV and ONNX Runtime alone (docs/deployment.md):
   from mmosnet.runtime import ExportedModel

@@ -11,7 +11,7 @@ from mmengine.config import DictAction
 
 EXAMPLES = """\
 examples:
-  python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth
+  python tools/test.py configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_10.pth
   python tools/test.py osnet-x0.25_multitask-synthetic released    a model of configs/README.md by its name
   python tools/test.py CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
   python tools/test.py CONFIG CHECKPOINT --rerank                  also after k-reciprocal re-ranking

@@ -89,7 +89,7 @@ def add_ranked(commands) -> None:
         'Images of the same person have a green frame with a tick, others a red one with a cross. Writes\n'
         'ranked_lists.jpg and .json; a table tells AP, first match and matches of each query.',
         [
-            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth',
+            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_10.pth',
             'osnet-x0.25_multitask-synthetic released --worst      where it fails most',
             'CONFIG CHECKPOINT --pid 12 --pid 40 --top-k 20        queries of two people',
             'CONFIG CHECKPOINT --query someone.jpg                 an image of your own',
@@ -122,7 +122,7 @@ def add_activation(commands) -> None:
         'Draw where each stage of an OSNet responds, from dark (weakly) to bright (strongly).\n\n'
         'Writes activation_maps.jpg.',
         [
-            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth',
+            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_10.pth',
             'CONFIG CHECKPOINT person.jpg crops/ --out-dir pictures      own images, folders',
         ],
     )
@@ -137,7 +137,7 @@ def add_gates(commands) -> None:
         'Draw how much the aggregation gates let through of each stream, that is of each scale.\n\n'
         'Writes gate_weights.png and gate_weights.json.',
         [
-            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_25.pth',
+            'configs/osnet_reid_synthetic.py work_dirs/osnet_reid_synthetic/epoch_10.pth',
             'CONFIG CHECKPOINT crops/ --num-images 12 --out-dir pictures',
         ],
     )
