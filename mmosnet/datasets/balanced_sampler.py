@@ -20,7 +20,8 @@ class BalancedSampler(Sampler):
 
     A large camera or data set would else decide most steps. Each batch draws ``num_groups`` groups and an equal share
     of the batch from each. A group's images are shuffled, and again when they are used up; an epoch has as many batches
-    as the data set has whole ones. The order depends on ``seed + epoch`` alone; the ranks take turns batch by batch.
+    as the data set has whole ones. The order depends on the pair (seed, epoch) alone; the ranks take turns batch by
+    batch.
 
     Args:
         dataset: A re-identification data set.
@@ -74,7 +75,7 @@ class BalancedSampler(Sampler):
         return self.num_batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng(self.seed + self.epoch)
+        random = np.random.default_rng((self.seed, self.epoch))
         waiting = [random.permutation(indices) for indices in self.members]
         share = self.batch_size // self.num_groups
         for batch in range(self.num_batches * self.world_size):

@@ -20,7 +20,7 @@ class PKSampler(Sampler):
 
     mmpretrain's samplers know no identities. An identity's images are shuffled and cut into groups of K (one with
     fewer than K images repeats some); batches draw P identities that still have a group. When fewer than P are
-    left, the last batches fill up with identities drawn anew. The order depends on ``seed + epoch`` alone, so a
+    left, the last batches fill up with identities drawn anew. The order depends on the pair (seed, epoch) alone, so a
     resumed epoch equals an uninterrupted one, and the ranks take turns batch by batch.
 
     The loader's ``batch_size`` must be ``num_pids * num_instances``.
@@ -66,7 +66,7 @@ class PKSampler(Sampler):
         return self.num_batches * self.num_pids * self.num_instances
 
     def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng(self.seed + self.epoch)
+        random = np.random.default_rng((self.seed, self.epoch))
         groups = [self._groups(indices, random) for indices in self.members]
         for batch in range(self.num_batches * self.world_size):
             # Every rank draws every batch, to stay in step, and keeps its own.

@@ -1,17 +1,19 @@
-"""Augmentation as a function of (seed, epoch, sample), whatever the number of workers and restarts."""
+"""Augmentation as a function of (seed, epoch, draw), whatever the number of workers and restarts."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import Dataset, get_worker_info
+from mmpretrain.datasets import RepeatAugSampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from mmosnet.registry import HOOKS
 
@@ -37,62 +39,124 @@ def _seed_all(*key: int) -> None:
     torch.default_generator.manual_seed(int(numbers[2]))
 
 
-class SeededPipeline:
-    """A pipeline that seeds all random numbers of a sample before it runs.
+class Draw(int):
+    """An index into a data set that carries the seed of this one draw.
 
-    Args:
-        pipeline: The pipeline to run.
-        seed: The run's seed.
-        epoch: Scalar int64 tensor in shared memory: workers that live for many epochs see it change.
+    It goes through every sampler, batch sampler and queue that takes an ``int``.
+
+    Attributes:
+        key: The numbers that seed the draw.
     """
 
-    def __init__(self, pipeline: Callable[[dict], dict], seed: int, epoch: torch.Tensor) -> None:
-        self.pipeline = pipeline
-        self.seed = seed
-        self.epoch = epoch
+    key: tuple[int, ...]
 
-    def __call__(self, results: dict) -> dict:
-        key = self.seed, int(self.epoch), results['sample_idx']
+
+class KeyedSampler(Sampler):
+    """A sampler whose indices carry (seed, epoch, rank, number of the draw in the epoch).
+
+    Args:
+        sampler: The sampler that chooses; everything but iteration is left to it.
+        seed: The run's seed.
+    """
+
+    def __init__(self, sampler: Sampler, seed: int) -> None:
+        self.sampler = sampler
+        self.seed = seed
+        self.current_epoch = 0
+
+    def __iter__(self) -> Iterator[Draw]:
+        # From 1: numpy fills up short seeds with zeros, and (seed, epoch, rank) seeds the main process.
+        for number, index in enumerate(self.sampler, 1):
+            draw = Draw(index)
+            draw.key = self.seed, self.current_epoch, get_rank(), number
+            yield draw
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __getattr__(self, name: str) -> object:
+        if name == 'sampler':  # Not there yet, in a copy that is being made.
+            raise AttributeError(name)
+        return getattr(self.sampler, name)
+
+
+class SeededItems:
+    """The ``__getitems__`` of a data set: torch's loaders call it, with a batch of indices, where there is one.
+
+    Outside of the outermost wrapper, so that all random numbers of a sample count, those of a wrapper too.
+
+    Args:
+        dataset: The outermost data set.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __call__(self, indices: Sequence[int]) -> list:
+        return [self._item(index) for index in indices]
+
+    def _item(self, index: int) -> object:
+        key = getattr(index, 'key', None)
+        if key is None:
+            return self.dataset[index]
         if get_worker_info() is not None:
             # Nothing else draws from a worker's generators: to save and restore them takes six times as long as to
             # seed them, and longer than to decode a crop.
             _seed_all(*key)
-            return self.pipeline(results)
+            return self.dataset[int(index)]
         with seeded(*key):
-            return self.pipeline(results)
+            return self.dataset[int(index)]
 
 
 @HOOKS.register_module()
 class SampleSeedHook(Hook):
-    """Make every sample's augmentation depend on (seed, epoch, sample) alone.
+    """Make every sample's augmentation depend on (seed, epoch, rank, number of its draw) alone.
 
     mmengine seeds its loader workers alike at every start. Workers that restart with each epoch repeat their
     augmentations, and a resumed run draws others than an uninterrupted one. With this hook a resumed run is equal to
     the bit, with any number of workers. The main process is seeded for each epoch too, for batch
-    augmentation and for dropout on a CPU. An image that comes twice in an epoch is augmented alike both times.
-    Works on mmengine's ``BaseDataset`` and its wrappers, in loops that count epochs.
+    augmentation and for dropout on a CPU. Each draw of an image that comes several times in an epoch is augmented
+    anew, be it repeated by the sampler, by a wrapper of the data set, or in two processes. Works with any data set that
+    has indices, in loops that count epochs.
+
+    The samplers of mmengine and mmpretrain shuffle with the sum of seed and epoch, so that epoch 1 of seed 0 has the
+    order of epoch 0 of seed 1. They get a seed for each epoch that depends on the pair.
     """
 
     def __init__(self) -> None:
-        self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.sampler: KeyedSampler | None = None
+        self.sampler_seed: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Wrap the pipeline of the training set."""
+        """Let the sampler of the training set number its draws, and the data set obey them."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             runner.logger.warning('SampleSeedHook: this loop counts no epochs; augmentation is left as it is')
             return
-        self._wrap(runner.train_dataloader.dataset, runner.seed)
+        self.attach(runner.train_dataloader, runner.seed)
+        if self.sampler is None:
+            runner.logger.warning('SampleSeedHook: the batch sampler has no sampler; augmentation is left as it is')
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers the epoch and seed the main process."""
-        self.epoch.fill_(runner.epoch)
+        """Tell the sampler the epoch and seed the main process."""
+        if self.sampler is not None:
+            self.set_epoch(runner.epoch)
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             _seed_all(runner.seed, runner.epoch, get_rank())
 
-    def _wrap(self, dataset: Dataset, seed: int) -> None:
-        for inner in (getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())):
-            if inner is not None:
-                self._wrap(inner, seed)
-        pipeline = getattr(dataset, 'pipeline', None)
-        if pipeline is not None and not isinstance(pipeline, SeededPipeline):
-            dataset.pipeline = SeededPipeline(pipeline, seed, self.epoch)
+    def attach(self, loader: DataLoader, seed: int) -> None:
+        """Wrap the sampler of a loader that has one, and seed the items of its data set."""
+        sampler = getattr(loader.batch_sampler, 'sampler', None)
+        if sampler is None:
+            return
+        if isinstance(sampler, KeyedSampler):
+            sampler = sampler.sampler
+        if isinstance(sampler, (DefaultSampler, RepeatAugSampler)):
+            self.sampler_seed = sampler.seed
+        self.sampler = loader.batch_sampler.sampler = KeyedSampler(sampler, seed)
+        loader.dataset.__getitems__ = SeededItems(loader.dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the epoch of the draws to come, counted from 0."""
+        self.sampler.current_epoch = epoch
+        if self.sampler_seed is not None:
+            self.sampler.sampler.seed = int(np.random.SeedSequence((self.sampler_seed, epoch)).generate_state(1)[0])

@@ -3,10 +3,12 @@ import random
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import BaseDataset, ConcatDataset
+from mmengine.dataset import BaseDataset, ConcatDataset, DefaultSampler, RepeatDataset
+from mmpretrain.datasets import RepeatAugSampler
 from torch.utils.data import DataLoader
 
-from mmosnet.engine.sample_seed_hook import SampleSeedHook, SeededPipeline, seeded
+from mmosnet.datasets import PKSampler
+from mmosnet.engine.sample_seed_hook import SampleSeedHook, SeededItems, seeded
 
 
 def draw():
@@ -36,52 +38,108 @@ def test_seeded_restores_after_an_error():
 
 
 class Numbers(BaseDataset):
+    """Twelve samples of four identities; a sample is its value and what the generators draw for it."""
+
+    def __init__(self):
+        super().__init__(pipeline=[noise])
+
     def load_data_list(self):
-        return [dict(value=i) for i in range(12)]
+        return [dict(value=i, pid=i // 3) for i in range(12)]
 
 
 def noise(results):
     return torch.tensor([results['value'], *draw()], dtype=torch.float64)
 
 
-def make(epoch):
-    dataset = Numbers(pipeline=[noise])
-    dataset.pipeline = SeededPipeline(dataset.pipeline, seed=5, epoch=epoch)
-    return dataset
+def pk_sampler(dataset):
+    # Three images an identity for K = 4: at least one of each comes twice.
+    return PKSampler(dataset, num_pids=2, num_instances=4, seed=0)
 
 
-@pytest.mark.parametrize('persistent', [False, True])
-def test_any_number_of_workers_draws_the_same_and_epochs_differ(persistent):
-    epochs = {}
-    for workers in (0, 1, 2):
-        epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        loader = DataLoader(
-            make(epoch), batch_size=3, num_workers=workers, persistent_workers=persistent and workers > 0
-        )
-        for number in range(3):
-            epoch.fill_(number)
-            epochs[workers, number] = torch.cat(list(loader))
-    for number in range(3):
-        assert torch.equal(epochs[0, number], epochs[1, number])
-        assert torch.equal(epochs[0, number], epochs[2, number])
-    assert not torch.equal(epochs[0, 0], epochs[0, 1])
-    # No two samples alike.
-    assert len(set(epochs[0, 0][:, 2].tolist())) == 12
+# A data set, its sampler, draws in an epoch, and images among them.
+REPEATS = {
+    'plain': (Numbers, DefaultSampler, 12, 12),
+    'repeated': (lambda: RepeatDataset(Numbers(), 3), DefaultSampler, 36, 12),
+    'joined': (lambda: ConcatDataset([Numbers(), Numbers()]), DefaultSampler, 24, 12),
+    'K images': (Numbers, pk_sampler, 16, 12),
+    'repeated by the sampler': (Numbers, RepeatAugSampler, 12, 4),
+}
+
+
+def epochs(name, numbers, workers=0, persistent=False, seed=5):
+    """Everything that a run draws in some epochs."""
+    make, make_sampler, *_ = REPEATS[name]
+    dataset = make()
+    sampler = make_sampler(dataset)
+    sampler.seed = seed
+    loader = DataLoader(dataset, 4, sampler=sampler, num_workers=workers, persistent_workers=persistent and workers > 0)
+    hook = SampleSeedHook()
+    hook.attach(loader, seed)
+    drawn = []
+    for number in numbers:
+        # As DistSamplerSeedHook.
+        loader.sampler.set_epoch(number)
+        hook.set_epoch(number)
+        drawn.append(torch.cat(list(loader)))
+    return drawn
+
+
+@pytest.mark.parametrize('name', REPEATS)
+def test_every_draw_is_augmented_anew(name):
+    _, _, draws, images = REPEATS[name]
+    both = epochs(name, (0, 1))
+    for drawn in both:
+        assert len(drawn) == draws and len(drawn[:, 0].unique()) == images
+    for generator in (1, 2, 3):
+        assert len(torch.cat(both)[:, generator].unique()) == 2 * draws
+
+
+@pytest.mark.parametrize('name', ['repeated', 'K images'])
+@pytest.mark.parametrize(('workers', 'persistent'), [(1, False), (2, False), (2, True)])
+def test_any_number_of_workers_draws_the_same_and_so_does_a_resumed_run(name, workers, persistent):
+    alone = epochs(name, (0, 1, 2))
+    assert all(map(torch.equal, epochs(name, (0, 1, 2), workers, persistent), alone))
+    assert all(map(torch.equal, epochs(name, (1, 2), workers, persistent), alone[1:]))
+
+
+def test_processes_augment_an_image_of_both_differently(monkeypatch):
+    drawn = []
+    for rank in range(2):
+        monkeypatch.setattr('mmosnet.engine.sample_seed_hook.get_rank', lambda rank=rank: rank)
+        drawn += epochs('plain', (0,))
+    assert torch.equal(drawn[0][:, 0], drawn[1][:, 0])
+    assert len(torch.cat(drawn)[:, 1].unique()) == 24
+
+
+@pytest.mark.parametrize('name', REPEATS)
+def test_two_seeds_share_no_epoch(name):
+    orders = [drawn[:, 0].tolist() for seed in (0, 1) for drawn in epochs(name, (0, 1, 2), seed=seed)]
+    assert len(set(map(tuple, orders))) == 6
 
 
 def test_the_main_process_keeps_its_generators():
     torch.manual_seed(0)
     before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
     # No iteration over a loader: that draws a base seed.
-    make(torch.zeros((), dtype=torch.int64))[3]
+    dataset = Numbers()
+    loader = DataLoader(dataset, 4, sampler=DefaultSampler(dataset, seed=0))
+    SampleSeedHook().attach(loader, 0)
+    dataset.__getitems__(next(iter(loader.batch_sampler)))
     assert random.getstate() == before[0]
     assert (np.random.get_state()[1] == before[1]).all()
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
-def test_wrappers_are_followed_and_wrapped_once():
-    inner = Numbers(pipeline=[noise])
-    dataset = ConcatDataset([inner, inner])
-    SampleSeedHook()._wrap(dataset, seed=0)
-    assert isinstance(inner.pipeline, SeededPipeline)
-    assert not isinstance(inner.pipeline.pipeline, SeededPipeline)
+def test_attached_twice_numbers_once():
+    dataset = Numbers()
+    loader = DataLoader(dataset, 4, sampler=DefaultSampler(dataset, seed=0))
+    hook = SampleSeedHook()
+    hook.attach(loader, 0)
+    sampler = hook.sampler.sampler
+    hook.attach(loader, 0)
+    assert hook.sampler.sampler is sampler and isinstance(dataset.__getitems__.dataset, Numbers)
+    # Indices that nobody numbered draw from the generators as they are.
+    with seeded(1):
+        expected = draw()
+    with seeded(1):
+        assert SeededItems(dataset)([7])[0].tolist() == [7, *expected]
