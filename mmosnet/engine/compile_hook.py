@@ -26,7 +26,7 @@ class CompileHook(Hook):
         DataError: A CPU without a C++ compiler, which ``torch.compile`` calls.
     """
 
-    # After the one that changes the backbone's form.
+    # After DeployHook.
     priority = 'LOW'
 
     def __init__(self) -> None:
@@ -37,9 +37,10 @@ class CompileHook(Hook):
         """Compile for training, and for the validation within."""
         self._compile(runner)
 
-    def before_test(self, runner: Runner) -> None:
-        """Compile for testing."""
-        self._compile(runner)
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
+        """Compile for testing, what :class:`~mmosnet.engine.DeployHook` has put there with the first batch."""
+        if batch_idx == 0:
+            self._compile(runner)
 
     @staticmethod
     def _compile(runner: Runner) -> None:

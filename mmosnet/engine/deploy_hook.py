@@ -17,20 +17,27 @@ class DeployHook(Hook):
     """Test backbone and neck in the form for prediction, :func:`~mmosnet.models.deploy_form.switch_to_deploy`.
 
     mmpretrain's scripts change a model for good; here a copy is tested, and the Runner has the trained one back
-    afterwards. Checkpoints are loaded before, in the trained form.
+    afterwards. Checkpoints are loaded before, in the trained form. The change is made with the first batch and taken
+    back after the last one: ``EMAHook`` exchanges weights before and after those, in the trained form.
     """
 
     PARTS = ('backbone', 'neck')
 
-    def before_test(self, runner: Runner) -> None:
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Put copies in the place of backbone and neck."""
+        if batch_idx:
+            return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.trained = {name: part for name, part in model.named_children() if name in self.PARTS}
         for name, part in self.trained.items():
             setattr(model, name, switch_to_deploy(copy.deepcopy(part)))
 
-    def after_test(self, runner: Runner) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
+    ) -> None:
         """Put the trained parts back."""
+        if batch_idx + 1 < len(runner.test_dataloader):
+            return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for name, part in self.trained.items():
             setattr(model, name, part)

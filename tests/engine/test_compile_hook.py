@@ -24,7 +24,8 @@ def test_the_backbone_is_compiled_and_names_stay(monkeypatch):
     assert compiled == [dict(dynamic=False)]
     assert list(model.state_dict()) == names
     assert model.backbone(given).shape == (1, 2)
-    hook.before_test(SimpleNamespace(model=model))
+    for batch_idx in range(2):
+        hook.before_test_iter(SimpleNamespace(model=model), batch_idx)
     assert len(compiled) == 2
 
 

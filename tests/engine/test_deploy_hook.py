@@ -24,14 +24,15 @@ def classifier() -> torch.nn.Module:
 def test_the_test_runs_a_copy(wrapped, one_process_group):
     model = classifier()
     trained = {name: value.clone() for name, value in model.state_dict().items()}
-    runner = SimpleNamespace(model=MMDistributedDataParallel(model) if wrapped else model)
+    runner = SimpleNamespace(model=MMDistributedDataParallel(model) if wrapped else model, test_dataloader=range(2))
     images = torch.rand(1, 3, 64, 32)
     expected = model(images)[0]
     hook = DeployHook()
-    hook.before_test(runner)
-    assert not any(isinstance(module, _BatchNorm) for module in model.modules())
-    torch.testing.assert_close(model(images)[0], expected)
-    hook.after_test(runner)
+    for batch_idx in range(2):
+        hook.before_test_iter(runner, batch_idx)
+        assert not any(isinstance(module, _BatchNorm) for module in model.modules())
+        torch.testing.assert_close(model(images)[0], expected)
+        hook.after_test_iter(runner, batch_idx)
     state = model.state_dict()
     assert state.keys() == trained.keys()
     assert all(torch.equal(state[name], trained[name]) for name in trained)

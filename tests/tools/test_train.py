@@ -67,6 +67,33 @@ def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
     assert 0 < scores['reid/rerank/mAP'] <= 1 and 0 <= scores['reid/verification/AUC'] <= 1
 
 
+@pytest.mark.parametrize('hook', ['mmengine.EMAHook', 'mmpretrain.EMAHook'])
+def test_averaged_weights_are_what_is_tested(workplace, hook):
+    with workplace.config.open('a') as file:
+        file.write(f"custom_hooks = [*_base_.custom_hooks, dict(type='{hook}', momentum=0.3, update_buffers=True)]\n")
+        file.write('test_best = True\n')
+    options = ('--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    workplace.succeed('train.py', workplace.config, '--work-dir', 'run', *options)
+    state = weights(workplace.folder / 'run/epoch_1.pth')
+    last = {name.removeprefix('module.'): value for name, value in state['ema_state_dict'].items()}
+    name = 'backbone.stages.0.0.reduce.conv.weight'
+    assert not torch.equal(state['state_dict'][name], last[name])
+    # What export, inference and embedding read.
+    from mmosnet.models.checkpoint_file import read_checkpoint
+
+    assert torch.equal(read_checkpoint(workplace.folder / 'run/epoch_1.pth').state[name], state['state_dict'][name])
+
+    def results(folder, key):
+        return json.loads((workplace.folder / folder / 'results.json').read_text())[key]
+
+    validated = results('run', 'last')['metrics']
+    # Folded and not, whatever the order of the hooks: the average, as validation.
+    workplace.succeed('test.py', workplace.config, 'run/epoch_1.pth', '--work-dir', 'folded')
+    workplace.succeed('test.py', workplace.config, 'run/epoch_1.pth', '--work-dir', 'plain', '--training-form')
+    for folder in ('run/test', 'folded', 'plain'):
+        assert results(folder, 'metrics') == pytest.approx(validated, abs=1e-6)
+
+
 def test_one_folder_for_several_targets_is_a_mistake(workplace):
     config = REPOSITORY / 'configs' / 'osnet_ain_reid_market.py'
     error = workplace.fail('test.py', config, 'none.pth', '--data-root', workplace.data)
