@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
+import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,3 +30,38 @@ def user_errors() -> Iterator[None]:
         sys.exit(1)
     except (IsADirectoryError, NotADirectoryError, PermissionError) as e:
         sys.exit(f'error: {e.filename}: {e.strerror}')
+    except (TypeError, KeyError) as e:
+        mistake = _config_mistake(e)
+        if mistake is None:
+            raise
+        sys.exit(f'error: {mistake}')
+
+
+def _config_mistake(error: TypeError | KeyError) -> str | None:
+    """What a config says wrong that made mmengine fail to build something; None for an error in the code.
+
+    A wrong name of an argument fails where a class is called, or where this hands it on: to a parent, to a function.
+    """
+    calls = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    builders = [i for i, frame in enumerate(calls) if frame.f_code.co_name == 'build_from_cfg']
+    inner = calls[builders[-1] + 1 :] if builders else []
+    if isinstance(error, KeyError):
+        text = str(error.args[0]).partition('. ')[0].splitlines()[0]
+        return f'in the config: {text}' if builders and not inner else None
+    found = re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    # Not in a method that runs later.
+    built = builders and {frame.f_code.co_name for frame in inner} <= {'__init__', '__call__', 'get_instance'}
+    if not found or not (built or calls[-1].f_globals.get('__name__') == 'mmengine.runner.runner'):
+        return None
+    owner, _, method = found.group(1).partition('.')
+    if method == '__init__' and builders:
+        called = calls[builders[-1]].f_locals['obj_cls']
+    else:
+        called = calls[-1].f_globals.get(owner)
+        called = called if method in ('', '__init__') else getattr(called, method, None)
+    parts = [vars(kind).get('__init__') for kind in called.__mro__] if inspect.isclass(called) else [called]
+    known = {name for part in filter(callable, parts) for name in inspect.signature(part).parameters}
+    known -= {'self', 'args', 'kwargs'}
+    similar = difflib.get_close_matches(found.group(2), known, n=1)
+    hint = f'nearest: {similar[0]}' if similar else f'there are {", ".join(sorted(known))}'
+    return f'in the config: {getattr(called, "__name__", found.group(1))} takes no {found.group(2)}; {hint}'

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from mmosnet.errors import DataError
+from mmosnet.registry import MODELS
 from mmosnet.user_errors import user_errors
 
 
@@ -30,3 +31,26 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(monkeypatch):
         with pytest.raises(SystemExit) as found, user_errors():
             print('a long table')
         assert found.value.code == 1
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'name'),
+    [
+        (dict(type='OSNet', widen_facto=1), 'widen_factor'),
+        (dict(type='mmosnet.ReIDHead', in_channels=4, num_classes=2, bnnec=True), 'bnneck'),
+        (dict(type='mmosnet.ReIDHed'), 'mmosnet.ReIDHed'),
+        (dict(widen_factor=1), 'type'),
+    ],
+)
+def test_wrong_names_in_a_config_are_one_line(cfg, name):
+    with pytest.raises(SystemExit) as found, user_errors():
+        MODELS.build(cfg)
+    line = found.value.code
+    assert line.startswith('error: ') and name in line and '\n' not in line
+
+
+def test_wrong_names_in_the_code_keep_their_traceback():
+    with pytest.raises(TypeError), user_errors():
+        dict.fromkeys([], vlaue=1)
+    with pytest.raises(KeyError), user_errors():
+        {}['name']

@@ -72,6 +72,7 @@ def main() -> None:
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch
+    from mmosnet.engine.config_options import merge_options
     from mmosnet.engine.trained_model import find_trained, load_model
     from mmosnet.errors import DataError
     from mmosnet.export import export_model
@@ -79,7 +80,7 @@ def main() -> None:
 
     with launch.user_errors():
         cfg, checkpoint = find_trained(args.config, args.checkpoint)
-        cfg.merge_from_dict(args.cfg_options or {})
+        merge_options(cfg, args.cfg_options)
         precision = 'int8' if args.int8 else 'fp16' if args.fp16 else 'fp32'
         name = Path(args.config).stem if args.config.endswith('.py') else args.config
         suffix = SUFFIXES[args.format]

@@ -59,13 +59,14 @@ def main() -> None:
     from mmosnet.apis.person_inferencer import PersonInferencer
     from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine import launch
+    from mmosnet.engine.config_options import merge_options
     from mmosnet.engine.trained_model import find_trained
 
     with launch.user_errors():
         if args.out:
             check_prediction_file(args.out)
         cfg, checkpoint = find_trained(args.config, args.checkpoint)
-        cfg.merge_from_dict(args.cfg_options or {})
+        merge_options(cfg, args.cfg_options)
         inferencer = PersonInferencer(cfg, checkpoint, args.device)
         results = inferencer(
             args.inputs, batch_size=args.batch_size, show_dir=args.show_dir, bad_images=args.bad_images

@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmosnet.apis.image_input import ImageInput
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
+from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.trained_model import find_trained, load_model
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
@@ -32,12 +33,12 @@ def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tup
         options: Overrides, ``KEY=VALUE`` each.
 
     Raises:
-        FileNotFoundError, DataError: No such config, or no released weights.
+        FileNotFoundError, DataError: No such config, no released weights, or an override that nothing reads.
     """
     cfg, checkpoint = find_trained(name, checkpoint)
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
-    cfg.merge_from_dict(parser.parse_args(['--cfg-options', *(options or ())]).cfg_options or {})
+    merge_options(cfg, parser.parse_args(['--cfg-options', *(options or ())]).cfg_options)
     return cfg, checkpoint
 
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
@@ -44,7 +45,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
-        DataError: No such name.
+        DataError: No such name, or an override that nothing reads.
     """
     if not Path(path).is_file():
         # Only now: knowing all names takes reading all of mmpretrain's.
@@ -52,7 +53,7 @@ def load_config(
 
         path = find_config(path)[0].filename
     cfg = WrittenConfig(Config.fromfile(path))
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     cfg.launcher = launcher
     for name in DATALOADERS:
