@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
+from collections.abc import Iterator, Mapping
 
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_fit import check_fit
 from mmosnet.registry import HOOKS
+
+# Hyperparameters that tell optimizers apart, and moments of one from those of another.
+DISTINCTIVE = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd', 'lr_decay')
 
 
 @HOOKS.register_module()
@@ -18,7 +27,25 @@ class CheckpointFitHook(Hook):
     was not converted, would be evaluated as a random network. The backbone must fit entirely, and the neck too if the
     checkpoint has one. In training heads may differ: other data sets have other identities. In testing neck and heads
     must fit, but for classifiers of identities.
+
+    A resumed training must fit entirely, the optimizer's state and averaged weights too: torch compares nothing but the
+    numbers of parameters, and goes on with moments of other weights, or beyond the end of their memory.
     """
+
+    # Before hooks and Runner take anything from the checkpoint.
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Count iterations of the epochs as they are now, where a resumed training had longer or shorter ones."""
+        loop = runner.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop):
+            return
+        done = loop.epoch * len(loop.dataloader)
+        if loop.iter != done:
+            runner.logger.warning(
+                f'Epochs have {len(loop.dataloader)} iterations now: counting from iteration {done}, not {loop.iter}'
+            )
+            loop._iter = done
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes, and log what of the model is not in the checkpoint, and the other way round.
@@ -34,6 +61,11 @@ class CheckpointFitHook(Hook):
         state = model.state_dict()
         # A test has a training loop's config at most; training may start from a backbone alone.
         testing = not isinstance(runner._train_loop, BaseLoop)
+        if runner._resume and not testing:
+            # Without a name mmengine takes the latest.
+            source = runner._load_from or find_latest_checkpoint(runner.work_dir)
+            _check_resumed(runner, model, checkpoint, found, f'{source}')
+            return
         check_fit(state, found, runner._load_from, testing)
         fitting = {
             name: found[name] for name, value in state.items() if name in found and found[name].shape == value.shape
@@ -44,10 +76,97 @@ class CheckpointFitHook(Hook):
         runner.logger.info(
             f'{runner._load_from}: {len(fitting)} entries used; new in the model: {_some(new) or "nothing"}{left_out}'
         )
-        if not getattr(runner, '_resume', False):
-            checkpoint['state_dict'] = state | fitting
+        checkpoint['state_dict'] = state | fitting
 
 
 def _some(names: list[str]) -> str:
     """Names in a line."""
     return ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
+
+
+def _check_resumed(
+    runner: Runner, model: nn.Module, checkpoint: Mapping, found: Mapping[str, Tensor], source: str
+) -> None:
+    """Refuse to go on with a training of another model or optimizer.
+
+    Raises:
+        DataError: Counts what does not fit and names the first entry.
+    """
+    state = model.state_dict()
+    lines = _differences(state, found)
+    averages = checkpoint.get('ema_state_dict')
+    if averages is not None:
+        # Under the names of the model, beside a counter of the steps.
+        averages = {k.removeprefix('module.'): v for k, v in averages.items() if k.startswith('module.')}
+        lines += [f'average of {line}' for line in _differences(state, averages)]
+        if not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            lines.append('averaged weights: model no EMAHook, checkpoint ema_state_dict')
+    if not lines and 'optimizer' in checkpoint:
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        lines = list(_optimizer_misfits(runner.optim_wrapper, checkpoint['optimizer'], names, runner))
+    if lines:
+        raise DataError(
+            f'{source} cannot be resumed: {len(lines)} entries differ, the first {lines[0]}. Resume with the settings '
+            f'that it was trained with; or start anew from its weights, without --resume: --cfg-options '
+            f'load_from={source}'
+        )
+
+
+def _differences(model: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """One line for each name that is on one side alone or has two shapes."""
+    names = {**model, **found}
+    shapes = [
+        [str(tuple(side[name].shape)) if name in side else 'nothing' for side in (model, found)] for name in names
+    ]
+    return [f'{name}: model {a}, checkpoint {b}' for name, (a, b) in zip(names, shapes, strict=True) if a != b]
+
+
+def _optimizer_misfits(
+    wrapper: OptimWrapper | Mapping[str, OptimWrapper], saved: Mapping, names: Mapping[int, str], runner: Runner
+) -> Iterator[str]:
+    """One line for each difference between an optimizer and its saved state."""
+    if not isinstance(wrapper, OptimWrapper):
+        # Several optimizers by name.
+        for name, part in wrapper.items():
+            if name in saved:
+                yield from _optimizer_misfits(part, saved[name], names, runner)
+            else:
+                yield f'optimizer {name}: model one, checkpoint nothing'
+        return
+    optimizer: Optimizer = wrapper.optimizer
+    if 'param_groups' not in saved:
+        yield f'optimizer: model one, checkpoint several ({", ".join(map(str, saved))})'
+        return
+    groups, old_groups = optimizer.param_groups, saved['param_groups']
+    if len(groups) != len(old_groups):
+        yield (
+            f'param_groups of the optimizer (paramwise_cfg): model {len(groups)} groups, checkpoint '
+            f'{len(old_groups)} groups'
+        )
+        return
+    for number, (group, old) in enumerate(zip(groups, old_groups, strict=True)):
+        kinds = [[key for key in DISTINCTIVE if key in part] for part in (group, old)]
+        if kinds[0] != kinds[1]:
+            yield f'optimizer: model {type(optimizer).__name__} with {kinds[0]}, checkpoint one with {kinds[1]}'
+            return
+        if len(group['params']) != len(old['params']):
+            yield (
+                f'param_groups.{number} of the optimizer: model {len(group["params"])} parameters, checkpoint '
+                f'{len(old["params"])}'
+            )
+            continue
+        for parameter, index in zip(group['params'], old['params'], strict=True):
+            for key, value in saved['state'].get(index, {}).items():
+                # Moments have their parameter's shape, counters of steps have none.
+                if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                    yield (
+                        f'{key} of {names.get(id(parameter), index)}: model {tuple(parameter.shape)}, checkpoint '
+                        f'{tuple(value.shape)}'
+                    )
+        for key in ('initial_lr', 'weight_decay', 'decoupled_weight_decay'):
+            if key in group and key in old and group[key] != old[key]:
+                runner.logger.warning(
+                    f'param_groups.{number} of the optimizer: {key} {old[key]} of the checkpoint holds, not '
+                    f'{group[key]} of the config'
+                )
+                return

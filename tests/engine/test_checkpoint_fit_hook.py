@@ -21,7 +21,11 @@ def load(state_dict, width=4, training=True):
     log = []
     loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop) if training else dict()
     runner = SimpleNamespace(
-        _train_loop=loop, model=network(width), _load_from='some.pth', logger=SimpleNamespace(info=log.append)
+        _resume=False,
+        _train_loop=loop,
+        model=network(width),
+        _load_from='some.pth',
+        logger=SimpleNamespace(info=log.append),
     )
     CheckpointFitHook().after_load_checkpoint(runner, dict(state_dict=state_dict))
     return log

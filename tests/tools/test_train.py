@@ -237,3 +237,36 @@ def test_scripts_parse_and_tell_their_usage(script):
     assert subprocess.run(['bash', '-n', str(path)]).returncode == 0
     result = subprocess.run(['bash', str(path)], capture_output=True, text=True)
     assert result.returncode != 0 and 'usage' in result.stderr
+
+
+def test_only_what_fits_is_resumed(workplace):
+    """Other settings, and what the error must name of the first entry that differs."""
+    with workplace.config.open('a') as file:
+        file.write("custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', momentum=0.3)]\n")
+    train = ('train.py', workplace.config, '--no-validate', '--work-dir', 'run')
+    workplace.succeed(*train, '--cfg-options', 'train_cfg.max_epochs=1')
+    for number, (options, named) in enumerate(
+        {
+            ('model.head.bnneck=True',): ['head.bnneck.weight', '(512,)', 'nothing'],
+            ('model.backbone.widen_factor=0.5', 'model.neck.in_channels=256'): ['(32, 3, 7, 7)', '(16, 3, 7, 7)'],
+            ('optim_wrapper.paramwise_cfg.norm_decay_mult=0',): ['param_groups', 'checkpoint 1 groups'],
+            (
+                'optim_wrapper.optimizer.type=SGD',
+                'optim_wrapper.optimizer._delete_=True',
+                'optim_wrapper.optimizer.lr=1',
+            ): ['SGD', 'momentum', 'betas'],
+            ('custom_hooks.5.type=mmosnet.PosRatioHook', 'custom_hooks.5._delete_=True'): ['EMAHook', 'ema_state_dict'],
+        }.items()
+    ):
+        error = workplace.fail(*train, '--resume', '--cfg-options', *options)
+        assert 'epoch_1.pth cannot be resumed' in error and 'load_from=' in error
+        assert all(text in error for text in named), (number, error)
+    # More and fewer identities.
+    for number in (8, 4):
+        data = write_market(workplace.folder / f'market{number}', num_train=number)
+        options = ('--cfg-options', f'model.head.num_classes={number}')
+        error = workplace.fail(*train, '--resume', '--data-root', data, *options)
+        assert f'head.classifier.weight: model ({number}, 512), checkpoint (6, 512)' in error
+    # Larger batches are no other model; what is left must not count back.
+    output = workplace.succeed(*train, '--resume', '--cfg-options', 'train_dataloader.batch_size=24')
+    assert 'eta: -' not in output and 'counting from iteration 1' in output
