@@ -51,6 +51,8 @@ def _config_mistake(error: TypeError | KeyError) -> str | None:
     found = re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
     # Not in a method that runs later.
     built = builders and {frame.f_code.co_name for frame in inner} <= {'__init__', '__call__', 'get_instance'}
+    if built and not inner and str(error).endswith('takes no arguments'):
+        return f'in the config: {error}'
     if not found or not (built or calls[-1].f_globals.get('__name__') == 'mmengine.runner.runner'):
         return None
     owner, _, method = found.group(1).partition('.')

@@ -44,6 +44,9 @@ def small(name: str, work_dir: Path, num_classes: int, **options) -> dict:
         str(work_dir),
         'none',
     )
+    for hook in cfg.custom_hooks:
+        if hook.type == 'mmosnet.BaseFreezeHook':
+            hook.num_epochs = 0
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for transform in loader.dataset.pipeline:
             if transform.type == 'Resize':

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from mmosnet.errors import DataError
@@ -21,7 +21,7 @@ class BaseFreezeHook(Hook):
     learning-rate schedule goes on. mmpretrain's ``frozen_stages`` freezes for good and only the backbone.
 
     Args:
-        num_epochs: Frozen epochs at the start.
+        num_epochs: Frozen epochs at the start, fewer than the training has; 0 for none.
         trainable: Names of the modules that train meanwhile.
     """
 
@@ -29,6 +29,29 @@ class BaseFreezeHook(Hook):
         self.num_epochs = num_epochs
         self.trainable = tuple(trainable)
         self.frozen_parameters: list[nn.Parameter] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a training that ends before the whole model trains.
+
+        Raises:
+            DataError: Names the frozen epochs, those of the training, and the remedy.
+        """
+        if self.num_epochs <= 0:
+            return
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise DataError(
+                f'BaseFreezeHook freezes {self.num_epochs} epochs and this training counts none, but '
+                f'{runner.max_iters} iterations: it would freeze for good. Take the hook out of custom_hooks, or train '
+                'by epochs: train_cfg=dict(by_epoch=True, max_epochs=...)'
+            )
+        if self.num_epochs >= runner.max_epochs:
+            hooks = runner.cfg.get('custom_hooks') or []
+            place = next((i for i, hook in enumerate(hooks) if _is_freeze(hook)), 'N')
+            raise DataError(
+                f'BaseFreezeHook freezes {self.num_epochs} epochs and the training has {runner.max_epochs}: only '
+                f'{", ".join(self.trainable)} would train. Freeze less than it trains, a tenth or so: --cfg-options '
+                f'custom_hooks.{place}.num_epochs={runner.max_epochs // 10}'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Freeze when training starts (or resumes) in the frozen epochs, release when they are over."""
@@ -66,3 +89,7 @@ class BaseFreezeHook(Hook):
         self.frozen_parameters = [p for p in model.parameters() if p.requires_grad and p not in open_parameters]
         for parameter in self.frozen_parameters:
             parameter.requires_grad_(False)
+
+
+def _is_freeze(hook: object) -> bool:
+    return isinstance(hook, dict) and str(hook.get('type')).rpartition('.')[2].startswith('BaseFreezeHook')

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from mmosnet.engine import BaseFreezeHook
@@ -69,3 +70,17 @@ def test_resuming_behind_the_frozen_epochs_does_nothing():
 def test_unknown_module_is_named():
     with pytest.raises(DataError, match=r"no module 'head\.fc'"):
         BaseFreezeHook(1, trainable=('head.fc',)).before_train_epoch(runner_of(Model()))
+
+
+def test_a_training_that_ends_frozen_is_refused():
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    runner = SimpleNamespace(train_loop=loop, max_epochs=20, cfg=dict(custom_hooks=[{}, dict(type='BaseFreezeHook')]))
+    for frozen in (0, 19):
+        BaseFreezeHook(frozen).before_train(runner)
+    for frozen in (20, 25):
+        with pytest.raises(DataError, match=rf'freezes {frozen} .* has 20.*custom_hooks\.1\.num_epochs=2$'):
+            BaseFreezeHook(frozen).before_train(runner)
+    iterations = SimpleNamespace(train_loop=None, max_iters=500, cfg={})
+    BaseFreezeHook(0).before_train(iterations)
+    with pytest.raises(DataError, match='500 iterations'):
+        BaseFreezeHook(1).before_train(iterations)
