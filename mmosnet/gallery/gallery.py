@@ -153,7 +153,7 @@ class Gallery(ABC):
             ``(N,)`` int64, their numbers in the gallery, in order.
 
         Raises:
-            DataError: Another dimension, another model, NaN, or a vector too short or too long to be compared; nothing is
+            DataError: Another dimension or model, NaN, or a vector too short or too long to be compared; nothing is
                 enrolled.
         """
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')

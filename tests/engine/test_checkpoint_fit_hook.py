@@ -44,7 +44,8 @@ def test_what_is_loaded_fits_exactly_and_the_rest_is_named(capsys):
     state |= {'head.weight': torch.ones(9, 9), 'head.more': torch.ones(1)}
     checkpoint = dict(state_dict=state)
     loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
-    runner = SimpleNamespace(_train_loop=loop, model=model, _load_from='a.pth', logger=SimpleNamespace(info=log.append))
+    logger = SimpleNamespace(info=log.append)
+    runner = SimpleNamespace(_train_loop=loop, _resume=False, model=model, _load_from='a.pth', logger=logger)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     CheckpointFitHook().after_load_checkpoint(runner, checkpoint)
     assert log == ['a.pth: 4 entries used; new in the model: head.weight, head.bias; left out: head.more']
