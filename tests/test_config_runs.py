@@ -45,7 +45,7 @@ def small(name: str, work_dir: Path, num_classes: int, **options) -> dict:
         'none',
     )
     for hook in cfg.custom_hooks:
-        if hook.type == 'mmosnet.BaseFreezeHook':
+        if hook.type == 'mmosnet.BaseFreezeHook' and hook.num_epochs >= cfg.train_cfg.max_epochs:
             hook.num_epochs = 0
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for transform in loader.dataset.pipeline:

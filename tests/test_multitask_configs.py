@@ -33,6 +33,9 @@ def config(name: str, work_dir: Path, **options) -> Config:
         'none',
         str(work_dir.parent / 'data'),
     )
+    for hook in cfg.custom_hooks:
+        if hook.type == 'mmosnet.BaseFreezeHook':
+            hook.num_epochs = 0
     cfg.experiment_name = f'multitask_{name}_{work_dir.parent.name}_{work_dir.name}'
     return cfg
 

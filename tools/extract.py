@@ -58,7 +58,9 @@ def parse_args() -> argparse.Namespace:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--exported', metavar='FILE', help='model of tools/export.py (.onnx, .xml, .pt)')
     group.add_argument('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one)')
-    group.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    group.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, else bfloat16, for AVX-512'
+    )
     group.add_argument(
         '--cfg-options',
         nargs='+',

@@ -68,6 +68,7 @@ def main() -> None:
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
+    from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
     from mmosnet.engine.cross_domain import evaluate_targets
     from mmosnet.engine.trained_model import RELEASED, find_trained
     from mmosnet.errors import DataError
@@ -84,6 +85,7 @@ def main() -> None:
             )
         launch.score_more(cfg, args.rerank, args.verification)
         if args.amp:
+            warn_slow_bfloat16()
             cfg.test_cfg.fp16 = True
         if not args.training_form:
             launch.add_hook(cfg, 'DeployHook')

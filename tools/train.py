@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='mixed precision: float16 on a GPU, bfloat16 on a CPU (often slower)',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU with AVX-512 (often slower)',
     )
     parser.add_argument(
         '--compile',

@@ -13,6 +13,7 @@ from mmengine.device import get_device
 from mmosnet.apis.image_input import ImageInput
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
+from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
 from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.trained_model import find_trained, load_model
 from mmosnet.errors import DataError
@@ -84,6 +85,8 @@ class TorchEmbedder(Embedder):
         self._decodes_otherwise = preparation.load is not None and not isinstance(preparation.load, LoadPersonImage)
         device_type = next(model.parameters()).device.type
         self.on_cpu = device_type == 'cpu'
+        if amp and self.on_cpu:
+            warn_slow_bfloat16()
         kind = torch.bfloat16 if self.on_cpu else torch.float16
         self._autocast = lambda: torch.autocast(device_type, kind, enabled=amp)
         (probe,) = self.embed([self.prepare('a black image', np.zeros((*PROBE, 3), np.uint8))])

@@ -23,7 +23,7 @@ class PKSampler(Sampler):
     left, the last batches fill up with identities drawn anew. The order depends on the pair (seed, epoch) alone, so a
     resumed epoch equals an uninterrupted one, and the ranks take turns batch by batch.
 
-    The loader's ``batch_size`` must be ``num_pids * num_instances``.
+    The loader's ``batch_size`` must be ``num_pids * num_instances``; :class:`~mmosnet.engine.NumClassesHook` checks it.
 
     Args:
         dataset: A re-identification data set.

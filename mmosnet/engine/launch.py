@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.written_config import WrittenConfig
@@ -124,7 +125,13 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
+
+    Raises:
+        DataError: The CPU only emulates bfloat16.
+    """
+    if not bfloat16_pays():
+        raise DataError(f'--amp: {SLOW_BFLOAT16}. Leave --amp out')
     if torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

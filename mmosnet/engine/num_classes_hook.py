@@ -1,7 +1,9 @@
-"""A check that heads, checkpoint and data sets agree, before the first batch."""
+"""A check that heads, checkpoint, data sets and batches agree, before the first batch."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from mmengine.hooks import Hook
@@ -9,10 +11,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
+from mmosnet.datasets.balanced_sampler import BalancedSampler
+from mmosnet.datasets.pk_sampler import PKSampler
 from mmosnet.errors import DataError
 from mmosnet.models.joint_head import JointHead
 from mmosnet.models.reid_head import ReIDHead
+from mmosnet.models.triplet_loss import TripletLoss
 from mmosnet.registry import HOOKS
 
 
@@ -24,6 +30,9 @@ class NumClassesHook(Hook):
     Without it a head that is too small fails inside the loss (on a GPU with an unrelated-looking assertion), one that
     is too large trains with dead outputs, and attributes in another order are scored as each other. mmdet's
     ``NumClassCheckHook`` needs class names and compares numbers alone.
+
+    Batches must be as the sampler makes them up, P identities with K images each, and hold what a triplet loss
+    compares: it is 0 for people with a single image in their batch.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -36,6 +45,7 @@ class NumClassesHook(Hook):
         loop = getattr(runner, 'val_loop', None)
         if loop is not None:
             compare_names(_head(runner), metainfo, 'The training set', _metainfo(loop))
+        check_batches(runner.train_dataloader, _head(runner), runner.logger)
         for option, head in _heads(_head(runner)):
             what, found = _labels(head, metainfo)
             num_classes = getattr(head, 'num_classes', None)
@@ -91,6 +101,57 @@ def compare_names(head: nn.Module | None, trained: Mapping, place: str, metainfo
                 f'{others[first]!r}: they would be scored as each other. Give both data sets the same {key}=[...], '
                 'in the same order'
             )
+
+
+def check_batches(loader: DataLoader, head: nn.Module | None, logger: logging.Logger) -> None:
+    """Hold a training loader's batches against its sampler and a triplet loss of the model.
+
+    Raises:
+        DataError: The batch is not the sampler's, or no batch can hold two images of a person.
+    """
+    sampler, batch_size = getattr(loader, 'sampler', None), getattr(loader, 'batch_size', None)
+    if isinstance(sampler, PKSampler):
+        wanted = sampler.num_pids * sampler.num_instances
+        source = f'num_pids={sampler.num_pids} x num_instances={sampler.num_instances}'
+    elif isinstance(sampler, BalancedSampler):
+        wanted, source = sampler.batch_size, f'batch_size={sampler.batch_size}'
+    else:
+        wanted = batch_size
+    # None where a batch sampler decides.
+    if batch_size not in (None, wanted):
+        raise DataError(
+            f'The loader has batch_size={batch_size} and its {type(sampler).__name__} {source}: set '
+            f'train_dataloader.batch_size={wanted}, or the settings of train_dataloader.sampler'
+        )
+    if not batch_size or not any(
+        isinstance(getattr(part, 'metric_loss', None), TripletLoss) for _, part in _heads(head)
+    ):
+        return
+    if isinstance(sampler, PKSampler):
+        share = 1.0 if sampler.num_instances > 1 else 0.0
+    else:
+        share = _share_with_positives(loader.dataset, batch_size)
+    remedy = "train_dataloader.sampler=dict(_delete_=True, type='mmosnet.PKSampler', num_pids=P, num_instances=K)"
+    if share == 0:
+        raise DataError(
+            f'TripletLoss: no batch of {batch_size} holds two images of a person, the loss would be 0. Take {remedy} '
+            'with K of 2 or more, and batch_size P x K'
+        )
+    if share < 0.5:
+        logger.warning(
+            f'TripletLoss: {share:.0%} of the images have another one of their person in a batch of {batch_size}, the '
+            f'others count for nothing: consider {remedy}'
+        )
+
+
+def _share_with_positives(dataset: Dataset, batch_size: int) -> float:
+    """How many of the images can expect another one of their person in a batch that is drawn at random."""
+    counts = Counter(dataset.get_data_info(index).get('pid') for index in range(len(dataset)))
+    counts.pop(None, None)
+    total = sum(counts.values())
+    # Of the total - 1 other images, none of the n - 1 of this person is among batch_size - 1.
+    alone = (n * (1 - (n - 1) / max(total - 1, 1)) ** (batch_size - 1) for n in counts.values())
+    return 1 - sum(alone) / total if total else 1.0
 
 
 def _heads(head: nn.Module | None) -> Iterator[tuple[str, nn.Module | None]]:

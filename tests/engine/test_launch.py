@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 from mmengine.config import Config
 
@@ -37,3 +41,12 @@ def test_metrics_by_task_are_found():
     score_more(cfg, rerank=True, verification=False)
     assert cfg.test_evaluator.metrics.reid == [dict(type='mmosnet.ReIDMetric', rerank=dict())]
     assert cfg.test_evaluator.metrics.attributes == dict(type='AttributeMetric')
+
+
+@pytest.mark.parametrize('variable', ['ATEN_CPU_CAPABILITY=avx2', 'ONEDNN_MAX_CPU_ISA=AVX2'])
+def test_mixed_precision_is_refused_where_the_cpu_emulates_it(variable):
+    """Both libraries decide when they are loaded."""
+    program = 'from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays; print(bfloat16_pays())'
+    environ = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **dict([variable.split('=')])}
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environ)
+    assert result.stdout.split()[-1] == 'False', result.stderr

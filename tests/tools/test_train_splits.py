@@ -11,6 +11,7 @@ SMALL = (
     'load_from=None',
     'train_cfg.max_epochs=1',
     'train_cfg.val_interval=1',
+    'custom_hooks.5.num_epochs=0',
     'train_dataloader.num_workers=0',
     'val_dataloader.num_workers=0',
     'train_dataloader.dataset.pipeline.1.scale=(16,32)',
