@@ -120,7 +120,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         return
     cfg.resume = True
     cfg.load_from = checkpoint
-    if all(hook['type'].rpartition('.')[2] != 'CheckpointFitHook' for hook in cfg.get('custom_hooks') or []):
+    if not any('CheckpointFitHook' in str(hook['type']) for hook in cfg.get('custom_hooks') or []):
         add_hook(cfg, 'CheckpointFitHook')
 
 
