@@ -268,6 +268,9 @@ class OSNet(BaseModule):
         if prefix is None:
             prefix = 'backbone.' if any(name.startswith('backbone.') for name in found) else ''
         prefix = prefix.rstrip('.') + '.' if prefix else ''
+        # Reading takes off what some programs put in front of all names.
+        while prefix and not any(name.startswith(prefix) for name in found):
+            prefix = prefix.partition('.')[2]
         part = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
         needed = self.state_dict()
         lines = misfits(needed, part)

@@ -61,7 +61,7 @@ def test_a_run_leaves_table_numbers_picture_and_few_checkpoints(workplace):
 
     more = ('--rerank', '--verification', '--work-dir', 'more')
     output = workplace.succeed('test.py', workplace.config, 'run/epoch_4.pth', *more)
-    for text in ('test, rerank |', 'verification |', 'distance@1e-3'):
+    for text in ('test, rerank ', 'verification |', 'distance@1e-3'):
         assert text in output, text
     scores = json.loads((workplace.folder / 'more' / 'results.json').read_text())['metrics']
     assert {key: scores[key] for key in tested['metrics']} == tested['metrics']
