@@ -57,6 +57,9 @@ def expand_queries(
     check_features('query', query)
     check_features('gallery', gallery)
     settings = settings or QueryExpansion()
+    # Half precision has too few digits for a mean.
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    query, gallery = query.to(dtype), gallery.to(dtype)
     if distance == 'cosine':
         query, gallery = normalize(query), normalize(gallery)
     nearest, _ = nearest_images(query, gallery, settings.num_images, distance)
@@ -65,6 +68,7 @@ def expand_queries(
         own, found = query[start:stop], gallery[nearest[start:stop]]  # (q, D), (q, k, D)
         directions = normalize(found.flatten(0, 1)).view_as(found)
         weights = torch.einsum('qd,qkd->qk', normalize(own), directions).clamp_(0, 1) ** settings.alpha
-        sums = own + torch.einsum('qk,qkd->qd', weights, found)
-        expanded[start:stop] = sums / (1 + weights.sum(1, keepdim=True))
+        # Shares of 1, so that no sum is larger than what it is of.
+        total = 1 + weights.sum(1, keepdim=True)
+        expanded[start:stop] = own / total + torch.einsum('qk,qkd->qd', weights / total, found)
     return expanded

@@ -149,6 +149,17 @@ def test_further_scores_leave_the_plain_ones_alone(crowd, distance, protocol):
     ]
 
 
+@pytest.mark.parametrize('exponent', [-90, -60, 60, 110])
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+def test_no_score_depends_on_the_size_of_the_embeddings(crowd, distance, exponent):
+    options = dict(distance=distance, rerank=dict(), query_expansion=dict(alpha=3.0), verification=True)
+    scaled = [dict(entry, embedding=entry['embedding'] * 2.0**exponent) for entry in crowd]
+    expected, found = (evaluate(ReIDMetric(**options), samples) for samples in (crowd, scaled))
+    for name, score in expected.items():
+        unit = 2.0**exponent if 'distance@' in name and distance == 'euclidean' else 1
+        assert found[name] == pytest.approx(score * unit, rel=1e-6), name
+
+
 def test_modes_of_re_ranking_reach_it(crowd):
     paper, released = (evaluate(ReIDMetric(rerank=dict(mode=mode)), crowd) for mode in ('paper', 'released'))
     assert paper['reid/mAP'] == released['reid/mAP']
