@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from mmengine.config import Config
 
+from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
 from mmosnet.engine.launch import score_more
 from mmosnet.errors import DataError
 from mmosnet.registry import METRICS
@@ -43,10 +45,16 @@ def test_metrics_by_task_are_found():
     assert cfg.test_evaluator.metrics.attributes == dict(type='AttributeMetric')
 
 
-@pytest.mark.parametrize('variable', ['ATEN_CPU_CAPABILITY=avx2', 'ONEDNN_MAX_CPU_ISA=AVX2'])
-def test_mixed_precision_is_refused_where_the_cpu_emulates_it(variable):
-    """Both libraries decide when they are loaded."""
+def test_mixed_precision_pays_by_the_abilities_of_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for capability, pays in (('DEFAULT', False), ('AVX2', False), ('AVX512', True)):
+        monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda found=capability: found)
+        assert bfloat16_pays() == (pays and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def test_mixed_precision_is_refused_where_the_cpu_emulates_it():
+    """oneDNN decides when it is loaded."""
     program = 'from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays; print(bfloat16_pays())'
-    environ = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', **dict([variable.split('=')])}
+    environ = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'ONEDNN_MAX_CPU_ISA': 'AVX2'}
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environ)
     assert result.stdout.split()[-1] == 'False', result.stderr
