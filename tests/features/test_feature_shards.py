@@ -130,7 +130,8 @@ def table_of(**changed):
         (dict(embedding=pa.array([[1, 2], [3, 4]])), 'column embedding is list<.*>, not fixed_size_list'),
         (dict(pid=pa.array(['1', '2'])), 'column pid is string, not int64'),
         (dict(camid=pa.array([0, None])), 'row 1: camid is empty; -1 stands for an unknown'),
-        (dict(embedding=pa.array([[1, 2], None], pa.list_(pa.float32(), 2))), 'row 1: embedding is empty'),
+        # pyarrow before 26 does not read such a file.
+        (dict(embedding=pa.array([[1, 2], None], pa.list_(pa.float32(), 2))), '(row 1: embedding is empty|had size=0)'),
         (dict(embedding=pa.array([[1, 2], [3, None]], pa.list_(pa.float32(), 2))), 'row 1: the embedding lacks'),
         (
             dict(embedding=pa.array([[1, 2], [np.nan, 4]], pa.list_(pa.float32(), 2))),

@@ -1,7 +1,6 @@
 """A device has numpy, OpenCV, Pillow and ONNX Runtime, what they want, and mmosnet: nothing else can be imported."""
 
 import json
-import re
 import subprocess
 import sys
 from importlib.metadata import distribution, packages_distributions
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 import mmosnet
@@ -37,8 +37,8 @@ def distributions():
         name = left.pop()
         if name not in found:
             found[name] = distribution(name)
-            requirements = (r for r in found[name].requires or [] if 'extra ==' not in r)
-            left += [re.match(r'[\w.-]+', requirement)[0] for requirement in requirements]
+            requirements = map(Requirement, found[name].requires or [])
+            left += [r.name for r in requirements if r.marker is None or r.marker.evaluate({'extra': ''})]
     return found.values()
 
 
