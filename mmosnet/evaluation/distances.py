@@ -1,10 +1,10 @@
 """Distances between images, a chunk of queries at a time, and the nearest images by them.
 
-A distance depends on its two images alone, to the bit: not on their order, on what they are compared with, on the
-processor, the number of threads or the batch. So equal images are equally far from every query, ``d(x, y)`` is
-``d(y, x)``, and an image is at distance 0 from itself, which the rule for ties and the thresholds rely on. Products of
-float32 matrices promise none of this. Here every vector is rounded to 24 bits of its own length, no more than float32
-takes; sums of products of two such vectors are exact in double precision, in whatever order a library adds them.
+Against one gallery a distance depends on its two images alone, to the bit: not on their places, the batch, the
+processor or the number of threads. So equal images are equally far from every query, ``d(x, y)`` is ``d(y, x)`` where
+both are in the gallery, and an image is at distance 0 from itself, which the rule for ties and the thresholds rely on.
+Products of float32 matrices promise none of this. Here every vector is rounded to 26 bits of its own length; sums of
+products of two such vectors are exact in double precision, in whatever order a library adds them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ BLOCK_IMAGES = 1024
 # Images are prepared so many at a time.
 PART = 1024
 
-# Bits of a vector's length that its numbers keep. A product of two has twice as many, and so has a sum of products,
-# as |x . y| <= |x| |y|: 48 of the 53 bits of double precision.
-BITS = 24
+# Bits of a vector's length that its numbers keep; those of large ones are rounded to 24 bits again, of the same step.
+# A product of two has twice as many, and so has a sum of products, as |x . y| <= |x| |y|: 52 of the 53 bits of double
+# precision.
+BITS = 26
 
 # The largest number is below 2 ** exponent. With others float32 cannot hold the squares of the largest distances, or
 # loses those of distances 2 ** 23 times as small.
@@ -83,9 +84,9 @@ class FeatureDistances:
     """Distances between features, in the unit that ranks: squared for Euclidean.
 
     Features of any floating point type and any finite size are compared: they are scaled by a power of two, and
-    shifted by a vector of the gallery's middle, so that what all have in common costs no digits. Distances have the
-    relative precision of float32 or better, except between vectors that are much closer to each other than to the
-    middle: there the precision is that of float32 features.
+    shifted by a vector of the gallery's middle, so that what all have in common costs no digits. Rounding moves each
+    vector by at most ``sqrt(D) * 2 ** -26`` of its distance from the middle, and by more only where others are
+    ``2 ** 100`` times as long.
 
     Args:
         query: ``(Q, D)``.
@@ -151,8 +152,11 @@ class FeatureDistances:
     def _finish(self, distances: Tensor, query_zero: Tensor, gallery_zero: Tensor) -> Tensor:
         if self.unit != 1:
             distances *= self.unit
-        if self.cosine and (query_zero.any() or gallery_zero.any()):
-            distances.masked_fill_(query_zero | gallery_zero, 1)
+        if self.cosine:
+            # Lengths are 1 but for the rounding.
+            distances.clamp_(max=2)
+            if query_zero.any() or gallery_zero.any():
+                distances.masked_fill_(query_zero | gallery_zero, 1)
         return distances
 
 
@@ -161,7 +165,7 @@ class _Prepared:
     """Vectors that can be compared exactly.
 
     Args:
-        vectors: ``(N, D)`` float32, multiples of a power of two each, at most ``2 ** BITS`` of them long.
+        vectors: ``(N, D)`` float32, multiples of a power of two each, about ``2 ** BITS`` of them long at most.
         squares: Their squared lengths ``(N,)`` float64, exact.
         zero: Which were zero at first, ``(N,)`` bool.
     """
@@ -215,7 +219,7 @@ def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _P
         step = power[:, None] * 2.0**-BITS
         shifted = shifted.div_(step).round_().mul_(step)
         vectors[part] = shifted
-        squares[part] = shifted.square_().sum(1)
+        squares[part] = vectors[part].double().square_().sum(1)
     return _Prepared(vectors, squares, zero)
 
 

@@ -76,8 +76,9 @@ def by_definition(query, gallery, distance='euclidean'):
     return squares / 2 if distance == 'cosine' else squares
 
 
-# A vector is rounded to 24 bits of its length, so each end of a difference moves by less than 2 ** -24 of its length
-# times the root of D / 4. Relative to the distance, times 2 for its square, and as much again for rounding to float32.
+# A vector is rounded to 26 bits of its length, large numbers to 24 bits of their own, so each end of a difference moves
+# by less than 2 ** -24 of its length times the root of D / 4. Relative to the distance, times 2 for its square, and as
+# much again for rounding to float32.
 def tolerance(size, length_by_distance=1.0):
     return 4 * 2.0**-24 * (1 + length_by_distance * size**0.5 / 2)
 
@@ -126,6 +127,18 @@ def test_one_image_far_away_costs_the_others_no_digits():
     torch.testing.assert_close(pairwise_distance(query, gallery).double(), expected, rtol=tolerance(16), atol=0)
 
 
+@pytest.mark.parametrize(('size', 'outlier'), [(1e-12, 1e30), (1e-10, 1e36), (1e-30, 1e38)])
+def test_distances_are_never_negative(size, outlier):
+    features = torch.cat([torch.randn(200, 64) * size, torch.full((1, 64), outlier)])
+    found = pairwise_distance(features, features)
+    assert (found >= 0).all() and (found.diagonal() == 0).all() and found[:-1, -1].isfinite().all()
+
+
+def test_cosine_distances_end_at_2():
+    features = torch.randn(300, 7)
+    assert pairwise_distance(features, -features, 'cosine').max() == 2
+
+
 @pytest.mark.parametrize('offset', [0, 3000, -1e6])
 def test_what_all_embeddings_share_costs_no_digits(offset):
     torch.manual_seed(0)
@@ -144,7 +157,7 @@ def test_whole_numbers_have_exact_distances(offset, spread):
 
 
 @pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
-def test_a_distance_depends_on_its_two_images_alone(monkeypatch, distance):
+def test_within_a_gallery_a_distance_depends_on_its_two_images_alone(monkeypatch, distance):
     """The same bits for equal images, from either side, in any batch and any block, with any number of threads."""
     torch.manual_seed(0)
     features = torch.randn(300, 96) * torch.logspace(-3, 3, 300)[:, None] + 5
