@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -15,8 +15,12 @@ from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_fit import check_fit
 from mmosnet.registry import HOOKS
 
-# Hyperparameters that tell optimizers apart, and moments of one from those of another.
-DISTINCTIVE = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd', 'lr_decay')
+# Settings of a group of parameters that do not tell optimizers apart: schedules set or add them, or some versions of
+# torch have them.
+INDISTINCT = {
+    *('params', 'lr', 'maximize', 'foreach', 'fused', 'capturable', 'differentiable'),
+    'decoupled_weight_decay',
+}
 
 
 @HOOKS.register_module()
@@ -122,10 +126,10 @@ def _differences(model: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> li
 
 
 def _optimizer_misfits(
-    wrapper: OptimWrapper | Mapping[str, OptimWrapper], saved: Mapping, names: Mapping[int, str], runner: Runner
+    wrapper: OptimWrapper | OptimWrapperDict, saved: Mapping, names: Mapping[int, str], runner: Runner
 ) -> Iterator[str]:
     """One line for each difference between an optimizer and its saved state."""
-    if not isinstance(wrapper, OptimWrapper):
+    if isinstance(wrapper, OptimWrapperDict):
         # Several optimizers by name.
         for name, part in wrapper.items():
             if name in saved:
@@ -145,9 +149,15 @@ def _optimizer_misfits(
         )
         return
     for number, (group, old) in enumerate(zip(groups, old_groups, strict=True)):
-        kinds = [[key for key in DISTINCTIVE if key in part] for part in (group, old)]
-        if kinds[0] != kinds[1]:
-            yield f'optimizer: model {type(optimizer).__name__} with {kinds[0]}, checkpoint one with {kinds[1]}'
+        settings, old_settings = (
+            sorted(key for key in part if key not in INDISTINCT and not key.startswith(('initial_', 'max_', 'min_')))
+            for part in (group, old)
+        )
+        if settings != old_settings:
+            yield (
+                f'optimizer: model {type(optimizer).__name__} with {", ".join(settings)}, checkpoint one with '
+                f'{", ".join(old_settings)}'
+            )
             return
         if len(group['params']) != len(old['params']):
             yield (
@@ -163,10 +173,15 @@ def _optimizer_misfits(
                         f'{key} of {names.get(id(parameter), index)}: model {tuple(parameter.shape)}, checkpoint '
                         f'{tuple(value.shape)}'
                     )
-        for key in ('initial_lr', 'weight_decay', 'decoupled_weight_decay'):
-            if key in group and key in old and group[key] != old[key]:
-                runner.logger.warning(
-                    f'param_groups.{number} of the optimizer: {key} {old[key]} of the checkpoint holds, not '
-                    f'{group[key]} of the config'
-                )
-                return
+        # What a schedule changes has its first value beside it.
+        held = [
+            key
+            for key in group
+            if key not in ('params', 'lr') and f'initial_{key}' not in old and key in old and group[key] != old[key]
+        ]
+        if held:
+            runner.logger.warning(
+                f'param_groups.{number} of the optimizer: '
+                + ', '.join(f'{key} {old[key]} of the checkpoint holds, not {group[key]} of the config' for key in held)
+            )
+            return

@@ -49,6 +49,8 @@ PARTS: dict[str, set[str]] = {
         *('bypass_duplicate', 'dcn_offset_lr_mult'),
     },
     'custom_keys': set(),
+    'data_prefix': {'img_path'},
+    'dist_cfg': {'backend', 'init_backend', 'timeout', 'init_method', 'store', 'group_name', 'pg_options', 'device_id'},
 }
 # Functions and classes whose arguments a dict without a type holds.
 CALLED: dict[str, Sequence[Callable]] = {
@@ -136,12 +138,13 @@ def accepted(called: Callable) -> tuple[set[str], bool]:
     if not inspect.isclass(called):
         return _own(called)
     names: set[str] = set()
+    takes_more = False
     for parent in called.__mro__:
         if '__init__' not in vars(parent):
             continue
         if parent in (object, nn.Module):
-            # Of what came here the class itself makes use.
-            return names, True
+            # Of what came here the class itself makes use, if it takes more than it names.
+            return names, takes_more
         own, takes_more = _own(parent)
         names |= own
         if not takes_more:

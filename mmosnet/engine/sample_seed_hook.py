@@ -62,6 +62,8 @@ class KeyedSampler(Sampler):
     def __init__(self, sampler: Sampler, seed: int) -> None:
         self.sampler = sampler
         self.seed = seed
+        # Each epoch gives the sampler another one.
+        self.first_seed = getattr(sampler, 'seed', None)
         self.current_epoch = 0
 
     def __iter__(self) -> Iterator[Draw]:
@@ -149,10 +151,13 @@ class SampleSeedHook(Hook):
         if sampler is None:
             return
         if isinstance(sampler, KeyedSampler):
-            sampler = sampler.sampler
+            # Of an earlier training in this process.
+            self.sampler, sampler = sampler, sampler.sampler
+        else:
+            self.sampler = loader.batch_sampler.sampler = KeyedSampler(sampler, seed)
+        self.sampler.seed = seed
         if isinstance(sampler, (DefaultSampler, RepeatAugSampler)):
-            self.sampler_seed = sampler.seed
-        self.sampler = loader.batch_sampler.sampler = KeyedSampler(sampler, seed)
+            self.sampler_seed = self.sampler.first_seed
         loader.dataset.__getitems__ = SeededItems(loader.dataset)
 
     def set_epoch(self, epoch: int) -> None:

@@ -109,8 +109,9 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
         notes = [f'found under {".".join(place)}'] if place not in ((), ('state_dict',)) else []
         taken_off = prefix + COMPILED * any(COMPILED in name for name in entries if isinstance(name, str))
         notes += [f'{taken_off!r} taken off its names'] if taken_off else []
-        if len(found) < len(entries):
-            others = [str(name) for name in entries if not str(name).replace(COMPILED, '').startswith(prefix)]
+        others = [str(name) for name in entries if not str(name).replace(COMPILED, '').startswith(prefix)]
+        others += [str(name) for name in entries if not isinstance(name, str) and str(name) not in others]
+        if others:
             notes.append(f'left out {len(others)} entries beside it, the first {others[0]!r}')
         norms = [name.removesuffix('running_var') for name in found if name.endswith('running_var')]
         new = [f'{norm}num_batches_tracked' for norm in norms if f'{norm}num_batches_tracked' not in found]

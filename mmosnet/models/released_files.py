@@ -250,7 +250,7 @@ def recognize(checkpoint: object, source: str) -> object:
         return dict(meta=meta if isinstance(meta, dict) else {}, state_dict=_renamed(checkpoint, source)[0])
     MMLogger.get_current_instance().info(f'{source}: OSNet; {"; ".join(found.notes)}')
     # Nothing but the state dict itself may stand at the top.
-    whole = checkpoint if not any(isinstance(value, Tensor) for value in checkpoint.values()) else {}
+    whole = {name: value for name, value in checkpoint.items() if not isinstance(value, Tensor)}
     return dict(whole, state_dict=found.state)
 
 

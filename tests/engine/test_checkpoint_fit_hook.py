@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
@@ -92,3 +93,49 @@ def test_a_joint_model_may_leave_out_whole_heads_of_the_checkpoint():
         check_fit(state, state | {'head.heads.attributes.bn.weight': tensor}, 'some.pth', testing=True)
     with pytest.raises(DataError, match=r'attributes\.fc\.weight: model .*, checkpoint nothing'):
         check_fit(state, {'backbone.weight': tensor}, 'some.pth', testing=True)
+
+
+def resume(now, then, log=None):
+    """Resume a network's training with one optimizer after a step with another; each a function of parameters."""
+    model = network(4)
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    logger = SimpleNamespace(info=lambda text: None, warning=(log if log is not None else []).append)
+    before, after = then(model.parameters()), now(model.parameters())
+    for wrapper in before.values() if isinstance(before, OptimWrapperDict) else [before]:
+        sum(value.sum() for value in model.parameters()).backward()
+        wrapper.step()
+    runner = SimpleNamespace(
+        _train_loop=loop, _resume=True, model=model, _load_from='a.pth', logger=logger, optim_wrapper=after, hooks=[]
+    )
+    checkpoint = dict(state_dict=model.state_dict(), optimizer=before.state_dict())
+    CheckpointFitHook().after_load_checkpoint(runner, checkpoint)
+
+
+def using(kind, **settings):
+    return lambda parameters: OptimWrapper(kind(parameters, lr=0.1, **settings))
+
+
+def test_an_optimizer_of_another_kind_is_refused():
+    adam = torch.optim.Adam
+    for other in (torch.optim.Adamax, torch.optim.NAdam, torch.optim.RAdam, torch.optim.SGD, torch.optim.RMSprop):
+        with pytest.raises(DataError, match=f'optimizer: model {other.__name__}'):
+            resume(using(other), using(adam))
+    resume(using(adam), using(adam))
+
+
+def test_settings_of_the_checkpoint_that_hold_are_said():
+    log = []
+    resume(using(torch.optim.Adam, amsgrad=True, eps=1e-6), using(torch.optim.Adam), log)
+    assert len(log) == 1 and 'amsgrad False' in log[0] and 'eps 1e-08' in log[0]
+
+
+def test_several_optimizers_are_compared_one_by_one():
+    def two(second):
+        return lambda parameters: OptimWrapperDict(
+            first=OptimWrapper(torch.optim.SGD((parameters := list(parameters))[:1], lr=0.1)),
+            second=OptimWrapper(second(parameters[1:], lr=0.1)),
+        )
+
+    resume(two(torch.optim.SGD), two(torch.optim.SGD))
+    with pytest.raises(DataError, match='optimizer: model Adam'):
+        resume(two(torch.optim.Adam), two(torch.optim.SGD))

@@ -64,6 +64,8 @@ IGNORED = [
     ('osnet_cls_imagenet', 'custom_hooks.5.momentun', 'custom_hooks.5.momentum'),
     (SYNTHETIC, 'custom_hooks.99.key', 'custom_hooks.4.key'),
     (SYNTHETIC, 'train_cfg.max_epochs.end', '10'),
+    ('osnet_cls_imagenet', 'train_dataloader.dataset.data_prefix.img_pth', 'img_path'),
+    (SYNTHETIC, 'env_cfg.dist_cfg.bakend', 'backend'),
     (JOINT, 'val_evaluator.metrics.atributes', 'val_evaluator.metrics.attributes'),
     (JOINT, 'model.head.heads.reid.num_clases', 'model.head.heads.reid.num_classes'),
     ('osnet_ain_reid_market', 'test_targets.marked1501.data_root', 'test_targets.market1501.data_root'),

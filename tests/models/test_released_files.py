@@ -371,3 +371,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path, online):
         download_released(NAME, tmp_path / 'file' / 'checkpoints')
     with pytest.raises(FileNotFoundError, match=r'cannot download.*By hand'):
         download_released(NAME, tmp_path / 'folder', endpoint='nonsense')
+
+
+def test_what_stands_beside_the_weights_is_kept_or_named():
+    ours = {f'module.backbone.{name}': value for name, value in OSNet(widen_factor=0.25).state_dict().items()}
+    checkpoint = dict(state_dict=ours, meta=dict(dataset_meta=dict(attributes=['hat'])), loss=torch.tensor(3.0))
+    assert recognize(checkpoint, 'a.pth')['meta'] == checkpoint['meta']
+    # A name that is no text.
+    found = recognize(released_state() | {5: torch.zeros(1)}, 'b.pth')
+    assert found['state_dict'].keys() == recognize(released_state(), 'c.pth')['state_dict'].keys()
