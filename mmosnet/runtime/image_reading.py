@@ -48,6 +48,12 @@ SIGNED, FLOAT = 2, 3
 # Pillow's own text names a buffer in memory.
 UNKNOWN = 'no image format that Pillow knows'
 
+# What Pillow's parser raises for damaged data.
+DAMAGED_EXIF = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError),
+    struct.error,
+)
+
 
 def _orientation(picture: Image.Image) -> int:
     """How a picture is to be turned, 1 to 8, by its EXIF data alone, as browsers and OpenCV do.
@@ -59,8 +65,7 @@ def _orientation(picture: Image.Image) -> int:
         exif.load(picture.info.get('exif', b''))
         found = exif.get(ORIENTATION)
         return found if found in TURNS else 1
-    # Pillow's parser has many errors for damaged data.
-    except Exception:
+    except DAMAGED_EXIF:
         return 1
 
 
