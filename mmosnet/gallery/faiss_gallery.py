@@ -160,11 +160,12 @@ class FaissGallery(Gallery):
         rows = range(state.rows, state.rows + len(embedding))
         times = [None if np.isnan(time) else time for time in features.time.tolist()]
         columns = (ids.tolist(), rows, features.path, features.pid.tolist(), features.camid.tolist(), times)
+        columns += (features.source,)
         # The vectors first: until the records are there nobody sees them.
         self._vector_file(state.generation).append(state.rows, embedding)
         added = replace(state, rows=rows.stop, next_id=int(ids[-1]) + 1)
         with self._turn:
-            self._table.add(zip(*columns, strict=True), added)
+            self._table.add(zip(*columns, strict=True), features.names, added)
             self._version = None
         self._update_index()
         return ids
@@ -207,9 +208,16 @@ class FaissGallery(Gallery):
         with self._turn:
             return self._table.records(ids)
 
-    def _known_paths(self, paths: Sequence[str]) -> set[str]:
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
         with self._turn:
             return self._table.known_paths(paths)
+
+    def _names(self, key: str) -> dict[int, str]:
+        with self._turn:
+            return self._table.names(key)
+
+    def _used(self, key: str) -> list[int]:
+        return np.unique(self._view().columns[key]).tolist()
 
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
         view = self._view()

@@ -10,8 +10,8 @@ from mmosnet.errors import DataError
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# Of the format. A newer one is refused.
-VERSION = 1
+# Of the format: 2 has names and sources. A newer one is refused.
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,38 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery.gallery_settings import VERSION, GallerySettings
 from mmosnet.gallery.match import Record
 
-SCHEMA = """
+# People and cameras (key 'pid' or 'camid') that have a name beside their number; two never share one.
+NAMES = """
+CREATE TABLE names (
+    key TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (key, number), UNIQUE (key, name)
+)
+"""
+SCHEMA = f"""
 CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
-    time REAL
+    time REAL, source TEXT NOT NULL DEFAULT ''
 );
+{NAMES};
 """
+# From version 1, which knew neither names nor sources. Files of it are read as they are, and changed by the first write.
+MIGRATION = ("ALTER TABLE records ADD COLUMN source TEXT NOT NULL DEFAULT ''", NAMES)
+# With an alias for each column of names.
+RECORD_NAMES = (
+    "people.name, cameras.name, source FROM records LEFT JOIN names people ON people.key = 'pid' AND "
+    "people.number = pid LEFT JOIN names cameras ON cameras.key = 'camid' AND cameras.number = camid"
+)
 # Seconds that readers and writers wait for each other's moments of exclusive use.
 PATIENCE = 60
 # Rows fetched, and ids asked for, at once.
@@ -129,54 +143,76 @@ class RecordTable:
         """Records of those ids that there are, in any order."""
         found = []
         with self._errors():
+            more = RECORD_NAMES if self._is_current() else "'', '', '' FROM records"
             for start in range(0, len(ids), FEW):
                 some = ids[start : start + FEW]
                 marks = ', '.join('?' * len(some))
-                query = f'SELECT id, path, pid, camid, time FROM records WHERE id IN ({marks})'
+                query = f'SELECT id, path, pid, camid, time, {more} WHERE id IN ({marks})'
                 found += self.connection.execute(query, some).fetchall()
-        return [Record(*row[:4], math.nan if row[4] is None else row[4]) for row in found]
+        return [
+            Record(*row[:4], math.nan if row[4] is None else row[4], *(text or '' for text in row[5:])) for row in found
+        ]
 
-    def known_paths(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths that there are: one pass through the table."""
+    def names(self, key: str) -> dict[int, str]:
+        """Names of the people (key ``'pid'``) or cameras (``'camid'``) that have one, by number."""
+        with self._errors():
+            if not self._is_current():
+                return {}
+            return dict(self.connection.execute('SELECT number, name FROM names WHERE key = ? ORDER BY number', (key,)))
+
+    def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
+        """Path and source of the records that have one of the paths: one pass through the table."""
         with self._errors():
             self.connection.execute('CREATE TEMP TABLE wanted (path TEXT)')
             try:
                 values = ((_as_bytes(path),) for path in paths)
                 self.connection.executemany('INSERT INTO wanted VALUES (CAST(? AS TEXT))', values)
-                query = 'SELECT path FROM records WHERE path IN (SELECT path FROM wanted)'
-                return {row[0] for row in self.connection.execute(query)}
+                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM wanted)'
+                return set(self.connection.execute(query))
             finally:
                 self.connection.execute('DROP TABLE wanted')
 
-    def add(self, rows: Iterator[tuple], state: GalleryState) -> None:
-        """Add records ``(id, row, path, pid, camid, time)``."""
-        values = ((id, row, _as_bytes(path), *rest) for id, row, path, *rest in rows)
-        with self._transaction('BEGIN IMMEDIATE'):
-            self.connection.executemany('INSERT INTO records VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?)', values)
+    def add(self, rows: Iterator[tuple], names: Mapping[str, Mapping[int, str]], state: GalleryState) -> None:
+        """Add records ``(id, row, path, pid, camid, time, source)``, and names by key and number that are not there."""
+        values = ((id, row, _as_bytes(path), *rest, _as_bytes(source)) for id, row, path, *rest, source in rows)
+        query = (
+            'INSERT INTO records (id, row, path, pid, camid, time, source) '
+            'VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT))'
+        )
+        named = [(key, number, name) for key, known in names.items() for number, name in known.items()]
+        with self._writing():
+            self.connection.executemany(query, values)
+            # A number with another name, or a name with another number, ends the transaction.
+            there = set(self.connection.execute('SELECT key, number, name FROM names')) if named else set()
+            new = [entry for entry in named if entry not in there]
+            self.connection.executemany('INSERT INTO names (key, number, name) VALUES (?, ?, ?)', new)
             self._set_state(state)
 
     def remove(self, ids: Sequence[int], state: GalleryState) -> None:
-        """Remove records."""
-        with self._transaction('BEGIN IMMEDIATE'):
+        """Remove records, and the names of people and cameras of whom no record is left."""
+        with self._writing():
             self.connection.executemany('DELETE FROM records WHERE id = ?', ((id,) for id in ids))
+            for key in ('pid', 'camid'):
+                query = f'DELETE FROM names WHERE key = ? AND number NOT IN (SELECT {key} FROM records)'
+                self.connection.execute(query, (key,))
             self._set_state(state)
 
     def renumber(self, state: GalleryState) -> None:
         """Number the rows from 0 on without gaps."""
-        with self._transaction('BEGIN IMMEDIATE'):
+        with self._writing():
             numbers = 'SELECT id AS known, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number FROM records'
             self.connection.execute(f'UPDATE records SET row = number FROM ({numbers}) WHERE id = known')
             self._set_state(state)
 
     def save_state(self, state: GalleryState) -> None:
         """Replace the state alone."""
-        with self._transaction('BEGIN IMMEDIATE'):
+        with self._writing():
             self._set_state(state)
 
     def save_settings(self, settings: GallerySettings) -> None:
         """Replace the settings."""
-        text = settings.to_json()
-        with self._transaction('BEGIN IMMEDIATE'):
+        text = replace(settings, version=VERSION).to_json()
+        with self._writing():
             self.connection.execute('UPDATE gallery SET settings = ?', (text,))
 
     def vacuum(self) -> None:
@@ -186,6 +222,24 @@ class RecordTable:
 
     def _set_state(self, state: GalleryState) -> None:
         self.connection.execute('UPDATE gallery SET state = ?', (json.dumps(asdict(state)),))
+
+    def _is_current(self) -> bool:
+        """Whether the file has names and sources; another process may have changed it to that since it was opened."""
+        return self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'names'").fetchone() is not None
+
+    def _source(self) -> str:
+        return 'source' if self._is_current() else "''"
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._transaction('BEGIN IMMEDIATE'):
+            if not self._is_current():
+                for statement in MIGRATION:
+                    self.connection.execute(statement)
+                (text,) = self.connection.execute('SELECT settings FROM gallery').fetchone()
+                settings = replace(GallerySettings.from_json(text, str(self.path)), version=VERSION)
+                self.connection.execute('UPDATE gallery SET settings = ?', (settings.to_json(),))
+            yield
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
