@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmosnet.datasets.name_numbers import number_names
+from mmosnet.features.features import NAMED, Features, own_numbers
 
 
 class ListedPerson(NamedTuple):
@@ -35,7 +35,7 @@ class PersonList:
 
     Args:
         people: In the order in which they are extracted. Identities and cameras may have names instead of numbers;
-            they get numbers by :func:`~mmosnet.datasets.name_numbers.number_names` over all of them.
+            they get numbers over all of them, as in :class:`~mmosnet.features.Features`.
 
     Attributes:
         path: ``N`` texts.

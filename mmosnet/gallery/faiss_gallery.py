@@ -165,7 +165,7 @@ class FaissGallery(Gallery):
         self._vector_file(state.generation).append(state.rows, embedding)
         added = replace(state, rows=rows.stop, next_id=int(ids[-1]) + 1)
         with self._turn:
-            self._table.add(zip(*columns, strict=True), features.names, added)
+            self._table.add(zip(*columns, strict=True), added, features.names)
             self._version = None
         self._update_index()
         return ids

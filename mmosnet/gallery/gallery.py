@@ -36,9 +36,9 @@ class Gallery(ABC):
     Distances are ``1 - cos`` from 0 to 2 (``'cosine'``) or Euclidean, not squared (``'euclidean'``). Galleries for the
     cosine distance keep embeddings at length 1.
 
-    People and cameras are numbers, and may have names (:class:`~mmosnet.features.Features`). A name is one person in all
-    features that are enrolled, whatever its number in them; :attr:`names` says which number it has in the gallery. Where
-    a person is asked for, the name and the number both do.
+    People and cameras are numbers and may have names (:class:`~mmosnet.features.Features`). A name is one person in all
+    features that are enrolled, whatever its number in them; :attr:`names` says which number it has in the gallery.
+    Conditions take either.
 
     Back ends implement the methods below the line; they get checked arguments.
 

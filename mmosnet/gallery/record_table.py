@@ -30,7 +30,7 @@ CREATE TABLE records (
 );
 {NAMES};
 """
-# From version 1, which knew neither names nor sources. Files of it are read as they are, and changed by the first write.
+# From version 1, without names and sources. Files of it are read as they are, and changed by the first write.
 MIGRATION = ("ALTER TABLE records ADD COLUMN source TEXT NOT NULL DEFAULT ''", NAMES)
 # With an alias for each column of names.
 RECORD_NAMES = (
@@ -172,7 +172,7 @@ class RecordTable:
             finally:
                 self.connection.execute('DROP TABLE wanted')
 
-    def add(self, rows: Iterator[tuple], names: Mapping[str, Mapping[int, str]], state: GalleryState) -> None:
+    def add(self, rows: Iterator[tuple], state: GalleryState, names: Mapping[str, Mapping[int, str]]) -> None:
         """Add records ``(id, row, path, pid, camid, time, source)``, and names by key and number that are not there."""
         values = ((id, row, _as_bytes(path), *rest, _as_bytes(source)) for id, row, path, *rest, source in rows)
         query = (

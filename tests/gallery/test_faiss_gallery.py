@@ -90,13 +90,13 @@ def test_a_process_that_dies_while_enrolling_leaves_nothing(filled, moment):
     before = filled.search(np.ones((1, 8)), top_k=50)
     add = RecordTable.add
 
-    def die(table, rows, state):
+    def die(table, rows, state, names):
         def some():
             yield next(rows)
             os._exit(7)
 
         if moment == 'amid the records':
-            add(table, some(), state)
+            add(table, some(), state, names)
         os._exit(7)
 
     filled.close()
