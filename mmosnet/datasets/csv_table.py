@@ -20,16 +20,24 @@ class TableRow:
         number: Of the row, as an editor counts.
         cells: Text of each column.
         img_path: The image, which need not be there.
+        error: Why the row cannot be used; empty if it can.
     """
 
     place: str
     number: int
     cells: dict[str, str]
     img_path: str
+    error: str = ''
 
 
 def read_table(
-    path: str, required: Sequence[str], splits: Sequence[str], folder: str, owner: str, box: Sequence[str] = ()
+    path: str,
+    required: Sequence[str],
+    splits: Sequence[str],
+    folder: str,
+    owner: str,
+    box: Sequence[str] = (),
+    keep_faulty: bool = False,
 ) -> tuple[list[str], list[TableRow]]:
     """Read a table whose first row names the columns, in any order; text is UTF-8, cells are separated by commas.
 
@@ -40,6 +48,7 @@ def read_table(
         folder: Where the paths start.
         owner: Data set, for the texts of errors.
         box: Columns that tell people in one image apart; without them an image has one row.
+        keep_faulty: Give rows that cannot be used an error, instead of raising it.
 
     Returns:
         All columns in the file's order, and the rows that are not empty.
@@ -54,21 +63,34 @@ def read_table(
     rows, seen = [], {}
     for number, cells in lines[1:]:
         place = f'{path}, row {number}'
-        if len(cells) != len(columns):
-            raise DataError(f'{place}: {len(cells)} cells, but the first row names {len(columns)} columns')
-        row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
-        for column in required:
-            if not row[column]:
-                raise DataError(f'{place}: the cell {column} is empty')
-        if splits and row['split'] not in splits:
-            raise DataError(f'{place}: split {row["split"]!r}; choose from {", ".join(splits)}')
-        img_path = image_inside(Path(folder), row['path'], place)
-        key = (img_path, *(row.get(column) for column in box))
-        if key in seen:
-            raise DataError(f'{place}: path {row["path"]!r} is in row {seen[key]} already; an image has one row')
+        try:
+            row = _read_row(columns, cells, required, splits, place)
+            img_path = image_inside(Path(folder), row['path'], place)
+            key = (img_path, *(row.get(column) for column in box))
+            if key in seen:
+                raise DataError(f'{place}: path {row["path"]!r} is in row {seen[key]} already; an image has one row')
+        except DataError as e:
+            if not keep_faulty:
+                raise
+            rows.append(TableRow(place, number, {}, '', str(e)))
+            continue
         seen[key] = number
         rows.append(TableRow(place, number, row, img_path))
     return columns, rows
+
+
+def _read_row(
+    columns: list[str], cells: list[str], required: Sequence[str], splits: Sequence[str], place: str
+) -> dict[str, str]:
+    if len(cells) != len(columns):
+        raise DataError(f'{place}: {len(cells)} cells, but the first row names {len(columns)} columns')
+    row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+    for column in required:
+        if not row[column]:
+            raise DataError(f'{place}: the cell {column} is empty')
+    if splits and row['split'] not in splits:
+        raise DataError(f'{place}: split {row["split"]!r}; choose from {", ".join(splits)}')
+    return row
 
 
 def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
@@ -114,6 +136,8 @@ def _check_columns(columns: list[str], required: Sequence[str], path: str) -> No
             f'{path}: no column {", ".join(missing)}; the first row must name the columns {",".join(required)}, '
             f'separated by commas, and is {str(columns)[:100]}'
         )
+    seen = set()
     for column in columns:
-        if not column or columns.count(column) > 1:
-            raise DataError(f'{path}, row 1: column name {column!r} is empty or comes twice: {columns}')
+        if not column or column in seen:
+            raise DataError(f'{path}, row 1: column name {column!r} is empty or comes twice: {str(columns)[:200]}')
+        seen.add(column)

@@ -16,9 +16,11 @@ def image_inside(folder: Path, name: str, place: str) -> str:
         place: File and row, for the error's text.
 
     Raises:
-        DataError: The path is absolute or leaves the folder.
+        DataError: The path is absolute or leaves the folder, or is none.
     """
     path = PurePosixPath(name.replace('\\', '/'))
+    if '\0' in name:
+        raise DataError(f'{place}: the path {name!r} has a character 0, which no file name has')
     if path.is_absolute() or '..' in path.parts or PureWindowsPath(name).drive:
         raise DataError(f'{place}: the path {name!r} leaves {folder}; paths must stay inside it')
     return str(folder / path)

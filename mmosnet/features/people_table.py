@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,42 +15,89 @@ from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
 BOX = ('x', 'y', 'w', 'h')
-UNKNOWN = ('', '-1')
+UNKNOWN = ('', '-1', '-1.0')
+# As programs write an empty cell, or a number that is none; a person may be called Nan.
+NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
+NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
 
 
-def people_in_table(path: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
+def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`, of which only ``path`` must be there.
 
     Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 where unknown; ``time`` in seconds or
     as a date; ``x,y,w,h``, a box in the image; ``split``. Others are passed over.
 
+    Args:
+        path: The table.
+        camid: Of people of whom it is not known otherwise.
+        options: The rest.
+        left_out: Counts the rows that are not asked for.
+
     Raises:
         FileNotFoundError: No such table.
         DataError: Names the row, the value and what it should be.
     """
-    columns, rows = read_table(path, ('path',), (), options.root or str(Path(path).parent), 'tools/extract.py', BOX)
+    folder = options.root or str(Path(path).parent)
+    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=options.skip)
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
     if options.split is not None:
         if 'split' not in columns:
             raise DataError(f'{path}: no column split, of which --split {options.split} could choose')
-        rows = [row for row in rows if row.cells['split'] == options.split]
+        number = len(rows)
+        rows = [row for row in rows if row.error or row.cells['split'] == options.split]
+        left_out[f'{path}: rows of other splits than {options.split}'] += number - len(rows)
     sizes = ImageSizes()
     for row in rows:
-        yield _person(row, camid, options, sizes)
+        try:
+            yield _person(row, camid, options, sizes)
+        except DataError as e:
+            if not options.skip:
+                raise
+            yield ListedPerson(row.img_path or path, camid=camid, error=str(e), place=row.place)
+
+
+def identity(text: str, place: str) -> str | int:
+    """A pid or camera as a file writes it: a name, or a number, which a spreadsheet may have given a decimal point.
+
+    Returns:
+        -1 where it is unknown.
+
+    Raises:
+        DataError: A number that is none of an identity, or what programs write where there is none.
+    """
+    if text in UNKNOWN:
+        return -1
+    match = NUMBER.fullmatch(text)
+    if NO_NAME.fullmatch(text):
+        raise DataError(f'{place} is {text!r}, no identity: leave it empty, or -1, where it is unknown')
+    if match is None:
+        return text
+    whole = int(match[1]) if len(match[1]) < 20 else 2**63
+    if text[0] in '+-' or match[3] or (match[2] or '').strip('.0') or whole >= 2**63:
+        raise DataError(f'{place} is {text[:60]!r}: identities are names or whole numbers from 0 to 2**63 - 1')
+    # The name stays as it is written: 007 and 7 may be two people.
+    return match[1]
 
 
 def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSizes) -> ListedPerson:
+    if row.error:
+        raise DataError(row.error)
     cells = row.cells
     camera = cells.get('camid', '')
-    if camera not in UNKNOWN and not (camera.isascii() and camera.isdigit() and len(camera) < 10):
-        raise DataError(f'{row.place}: camid {camera!r} is not a whole number from 0 up')
+    match = NUMBER.fullmatch(camera)
+    known = camera not in UNKNOWN
+    if known and (match is None or not camera[0].isdigit() or (match[2] or '').strip('.0') or match[3]):
+        raise DataError(f'{row.place}: camid {camera[:60]!r} is not a whole number from 0 up')
+    if known and int(match[1][:20]) >= 10**9:
+        raise DataError(f'{row.place}: camid {camera[:60]!r} is too large: cameras have numbers below 1,000,000,000')
     person = ListedPerson(
         row.img_path,
-        -1 if cells.get('pid', '') in UNKNOWN else cells['pid'],
-        camid if camera in UNKNOWN else int(camera),
+        identity(cells.get('pid', ''), f'{row.place}: pid'),
+        int(match[1]) if known else camid,
         seconds(cells['time'], f'{row.place}: time') if cells.get('time') else float('nan'),
+        place=row.place,
     )
     box = [cells.get(name, '') for name in BOX]
     if not any(box):
@@ -56,5 +105,5 @@ def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSize
     try:
         numbers = [float(text) for text in box]
     except ValueError as e:
-        raise DataError(f'{row.place}: the box {",".join(box)} is not left, top, width, height in pixels') from e
+        raise DataError(f'{row.place}: the box {",".join(box)[:100]} is not left, top, width, height in pixels') from e
     return boxed_person(person, numbers, sizes, row.place, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class ListedPerson(NamedTuple):
         camid: Likewise.
         time: Seconds; NaN where unknown.
         error: Why there is no such image; empty if that is not known yet.
+        place: File and row that list the person, for errors; empty for images that were named themselves.
     """
 
     path: str
@@ -28,6 +30,7 @@ class ListedPerson(NamedTuple):
     camid: int | str = -1
     time: float = float('nan')
     error: str = ''
+    place: str = ''
 
 
 class PersonList:
@@ -43,6 +46,8 @@ class PersonList:
         camid: ``(N,)`` int64.
         time: ``(N,)`` float64.
         errors: By row.
+        place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
+        left_out: What is no person of this list, by why; :func:`~mmosnet.features.list_people.list_people` counts it.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
     """
 
@@ -51,9 +56,12 @@ class PersonList:
         self.names = {key: found for key, found in numbers.items() if not all(map(_is_number, found.items()))}
         self.path: list[str] = []
         self.errors: dict[int, str] = {}
+        self.place: list[str] = []
+        self.left_out: Counter[str] = Counter()
         columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
         for row, person in enumerate(people):
             self.path.append(person.path)
+            self.place.append(person.place)
             for key, column in columns.items():
                 value = getattr(person, key)
                 # Beside names numbers are names too, or two people would have one number.
@@ -74,6 +82,9 @@ class PersonList:
             found.update(path.encode('utf-8', 'surrogateescape') + b'\0')
         for column in (self.pid, self.camid, self.time):
             found.update(column.tobytes())
+        for row in self.errors:
+            # Corrected, a row may have the columns that it had with its mistake.
+            found.update(f'error {row}\0'.encode())
         return found.hexdigest()[:16]
 
 
