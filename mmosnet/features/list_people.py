@@ -13,8 +13,8 @@ from mmosnet.features.people_files import people_in_folder, person_of_file
 from mmosnet.features.people_table import people_in_table
 from mmosnet.features.people_video import people_in_video
 from mmosnet.features.person_list import ListedPerson, PersonList
-from mmosnet.features.video_path import VIDEO_SUFFIXES
 from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.media_files import VIDEO_SUFFIXES
 
 FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[ListedPerson]]] = {
     '.csv': people_in_table,

@@ -10,30 +10,17 @@ from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.media_files import images_in
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 # Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
 MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)')
 
 
-def images_in(folder: str) -> list[str]:
-    """All images in a folder and below it, sorted by their paths; names with a dot in front are passed over.
-
-    Raises:
-        DataError: There is none.
-    """
-    files = (path for path in Path(folder).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    found = sorted(path for path in files if not path.name.startswith('.'))
-    if not found:
-        raise DataError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does')
-    return [str(path) for path in found]
-
-
 def people_in_folder(folder: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
-    """Every image of a folder is a person.
+    """Every image of a folder is a person; files that are no images are counted in a warning.
 
     Raises:
-        DataError: No image, or one whose name does not tell what ``options.names`` says.
+        DataError: No image, a link that leads in a loop, or one whose name does not tell what ``options.names`` says.
     """
     for path in images_in(folder):
         yield person_of_file(path, camid, options)

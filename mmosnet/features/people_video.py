@@ -13,12 +13,12 @@ from mmosnet.datasets.crop_person import box_with_margin
 from mmosnet.errors import DataError
 from mmosnet.features.boxes_file import FORMS, FrameBox, read_boxes
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.people_files import images_in
 from mmosnet.features.person_box import ImageSizes, boxed_person
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import LAST
 from mmosnet.features.video_frames import VideoFrames
 from mmosnet.features.video_path import frame_path
+from mmosnet.runtime.media_files import images_in
 
 # The last number in the name of a file, behind and before what is equal in all names.
 NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
