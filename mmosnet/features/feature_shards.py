@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from mmosnet.errors import DataError
 from mmosnet.features.features import TYPES, Features, check_alike
 from mmosnet.optional_package import need
 from mmosnet.version import __version__
+from mmosnet.whole_file import whole_file
 
 # Of the metadata in a file's schema.
 KEY = b'mmosnet'
@@ -60,20 +59,11 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     rows = pa.FixedSizeListArray.from_arrays(pa.array(features.embedding.reshape(-1)), features.dimension)
     columns = [features.path, *(getattr(features, name) for name in TYPES), rows]
     table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name a process: two machines that write one shard do not write into each other's file.
-    temporary = path.with_name(f'.{path.name}.{platform.node()}.{os.getpid()}.tmp')
-    try:
-        with temporary.open('wb') as file:
-            # Numbers of embeddings do not repeat, and compress by a few per cent only.
-            compression = {name: 'NONE' if name == 'embedding' else 'ZSTD' for name in COLUMNS}
-            compression['embedding.list.element'] = compression.pop('embedding')
-            parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft, draft.open('wb') as file:
+        # Numbers of embeddings do not repeat, and compress by a few per cent only.
+        compression = {name: 'NONE' if name == 'embedding' else 'ZSTD' for name in COLUMNS}
+        compression['embedding.list.element'] = compression.pop('embedding')
+        parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
     return path
 
 
@@ -204,7 +194,7 @@ def _facts(features: Features) -> dict:
 def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
         facts = json.loads((metadata or {}).get(KEY, b''))
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
     dimension = facts.get('dimension') if isinstance(facts, dict) else None
     if type(dimension) is not int or dimension < 1 or not isinstance(facts.get('model'), str):

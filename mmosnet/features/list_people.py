@@ -48,7 +48,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
         else:
             people += _people_in(path, camids[path], options, own)
         if len(people) == number:
-            others = ''.join(f'; {count:,} {text}' for text, count in own.items() if count)
+            others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
             raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
         left_out += own
     found = PersonList(people)
@@ -59,7 +59,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
 def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     file = Path(path)
     if file.is_dir():
-        return people_in_folder(path, camid, options)
+        return people_in_folder(path, camid, options, left_out)
     if not Path(split_region(path)[0]).is_file():
         raise FileNotFoundError(f'no image, folder, table, COCO file or video {split_region(path)[0]}')
     if file.suffix.lower() in FILES:

@@ -45,18 +45,18 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
     crowds = []
     for annotation in coco.annotations:
         if options.category is not None and annotation.get('category_id') != wanted:
-            left_out[f'{path}: annotations of other categories than {options.category}'] += 1
+            left_out[f'annotations in {path} of other categories than {options.category}'] += 1
         elif annotation.get('iscrowd'):
             crowds.append(annotation['id'])
         else:
             person = _person(coco, annotation, camid, options, sizes)
             if person is None:
-                left_out[f'{path}: annotations of other splits than {options.split}'] += 1
+                left_out[f'annotations in {path} of other splits than {options.split}'] += 1
             else:
                 yield person
     if crowds:
         named = ', '.join(map(str, crowds[:MOST_NAMED])) + ' ...' * (len(crowds) > MOST_NAMED)
-        left_out[f'{path}: groups, which have iscrowd 1 (annotation {named}); for a single person write 0'] += len(
+        left_out[f'groups in {path}, which have iscrowd 1 (annotation {named}); for a single person write 0'] += len(
             crowds
         )
 

@@ -47,7 +47,8 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
             raise DataError(f'{path}: no column split, of which --split {options.split} could choose')
         number = len(rows)
         rows = [row for row in rows if row.error or row.cells['split'] == options.split]
-        left_out[f'{path}: rows of other splits than {options.split}'] += number - len(rows)
+        if len(rows) < number:
+            left_out[f'rows of {path} of other splits than {options.split}'] += number - len(rows)
     sizes = ImageSizes()
     for row in rows:
         try:

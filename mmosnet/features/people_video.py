@@ -18,7 +18,7 @@ from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import LAST
 from mmosnet.features.video_frames import VideoFrames
 from mmosnet.features.video_path import frame_path
-from mmosnet.runtime.media_files import images_in
+from mmosnet.runtime.media_files import LOGGER, images_in
 
 # The last number in the name of a file, behind and before what is equal in all names.
 NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
@@ -47,6 +47,8 @@ def people_in_video(
     read = read_boxes(boxes, options.first_frame, options.skip)
     if options.tracks_as_pids and not any(row.track >= 0 for row in read):
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
+    if options.first_frame is None and read[0].number - read[0].frame == 1:
+        LOGGER.warning(f'{boxes}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not')
     rows = list(_chosen(read, boxes, options, left_out))
     images = _Frames(path, options.first_frame) if Path(path).is_dir() else None
     sizes = ImageSizes()
@@ -81,11 +83,11 @@ def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out:
         if row.error:
             yield row
         elif row.frame % options.frame_step:
-            left_out[f'{boxes}: boxes in frames between those of --frame-step {options.frame_step}'] += 1
+            left_out[f'boxes of {boxes} in frames between those of --frame-step {options.frame_step}'] += 1
         elif options.min_score is not None and math.isnan(row.score):
             raise DataError(f'{row.place}: no score, on which --min-score {options.min_score:g} could decide')
         elif options.min_score is not None and row.score < options.min_score:
-            left_out[f'{boxes}: boxes with a score below {options.min_score:g}'] += 1
+            left_out[f'boxes of {boxes} with a score below {options.min_score:g}'] += 1
         else:
             yield row
 

@@ -47,7 +47,7 @@ class PersonList:
         time: ``(N,)`` float64.
         errors: By row.
         place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
-        left_out: What is no person of this list, by why; :func:`~mmosnet.features.list_people.list_people` counts it.
+        left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
     """
 
