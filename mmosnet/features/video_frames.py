@@ -72,8 +72,7 @@ class VideoFrames:
         if 0 in (self.height, self.width):
             raise DataError(f'{path} has no picture: it is damaged, or holds sound alone')
         self._end: int | None = None
-        self._is_regular = True
-        self._may_seek = self._stated_fps > 0
+        self._is_regular = self._may_seek = self._stated_fps > 0
         self._last: tuple[int, np.ndarray] | None = None
 
     @property
