@@ -35,8 +35,8 @@ class CocoPerson(NamedPeople):
     query or gallery. Files that are given are read and checked whatever ``split`` is loaded, frames only for what is.
 
     A box that reaches beyond its frame is clipped; one wholly outside is an error. Annotations with ``iscrowd`` are
-    groups and are left out. Every other field of the user's goes into the record's ``attributes``, and its name into
-    ``metainfo['attribute_names']``.
+    groups and are left out with a warning, as are those of other categories. Every other field of the user's goes into
+    the record's ``attributes``, and its name into ``metainfo['attribute_names']``.
 
     Args:
         ann_file: One file for all splits, relative to ``data_root``.
@@ -101,20 +101,9 @@ class CocoPerson(NamedPeople):
         return people
 
     def _people_of(self, coco: CocoFile, split: str | None) -> Iterator[dict]:
-        wanted = None
-        if self.category is not None:
-            wanted = coco.category_ids.get(self.category)
-            if wanted is None:
-                raise DataError(
-                    f'{coco.path}: no category {self.category!r}; the file has {", ".join(sorted(coco.category_ids))}'
-                )
-        chosen = [a for a in coco.annotations if wanted is None or a.get('category_id') == wanted]
-        crowds = sum(bool(annotation.get('iscrowd')) for annotation in chosen)
-        if crowds:
-            MMLogger.get_current_instance().info(f'CocoPerson: left out {crowds} crowd annotations of {coco.path}')
-        for annotation in chosen:
-            if not annotation.get('iscrowd'):
-                yield self._person(coco, annotation, split)
+        logger = MMLogger.get_current_instance()
+        for annotation in coco.people(self.category, lambda text: logger.warning(f'CocoPerson: {text}')):
+            yield self._person(coco, annotation, split)
 
     def _person(self, coco: CocoFile, annotation: dict, split: str | None) -> dict:
         place, image = coco.place(annotation), coco.images[annotation['image_id']]
