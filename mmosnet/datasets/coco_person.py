@@ -11,7 +11,8 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, frame_size, read_coco
 from mmosnet.datasets.crop_person import box_with_margin, region_path
 from mmosnet.datasets.listed_image import image_inside
-from mmosnet.datasets.named_people import NamedPeople, number_names
+from mmosnet.datasets.name_numbers import identity, number_names
+from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.person_mask import compressed_mask
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
@@ -28,8 +29,8 @@ class CocoPerson(NamedPeople):
 
     Identity, camera and split are fields of the annotation itself, or of its ``attributes`` as CVAT exports them;
     camera and split may also be fields of the image. Identities and cameras are numbers or names
-    (:func:`~mmosnet.datasets.named_people.number_names`). The same identity is the same person in all files and
-    frames: track numbers that start anew with each video are no identities.
+    (:func:`~mmosnet.datasets.name_numbers.number_names`); the identity -1 is nobody. The same identity is the same
+    person in all files and frames: track numbers that start anew with each video are no identities.
 
     The splits come from one file each (``ann_files``), or from one file (``ann_file``) with a field ``split``: train,
     query or gallery. Files that are given are read and checked whatever ``split`` is loaded, frames only for what is.
@@ -110,8 +111,13 @@ class CocoPerson(NamedPeople):
         own = annotation.get('attributes') or {}
         if not isinstance(own, dict):
             raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
-        name = _field(self.id_key, (annotation, own), place, 'id_key')
+        name = identity(_field(self.id_key, (annotation, own), place, 'id_key'), f'{place}: {self.id_key}')
         camera = _field(self.camera_key, (annotation, own, image), place, 'camera_key')
+        camera = identity(camera, f'{place}: {self.camera_key}')
+        if camera == -1:
+            raise DataError(
+                f'{place}: {self.camera_key} is -1, but the camera must be known; give it a number or a name'
+            )
         if split is None:
             split = _field(self.split_key, (annotation, own, image), place, 'split_key')
             if split not in SPLITS:
@@ -119,7 +125,7 @@ class CocoPerson(NamedPeople):
         fields = {key: value for key, value in annotation.items() if key not in COCO_FIELDS} | own
         keys = (self.id_key, self.camera_key, self.split_key)
         return dict(
-            name=name,
+            name=str(name),
             camera=camera,
             split=split,
             img_path=image_inside(Path(self.data_prefix['img_path']), image['file_name'], place),
