@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, read_coco
 from mmosnet.datasets.listed_image import image_inside
+from mmosnet.datasets.name_numbers import identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.people_table import identity
 from mmosnet.features.person_box import ImageSizes, boxed_person
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds

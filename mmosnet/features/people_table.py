@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmosnet.datasets.csv_table import TableRow, read_table
+from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import ImageSizes, boxed_person
@@ -15,10 +15,6 @@ from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
 BOX = ('x', 'y', 'w', 'h')
-UNKNOWN = ('', '-1', '-1.0')
-# As programs write an empty cell, or a number that is none; a person may be called Nan.
-NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
-NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
 
 
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
@@ -59,44 +55,15 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
             yield ListedPerson(row.img_path or path, camid=camid, error=str(e), place=row.place)
 
 
-def identity(text: str, place: str) -> str | int:
-    """A pid or camera as a file writes it: a name, or a number, which a spreadsheet may have given a decimal point.
-
-    Returns:
-        -1 where it is unknown.
-
-    Raises:
-        DataError: A number that is none of an identity, or what programs write where there is none.
-    """
-    if text in UNKNOWN:
-        return -1
-    match = NUMBER.fullmatch(text)
-    if NO_NAME.fullmatch(text):
-        raise DataError(f'{place} is {text!r}, no identity: leave it empty, or -1, where it is unknown')
-    if match is None:
-        return text
-    whole = int(match[1]) if len(match[1]) < 20 else 2**63
-    if text[0] in '+-' or match[3] or (match[2] or '').strip('.0') or whole >= 2**63:
-        raise DataError(f'{place} is {text[:60]!r}: identities are names or whole numbers from 0 to 2**63 - 1')
-    # The name stays as it is written: 007 and 7 may be two people.
-    return match[1]
-
-
 def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSizes) -> ListedPerson:
     if row.error:
         raise DataError(row.error)
     cells = row.cells
-    camera = cells.get('camid', '')
-    match = NUMBER.fullmatch(camera)
-    known = camera not in UNKNOWN
-    if known and (match is None or not camera[0].isdigit() or (match[2] or '').strip('.0') or match[3]):
-        raise DataError(f'{row.place}: camid {camera[:60]!r} is not a whole number from 0 up')
-    if known and int(match[1][:20]) >= 10**9:
-        raise DataError(f'{row.place}: camid {camera[:60]!r} is too large: cameras have numbers below 1,000,000,000')
+    camera = camera_number(cells.get('camid', ''), row.place)
     person = ListedPerson(
         row.img_path,
         identity(cells.get('pid', ''), f'{row.place}: pid'),
-        int(match[1]) if known else camid,
+        camid if camera == -1 else camera,
         seconds(cells['time'], f'{row.place}: time') if cells.get('time') else float('nan'),
         place=row.place,
     )
