@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,8 @@ def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSize
         return person
     try:
         numbers = [float(text) for text in box]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError('not finite')
     except ValueError as e:
         raise DataError(f'{row.place}: the box {",".join(box)[:100]} is not left, top, width, height in pixels') from e
     return boxed_person(person, numbers, sizes, row.place, options)
