@@ -1,40 +1,193 @@
-"""Errors for people: how the tools end at a mistake of the user's. Needs no torch."""
+"""Errors for people: how the tools end at a mistake of the user's or a fault of the system's. Needs no torch."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 import inspect
+import io
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mmosnet.errors import DataError
+
+#: Set to anything, this environment variable makes errors of one line show their traceback too.
+TRACEBACK_VARIABLE = 'MMOSNET_TRACEBACK'
+
+_NETWORK = 'is the network drive or the server there? Then try again'
+_FULL = 'free space there, or name another folder'
+_FILES = 'allow more, as ulimit -n 4096 does, or use fewer workers'
+# What to do about faults of the system's, by error number.
+_REMEDIES = {
+    'ENOSPC': _FULL,
+    'EDQUOT': 'your share of this disk is used up: delete something there, or name another folder',
+    'EFBIG': 'the disk or a limit (ulimit -f) allows no file of this size: name another folder, or raise the limit',
+    'EROFS': 'nothing can be written there: name another folder',
+    'EIO': 'the disk reports a fault: is it still there? Try again, or use another disk',
+    'EMFILE': _FILES,
+    'ENFILE': _FILES,
+    'ENAMETOOLONG': 'give a shorter name',
+    'ELOOP': 'its symbolic links lead in a circle: mend them',
+    'ENOTDIR': 'a part of this path is a file, not a folder: name another path',
+    'EISDIR': 'this is a folder: name a file',
+    'EEXIST': 'it is there already: name another path',
+    'ENOTEMPTY': 'it is there already and not empty: name another path',
+    'ENOENT': 'check the path',
+    'EACCES': 'change its permissions, or name another path',
+    'EPERM': 'change its permissions, or name another path',
+    'EXDEV': 'it cannot be moved to another disk: name another folder',
+    'EBUSY': 'another program uses it: end that one, or name another path',
+    'ETXTBSY': 'another program uses it: end that one, or name another path',
+    'EINVAL': 'this disk does not allow it: name another path',
+    'ENOTSUP': 'this disk does not allow it: name another path',
+    'ENODEV': 'the device is not there: name another path',
+    'ENXIO': 'the device is not there: name another path',
+    'ENOMEM': 'the memory is full: use fewer workers or smaller batches',
+    'EADDRINUSE': 'another program uses this port: name another one',
+    'EADDRNOTAVAIL': 'this machine does not have this address: name another one',
+    **dict.fromkeys(
+        ('ESTALE', 'ETIMEDOUT', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'EREMOTEIO', 'ENOTCONN'),
+        _NETWORK,
+    ),
+    **dict.fromkeys(('ENOLINK', 'ECOMM', 'ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE'), _NETWORK),
+}
+REMEDIES = {getattr(errno, name): remedy for name, remedy in _REMEDIES.items() if hasattr(errno, name)}
+# What libraries say of them in errors of their own, without a number.
+_PHRASES = {
+    'database or disk is full': errno.ENOSPC,
+    'attempt to write a readonly database': errno.EROFS,
+    'disk I/O error': errno.EIO,
+    'received 0 items of ancdata': errno.EMFILE,
+    # torch leaves out the system's reason, which is this one nearly always.
+    'PytorchStreamWriter failed': errno.ENOSPC,
+    'out of shared memory': errno.ENOMEM,
+}
+# These alone are looked for in the text of other errors: words like "Invalid argument" may mean anything.
+_TOLD = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE')
+_PHRASES |= {os.strerror(getattr(errno, name)): getattr(errno, name) for name in _TOLD if hasattr(errno, name)}
+# Meant by an error without a file: the file that was being written.
+_WRITING = {getattr(errno, name) for name in ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO') if hasattr(errno, name)}
+# Where the text of an error begins that comes from a loader's worker, behind the worker's traceback.
+_WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILINE)
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """End the program with one line for a mistake of the user's; other exceptions pass with their traceback."""
+    """End the program with one line for a mistake of the user's or a fault of the system's, as a full disk.
+
+    Other exceptions pass with their traceback. Of the others it is shown where the environment has
+    :data:`TRACEBACK_VARIABLE`.
+    """
+    faults: list[BaseException] = []
+    try:
+        with _threads_heard(faults):
+            yield
+            # What is still to be printed fails here, not when Python ends.
+            sys.stdout.flush()
+        if faults:
+            raise faults[0]
+    except Exception as e:
+        line = user_line(e)
+        if line is None:
+            raise
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exc()
+        closed = _close_output()
+        # Who reads the output has seen enough, as `head` does.
+        sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {line}')
+
+
+def user_line(error: BaseException) -> str | None:
+    """Return what to tell the user of an error in one line; None if it is none of theirs, but a fault in the code."""
+    if isinstance(error, DataError):
+        return _own_text(error)
+    if isinstance(error, (TypeError, KeyError)):
+        return _config_mistake(error)
+    if isinstance(error, MemoryError):
+        return f'the memory is full ({_own_text(error) or "no more is given"}): use fewer workers or smaller batches'
+    return _system_fault(error)
+
+
+def _own_text(error: BaseException) -> str:
+    """An error's text, without the traceback of a loader's worker in front of it."""
+    text = str(error).strip()
+    if 'Original Traceback' in text:
+        text = text[[found.end() for found in _WORKER.finditer(text)][-1] :] if _WORKER.search(text) else text
+    return text.strip()
+
+
+def _system_fault(error: BaseException) -> str | None:
+    """File, cause and remedy of a fault of the system's; None for other errors."""
+    text = ' '.join(_own_text(error).split())
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        text, file = error.strerror, ' to '.join(names) or _written_file(error, number)
+    else:
+        # What was raised again with another text, or in a loader's worker.
+        told = re.search(r"\[Errno (\d+)\] ([^:]+)(?:: ['\"]?([^'\"]+))?", text)
+        if told:
+            number, text, file = int(told[1]), told[2], told[3] or ''
+        else:
+            number = next((number for phrase, number in _PHRASES.items() if phrase in text), None)
+            file = _written_file(error, number)
+    if number is None:
+        # A text of ours, or of a library of the network's.
+        return text or type(error).__name__ if isinstance(error, OSError) else None
+    remedy = REMEDIES.get(number)
+    return ': '.join(filter(None, (file, text, remedy)))
+
+
+def _written_file(error: BaseException, number: int | None) -> str:
+    """The file that was being written when an error without a name was raised; empty if nothing tells."""
+    if number not in _WRITING:
+        return ''
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return 'standard output'
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
+                mode = getattr(value, 'mode', '')
+                if any(letter in str(mode) for letter in 'wax+'):
+                    return value.name
+    return ''
+
+
+@contextmanager
+def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
+    """Collect faults of the system's that end threads, as TensorBoard's writer, instead of their tracebacks."""
+    others = threading.excepthook
+
+    def hear(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, OSError):
+            faults.append(args.exc_value)
+        else:
+            others(args)
+
+    threading.excepthook = hear
     try:
         yield
-        # What is still to be printed fails here, not when Python ends.
+    finally:
+        threading.excepthook = others
+
+
+def _close_output() -> bool:
+    """Drop what standard output does not take, and say if it did not: Python flushes once more at its end."""
+    try:
         sys.stdout.flush()
-    except (DataError, FileNotFoundError, FileExistsError) as e:
-        # From a loader's worker the message comes with the worker's traceback in front.
-        sys.exit(f'error: {str(e).rpartition("mmosnet.errors.DataError: ")[2].strip()}')
-    except BrokenPipeError:
-        # The reader has seen enough, as `head` does. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except (IsADirectoryError, NotADirectoryError, PermissionError) as e:
-        sys.exit(f'error: {e.filename}: {e.strerror}')
-    except (TypeError, KeyError) as e:
-        mistake = _config_mistake(e)
-        if mistake is None:
-            raise
-        sys.exit(f'error: {mistake}')
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _config_mistake(error: TypeError | KeyError) -> str | None:

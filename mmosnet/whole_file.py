@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-# A killed process leaves its draft. One that nobody has written to for an hour is nobody's.
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows, which removes no file that is open
+    flock = None
+
+# A killed process leaves its draft. One of another name that nobody has written to for an hour is nobody's.
 ABANDONED_SECONDS = 3600
+# Bytes of a file's name that all common file systems allow.
+LONGEST_NAME = 255
+# Written to find out why a library could not write; more than what a full disk has left in its last block.
+PROBE = bytes(1 << 20)
 
 
 @contextmanager
@@ -19,37 +31,113 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     If the process is killed, the machine loses power or the disk is full, the file is what it was before. Two processes
     that write one file do not mix: the last one wins. Drafts begin with ``.draft-``; those of killed processes are
-    removed by the next one that writes the file, after an hour.
+    removed by the next one that writes the file. A symbolic link stays one, and the file keeps its permissions. What
+    is no file, as ``/dev/stdout``, gets the content at the end.
 
     Args:
         path: The file; its folder is made.
 
     Raises:
-        OSError: It cannot be written, as on a full disk; names the file.
+        OSError: It cannot be written, as on a full disk; names the file. Also where a library said so in an error of
+            its own.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        with _copied_to(path) as draft:
+            yield draft
+        return
+    # Where a link leads to: only the draft's folder needs to be on the same disk.
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not os.access(target, os.W_OK):
+        # Renaming would ask for the folder's permission alone.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    with _draft(target) as draft, _named(path, draft):
+        yield draft
+        # Not all disks have permissions.
+        with suppress(OSError):
+            shutil.copymode(target, draft)
+        _sync(draft)
+        draft.replace(target)
+        sync_folder(target.parent)
+
+
+@contextmanager
+def draft_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside a file or folder that is to be made of its content; it is removed at the end.
+
+    Args:
+        path: What is to be made; the folder that it is in is made.
+
+    Raises:
+        OSError: The folder cannot be made; names the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
-    draft = path.with_name(f'.draft-{uuid4().hex[:12]}-{path.name}')
-    try:
+    with _draft(path, is_folder=True) as draft:
         yield draft
-        _sync(draft)
-        draft.replace(path)
-        sync_folder(path.parent)
-    except OSError as e:
-        # Of an error while writing Python knows no name; the draft's would say nothing to a user.
-        if e.errno is not None and e.filename in (None, str(draft)):
-            raise OSError(e.errno, e.strerror, str(path)) from e
-        raise
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
     """Wait until names of new files in a folder are on the disk."""
     # Windows opens no folders, and has no need to.
     if os.name == 'posix':
-        _sync(folder)
+        try:
+            _sync(folder)
+        except OSError as e:
+            # Some network drives do not offer it.
+            if e.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+
+
+@contextmanager
+def _copied_to(path: Path) -> Iterator[Path]:
+    """A draft in a temporary folder, copied into a device or a pipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / path.name
+        with _named(path, draft):
+            yield draft
+            with path.open('wb') as file:
+                file.write(draft.read_bytes())
+
+
+@contextmanager
+def _named(path: Path, draft: Path) -> Iterator[None]:
+    """Errors of the system name the file, whoever met them: the draft's name would say nothing to a user."""
+    try:
+        yield
+    except OSError as e:
+        fault = e if e.errno is not None else _fault(draft)
+        if fault is None or fault.filename not in (None, str(draft)):
+            raise
+        raise OSError(fault.errno, fault.strerror, str(path)) from e
+    except RuntimeError as e:
+        # torch's and OpenVINO's, which leave out the system's reason.
+        fault = _fault(draft)
+        if fault is None:
+            raise
+        raise OSError(fault.errno, fault.strerror, str(path)) from e
+
+
+def _fault(draft: Path) -> OSError | None:
+    """What the system has against writing more into a draft."""
+    try:
+        with draft.open('ab') as file:
+            file.write(PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as e:
+        return e
+    return None
+
+
+def _short(name: str) -> str:
+    """The end of a file's name that leaves room for what drafts begin with."""
+    while len(os.fsencode(name)) > LONGEST_NAME - len('.draft-') - 13:
+        name = name[1:]
+    return name
 
 
 def _sync(path: Path) -> None:
@@ -60,7 +148,67 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
+    """An empty draft beside a path, held as long as this process needs it, so that no other takes it for abandoned."""
+    _remove_abandoned(path)
+    draft = path.with_name(f'.draft-{uuid4().hex[:12]}-{_short(path.name)}')
+    descriptor = None
+    try:
+        # Until it is held, another process may remove it.
+        while descriptor is None or not draft.exists():
+            if is_folder:
+                draft.mkdir()
+            else:
+                draft.touch()
+            descriptor = _hold(draft)
+        yield draft
+    except OSError as e:
+        if descriptor is None and e.errno is not None:
+            raise OSError(e.errno, e.strerror, str(path)) from e
+        raise
+    finally:
+        # On a read-only disk not even what is not there can be removed.
+        with suppress(OSError):
+            if is_folder:
+                shutil.rmtree(draft)
+            else:
+                draft.unlink()
+        if descriptor:
+            os.close(descriptor)
+
+
+def _hold(draft: Path) -> int:
+    """Lock a draft; some network drives have no locks, and drafts on them are abandoned after an hour."""
+    descriptor = os.open(draft, os.O_RDONLY) if flock else 0
+    if flock:
+        with suppress(OSError):
+            flock(descriptor, LOCK_EX | LOCK_NB)
+    return descriptor
+
+
+def _is_held(draft: Path) -> bool:
+    if flock is None:
+        return False
+    descriptor = os.open(draft, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def _remove_abandoned(path: Path) -> None:
+    """Remove drafts of killed processes: those of this path, and old ones of any other."""
     for draft in path.parent.glob('.draft-*'):
-        if draft.name.endswith(f'-{path.name}') and time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
-            draft.unlink(missing_ok=True)
+        # Another process may remove it at the same time.
+        with suppress(OSError):
+            own = draft.name.endswith(f'-{_short(path.name)}')
+            old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
+            if (own or old) and not _is_held(draft):
+                if draft.is_dir():
+                    shutil.rmtree(draft)
+                else:
+                    draft.unlink()

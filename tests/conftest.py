@@ -4,7 +4,7 @@ import gc
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,18 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     # Triton counts what is left at the end.
     gc.unfreeze()
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond some bytes, as on a full disk, needing no privileges."""
+    resource = pytest.importorskip('resource')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def write_person(path: Path, pid: int, height: int = 32, width: int = 16) -> None:

@@ -1,26 +1,113 @@
+import errno
 import os
+import sqlite3
 import sys
+import threading
 
 import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.registry import MODELS
-from mmosnet.user_errors import user_errors
+from mmosnet.user_errors import TRACEBACK_VARIABLE, user_errors
+from tests.conftest import full_disk
+
+
+def error_line(error):
+    with pytest.raises(SystemExit) as found, user_errors():
+        raise error
+    line = found.value.code
+    assert line.startswith('error: ') and '\n' not in line
+    return line
+
+
+def test_mistakes_are_one_line_and_faults_of_the_code_keep_their_traceback():
+    assert error_line(DataError('a.csv, row 3: no pid')) == 'error: a.csv, row 3: no pid'
+    for error in (RuntimeError('Expected 3 channels'), ValueError('invalid literal'), AttributeError('no attribute')):
+        with pytest.raises(type(error)), user_errors():
+            raise error
+
+
+NUMBERS = [
+    *('ENOSPC', 'EDQUOT', 'EROFS', 'EFBIG', 'EIO', 'EMFILE', 'ENFILE', 'ENAMETOOLONG', 'ELOOP', 'ENOTDIR', 'EISDIR'),
+    *('ESTALE', 'ETIMEDOUT', 'EACCES', 'EEXIST', 'ENOENT', 'ENOTEMPTY', 'EBUSY', 'ENOMEM', 'EADDRINUSE', 'EHOSTDOWN'),
+]
+
+
+@pytest.mark.parametrize('name', [name for name in NUMBERS if hasattr(errno, name)])
+def test_every_fault_of_the_system_names_file_cause_and_remedy(name):
+    number = getattr(errno, name)
+    file, cause, remedy = error_line(OSError(number, os.strerror(number), 'a/out.json'))[7:].split(': ', 2)
+    assert (file, cause) == ('a/out.json', os.strerror(number)) and len(remedy) > 8
+    # Those without a known remedy too.
+    assert os.strerror(errno.ESRCH) in error_line(OSError(errno.ESRCH, os.strerror(errno.ESRCH), 'a/out.json'))
 
 
 @pytest.mark.parametrize(
-    'error, line',
+    ('error', 'part'),
     [
-        (DataError('a.csv, row 3: no pid'), 'error: a.csv, row 3: no pid'),
-        (RuntimeError, None),
-        (PermissionError(13, 'Permission denied', 'out.json'), 'error: out.json: Permission denied'),
+        (FileNotFoundError('no checkpoint a.pth'), 'no checkpoint a.pth'),
+        (OSError("class `Hook` in a.py: [Errno 28] No space left on device: 'b.json'"), 'b.json: No space left'),
+        (RuntimeError('unable to open shared memory object </torch_1>: Too many open files (24)'), 'ulimit -n'),
+        (sqlite3.OperationalError('database or disk is full'), 'free space'),
+        (RuntimeError('[enforce fail at inline_container.cc:820] . PytorchStreamWriter failed writing'), 'free space'),
+        (ImportError('a.so: cannot open shared object file: Too many open files'), 'ulimit -n'),
+        (MemoryError('Unable to allocate 9 TiB'), '9 TiB'),
+        (
+            OSError(
+                "Caught OSError in worker.\nOriginal Traceback (most recent call last):\nOSError: [Errno 5] I/O: 'a'"
+            ),
+            'a: I/O',
+        ),
+        (
+            FileNotFoundError(
+                'Caught FileNotFoundError in worker.\nOriginal Traceback (most recent call last):\n  File "b.py"\n'
+                'FileNotFoundError: no image a.jpg\n'
+            ),
+            'error: no image a.jpg',
+        ),
     ],
 )
-def test_mistakes_are_one_line_and_faults_keep_their_traceback(error, line):
-    with pytest.raises(SystemExit if line else RuntimeError) as found, user_errors():
-        raise error
-    if line:
-        assert found.value.code == line
+def test_faults_are_told_whatever_library_met_them(error, part):
+    assert part in error_line(error)
+
+
+def test_the_file_is_found_where_the_error_names_none(tmp_path):
+    path = tmp_path / 'a.json'
+
+    def dump():
+        with path.open('w') as file:
+            file.write('a' * 9999)
+
+    with full_disk(5000), pytest.raises(SystemExit) as found, user_errors():
+        dump()
+    assert str(path) in found.value.code
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
+def test_a_full_standard_output_is_named_and_closed(monkeypatch):
+    with open('/dev/full', 'w') as full:
+        monkeypatch.setattr(sys, 'stdout', full)
+        with pytest.raises(SystemExit) as found, user_errors():
+            print('a table')
+        assert found.value.code.startswith('error: standard output: ')
+        full.flush()
+
+
+def test_faults_in_threads_end_the_program_too(capfd):
+    def fail():
+        raise OSError(errno.ENOSPC, 'No space left on device', 'events.out')
+
+    with pytest.raises(SystemExit) as found, user_errors():
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    assert 'events.out' in found.value.code and 'Traceback' not in capfd.readouterr().err
+
+
+def test_the_traceback_is_shown_on_demand(monkeypatch, capsys):
+    monkeypatch.setenv(TRACEBACK_VARIABLE, '1')
+    assert error_line(OSError(errno.EROFS, 'Read-only file system', 'a')).startswith('error: a: Read-only')
+    assert 'Traceback' in capsys.readouterr().err
 
 
 def test_a_reader_who_has_seen_enough_gets_no_traceback(monkeypatch):

@@ -8,12 +8,13 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
-from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES
 from mmosnet.errors import DataError
 from mmosnet.runtime.image_array import image_fault
+from mmosnet.runtime.media_files import images_in
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
 
     Args:
         inputs: A path of an image, of a region of one or of a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; or a
-            list of such. Of a folder all images, in order of their paths, those in folders below it too.
+            list of such. Of a folder all images, in order of their paths, those in folders below it too;
+            a warning counts what else is in it.
         place: What the inputs are called in errors.
 
     Yields:
@@ -88,15 +90,11 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
 def _files(path: str, place: str) -> Iterator[ImageInput]:
     """A file, a region of one, or all images in a folder."""
     if Path(path).is_dir():
-        files = (p for p in Path(path).rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-        found = sorted(file for file in files if not file.name.startswith('.'))
-        for file in found:
-            yield ImageInput(place, str(file))
-        if not found:
-            error = DataError(
-                f'{place}: {path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does'
-            )
-            yield ImageInput(place, path, error=error)
+        try:
+            for file in images_in(path, MMLogger.get_current_instance().warning):
+                yield ImageInput(place, file)
+        except DataError as e:
+            yield ImageInput(place, path, error=DataError(f'{place}: {e}'))
     elif Path(split_region(path)[0]).is_file():
         yield ImageInput(place, path)
     else:

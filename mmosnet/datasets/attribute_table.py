@@ -19,8 +19,8 @@ COLUMNS = ('path', 'split')
 class AttributeTable(AttributeDataset):
     """Images listed in a CSV file with the columns ``path,split`` and one of 0 and 1 for each attribute.
 
-    The first row names the columns, in any order; text is UTF-8, cells are separated by commas. ``path`` is relative to
-    ``data_prefix['img_path']``, the data root by default; ``split`` is train, val or test. Every other column is an
+    The first row names the columns, in any order (:func:`~mmosnet.datasets.csv_table.read_table`). ``path`` is relative
+    to ``data_prefix['img_path']``, the data root by default; ``split`` is train, val or test. Every other column is an
     attribute. Where the table has columns of another kind, name the attributes in ``attributes``.
 
     The whole table is checked; images must be there for the splits that are used.

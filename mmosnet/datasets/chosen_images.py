@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
 from mmosnet.datasets.person_image import read_image
-from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES
-from mmosnet.errors import DataError
+from mmosnet.runtime.media_files import images_in
 
 
 def spread(items: Sequence, number: int) -> list:
@@ -37,7 +38,8 @@ def spread_over_people(records: Sequence[dict], number: int) -> list[dict]:
 
 
 def image_files(paths: Sequence[str], number: int) -> list[str]:
-    """The images that a user names: files as they are, of a folder ``number`` images at even distances.
+    """The images that a user names: files as they are, of a folder, and those below it, ``number`` images
+    at even distances.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -46,10 +48,7 @@ def image_files(paths: Sequence[str], number: int) -> list[str]:
     files = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise DataError(f'{path} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does')
-            files += spread(found, number)
+            files += spread(images_in(path, MMLogger.get_current_instance().warning), number)
         elif path.is_file():
             files.append(str(path))
         else:

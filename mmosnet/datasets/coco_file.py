@@ -7,6 +7,7 @@ with a bare KeyError and prints while it loads. Of pycocotools only the masks ar
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ COCO_FIELDS = (
     *('id', 'image_id', 'category_id', 'bbox', 'area', 'segmentation', 'iscrowd', 'attributes'),
     *('keypoints', 'num_keypoints', 'score', 'ignore'),
 )
+# Annotations left out that are named.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -43,22 +46,51 @@ class CocoFile:
         """File and annotation, for messages."""
         return f'{self.path}, annotation {annotation["id"]}'
 
+    def people(self, category: str | None, say: Callable[[str], object]) -> list[dict]:
+        """The annotations of single people; what is left out is counted and named.
+
+        Args:
+            category: Only those of the category with this name; None takes all.
+            say: Takes a line for the user.
+
+        Raises:
+            DataError: No such category, or all annotations are crowds (``iscrowd``).
+        """
+        if category is not None and category not in self.category_ids:
+            known = ', '.join(sorted(self.category_ids)) or 'none'
+            raise DataError(f'{self.path}: no category {category!r}; the file has {known}')
+        chosen = self.annotations
+        if category is not None:
+            chosen = [a for a in chosen if a.get('category_id') == self.category_ids[category]]
+        people = [a for a in chosen if not a.get('iscrowd')]
+        others, crowds = len(self.annotations) - len(chosen), len(chosen) - len(people)
+        if others:
+            say(f'{self.path}: left out {others:,} of {len(self.annotations):,} annotations, not of {category!r}')
+        if crowds:
+            named = ', '.join(str(a['id']) for a in chosen if a.get('iscrowd')) if crowds <= MOST_NAMED else ''
+            first = next(a['id'] for a in chosen if a.get('iscrowd'))
+            text = (
+                f'{crowds:,} of {len(chosen):,} annotations ({named or f"the first {first}"}) have iscrowd 1, a group '
+                'of people. Tools that draw masks write 1 for single people too: set iscrowd to 0 in these'
+            )
+            if not people:
+                raise DataError(f'{self.path}: nobody is left: {text}')
+            say(f'left out {crowds:,} crowd annotations of {self.path}: {text}')
+        return people
+
 
 def read_coco(path: str | Path) -> CocoFile:
     """Read and check an annotation file.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: No JSON, not COCO's lists, a missing field, two entries with one id, or an annotation of an image
-            that is not in the file; names the entry.
+        DataError: No JSON, not COCO's lists, a missing field, a wrong id or ``iscrowd``, two entries with one id, or an
+            annotation of an image that is not in the file; names the entry.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'CocoPerson: no annotation file {path}; ann_file and ann_files start at data_root')
-    try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
-    except ValueError as e:
-        raise DataError(f'{path} is no JSON ({e}); export the annotations in COCO format') from e
+    content = read_json(path, 'export the annotations in COCO format')
     lists = ('images', 'annotations')
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
         found = f'the keys {sorted(content)}'[:100] if isinstance(content, dict) else f'a {type(content).__name__}'
@@ -69,14 +101,60 @@ def read_coco(path: str | Path) -> CocoFile:
     images = _by_id(path, 'images', content['images'], IMAGE_FIELDS)
     annotations = _by_id(path, 'annotations', content['annotations'], ANNOTATION_FIELDS)
     for annotation in annotations.values():
-        if not isinstance(annotation['image_id'], int | str) or annotation['image_id'] not in images:
+        place, crowd = f'{path}, annotation {annotation["id"]}', annotation.get('iscrowd')
+        if not _is_id(annotation['image_id']) or annotation['image_id'] not in images:
             raise DataError(
-                f'{path}, annotation {annotation["id"]}: image_id {annotation["image_id"]!r} is not the id of any of '
-                f'the {len(images)} images'
+                f'{place}: image_id {repr(annotation["image_id"])[:60]} is not the id of any of the {len(images)} '
+                'images, which are whole numbers or text'
             )
-    categories = content.get('categories') or []
-    names = {c['name']: c['id'] for c in categories if isinstance(c, dict) and {'name', 'id'} <= set(c)}
-    return CocoFile(str(path), images, list(annotations.values()), names)
+        if crowd is not None and (not isinstance(crowd, int) or crowd not in (0, 1)):
+            raise DataError(f'{place}: iscrowd {repr(crowd)[:60]} is neither 0, a single person, nor 1, a group')
+    return CocoFile(str(path), images, list(annotations.values()), _category_ids(path, content.get('categories')))
+
+
+def read_json(path: Path, remedy: str) -> object:
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32.
+
+    Args:
+        path: The file.
+        remedy: What to do about one that is none, for the error's text.
+
+    Raises:
+        DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.
+    """
+
+    def strict(pairs: list[tuple[str, object]]) -> dict:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f'an object has the key {twice[:60]!r} twice')
+        return found
+
+    data = path.read_bytes()
+    try:
+        return json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=strict)
+    except ValueError as e:
+        raise DataError(f'{path} is no JSON ({e}); {remedy}') from e
+    except RecursionError as e:
+        raise DataError(f'{path} is nested too deeply; {remedy}') from e
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _category_ids(path: Path, categories: object) -> dict[str, int | str]:
+    found: dict[str, int | str] = {}
+    for category in categories if isinstance(categories, list) else []:
+        name = category.get('name') if isinstance(category, dict) else None
+        if not isinstance(name, str) or not _is_id(category.get('id')):
+            raise DataError(f'{path}, categories: {str(category)[:60]!r} is no object with a name and an id')
+        if found.setdefault(name, category['id']) != category['id']:
+            raise DataError(
+                f'{path}, categories: {name!r} comes twice, with the ids {found[name]} and {category["id"]}'
+            )
+    return found
 
 
 def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> dict[int | str, dict]:
@@ -88,12 +166,12 @@ def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> d
         for name in required:
             if entry.get(name) is None:
                 raise DataError(f'{place}: the field {name!r} is missing (id {entry.get("id")!r})')
-        if not isinstance(entry['id'], int | str):
-            raise DataError(f'{place}: id {entry["id"]!r} is neither a number nor text')
+        if not _is_id(entry['id']):
+            raise DataError(f'{place}: id {repr(entry["id"])[:60]} is neither a whole number nor text')
         if entry['id'] in found:
-            raise DataError(f'{place}: id {entry["id"]!r} comes twice in {kind}; every entry needs its own')
+            raise DataError(f'{place}: id {repr(entry["id"])[:60]} comes twice in {kind}; every entry needs its own')
         if not isinstance(entry.get('file_name', ''), str):
-            raise DataError(f'{place}: file_name {entry["file_name"]!r} is no text')
+            raise DataError(f'{place}: file_name {repr(entry["file_name"])[:60]} is no text')
         found[entry['id']] = entry
     return found
 

@@ -11,7 +11,8 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, frame_size, read_coco
 from mmosnet.datasets.crop_person import box_with_margin, region_path
 from mmosnet.datasets.listed_image import image_inside
-from mmosnet.datasets.named_people import NamedPeople, number_names
+from mmosnet.datasets.name_numbers import identity, number_names
+from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.person_mask import compressed_mask
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
@@ -28,15 +29,15 @@ class CocoPerson(NamedPeople):
 
     Identity, camera and split are fields of the annotation itself, or of its ``attributes`` as CVAT exports them;
     camera and split may also be fields of the image. Identities and cameras are numbers or names
-    (:func:`~mmosnet.datasets.named_people.number_names`). The same identity is the same person in all files and
-    frames: track numbers that start anew with each video are no identities.
+    (:func:`~mmosnet.datasets.name_numbers.number_names`); the identity -1 is nobody. The same identity is the same
+    person in all files and frames: track numbers that start anew with each video are no identities.
 
     The splits come from one file each (``ann_files``), or from one file (``ann_file``) with a field ``split``: train,
     query or gallery. Files that are given are read and checked whatever ``split`` is loaded, frames only for what is.
 
     A box that reaches beyond its frame is clipped; one wholly outside is an error. Annotations with ``iscrowd`` are
-    groups and are left out. Every other field of the user's goes into the record's ``attributes``, and its name into
-    ``metainfo['attribute_names']``.
+    groups and are left out with a warning, as are those of other categories. Every other field of the user's goes into
+    the record's ``attributes``, and its name into ``metainfo['attribute_names']``.
 
     Args:
         ann_file: One file for all splits, relative to ``data_root``.
@@ -101,28 +102,22 @@ class CocoPerson(NamedPeople):
         return people
 
     def _people_of(self, coco: CocoFile, split: str | None) -> Iterator[dict]:
-        wanted = None
-        if self.category is not None:
-            wanted = coco.category_ids.get(self.category)
-            if wanted is None:
-                raise DataError(
-                    f'{coco.path}: no category {self.category!r}; the file has {", ".join(sorted(coco.category_ids))}'
-                )
-        chosen = [a for a in coco.annotations if wanted is None or a.get('category_id') == wanted]
-        crowds = sum(bool(annotation.get('iscrowd')) for annotation in chosen)
-        if crowds:
-            MMLogger.get_current_instance().info(f'CocoPerson: left out {crowds} crowd annotations of {coco.path}')
-        for annotation in chosen:
-            if not annotation.get('iscrowd'):
-                yield self._person(coco, annotation, split)
+        logger = MMLogger.get_current_instance()
+        for annotation in coco.people(self.category, lambda text: logger.warning(f'CocoPerson: {text}')):
+            yield self._person(coco, annotation, split)
 
     def _person(self, coco: CocoFile, annotation: dict, split: str | None) -> dict:
         place, image = coco.place(annotation), coco.images[annotation['image_id']]
         own = annotation.get('attributes') or {}
         if not isinstance(own, dict):
             raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
-        name = _field(self.id_key, (annotation, own), place, 'id_key')
+        name = identity(_field(self.id_key, (annotation, own), place, 'id_key'), f'{place}: {self.id_key}')
         camera = _field(self.camera_key, (annotation, own, image), place, 'camera_key')
+        camera = identity(camera, f'{place}: {self.camera_key}')
+        if camera == -1:
+            raise DataError(
+                f'{place}: {self.camera_key} is -1, but the camera must be known; give it a number or a name'
+            )
         if split is None:
             split = _field(self.split_key, (annotation, own, image), place, 'split_key')
             if split not in SPLITS:
@@ -130,7 +125,7 @@ class CocoPerson(NamedPeople):
         fields = {key: value for key, value in annotation.items() if key not in COCO_FIELDS} | own
         keys = (self.id_key, self.camera_key, self.split_key)
         return dict(
-            name=name,
+            name=str(name),
             camera=camera,
             split=split,
             img_path=image_inside(Path(self.data_prefix['img_path']), image['file_name'], place),

@@ -12,6 +12,9 @@ import math
 from mmosnet.errors import DataError
 from mmosnet.runtime.image_region import Box, cut, region_path, split_region
 
+# No image is as wide.
+LARGEST = 10**9
+
 __all__ = ['Box', 'box_with_margin', 'cut', 'region_path', 'split_region']
 
 
@@ -28,14 +31,19 @@ def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, plac
         The region, and whether the box itself, without its margin, reached beyond the frame.
 
     Raises:
-        DataError: The box is no four numbers, has no area, or lies wholly outside its frame.
+        DataError: The box is no four numbers, has no area, is given in shares of the frame, or lies wholly outside it.
     """
     numbers = isinstance(bbox, list) and len(bbox) == 4 and all(type(value) in (int, float) for value in bbox)
-    if not numbers or not all(map(math.isfinite, bbox)):
+    # Comparing refuses NaN and infinity too, and integers of any length.
+    if not numbers or not all(abs(value) <= LARGEST for value in bbox):
         raise DataError(f'{place}: bbox {bbox!r} is not [left, top, width, height] in pixels')
     left, top, width, height = bbox
     if width <= 0 or height <= 0:
         raise DataError(f'{place}: bbox {bbox!r} has no area; correct or remove the annotation')
+    if width <= 1 and height <= 1:
+        raise DataError(
+            f'{place}: bbox {bbox!r} is one pixel at most: these look like shares of the image; give pixels'
+        )
     frame_height, frame_width = frame_size
     if left >= frame_width or top >= frame_height or left + width <= 0 or top + height <= 0:
         raise DataError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import mmpretrain.datasets
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+from mmosnet.runtime.media_files import IMAGE_SUFFIXES, find_files, same_name
 
 CLASSES_REMEDY = (
     'Categories of your own: --cfg-options model.head.num_classes=N, and their names, in alphabetical order of the '
@@ -23,7 +25,9 @@ class ImageNet(mmpretrain.datasets.ImageNet):
 
     Or ``meta/train.txt`` and ``meta/val.txt`` beside them, with a line ``IMAGE LABEL`` for each image. mmpretrain's
     ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``
-    shifts all labels behind it, and ends in a traceback where folders or images are missing or damaged.
+    shifts all labels behind it, ends in a traceback where folders or images are missing or damaged, and says nothing of
+    files that it leaves out. Images are what the whole package calls so, folders are walked as everywhere
+    (:mod:`mmosnet.runtime.media_files`).
 
     Args: as of mmpretrain's ``ImageNet``.
 
@@ -32,6 +36,8 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         DataError: Folders that are no categories or other ones than in ``train``, another number of them than of
             ``classes``, no images, or a line that cannot be used; in use, an image that cannot be read.
     """
+
+    IMG_EXTENSIONS = IMAGE_SUFFIXES
 
     def load_data_list(self) -> list[dict]:
         """Check folders or lines, then let mmpretrain read them."""
@@ -51,7 +57,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         return super().load_data_list()
 
     def _check_folders(self, folder: Path) -> None:
-        found = _folders(folder)
+        found = self._categories(folder)
         if not found:
             raise DataError(
                 f'{type(self).__name__}: {folder} holds no folders, and there must be one a category; or list the '
@@ -64,16 +70,55 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             )
         # Labels are places in the alphabetical order of a split's own folders.
         train = Path(self.data_root) / 'train'
-        others = _folders(train) if train.is_dir() else found
-        if found != others:
+        others = self._categories(train) if train.is_dir() else found
+        if list(found) != list(others):
             first = min(set(found) ^ set(others))
             raise DataError(
                 f'{type(self).__name__}: {folder} and {train} do not hold the same folders: {first} is in one alone. '
                 'Every split needs a folder for every category, or labels mean different ones'
             )
-        if not any(self.is_valid_file(file.name) for name in found for file in (folder / name).rglob('*')):
-            endings = ', '.join(sorted(self.extensions))
-            raise DataError(f'{type(self).__name__}: no image in the folders of {folder} ({endings})')
+
+    def _categories(self, folder: Path) -> dict[str, str]:
+        """The folders in one, in alphabetical order, by their names in one Unicode spelling."""
+        found: dict[str, str] = {}
+        for name in sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')):
+            other = found.setdefault(same_name(name), name)
+            if other != name:
+                raise DataError(f'{type(self).__name__}: {folder} holds two folders {name}, in two Unicode spellings')
+        return dict(sorted(found.items()))
+
+    def _find_samples(self) -> list[tuple[str, int]] | list[str]:
+        """List the images of a split, with their labels if those are wanted."""
+        if '://' in self.img_prefix:
+            return super()._find_samples()
+        folder, logger, owner = Path(self.img_prefix), MMLogger.get_current_instance(), type(self).__name__
+        kinds = sorted('.' + name.lstrip('.') for name in self.extensions)
+        found = find_files(folder, kinds)
+        names = [path.relative_to(folder).as_posix() for path in found.files]
+        if self.with_label:
+            categories = self._categories(folder)
+            labels = {name: label for label, name in enumerate(categories.values())}
+            samples = [(name, labels[name.partition('/')[0]]) for name in names if '/' in name]
+            self.folder_to_idx = labels
+            if self.CLASSES is None:
+                self._metainfo['classes'] = tuple(categories)
+            empty = sorted(set(labels) - {name.partition('/')[0] for name, _ in samples})
+            beside = [name for name in names if '/' not in name]
+            if samples and empty:
+                logger.warning(f'{owner}: {len(empty)} folders in {folder} hold no image, the first {empty[0]}')
+            if samples and beside:
+                logger.warning(
+                    f'{owner}: left out {len(beside)} images in {folder} in no folder, the first {beside[0]}'
+                )
+        else:
+            samples = names
+        left_out, endings = found.left_out_text(), ', '.join(kinds)
+        if not samples:
+            others = f'; but {left_out}' if left_out else ''
+            raise DataError(f'{owner}: no image in the folders of {folder} ({endings}){others}')
+        if left_out:
+            logger.warning(f'{owner}: {folder}: {len(samples):,} images, left out {left_out}; images are {endings}')
+        return samples
 
     def _check_lines(self, folder: Path) -> None:
         path = Path(self.ann_file)
@@ -106,7 +151,3 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             except DataError as unreadable:
                 raise DataError(f'{path}: unreadable image ({unreadable.__cause__}); replace it, or take it out') from e
             raise
-
-
-def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())

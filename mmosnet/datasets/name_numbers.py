@@ -1,8 +1,62 @@
-"""Numbers for people and cameras that have names."""
+"""Names of people and cameras as files write them, and numbers for them."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable
+
+from mmosnet.errors import DataError
+from mmosnet.runtime.media_files import same_name
+
+UNKNOWN = ('', '-1', '-1.0')
+# As programs write an empty cell, or a number that is none; a person may be called Nan.
+NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
+NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
+# Of cameras; nine digits fit into every integer type.
+MAX_DIGITS = 9
+
+
+def identity(text: str, place: str) -> str | int:
+    """A pid or camera as a file writes it: a name, or a number, which a spreadsheet may have given a decimal point.
+
+    Returns:
+        The name in one Unicode spelling, ``'12'`` of ``'12.0'``; -1 where it is unknown.
+
+    Raises:
+        DataError: A number that is none of an identity, or what programs write where there is none.
+    """
+    if text in UNKNOWN:
+        return -1
+    match = NUMBER.fullmatch(text)
+    if NO_NAME.fullmatch(text):
+        raise DataError(f'{place} is {text!r}, no identity: leave it empty, or -1, where it is unknown')
+    if match is None:
+        return same_name(text)
+    whole = int(match[1]) if len(match[1]) < 20 else 2**63
+    if text[0] in '+-' or match[3] or (match[2] or '').strip('.0') or whole >= 2**63:
+        raise DataError(f'{place} is {text[:60]!r}: identities are names or whole numbers from 0 to 2**63 - 1')
+    # The name stays as it is written: 007 and 7 may be two people.
+    return match[1]
+
+
+def camera_number(text: str, place: str) -> int:
+    """A camera's number in a cell of a table, which a spreadsheet may have given a decimal point.
+
+    Returns:
+        The number; -1 where it is unknown.
+
+    Raises:
+        DataError: No whole number from 0 up, or one of more than nine digits.
+    """
+    if text in UNKNOWN:
+        return -1
+    match = NUMBER.fullmatch(text)
+    if match is None or not text[0].isdigit() or (match[2] or '').strip('.0') or match[3]:
+        raise DataError(f'{place}: camid {text[:60]!r} is not a whole number from 0 up')
+    if len(match[1].lstrip('0')) > MAX_DIGITS:
+        raise DataError(f'{place}: camid {text[:60]!r} is too large: cameras have numbers below 1,000,000,000')
+    return int(match[1])
 
 
 def number_names(names: Iterable[str]) -> dict[str, int]:
@@ -11,8 +65,16 @@ def number_names(names: Iterable[str]) -> dict[str, int]:
     Otherwise the names count from 1 in alphabetical order.
     """
     ordered = sorted(set(names))
-    # Nine digits fit into every integer type.
-    kept = {name: int(name) for name in ordered if name.isascii() and name.isdigit() and len(name) <= 9}
+    kept = {name: int(name) for name in ordered if name.isascii() and name.isdigit() and len(name) <= MAX_DIGITS}
     if len(set(kept.values())) == len(ordered):
         return kept
     return {name: number for number, name in enumerate(ordered, start=1)}
+
+
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """Different names that a reader may take for one: they differ in capitals, blanks or zeros in front alone."""
+    groups = defaultdict(set)
+    for name in names:
+        key = ' '.join(name.split()).casefold()
+        groups[(key.lstrip('0') or '0') if key.isdigit() else key].add(name)
+    return sorted(sorted(group) for group in groups.values() if len(group) > 1)

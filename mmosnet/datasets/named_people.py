@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from mmosnet.datasets.name_numbers import number_names
-from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmengine.logging import MMLogger
+
+from mmosnet.datasets.name_numbers import UNKNOWN, alike_names, number_names
+from mmosnet.datasets.reid_dataset import JUNK_PID, ReIDDataset
+from mmosnet.runtime.media_files import same_name
+
+# Names that are mixed up, of which that many are shown.
+MOST_NAMED = 5
 
 
 class NamedPeople(ReIDDataset):
     """People with names: the same name is the same person in all splits.
 
     A pid is a name's number by :func:`number_names` over all splits, so that a training set and a test set that are
-    built apart agree; :attr:`pid_names` leads back. Nobody is special: no name means distractor or junk. People in the
-    gallery whom no query asks for need not be told apart and may share a name.
+    built apart agree; :attr:`pid_names` leads back. Names are equal if they are written alike, whatever the spelling of
+    their accents in Unicode (NFC); a warning names those that differ in capitals, blanks or zeros in front alone, who
+    are two people. The name -1 is nobody: such images are left out. People in the gallery whom no query asks for need
+    not be told apart and may share a name.
 
     Args: as :class:`~mmosnet.datasets.ReIDDataset`.
     """
@@ -29,18 +37,30 @@ class NamedPeople(ReIDDataset):
 
     def load_data_list(self) -> list[dict]:
         """Number the people, then load as the base class does."""
-        self._people = self.list_people()
-        self._numbers = number_names(person['name'] for person in self._people)
+        self._people = [person | dict(name=same_name(person['name'])) for person in self.list_people()]
+        names = {person['name'] for person in self._people} - {*UNKNOWN}
+        self._warn_of_alike(names)
+        self._numbers = number_names(names)
         self.pid_names = {pid: name for name, pid in self._numbers.items()}
         records = super().load_data_list()
         del self._people, self._numbers
         return records
 
+    def _warn_of_alike(self, names: set[str]) -> None:
+        alike = alike_names(names)
+        if alike:
+            shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
+            more = f' and {len(alike) - MOST_NAMED} more' if len(alike) > MOST_NAMED else ''
+            MMLogger.get_current_instance().warning(
+                f'{type(self).__name__} in {self.data_root}: names that differ in capitals, blanks or zeros in front '
+                f'alone are different people: {shown}{more}. If they are not, rename them'
+            )
+
     def load_split(self, split: str) -> list[dict]:
         """Pick one split; see the base class."""
         return [
             {key: value for key, value in person.items() if key not in ('name', 'split')}
-            | dict(pid=self._numbers[person['name']])
+            | dict(pid=self._numbers.get(person['name'], JUNK_PID))
             for person in self._people
             if person['split'] == split
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.attribute_annotation import attribute_facts
 from mmosnet.datasets.person_dataset import PersonDataset
 from mmosnet.errors import DataError
+from mmosnet.runtime.media_files import images_in
 
 SPLITS = ('train', 'query', 'gallery')
 DISTRACTOR_PID = 0
 JUNK_PID = -1
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 
 
 class ReIDDataset(PersonDataset):
@@ -170,7 +171,9 @@ class ReIDDataset(PersonDataset):
         return '\n'.join(lines)
 
     def list_folder(self, folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
-        """List ``data_root/folder``'s images whose name matches, sorted, each with its match.
+        """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
+
+        Warnings count the files that are no images, and the images with other names.
 
         Raises:
             FileNotFoundError: No such folder; names what was looked for and the download page.
@@ -182,20 +185,19 @@ class ReIDDataset(PersonDataset):
                 f'{type(self).__name__}: no folder {path}. data_root={self.data_root!r} must hold it: set data_root '
                 f'to the extracted data set.{self.origin()}'
             )
-        names = sorted(p.name for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not names:
-            raise DataError(f'{type(self).__name__}: {path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
-        found = [(str(path / name), pattern.match(name)) for name in names]
-        matched = [(name, match) for name, match in found if match]
+        logger, owner = MMLogger.get_current_instance(), type(self).__name__
+        files = images_in(path, lambda text: logger.warning(f'{owner}: {text}'))
+        found = [(file, pattern.match(os.path.basename(file))) for file in files]
+        matched = [(file, match) for file, match in found if match]
         if not matched:
             raise DataError(
-                f'{type(self).__name__}: none of the {len(names)} images in {path} has a name like '
-                f'{pattern.pattern!r}; the first is {names[0]!r}'
+                f'{owner}: none of the {len(files)} images in {path} has a name like {pattern.pattern!r}; the first is '
+                f'{os.path.basename(files[0])!r}'
             )
         if len(matched) < len(found):
-            odd = next(name for name, match in found if not match)
-            MMLogger.get_current_instance().warning(
-                f'{type(self).__name__}: ignored {len(found) - len(matched)} images in {path} whose names are not '
+            odd = next(file for file, match in found if not match)
+            logger.warning(
+                f'{owner}: ignored {len(found) - len(matched)} images in {path} whose names are not '
                 f'like {pattern.pattern!r}, the first {odd}'
             )
         return matched

@@ -8,9 +8,10 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.named_people import NamedPeople
-from mmosnet.datasets.reid_dataset import IMAGE_SUFFIXES, SPLITS
+from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+from mmosnet.runtime.media_files import find_files
 
 NAME = re.compile(r'([0-9]{1,9})_')
 
@@ -24,14 +25,16 @@ class ReIDFolder(NamedPeople):
     camid as it is written: cameras may count from 0 or from 1, only equality counts. A split that is not used need
     not be there. mmpretrain's ``CustomDataset`` reads class folders without cameras and splits.
 
-    Names that begin with a dot and files that are no images are passed over. Images without a camera number and
-    empty person folders are left out with a warning.
+    Images in folders below PERSON are the person's too, and symbolic links are followed
+    (:func:`~mmosnet.runtime.media_files.find_files`). Warnings count what is left out: files that are no images, images
+    without a camera number or outside of a person's folder, and empty folders. Hidden files, whose names begin with a
+    dot, are passed over.
 
     Args: as :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: The folder of a split is missing.
-        DataError: No image of a split has a camera number.
+        DataError: No image of a split has a camera number; a symbolic link in a loop, or one that leads nowhere.
     """
 
     def list_people(self) -> list[dict]:
@@ -47,33 +50,31 @@ class ReIDFolder(NamedPeople):
                 f'ReIDFolder: no folder {folder}. data_root={self.data_root!r} must hold train, query and gallery, '
                 'each with a folder for each person'
             )
-        people, odd, empty = [], [], []
-        for person in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.')):
-            images = sorted(p for p in person.iterdir() if self._is_image(p))
-            if not images:
-                empty.append(str(person))
-            for path in images:
-                match = NAME.match(path.name)
-                if match is None:
-                    odd.append(str(path))
-                else:
-                    people.append(dict(name=person.name, split=split, img_path=str(path), camid=int(match[1])))
-        odd += sorted(str(p) for p in folder.iterdir() if self._is_image(p))
-        self._complain(folder, people, odd, empty)
+        found = find_files(folder)
+        people, odd, beside = [], [], []
+        for path in found.files:
+            below = path.relative_to(folder).parts
+            match = NAME.match(path.name)
+            if len(below) == 1 or match is None:
+                (beside if len(below) == 1 else odd).append(str(path))
+            else:
+                people.append(dict(name=below[0], split=split, img_path=str(path), camid=int(match[1])))
+        shown = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
+        filled = {path.relative_to(folder).parts[0] for path in found.files}
+        empty = [str(person) for person in shown if person.name not in filled]
+        self._complain(folder, people, odd + beside, empty, found.left_out_text())
         return people
 
     @staticmethod
-    def _is_image(path: Path) -> bool:
-        return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.')
-
-    @staticmethod
-    def _complain(folder: Path, people: list, odd: list[str], empty: list[str]) -> None:
+    def _complain(folder: Path, people: list, odd: list[str], empty: list[str], left_out: str) -> None:
         if odd and not people:
             raise DataError(
                 f'ReIDFolder: none of the {len(odd)} images in {folder} is a PERSON/CAMERA_*.jpg with a whole number '
                 f'for the camera, like anna/2_0001.jpg; the first is {odd[0]}'
             )
         logger = MMLogger.get_current_instance()
+        if left_out:
+            logger.warning(f'ReIDFolder: {folder}: {len(people)} images, left out {left_out}')
         if odd:
             logger.warning(
                 f'ReIDFolder: ignored {len(odd)} images in {folder} that are not PERSON/CAMERA_*.jpg, the first '

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.datasets.csv_table import TableRow, binary_labels, read_table
+from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+from mmosnet.runtime.media_files import same_name
 
-WHOLE_NUMBER = re.compile(r'[0-9]{1,9}')
 COLUMNS = ('path', 'pid', 'camid', 'split')
 
 
@@ -22,10 +22,11 @@ COLUMNS = ('path', 'pid', 'camid', 'split')
 class ReIDTable(NamedPeople):
     """Images listed in a CSV file with the columns ``path,pid,camid,split`` and any number of attributes.
 
-    The first row names the columns, in any order; text is UTF-8, cells are separated by commas. ``path`` is relative to
-    ``data_prefix['img_path']``, the data root by default. ``pid`` is any name, ``0001`` or ``anna``
-    (:class:`~mmosnet.datasets.named_people.NamedPeople`), ``camid`` a whole number as in the records, counted from 0
-    or from 1, ``split`` is train, query or gallery.
+    The first row names the columns, in any order (:func:`~mmosnet.datasets.csv_table.read_table`). ``path`` is relative
+    to ``data_prefix['img_path']``, the data root by default. ``pid`` is any name, ``0001`` or ``anna``
+    (:class:`~mmosnet.datasets.named_people.NamedPeople`), -1 for nobody in particular, ``camid`` a whole number as in
+    the records, counted from 0 or from 1, ``split`` is train, query or gallery. Numbers may have the decimal point that
+    spreadsheets give them, ``12.0``.
 
     Every other column is an attribute: a record has ``attributes=dict(column=text)``, with empty text where a cell is
     empty, and ``metainfo['attribute_names']`` the columns in the file's order. For a model to learn from them, name the
@@ -82,17 +83,18 @@ class ReIDTable(NamedPeople):
 
     def _person(self, row: TableRow, further: list[str]) -> dict:
         cells = row.cells
-        if WHOLE_NUMBER.fullmatch(cells['camid']) is None:
+        name, camid = identity(cells['pid'], f'{row.place}: pid'), camera_number(cells['camid'], row.place)
+        if camid < 0:
             raise DataError(f'{row.place}: camid {cells["camid"]!r} is not a whole number from 0 up')
         if self.is_wanted(cells['split']) and not Path(row.img_path).is_file():
             raise DataError(
                 f'{row.place}: no image {row.img_path}; paths are relative to {Path(self.data_prefix["img_path"])}'
             )
         person = dict(
-            name=cells['pid'],
+            name=str(name),
             split=cells['split'],
             img_path=row.img_path,
-            camid=int(cells['camid']),
+            camid=camid,
             attributes={name: cells[name] for name in further},
         )
         labels = binary_labels(row, self.score_names)
@@ -101,11 +103,12 @@ class ReIDTable(NamedPeople):
         return person
 
     def _number_categories(self, people: list[dict]) -> None:
-        classes = sorted({person['attributes'][self.category] for person in people} - {''})
+        kinds = [same_name(person['attributes'][self.category]) for person in people]
+        classes = sorted(set(kinds) - {''})
         if not classes:
             raise DataError(f'{self.ann_file}: the column {self.category} is empty in all rows; category needs names')
         self._metainfo['classes'] = classes
         numbers = {name: number for number, name in enumerate(classes)}
-        for person in people:
-            if person['attributes'][self.category]:
-                person['gt_category'] = numbers[person['attributes'][self.category]]
+        for person, kind in zip(people, kinds, strict=True):
+            if kind:
+                person['gt_category'] = numbers[kind]

@@ -38,9 +38,9 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     """Write a Parquet file: complete under its name, or not at all.
 
     Columns ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D float32),
-    and if there are any ``name`` and ``camera`` (string, null where there is only a number) and ``source`` (string). The
-    schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``, and digests
-    of the rows (``contents``) and of the JSON itself (``digest``), both SHA-256.
+    and if there are any ``name`` and ``camera`` (string, null where there is only a number) and ``source`` (string).
+    The schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``,
+    and SHA-256 digests of the rows (``contents``) and of the JSON without it (``digest``).
 
     Args:
         path: The file; its folder is made.
@@ -70,12 +70,12 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     rows = pa.FixedSizeListArray.from_arrays(pa.array(features.embedding.reshape(-1)), features.dimension)
     columns = [features.path, *(getattr(features, name) for name in TYPES), rows, *more.values()]
     table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-    with whole_file(path) as draft:
+    with whole_file(path) as draft, draft.open('wb') as file:
         # Numbers of embeddings do not repeat, and compress by a few per cent only.
         compression = dict.fromkeys((*COLUMNS, *more), 'ZSTD')
         del compression['embedding']
         compression['embedding.list.element'] = 'NONE'
-        parquet.write_table(table, draft, compression=compression, use_dictionary=False, write_page_checksum=True)
+        parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
     return path
 
 
@@ -276,7 +276,7 @@ def _digest(facts: Mapping[str, object]) -> str:
 def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
         facts = json.loads((metadata or {}).get(KEY, b''))
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
     if isinstance(facts, dict) and 'digest' in facts and facts.pop('digest') != _digest(facts):
         raise _damaged(path, 'the metadata are not those that were written')

@@ -181,8 +181,8 @@ def own_numbers(
     found = {name: known[name] for name in ordered if name in known}
     taken = set(known.values())
     new = [name for name in ordered if name not in found]
-    # Nine digits fit into every integer type.
-    whole = {name: int(name) for name in new if name.isascii() and name.isdigit() and len(name) <= 9}
+    # Eighteen digits fit into int64.
+    whole = {name: int(name) for name in new if name.isascii() and name.isdigit() and len(name) <= 18}
     whole |= {name: number for name, number in wanted.items() if name not in known}
     # Plain numbers first: nobody else should be called 7 where there is a person '7'.
     for plain in (True, False):

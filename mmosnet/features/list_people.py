@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from mmosnet.features.people_files import people_in_folder, person_of_file
 from mmosnet.features.people_table import people_in_table
 from mmosnet.features.people_video import people_in_video
 from mmosnet.features.person_list import ListedPerson, PersonList
-from mmosnet.features.video_path import VIDEO_SUFFIXES
 from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.media_files import VIDEO_SUFFIXES
 
-FILES: dict[str, Callable[[str, int, ListingOptions], Iterator[ListedPerson]]] = {
+FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[ListedPerson]]] = {
     '.csv': people_in_table,
     '.json': people_in_coco,
 }
@@ -30,7 +31,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
         options: What else is known.
 
     Returns:
-        The people.
+        The people, and counts of what was left out.
 
     Raises:
         FileNotFoundError: An input is missing.
@@ -39,26 +40,30 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
     videos = _videos(inputs, options)
     camids = _one_for_each('--camid', options.camid, list(inputs), -1)
     starts = _one_for_each('--start-time', options.start_time, list(videos), 0.0)
-    people = []
+    people, left_out = [], Counter()
     for path in inputs:
-        number = len(people)
+        number, own = len(people), Counter()
         if path in videos:
-            people += people_in_video(path, videos[path], camids[path], starts[path], options)
+            people += people_in_video(path, videos[path], camids[path], starts[path], options, own)
         else:
-            people += _people_in(path, camids[path], options)
+            people += _people_in(path, camids[path], options, own)
         if len(people) == number:
-            raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split))
-    return PersonList(people)
+            others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
+            raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
+        left_out += own
+    found = PersonList(people)
+    found.left_out = left_out
+    return found
 
 
-def _people_in(path: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
+def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     file = Path(path)
     if file.is_dir():
-        return people_in_folder(path, camid, options)
+        return people_in_folder(path, camid, options, left_out)
     if not Path(split_region(path)[0]).is_file():
         raise FileNotFoundError(f'no image, folder, table, COCO file or video {split_region(path)[0]}')
     if file.suffix.lower() in FILES:
-        return FILES[file.suffix.lower()](path, camid, options)
+        return FILES[file.suffix.lower()](path, camid, options, left_out)
     return iter([person_of_file(path, camid, options)])
 
 

@@ -21,6 +21,8 @@ class ListingOptions:
         camera_key: Field of the camera in COCO files.
         margin: Added to boxes on each side, as a share of their width and height.
         boxes: A file of boxes for each video.
+        first_frame: What files of boxes call the first frame of a video; by default 0 where their first row names the
+            columns, 1 where not, as in the MOTChallenge.
         min_score: Only boxes of files of boxes with at least this score.
         tracks_as_pids: Numbers of tracks in files of boxes are identities.
         frame_step: Only every n-th frame of a video, counted from its first.
@@ -38,6 +40,7 @@ class ListingOptions:
     camera_key: str = 'camera_id'
     margin: float = 0.0
     boxes: Sequence[str] = ()
+    first_frame: int | None = None
     min_score: float | None = None
     tracks_as_pids: bool = False
     frame_step: int = 1

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, read_coco
 from mmosnet.datasets.listed_image import image_inside
+from mmosnet.datasets.name_numbers import identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import ImageSizes, boxed_person
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
+# Groups that are named.
+MOST_NAMED = 5
 
-def people_in_coco(path: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
+
+def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read annotations like those of :class:`~mmosnet.datasets.CocoPerson`, of which only the boxes must be there.
 
     Identity and camera are fields of the annotation or of its ``attributes``, camera, ``time`` and ``split`` also of
     the image. Groups (``iscrowd``) are left out.
+
+    Args:
+        path: The file.
+        camid: Of people of whom it is not known otherwise.
+        options: The rest.
+        left_out: Counts the annotations that are groups or not asked for.
 
     Raises:
         FileNotFoundError: No such file.
@@ -31,12 +42,23 @@ def people_in_coco(path: str, camid: int, options: ListingOptions) -> Iterator[L
     _check_named_fields(coco, options)
     wanted = coco.category_ids.get(options.category)
     sizes = ImageSizes()
+    crowds = []
     for annotation in coco.annotations:
-        if not annotation.get('iscrowd') and (options.category is None or annotation.get('category_id') == wanted):
-            person = _person(coco, annotation, camid, options)
-            if person is not None:
-                image = coco.images[annotation['image_id']]
-                yield boxed_person(person, annotation['bbox'], sizes, coco.place(annotation), options, image)
+        if options.category is not None and annotation.get('category_id') != wanted:
+            left_out[f'annotations in {path} of other categories than {options.category}'] += 1
+        elif annotation.get('iscrowd'):
+            crowds.append(annotation['id'])
+        else:
+            person = _person(coco, annotation, camid, options, sizes)
+            if person is None:
+                left_out[f'annotations in {path} of other splits than {options.split}'] += 1
+            else:
+                yield person
+    if crowds:
+        named = ', '.join(map(str, crowds[:MOST_NAMED])) + ' ...' * (len(crowds) > MOST_NAMED)
+        left_out[f'groups in {path}, which have iscrowd 1 (annotation {named}); for a single person write 0'] += len(
+            crowds
+        )
 
 
 def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
@@ -52,24 +74,33 @@ def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
             )
 
 
-def _person(coco: CocoFile, annotation: dict, camid: int, options: ListingOptions) -> ListedPerson | None:
-    """The person with the whole frame; None where it belongs to another split."""
+def _person(
+    coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, sizes: ImageSizes
+) -> ListedPerson | None:
+    """The person in the box; None where it belongs to another split."""
     place, image = coco.place(annotation), coco.images[annotation['image_id']]
-    own = annotation.get('attributes') or {}
-    if not isinstance(own, dict):
-        raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
-    if options.split is not None and _field('split', (annotation, own, image), place) != options.split:
-        return None
-    root = Path(options.root or Path(coco.path).parent)
-    pid = _field(options.id_key, (annotation, own), place)
-    camera = _field(options.camera_key, (annotation, own, image), place)
-    time = _field('time', (annotation, own, image), place)
-    return ListedPerson(
-        image_inside(root, image['file_name'], place),
-        -1 if pid in ('', '-1') else pid,
-        camid if camera in ('', '-1') else camera,
-        seconds(time, f'{place}: time') if time else float('nan'),
-    )
+    path = coco.path
+    try:
+        own = annotation.get('attributes') or {}
+        if not isinstance(own, dict):
+            raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
+        if options.split is not None and _field('split', (annotation, own, image), place) != options.split:
+            return None
+        path = image_inside(Path(options.root or Path(coco.path).parent), image['file_name'], place)
+        camera = identity(_field(options.camera_key, (annotation, own, image), place), f'{place}: {options.camera_key}')
+        time = _field('time', (annotation, own, image), place)
+        person = ListedPerson(
+            path,
+            identity(_field(options.id_key, (annotation, own), place), f'{place}: {options.id_key}'),
+            camid if camera == -1 else camera,
+            seconds(time, f'{place}: time') if time else float('nan'),
+            place=place,
+        )
+        return boxed_person(person, annotation['bbox'], sizes, place, options, image)
+    except DataError as e:
+        if not options.skip:
+            raise
+        return ListedPerson(path, camid=camid, error=str(e), place=place)
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,33 +11,27 @@ from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.media_files import find_files, images_in
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 # Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
 MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)')
 
 
-def images_in(folder: str) -> list[str]:
-    """All images in a folder and below it, sorted by their paths; names with a dot in front are passed over.
+def people_in_folder(
+    folder: str, camid: int, options: ListingOptions, left_out: Counter[str]
+) -> Iterator[ListedPerson]:
+    """Every image of a folder is a person; files that are no images are counted in ``left_out``.
 
     Raises:
-        DataError: There is none.
+        DataError: No image, a link that leads in a loop, or one whose name does not tell what ``options.names`` says.
     """
-    files = (path for path in Path(folder).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    found = sorted(path for path in files if not path.name.startswith('.'))
-    if not found:
-        raise DataError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}): name the folder that does')
-    return [str(path) for path in found]
-
-
-def people_in_folder(folder: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
-    """Every image of a folder is a person.
-
-    Raises:
-        DataError: No image, or one whose name does not tell what ``options.names`` says.
-    """
-    for path in images_in(folder):
-        yield person_of_file(path, camid, options)
+    found = find_files(folder)
+    if found.left_out_text():
+        number = found.left_out.total() + len(found.linked)
+        left_out[f'files in {folder} that are no images ({found.left_out_text()})'] += number
+    # Of none, the reason is said there.
+    for path in found.files or images_in(folder):
+        yield person_of_file(str(path), camid, options)
 
 
 def person_of_file(path: str, camid: int, options: ListingOptions) -> ListedPerson:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmosnet.datasets.csv_table import TableRow, read_table
+from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import ImageSizes, boxed_person
@@ -13,48 +16,65 @@ from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
 BOX = ('x', 'y', 'w', 'h')
-UNKNOWN = ('', '-1')
 
 
-def people_in_table(path: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
+def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`, of which only ``path`` must be there.
 
     Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 where unknown; ``time`` in seconds or
     as a date; ``x,y,w,h``, a box in the image; ``split``. Others are passed over.
 
+    Args:
+        path: The table.
+        camid: Of people of whom it is not known otherwise.
+        options: The rest.
+        left_out: Counts the rows that are not asked for.
+
     Raises:
         FileNotFoundError: No such table.
         DataError: Names the row, the value and what it should be.
     """
-    columns, rows = read_table(path, ('path',), (), options.root or str(Path(path).parent), 'tools/extract.py', BOX)
+    folder = options.root or str(Path(path).parent)
+    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=options.skip)
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
     if options.split is not None:
         if 'split' not in columns:
             raise DataError(f'{path}: no column split, of which --split {options.split} could choose')
-        rows = [row for row in rows if row.cells['split'] == options.split]
+        number = len(rows)
+        rows = [row for row in rows if row.error or row.cells['split'] == options.split]
+        if len(rows) < number:
+            left_out[f'rows of {path} of other splits than {options.split}'] += number - len(rows)
     sizes = ImageSizes()
     for row in rows:
-        yield _person(row, camid, options, sizes)
+        try:
+            yield _person(row, camid, options, sizes)
+        except DataError as e:
+            if not options.skip:
+                raise
+            yield ListedPerson(row.img_path or path, camid=camid, error=str(e), place=row.place)
 
 
 def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSizes) -> ListedPerson:
+    if row.error:
+        raise DataError(row.error)
     cells = row.cells
-    camera = cells.get('camid', '')
-    if camera not in UNKNOWN and not (camera.isascii() and camera.isdigit() and len(camera) < 10):
-        raise DataError(f'{row.place}: camid {camera!r} is not a whole number from 0 up')
+    camera = camera_number(cells.get('camid', ''), row.place)
     person = ListedPerson(
         row.img_path,
-        -1 if cells.get('pid', '') in UNKNOWN else cells['pid'],
-        camid if camera in UNKNOWN else int(camera),
+        identity(cells.get('pid', ''), f'{row.place}: pid'),
+        camid if camera == -1 else camera,
         seconds(cells['time'], f'{row.place}: time') if cells.get('time') else float('nan'),
+        place=row.place,
     )
     box = [cells.get(name, '') for name in BOX]
     if not any(box):
         return person
     try:
         numbers = [float(text) for text in box]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError('not finite')
     except ValueError as e:
-        raise DataError(f'{row.place}: the box {",".join(box)} is not left, top, width, height in pixels') from e
+        raise DataError(f'{row.place}: the box {",".join(box)[:100]} is not left, top, width, height in pixels') from e
     return boxed_person(person, numbers, sizes, row.place, options)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from mmosnet.datasets.crop_person import box_with_margin
 from mmosnet.errors import DataError
-from mmosnet.features.boxes_file import FrameBox, read_boxes
+from mmosnet.features.boxes_file import FORMS, FrameBox, read_boxes
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.people_files import images_in
 from mmosnet.features.person_box import ImageSizes, boxed_person
 from mmosnet.features.person_list import ListedPerson
+from mmosnet.features.seconds import LAST
 from mmosnet.features.video_frames import VideoFrames
 from mmosnet.features.video_path import frame_path
+from mmosnet.runtime.media_files import LOGGER, images_in
+
+# The last number in the name of a file, behind and before what is equal in all names.
+NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
 
 
 def people_in_video(
-    path: str, boxes: str, camid: int, start_time: float, options: ListingOptions
+    path: str, boxes: str, camid: int, start_time: float, options: ListingOptions, left_out: Counter[str]
 ) -> Iterator[ListedPerson]:
     """List the boxes of a video, or of a folder with its frames as images.
 
@@ -28,19 +33,24 @@ def people_in_video(
     without ``options.fps``.
 
     Args:
-        path: Of the video, or the folder, whose images in order of their names and the numbers in these are the
-            frames.
+        path: Of the video, or the folder, whose images are the frames.
         boxes: File of the boxes (:func:`~mmosnet.features.boxes_file.read_boxes`).
         camid: Of the camera.
         start_time: Seconds at which the video starts.
         options: The rest.
+        left_out: Counts the boxes that are not asked for.
 
     Raises:
         FileNotFoundError: No such video, or no such file of boxes.
-        DataError: A damaged file, or a box that is wrong; names its row.
+        DataError: A damaged file, frames whose numbers do not tell their order, or a box that is wrong; names its row.
     """
-    rows = list(_chosen(read_boxes(boxes), options))
-    images = sorted(images_in(path), key=_by_number) if Path(path).is_dir() else None
+    read = read_boxes(boxes, options.first_frame, options.skip)
+    if options.tracks_as_pids and not any(row.track >= 0 for row in read):
+        raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
+    if options.first_frame is None and read[0].number - read[0].frame == 1:
+        LOGGER.warning(f'{boxes}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not')
+    rows = list(_chosen(read, boxes, options, left_out))
+    images = _Frames(path, options.first_frame) if Path(path).is_dir() else None
     sizes = ImageSizes()
     if images is None:
         video = VideoFrames(path, options.fps)
@@ -50,44 +60,91 @@ def people_in_video(
         fps = options.fps
     for row in rows:
         pid = row.track if options.tracks_as_pids else -1
-        person = ListedPerson(path, pid, camid, start_time + row.frame / fps if fps else math.nan)
-        if images is None:
-            yield _in_frame(person, row, frame_size, options)
-        elif row.frame < len(images):
-            person = person._replace(path=images[row.frame])
-            yield boxed_person(person, row.box, sizes, row.place, options)
-        else:
-            yield _faulty(person, f'{row.place}: frame {row.frame} counted from 0, of {len(images)} in {path}', options)
-
-
-def _chosen(rows: list[FrameBox], options: ListingOptions) -> Iterator[FrameBox]:
-    for row in rows:
-        if row.frame % options.frame_step:
-            continue
-        if options.min_score is not None:
-            if math.isnan(row.score):
-                raise DataError(f'{row.place}: no score, on which --min-score {options.min_score:g} could decide')
-            if row.score < options.min_score:
+        time = start_time + row.frame / fps if fps and not row.error else math.nan
+        person = ListedPerson(path, pid, camid, time, place=row.place)
+        try:
+            if row.error:
+                raise DataError(row.error)
+            if fps and time >= LAST:
+                raise DataError(f'{row.place}: frame {row.frame} at {fps:g} frames per second is after the year 2099')
+            if images is None:
+                box, _ = box_with_margin(row.box, frame_size, options.margin, row.place)
+                yield person._replace(path=frame_path(path, row.frame, box))
                 continue
-        yield row
+            yield boxed_person(person._replace(path=images.image(row)), row.box, sizes, row.place, options)
+        except DataError as e:
+            if not options.skip:
+                raise
+            yield person._replace(error=str(e))
 
 
-def _in_frame(
-    person: ListedPerson, row: FrameBox, frame_size: tuple[int, int], options: ListingOptions
-) -> ListedPerson:
-    try:
-        box, _ = box_with_margin(row.box, frame_size, options.margin, row.place)
-    except DataError as e:
-        return _faulty(person, str(e), options)
-    return person._replace(path=frame_path(person.path, row.frame, box))
+def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
+    for row in rows:
+        if row.error:
+            yield row
+        elif row.frame % options.frame_step:
+            left_out[f'boxes of {boxes} in frames between those of --frame-step {options.frame_step}'] += 1
+        elif options.min_score is not None and math.isnan(row.score):
+            raise DataError(f'{row.place}: no score, on which --min-score {options.min_score:g} could decide')
+        elif options.min_score is not None and row.score < options.min_score:
+            left_out[f'boxes of {boxes} with a score below {options.min_score:g}'] += 1
+        else:
+            yield row
 
 
-def _faulty(person: ListedPerson, text: str, options: ListingOptions) -> ListedPerson:
-    if not options.skip:
-        raise DataError(text)
-    return person._replace(error=text)
+class _Frames:
+    """The images of a folder as the frames of a video.
+
+    Numbers in the names count: 000007.jpg is frame 7 where frame 6 is missing too. Names without numbers, or with
+    several as dates have, are frames in order of the names.
+
+    Args:
+        folder: Where they are.
+        first_frame: What the boxes call the first, if that was said.
+
+    Raises:
+        DataError: Names of which it is not clear which frame they are.
+    """
+
+    def __init__(self, folder: str, first_frame: int | None) -> None:
+        self._folder = folder
+        images = sorted(images_in(folder), key=_natural)
+        names = [NUMBERED.fullmatch(Path(image).stem) for image in images]
+        bare = [name is not None and name[0].isdigit() for name in names]
+        if any(bare) and not all(bare):
+            numbered, other = images[bare.index(True)], images[bare.index(False)]
+            raise DataError(f'{other} has no number as {numbered} has, so that it is not clear which frame it is')
+        self._by_number = dict(enumerate(images))
+        if None in names or len({(name[1], name[3]) for name in names}) > 1:
+            return
+        numbers = [int(name[2]) for name in names]
+        start = min(numbers)
+        if start > 1 and first_frame != start:
+            raise DataError(
+                f'{folder}: the frames count from {start}: give --first-frame {start} if the boxes have the same '
+                'numbers; else rename the images, to count from 0 or 1'
+            )
+        self._by_number = {}
+        for number, image in zip(numbers, images, strict=True):
+            if number - start in self._by_number:
+                raise DataError(f'{image} and {self._by_number[number - start]} are both frame {number}: leave one')
+            self._by_number[number - start] = image
+
+    def image(self, row: FrameBox) -> str:
+        """The image of a box's frame.
+
+        Raises:
+            DataError: There is none.
+        """
+        if row.frame not in self._by_number:
+            first = row.number - row.frame
+            last, number = max(self._by_number) + first, len(self._by_number)
+            text = f'{row.place}: frame {row.number} of {self._folder}, whose {number} images are {first} to {last}'
+            wrong = first == 0 and row.frame == number
+            raise DataError(text + '; if the boxes count from 1, give --first-frame 1' * wrong)
+        return self._by_number[row.frame]
 
 
-def _by_number(path: str) -> list[str | int]:
+def _natural(path: str) -> list[str | int]:
     """Sorts 2.jpg before 10.jpg."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split('([0-9]+)', path))]

@@ -42,16 +42,11 @@ def boxed_person(
         box: Left, top, width and height in pixels.
         sizes: Of images.
         place: File and row, for errors.
-        options: ``margin`` and ``skip``.
+        options: ``margin``.
         stated: What the annotation file says of the image: ``height`` and ``width``.
 
     Raises:
         DataError: No such image, or a box without area in it.
     """
-    try:
-        region, _ = box_with_margin(box, sizes.of(person.path, stated or {}, place), options.margin, place)
-    except DataError as e:
-        if not options.skip:
-            raise
-        return person._replace(error=str(e))
+    region, _ = box_with_margin(box, sizes.of(person.path, stated or {}, place), options.margin, place)
     return person._replace(path=region_path(person.path, region))

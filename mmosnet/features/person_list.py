@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from mmosnet.features.features import NAMED, Features, own_numbers
+from mmosnet.features.features import NAMED, checked_name, own_numbers
 
 
 class ListedPerson(NamedTuple):
@@ -21,6 +22,7 @@ class ListedPerson(NamedTuple):
         camid: Likewise.
         time: Seconds; NaN where unknown.
         error: Why there is no such image; empty if that is not known yet.
+        place: File and row that list the person, for errors; empty for images that were named themselves.
     """
 
     path: str
@@ -28,6 +30,7 @@ class ListedPerson(NamedTuple):
     camid: int | str = -1
     time: float = float('nan')
     error: str = ''
+    place: str = ''
 
 
 class PersonList:
@@ -43,24 +46,30 @@ class PersonList:
         camid: ``(N,)`` int64.
         time: ``(N,)`` float64.
         errors: By row.
+        place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
+        left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
+        source: ``N`` texts, where the images are; empty until somebody says so.
     """
 
     def __init__(self, people: Sequence[ListedPerson]) -> None:
-        numbers = {key: _numbers({getattr(person, key) for person in people}) for key in ('pid', 'camid')}
-        self.names = {key: found for key, found in numbers.items() if not all(map(_is_number, found.items()))}
+        numbers = {key: _numbers(key, people) for key in NAMED}
+        named = {key: {str(value): number for value, number in found.items()} for key, found in numbers.items()}
+        self.names = {key: found for key, found in named.items() if any(map(_is_name, found.items()))}
         self.path: list[str] = []
         self.errors: dict[int, str] = {}
+        self.place: list[str] = []
+        self.left_out: Counter[str] = Counter()
         columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
         for row, person in enumerate(people):
             self.path.append(person.path)
+            self.place.append(person.place)
             for key, column in columns.items():
                 value = getattr(person, key)
-                # Beside names numbers are names too, or two people would have one number.
-                named = isinstance(value, str) or (key in self.names and value >= 0)
-                column.append(numbers[key][str(value)] if named else value)
+                column.append(numbers[key].get(value, value) if key in numbers else value)
             if person.error:
                 self.errors[row] = person.error
+        self.source = [''] * len(self.path)
         self.pid, self.camid, self.time = (np.array(column) for column in columns.values())
 
     def __len__(self) -> int:
@@ -74,18 +83,27 @@ class PersonList:
             found.update(path.encode('utf-8', 'surrogateescape') + b'\0')
         for column in (self.pid, self.camid, self.time):
             found.update(column.tobytes())
+        for row in self.errors:
+            # Corrected, a row may have the columns that it had with its mistake.
+            found.update(f'error {row}\0'.encode())
         return found.hexdigest()[:16]
 
 
-def _numbers(values: set[str | int]) -> dict[str, int]:
-    """Numbers of the names among identities or cameras, and of the numbers too where there are names."""
-    texts = {value for value in values if isinstance(value, str)}
-    found = number_names(texts)
-    if all(map(_is_number, found.items())):
-        return found
-    return number_names(texts | {str(value) for value in values if not isinstance(value, str) and value >= 0})
+def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
+    """Numbers of all identities or cameras that are known, as they were given."""
+    # The first place of each, for errors.
+    places = {getattr(person, key): person.place or person.path for person in reversed(people)}
+    names = {
+        value: checked_name(value, f'{place}: {key}') if isinstance(value, str) else str(value)
+        for value, place in places.items()
+        if isinstance(value, str) or value >= 0
+    }
+    # Numbers are names too, beside names, or two people would have one number.
+    wanted = {name: value for value, name in names.items() if not isinstance(value, str)}
+    numbers = own_numbers(names.values(), wanted=wanted)
+    return {value: numbers[name] for value, name in names.items()}
 
 
-def _is_number(item: tuple[str, int]) -> bool:
+def _is_name(item: tuple[str, int]) -> bool:
     name, number = item
-    return name.isascii() and name.isdigit() and int(name) == number
+    return name != str(number)

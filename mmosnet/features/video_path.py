@@ -10,7 +10,6 @@ import re
 from mmosnet.runtime.image_region import Box
 
 FRAME = re.compile(r'(.+)#frame=(\d+)(?:&xywh=(\d+),(\d+),(\d+),(\d+))?', re.DOTALL)
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.m4v', '.webm', '.mpg', '.mpeg', '.ts', '.wmv', '.flv')
 
 
 def frame_path(path: str, frame: int, box: Box) -> str:

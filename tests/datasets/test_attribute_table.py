@@ -57,7 +57,7 @@ def test_another_folder_of_images(root):
     [
         ('crops/b.jpg,train,2,0', ", row 3: hat is '2', neither 0 nor 1"),
         ('crops/b.jpg,train,yes,0', ", row 3: hat is 'yes', neither"),
-        ('crops/b.jpg,train,1.0,0', r", row 3: hat is '1\.0', neither"),
+        ('crops/b.jpg,train,0.5,0', r", row 3: hat is '0\.5', neither"),
         ('crops/b.jpg,train,1,', ', row 3: bag is empty but hat is not; fill all of hat, bag'),
         ('crops/b.jpg,train,,', ', row 3: all cells of attributes are empty'),
         ('crops/b.jpg,query,1,0', ", row 3: split 'query'; choose from train, val, test"),

@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ def root(tmp_path):
 @pytest.fixture
 def log(monkeypatch):
     lines = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lines.append)
+    for level in ('info', 'warning'):
+        monkeypatch.setattr(MMLogger.get_current_instance(), level, lines.append)
     return lines
 
 
@@ -171,6 +173,35 @@ def test_crowds_and_other_categories_are_left_out(root, log):
         build(root, category='people')
 
 
+def test_crowds_of_tools_that_draw_masks_are_named(root, log):
+    def change(content):
+        for number, entry in enumerate(content['annotations']):
+            entry['iscrowd'] = int(number not in keep)
+
+    keep = {0, 3, 5}
+    edit(root, change)
+    assert [r['pid'] for r in infos(build(root))] == [0, 1, 1]
+    assert any('21 crowd annotations' in line and 'train.json' in line and 'first 2' in line for line in log)
+    keep = set(range(2, 24))
+    edit(root, change)
+    assert len(build(root)) == 22
+    assert any('2 crowd annotations' in line and '(1, 2)' in line for line in log)
+    keep = set()
+    edit(root, change)
+    with pytest.raises(DataError, match=r'train\.json.*24 of 24 annotations.*iscrowd'):
+        build(root)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-16-le', 'utf-32'])
+def test_encodings_of_json(root, encoding):
+    text = (root / 'train.json').read_text()
+    (root / 'train.json').write_bytes(text.encode(encoding))
+    assert len(build(root)) == 24
+    (root / 'train.json').write_bytes(text.replace('0_0_0', '0_0_ë').encode('latin-1'))
+    with pytest.raises(DataError, match=r'train\.json is no JSON'):
+        build(root)
+
+
 def test_clipped_boxes_are_counted(root, log):
     edit(root, annotation(bbox=[80.5, -10, 20, 40]))
     assert infos(build(root))[1]['img_path'].endswith('#xywh=80,0,10,30')
@@ -228,6 +259,25 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
         (annotation(bbox=[1, 2, 3]), r'annotation 2: bbox \[1, 2, 3\] is not'),
         (annotation(bbox=[1, 2, 0, 3]), r'annotation 2: bbox \[1, 2, 0, 3\] has no area'),
         (annotation(bbox=[95, 2, 5, 3]), 'annotation 2: bbox .* wholly outside its frame of 90x60'),
+        (annotation(person_id=3.0), "annotation 2: the field 'person_id' is 3.0"),
+        (annotation(person_id=math.nan), "annotation 2: the field 'person_id' is nan"),
+        (annotation(person_id=math.inf), "annotation 2: the field 'person_id' is inf"),
+        (annotation(bbox=[0.1, 0.2, 0.3, 0.4]), r'annotation 2: bbox .*look like shares of the image'),
+        (annotation(bbox=[0, 0, 1, 1.0]), r'annotation 2: bbox .*look like shares of the image'),
+        (annotation(bbox=[1, 2, math.nan, 3]), r'annotation 2: bbox \[1, 2, nan, 3\] is not'),
+        (annotation(bbox=[1, 2, math.inf, 3]), r'annotation 2: bbox \[1, 2, inf, 3\] is not'),
+        (annotation(bbox=[1, 2, -4, 3]), r'annotation 2: bbox \[1, 2, -4, 3\] has no area'),
+        (annotation(bbox=[10**400, 2, 4, 3]), 'annotation 2: bbox'),
+        (annotation(iscrowd='0'), "annotation 2: iscrowd '0' is neither"),
+        (annotation(iscrowd=0.5), 'annotation 2: iscrowd 0.5 is neither'),
+        (annotation(id=True), r'annotations\[1\]: id True is neither'),
+        (annotation(id=2.0), r'annotations\[1\]: id 2.0 is neither'),
+        (annotation(id=math.nan), r'annotations\[1\]: id nan is neither'),
+        (annotation(image_id=True), 'annotation 2: image_id True is not'),
+        (annotation(image_id=1.0), 'annotation 2: image_id 1.0 is not'),
+        (annotation(image_id=math.inf), 'annotation 2: image_id inf is not'),
+        (lambda c: c.update(categories=[dict(id=1.5, name='person')]), 'categories: .*1.5'),
+        (lambda c: c.update(categories=[dict(id=1, name='a'), dict(id=2, name='a')]), "'a' comes twice"),
         (annotation(id=1), r'annotations\[1\]: id 1 comes twice in annotations'),
         (annotation(id=[1]), r'annotations\[1\]: id \[1\] is neither'),
         (annotation(image_id=99), 'annotation 2: image_id 99 is not the id of any of the 12 images'),
@@ -257,6 +307,20 @@ def test_files_that_are_no_json_or_missing(root):
         build(root)
     (root / 'train.json').write_bytes(b'\xff\xfe\x00')
     with pytest.raises(DataError, match=r'train\.json is no JSON'):
+        build(root)
+    for text, message in (
+        ('[' * 100_000 + ']' * 100_000, 'nested too deeply'),
+        ('{"images": [{"id": 1, "id": 2}], "annotations": []}', "'id' twice"),
+        ('', 'no JSON'),
+        ('{"images": [], "annotations": [' + '9' * 5000 + ']}', 'no JSON'),
+    ):
+        (root / 'train.json').write_text(text)
+        with pytest.raises(DataError, match=rf'train\.json.*{message}'):
+            build(root)
+    # JSON has no numbers too large for Python's: they are read as infinite.
+    text = json.dumps(dict(images=[], annotations=[dict(id=1, image_id=1, bbox=[1, 2, 3, 4])]))
+    (root / 'train.json').write_text(text.replace('"id": 1', '"id": 1e400'))
+    with pytest.raises(DataError, match=r'train\.json, annotations\[0\]: id inf'):
         build(root)
     (root / 'train.json').unlink()
     with pytest.raises(FileNotFoundError, match=r'no annotation file .*train\.json'):

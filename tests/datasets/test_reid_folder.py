@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from mmengine.logging import MMLogger
 
@@ -98,3 +100,26 @@ def test_split_without_images(tmp_path):
     (tmp_path / 'train').mkdir()
     with pytest.raises(DataError, match='the train split has no images'):
         ReIDFolder(str(tmp_path))
+
+
+def test_a_name_in_two_spellings_is_one_person(tmp_path):
+    composed, parts = (unicodedata.normalize(form, 'Zoë') for form in ('NFC', 'NFD'))
+    for path in (f'train/{parts}/0_1.jpg', f'query/{composed}/0_1.jpg', f'gallery/{parts}/1_1.jpg'):
+        write_person(tmp_path / path, 1)
+    train = ReIDFolder(str(tmp_path))
+    test = ReIDFolder(str(tmp_path), split=('query', 'gallery'), test_mode=True)
+    assert train.pid_names == test.pid_names == {1: composed}
+    assert test.metainfo['num_cross_camera_queries'] == 1
+
+
+def test_names_that_differ_in_capitals_are_named(tmp_path, warnings):
+    for person in ('anna', 'Anna', '7', '007'):
+        write_person(tmp_path / 'train' / person / '1_1.jpg', 1)
+    assert ReIDFolder(str(tmp_path)).metainfo['num_train_pids'] == 4
+    assert len(warnings) == 1 and "'Anna', 'anna'" in warnings[0] and "'007', '7'" in warnings[0]
+
+
+def test_junk_is_left_out(tmp_path):
+    for person in ('-1', '5', '12'):
+        write_person(tmp_path / 'train' / person / '1_1.jpg', 1)
+    assert {r['pid'] for r in infos(ReIDFolder(str(tmp_path)))} == {5, 12}

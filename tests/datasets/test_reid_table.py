@@ -1,5 +1,8 @@
+import unicodedata
+
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets import ReIDTable
 from mmosnet.errors import DataError
@@ -55,6 +58,60 @@ def test_columns_in_any_order_byte_order_mark_spaces_and_empty_rows(root):
     assert found[0]['attributes'] == {}
 
 
+@pytest.mark.parametrize('separator', [';', '\t', '|', ','])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_tables_as_spreadsheets_write_them(root, separator, encoding):
+    # Of a column with an empty cell they make numbers with a decimal point.
+    rows = ['crops/a.jpg,12.0,1.0,train,,', 'crops/b.jpg,7.0,2.0,train,,', '"crops/c, d.jpg",7,2,train,,']
+    lines = [line.replace('c, d', 'c# d').replace(',', separator).replace('c# d', 'c, d') for line in (HEADER, *rows)]
+    dataset = ReIDTable(write_table(root, *lines[1:], header=lines[0], encoding=encoding))
+    assert [(r['pid'], r['camid']) for r in infos(dataset)] == [(12, 1), (7, 2), (7, 2)]
+    with_mark = [f'sep={separator}', *lines]
+    dataset = ReIDTable(write_table(root, *with_mark[1:], header=with_mark[0], encoding=encoding))
+    assert [(r['pid'], r['camid']) for r in infos(dataset)] == [(12, 1), (7, 2), (7, 2)]
+    with pytest.raises(DataError, match=r"people\.csv, row 5: camid 'x'"):
+        bad = rows[2].replace('7,2', '7,x').replace('c, d', 'c# d').replace(',', separator).replace('c# d', 'c, d')
+        ReIDTable(write_table(root, *with_mark[1:-1], bad, header=with_mark[0], encoding=encoding))
+
+
+def test_blanks_that_nobody_sees(root):
+    rows = ['crops/a.jpg\xa0,\u200banna, 0,train\u3000,,', 'crops/b.jpg,anna\xa0,1,train,,']
+    dataset = ReIDTable(write_table(root, *rows))
+    assert [dataset.pid_names[r['pid']] for r in infos(dataset)] == ['anna', 'anna']
+
+
+def test_names_in_two_spellings_are_one_person_and_alike_ones_are_named(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    composed, parts = (unicodedata.normalize(form, 'Zoë') for form in ('NFC', 'NFD'))
+    rows = [row.replace('anna', composed).replace('eve', parts) for row in ROWS]
+    write_table(root, *rows)
+    train = ReIDTable(str(root))
+    test = ReIDTable(str(root), split=('query', 'gallery'), test_mode=True)
+    assert train.pid_names == test.pid_names and sorted(train.pid_names.values()) == sorted([composed, 'bob'])
+    assert {r['pid'] for r in infos(test)} <= {r['pid'] for r in infos(train)}
+    assert not said
+    ReIDTable(write_table(root, *(row.replace('eve', 'Anna') for row in ROWS)))
+    assert "'Anna', 'anna'" in said[0] and len(said) == 1
+    numbers = ReIDTable(
+        write_table(root, *(row.replace('anna', '0001').replace('eve', '1').replace('bob', '2') for row in ROWS))
+    )
+    assert len(numbers.pid_names) == 3 and "'0001', '1'" in said[1]
+
+
+def test_nobody_in_particular_is_left_out(root):
+    rows = [ROWS[0].replace('anna', '12'), ROWS[1].replace('anna', '7.0'), ROWS[2].replace('bob', '-1')]
+    dataset = ReIDTable(write_table(root, *rows))
+    assert [r['pid'] for r in infos(dataset)] == [12, 7]
+
+
+def test_images_in_another_spelling_than_the_table(root):
+    composed, parts = (unicodedata.normalize(form, 'ë.jpg') for form in ('NFC', 'NFD'))
+    (root / 'crops' / 'a.jpg').rename(root / 'crops' / parts)
+    dataset = ReIDTable(write_table(root, f'crops/{composed},anna,0,train,,'))
+    assert infos(dataset)[0]['img_path'] == str(root / 'crops' / parts)
+
+
 def test_another_name_and_another_folder_of_images(root):
     write_table(root, *(row.replace('crops/', '') for row in ROWS))
     (root / 'people.csv').rename(root / 'other.csv')
@@ -76,7 +133,16 @@ def test_images_of_unused_splits_need_not_be_there(root):
         ('crops/x.jpg,anna,0,train,,', r'row 3: no image .*x\.jpg; paths are relative to'),
         ('crops/b.jpg,anna,zero,train,,', r"row 3: camid 'zero' is not a whole number"),
         ('crops/b.jpg,anna,-1,train,,', r"row 3: camid '-1' is not a whole number"),
-        ('crops/b.jpg,anna,1.0,train,,', r"row 3: camid '1.0' is not a whole number"),
+        ('crops/b.jpg,anna,1.5,train,,', r"row 3: camid '1.5' is not a whole number"),
+        ('crops/b.jpg,anna,1E+05,train,,', r"row 3: camid '1E\+05' is not a whole number"),
+        ('crops/b.jpg,anna,12345678901,train,,', r"row 3: camid '12345678901' is too large"),
+        ('crops/b.jpg,anna,,train,,', 'row 3: the cell camid is empty'),
+        ('crops/b.jpg,1E+05,0,train,,', r"row 3: pid is '1E\+05'"),
+        ('crops/b.jpg,7.5,0,train,,', "row 3: pid is '7.5'"),
+        ('crops/b.jpg,NaN,0,train,,', "row 3: pid is 'NaN'"),
+        ('crops/b.jpg,inf,0,train,,', "row 3: pid is 'inf'"),
+        ('crops/b.jpg,"anna,0,train,,\r\ncrops/e.jpg,"eve,0,train,,', r'row 3: not CSV .*quotation mark'),
+        ('crops/b.jpg,an\0na,0,train,,', 'row 3: a character 0'),
         ('crops/b.jpg,anna,0,test,,', r"row 3: split 'test'; choose from train, query, gallery"),
         ('crops/b.jpg, ,0,train,,', 'row 3: the cell pid is empty'),
         (',anna,0,train,,', 'row 3: the cell path is empty'),
