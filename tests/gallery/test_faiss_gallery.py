@@ -234,7 +234,7 @@ def _set_settings(gallery, change):
         (lambda g: (g.folder / 'vectors-0001.f32').unlink(), r'vectors-0001.f32: 0 bytes'),
         (lambda g: _set_settings(g, lambda text: text[:20]), 'gallery.sqlite: damaged'),
         (lambda g: _set_settings(g, lambda text: '[]'), 'not the settings of a gallery'),
-        (lambda g: _set_settings(g, lambda text: text.replace('"version": 1', '"version": 2')), 'upgrade'),
+        (lambda g: _set_settings(g, lambda text: text.replace('"version": 2', '"version": 3')), 'upgrade'),
         (lambda g: _set_settings(g, lambda text: text.replace('cosine', 'cosin')), "distance='cosin'"),
     ],
 )
