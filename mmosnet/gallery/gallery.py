@@ -200,7 +200,7 @@ class Gallery(ABC):
         if all(value is None for value in (ids, pid, camid, before)):
             raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
         with self._writing():
-            pids, camids = self._numbers('pid', pid, 'pid'), self._numbers('camid', camid, 'camid')
+            pids, camids = self.numbers_of('pid', pid, 'pid'), self.numbers_of('camid', camid, 'camid')
             return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before))
 
     def search(
@@ -231,8 +231,8 @@ class Gallery(ABC):
         """
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
-        camids = self._numbers('camid', camids, 'camids')
-        not_camids = self._numbers('camid', not_camids, 'not_camids')
+        camids = self.numbers_of('camid', camids, 'camids')
+        not_camids = self.numbers_of('camid', not_camids, 'not_camids')
         where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
         embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
         if not len(embedding):
@@ -274,6 +274,32 @@ class Gallery(ABC):
     def names(self) -> dict[str, dict[int, str]]:
         """Names of people and cameras by number, as ``dict(pid={1: 'anna'}, camid={})``, of those who have one."""
         return {key: self._names(key) for key in NAMED}
+
+    def numbers_of(self, key: str, values: Named, what: str) -> Numbers:
+        """Numbers of people or cameras that are asked for by number or name.
+
+        Args:
+            key: ``'pid'`` or ``'camid'``.
+            values: As given.
+            what: The argument, for errors.
+
+        Raises:
+            DataError: A name that is not there, or a number that is the name of somebody else.
+        """
+        if values is None:
+            return None
+        listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+        numbers = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in listed]
+        names = self._names(key)
+        if all(numbers) and not names:
+            return values
+        by_name = {name: number for number, name in names.items()}
+        found = []
+        for value, is_number in zip(listed, numbers, strict=True):
+            if not is_number and not isinstance(value, str):
+                raise DataError(f'{what}={value!r}: give a number or a name')
+            found.append(self._number(str(value), names, by_name, what))
+        return found
 
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
         """Images with their embeddings, in the order of the ids: to calibrate on, or to move to another gallery.
@@ -335,32 +361,6 @@ class Gallery(ABC):
                 wanted = {label: number for number, label in features.labels(key).items()}
                 features = features.renumbered(key, own_numbers(wanted, known, wanted))
         return features
-
-    def _numbers(self, key: str, values: Named, what: str) -> Numbers:
-        """Numbers of people or cameras that are asked for by number or name.
-
-        Args:
-            key: ``'pid'`` or ``'camid'``.
-            values: As given.
-            what: The argument, for errors.
-
-        Raises:
-            DataError: A name that is not there, or a number that is the name of somebody else.
-        """
-        if values is None:
-            return None
-        listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
-        numbers = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in listed]
-        names = self._names(key)
-        if all(numbers) and not names:
-            return values
-        by_name = {name: number for number, name in names.items()}
-        found = []
-        for value, is_number in zip(listed, numbers, strict=True):
-            if not is_number and not isinstance(value, str):
-                raise DataError(f'{what}={value!r}: give a number or a name')
-            found.append(self._number(str(value), names, by_name, what))
-        return found
 
     def _number(self, text: str, names: Mapping[int, str], by_name: Mapping[str, int], what: str) -> int:
         text = checked_name(text, what)
