@@ -15,6 +15,7 @@ examples:
   python tools/gallery.py delete work_dirs/gallery --pid 17                 a person
   python tools/gallery.py delete work_dirs/gallery --camid 3 --before 2026-05-01T00:00:00+02:00
   python tools/gallery.py compact work_dirs/gallery                         erase what was deleted
+  python tools/gallery.py check work_dirs/gallery                           look for damage; then ends with 1
   python tools/gallery.py info work_dirs/gallery
   python tools/gallery.py benchmark work_dirs/benchmark --vectors 1000000 --index exact ivfpq
 
@@ -53,6 +54,7 @@ def parse_args() -> argparse.Namespace:
         delete.add_argument(f'--{name}', type=int, nargs='+', metavar='N', help=text)
     delete.add_argument('--before', metavar='T', help='seen before: seconds, or 2026-05-01T12:00:00+02:00')
     command('compact', 'erase what was deleted and make the index anew')
+    command('check', 'compare all records, embeddings and files with their checksums')
     command('info', 'what is in it').add_argument('--json', action='store_true', help='as JSON')
     benchmark = command('benchmark', 'speed and recall with drawn embeddings, in galleries below this folder')
     benchmark.add_argument('--vectors', type=int, default=100_000, metavar='N', help='images (100000)')
