@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmosnet.errors import DataError
-from mmosnet.gallery import Gallery
+from mmosnet.gallery import Gallery, faiss_gallery
 from mmosnet.gallery.checksums import file_checksum
 from mmosnet.gallery.faiss_gallery import FaissGallery
 from mmosnet.gallery.vector_index import VectorIndex
@@ -192,3 +192,36 @@ def test_any_dimension_can_be_indexed(tmp_path, dimension):
     gallery = make(tmp_path, 'ivfpq', 300, dimension, distance='euclidean')
     query = people(2, dimension, seed=4).embedding
     assert [len(matches) for matches in gallery.search(query, 10)] == [10, 10]
+
+
+@pytest.mark.parametrize('kind', ['exact', 'ivfpq', 'hnsw'])
+@pytest.mark.parametrize('more', ['', 'compact', 'enroll'])
+def test_what_another_process_deletes_amid_a_search_makes_room_for_others(tmp_path, monkeypatch, kind, more):
+    gallery = make(tmp_path, kind, 400)
+    features = people(400, 16)
+    queries = people(3, 16, seed=1).embedding
+    asked = []
+
+    def delete_then(ids, read=gallery._records):
+        # Between candidates and records, for as long as others may write.
+        if len(asked) < faiss_gallery.ATTEMPTS - 1:
+            with Gallery.open(gallery.uri) as other:
+                other.delete(ids=ids[:2])
+                if more == 'enroll':
+                    other.enroll(people(1, 16, seed=len(asked) + 7))
+                elif more:
+                    other.compact()
+        asked.append(ids)
+        return read(ids)
+
+    monkeypatch.setattr(gallery, '_records', delete_then)
+    found = gallery.search(queries, 10)
+    assert len(asked) == faiss_gallery.ATTEMPTS
+    left = set(gallery.ids().tolist())
+    assert [len({match.id for match in matches}) for matches in found] == [10, 10, 10]
+    if kind == 'exact' and not more:
+        rest = np.isin(np.arange(400), list(left))
+        assert [m.id for m in gallery.search(queries, 10)[0]] == nearest(features, queries[0], 10, wanted=rest)[
+            0
+        ].tolist()
+    assert len(gallery.search(queries, 1000)[0]) == len(left)
