@@ -15,6 +15,7 @@ examples:
   python tools/gallery.py delete work_dirs/gallery --pid 17 anna            two people, by number and by name
   python tools/gallery.py delete work_dirs/gallery --camid 3 --before 2026-05-01T00:00:00+02:00
   python tools/gallery.py compact work_dirs/gallery                         erase what was deleted
+  python tools/gallery.py check work_dirs/gallery                           look for damage; then ends with 1
   python tools/gallery.py info work_dirs/gallery --people                   with numbers and names of all people
   python tools/gallery.py export work_dirs/gallery work_dirs/features       as features, for another gallery
   python tools/gallery.py benchmark work_dirs/benchmark --vectors 1000000 --index exact ivfpq
@@ -57,6 +58,7 @@ def parse_args() -> argparse.Namespace:
     delete.add_argument('--camid', nargs='+', metavar='C', help='cameras, likewise')
     delete.add_argument('--before', metavar='T', help='seen before: seconds, or 2026-05-01T12:00:00+02:00')
     command('compact', 'erase what was deleted and make the index anew')
+    command('check', 'compare all records, embeddings and files with their checksums')
     info = command('info', 'what is in it')
     info.add_argument('--people', action='store_true', help='list all people')
     info.add_argument('--json', action='store_true', help='as JSON')

@@ -20,6 +20,7 @@ from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
 from mmosnet.gallery.back_ends import back_end
+from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.distance import checked_embeddings
 from mmosnet.gallery.gallery_settings import GallerySettings
 from mmosnet.gallery.match import Match, Record
@@ -164,6 +165,7 @@ class Gallery(ABC):
         Raises:
             DataError: Another dimension or model, NaN, or a vector too short or too long to be compared; nothing is
                 enrolled.
+            OSError: The disk is full, or cannot be written; nothing is enrolled.
         """
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
@@ -171,15 +173,8 @@ class Gallery(ABC):
                 self.check_model(features.model, 'features')
             if not len(embedding):
                 return np.empty(0, np.int64)
-            features, before = self._with_own_numbers(features), self.settings
-            if features.model != self.model:
-                self._save_settings(replace(self.settings, model=features.model))
-            try:
-                return self._append(embedding, features)
-            except BaseException:
-                if self.settings != before:
-                    self._save_settings(before)
-                raise
+            settings = replace(self.settings, model=features.model)
+            return self._append(embedding, self._with_own_numbers(features), settings)
 
     def delete(self, ids: Numbers = None, pid: Named = None, camid: Named = None, before: float | None = None) -> int:
         """Delete the images that meet all conditions given.
@@ -325,7 +320,7 @@ class Gallery(ABC):
 
     def info(self) -> dict:
         """Facts for people: uri, kind, images, identities, settings, threshold and what the back end adds."""
-        pids = self.pids()
+        pids = self._counted_pids()
         return dict(
             uri=self.uri,
             images=len(self),
@@ -339,6 +334,17 @@ class Gallery(ABC):
             threshold=self.threshold,
             **self._more_info(),
         )
+
+    def check(self) -> GalleryCheck:
+        """Look through all records, embeddings and files for damage; changes nothing.
+
+        A search checks what it returns and what it chose that from. A flipped bit in an embedding that moves an image
+        away from the query is seen only here, and where :meth:`compact` copies it.
+
+        Raises:
+            DataError: A file that cannot be read at all, or a back end that has no checksums of its own.
+        """
+        raise DataError(f'{self.uri}: only galleries in folders have checksums; Milvus looks after its own files')
 
     def __enter__(self) -> Gallery:
         return self
@@ -415,6 +421,10 @@ class Gallery(ABC):
     def pids(self) -> dict[int, int]:
         """Number of images by identity, ascending; -1 stands for those of nobody known."""
 
+    def _counted_pids(self) -> dict[int, int]:
+        """:meth:`pids` for :meth:`info`, which also says what a damaged gallery holds."""
+        return self.pids()
+
     @abstractmethod
     def compact(self) -> None:
         """Erase what was deleted, as far as the back end keeps it, and bring the index up to date."""
@@ -424,12 +434,13 @@ class Gallery(ABC):
         """Let go of files and connections; a second time does nothing."""
 
     @abstractmethod
-    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
-        """Add images, all or none.
+    def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
+        """Add images and replace the settings, all or none.
 
         Args:
             embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
             features: The rest about them.
+            settings: With the model of the features.
 
         Returns:
             ``(N,)`` int64, ascending, none of them given before.

@@ -16,7 +16,7 @@ from mmosnet.features.feature_shards import shard_name
 from mmosnet.features.seconds import seconds
 from mmosnet.gallery.gallery import Gallery
 from mmosnet.gallery.gallery_benchmark import GalleryBenchmark
-from mmosnet.gallery.gallery_report import benchmark_table, info_table, people_table
+from mmosnet.gallery.gallery_report import MOST_SHOWN, benchmark_table, check_table, info_table, people_table
 from mmosnet.gallery.milvus_connection import keeps_milvus
 
 DIMENSION = 512
@@ -62,6 +62,33 @@ def compact(args: argparse.Namespace) -> str:
     with Gallery.open(args.gallery) as gallery:
         gallery.compact()
         return info_table(gallery.info())
+
+
+def check(args: argparse.Namespace) -> str:
+    """Look for damage.
+
+    Raises:
+        DataError: There is some; says what to do, after the table.
+    """
+    with Gallery.open(args.gallery) as gallery:
+        found = gallery.check()
+    table = check_table(found)
+    if found.is_sound:
+        return table
+    sys.stdout.write(table + '\n')
+    remedies = []
+    if found.damaged:
+        some = ' '.join(str(image.id) for image in found.damaged[:MOST_SHOWN])
+        remedies.append(f'`python tools/gallery.py delete {args.gallery} --id {some}`, and enroll these images again')
+    broken = [name for name, problem in found.files.items() if problem]
+    if any(name.startswith('index-') for name in broken):
+        remedies.append(f'`python tools/gallery.py compact {args.gallery}` makes the index anew')
+    if any(not name.startswith('index-') for name in broken):
+        remedies.insert(0, 'restore the folder, or create the gallery anew')
+    raise DataError(
+        f'{args.gallery}: {len(found.damaged):,} of {found.images:,} images and {len(broken)} files are damaged: '
+        + '; '.join(remedies)
+    )
 
 
 def export(args: argparse.Namespace) -> str:
@@ -160,5 +187,12 @@ def _say(text: str) -> None:
 
 
 COMMANDS = dict(
-    create=create, enroll=enroll, delete=delete, compact=compact, info=info, export=export, benchmark=benchmark
+    create=create,
+    enroll=enroll,
+    delete=delete,
+    compact=compact,
+    check=check,
+    info=info,
+    export=export,
+    benchmark=benchmark,
 )

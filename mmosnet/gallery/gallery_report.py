@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.gallery_benchmark import BenchmarkResult
 from mmosnet.gallery.match import Match, Record
 
+# Damaged images that a check lists.
+MOST_SHOWN = 100
 NAMES = dict(uri='gallery', bytes='size', same_person='same person')
 
 
@@ -21,6 +24,26 @@ def info_table(info: Mapping) -> str:
     named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else value for name, value in rows.items()}
     width = max(map(len, named))
     return '\n'.join(f'{name:{width}s}  {value}' for name, value in named.items())
+
+
+def check_table(check: GalleryCheck) -> str:
+    """Lay out :meth:`mmosnet.gallery.Gallery.check`: what was checked, and what is damaged."""
+    bad = {part: sum(image.part == part for image in check.damaged) for part in ('record', 'row', 'embedding')}
+    rows = [
+        ('records', f'{check.images:,}', f'{bad["record"] + bad["row"]:,} damaged'),
+        ('embeddings', f'{check.images:,}', f'{bad["embedding"]:,} damaged'),
+        *((name, 'file', problem or 'sound') for name, problem in check.files.items()),
+        *((name, 'no checksum', reason) for name, reason in check.unchecked.items()),
+    ]
+    text = table(('checked', '', 'found'), rows)
+    if check.damaged:
+        shown = check.damaged[:MOST_SHOWN]
+        text += '\n\n' + table(
+            ('damaged id', 'part', 'path'), [(str(image.id), image.part, in_one_line(image.path)) for image in shown]
+        )
+        if len(shown) < len(check.damaged):
+            text += f'\n... and {len(check.damaged) - len(shown):,} more'
+    return text
 
 
 def search_table(query: str, matches: Sequence[Match]) -> str:

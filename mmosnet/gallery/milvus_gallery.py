@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from mmosnet.gallery.exact_search import SPARE
 from mmosnet.gallery.gallery import Gallery
 from mmosnet.gallery.gallery_settings import VERSION, GallerySettings
 from mmosnet.gallery.match import Record
-from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors
+from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors, patiently
 from mmosnet.gallery.milvus_expression import EVERYTHING, milvus_expressions
 from mmosnet.gallery.record_filter import RecordFilter
 
@@ -55,6 +55,9 @@ MESSAGE = 2**24
 TIMEOUT = 300.0
 # Candidates of product quantisation for each image wanted; their exact distances decide.
 CANDIDATES = 10
+LISTS = 1024
+# For searches that look everywhere: all lists; the largest that Milvus takes.
+WIDEST = dict(ivfpq=dict(nprobe=LISTS), hnsw=dict(ef=32_768))
 # Milvus Lite holds the differences of all queries and all embeddings of a segment, 0.2 GB a query.
 EMBEDDED_EUCLIDEAN_QUERIES = 4
 
@@ -112,8 +115,8 @@ class MilvusGallery(Gallery):
             if not client.has_collection(address.collection):
                 there = ', '.join(sorted(client.list_collections())) or 'none'
                 raise FileNotFoundError(f'no collection {address.collection} in {address.place}; there are: {there}')
-            settings = _settings(client.describe_collection(address.collection), uri)
-            client.load_collection(address.collection, timeout=TIMEOUT)
+            settings = _settings(patiently(lambda: client.describe_collection(address.collection)), uri)
+            patiently(lambda: client.load_collection(address.collection, timeout=TIMEOUT))
             return cls(uri, settings, address, client)
 
     @contextmanager
@@ -153,7 +156,7 @@ class MilvusGallery(Gallery):
         if client is not None:
             disconnect(client, self.address)
 
-    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
+    def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         sizes = _checked_sizes(features) + embedding[0].nbytes
         named = {key for key in NAMES if features.names[key]}
         if not self._texts and (named or any(features.source)):
@@ -169,10 +172,15 @@ class MilvusGallery(Gallery):
         try:
             # Rows of one message after those of another.
             for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
-                ids += self._call('insert', data=[_row(embedding, features, row, self._texts) for row in rows])['ids']
-        except BaseException:
-            for expression in milvus_expressions(RecordFilter.of(ids=ids)):
-                self._call('delete', filter=expression)
+                ids += self._insert([_row(embedding, features, row, self._texts) for row in rows])
+            if settings != self.settings:
+                self._save_settings(settings)
+        except BaseException as e:
+            try:
+                for expression in milvus_expressions(RecordFilter.of(ids=ids)):
+                    self._call('delete', filter=expression)
+            except DataError as still:
+                raise DataError(f'{e}; {len(ids)} images sent before are still there ({still})') from e
             raise
         return np.array(ids, np.int64)
 
@@ -198,18 +206,26 @@ class MilvusGallery(Gallery):
         found = []
         for start in range(0, len(embedding), at_once):
             queries = embedding[start : start + at_once]
-            results = self._call(
-                'search',
-                data=list(queries),
-                anns_field='embedding',
-                limit=candidates,
-                filter='' if where.is_empty else expressions[0],
-                output_fields=['embedding', *FIELDS, *self._texts],
-                search_params=dict(params=_search(self.settings, candidates)),
-                consistency_level='Strong',
-            )
+            expression = '' if where.is_empty else expressions[0]
+            results = self._asked(queries, candidates, expression, _search(self.settings, candidates))
+            fewest = min(map(len, results))
+            if self.settings.index != 'exact' and fewest < top_k and fewest < self._count(expressions[0]):
+                # The index looked where too few are that meet the conditions.
+                results = self._asked(queries, candidates, expression, WIDEST[self.settings.index])
             found += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
         return found
+
+    def _asked(self, queries: np.ndarray, candidates: int, expression: str, parameters: dict) -> list:
+        return self._call(
+            'search',
+            data=list(queries),
+            anns_field='embedding',
+            limit=candidates,
+            filter=expression,
+            output_fields=['embedding', *FIELDS],
+            search_params=dict(params=parameters),
+            consistency_level='Strong',
+        )
 
     def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
         """By exact distance, of equally near ones by id."""
@@ -260,8 +276,7 @@ class MilvusGallery(Gallery):
         self.settings = settings
 
     def _more_info(self) -> dict:
-        with milvus_errors(self.uri):
-            server = self._client.get_server_version()
+        server = self._patiently(lambda: self._client.get_server_version())
         return dict(kind='Milvus', server=server, collection=self.address.collection)
 
     def _by_id(self, ids: Sequence[int], fields: Sequence[str]) -> Iterator[dict]:
@@ -276,21 +291,60 @@ class MilvusGallery(Gallery):
             # It goes through all records for each batch of an iterator.
             yield from self._call('query', filter=EVERYTHING, output_fields=list(fields))
             return
-        rows = self._call('query_iterator', batch_size=MOST_RESULTS, filter=EVERYTHING, output_fields=list(fields))
-        with milvus_errors(self.uri):
+
+        def read() -> list[dict]:
+            found = []
+            rows = self._client.query_iterator(
+                self.address.collection,
+                batch_size=MOST_RESULTS,
+                filter=EVERYTHING,
+                output_fields=list(fields),
+                timeout=TIMEOUT,
+            )
             while batch := rows.next():
-                yield from batch
+                found += batch
             rows.close()
+            return found
+
+        yield from self._patiently(read)
 
     def _count(self, expression: str) -> int:
         return self._call('query', filter=expression, output_fields=['count(*)'])[0]['count(*)']
 
     def _call(self, name: str, **arguments: Any) -> Any:
         """Call a method of the client about this collection."""
+        return self._patiently(
+            lambda: getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
+        )
+
+    def _insert(self, rows: list[dict]) -> list[int]:
+        """Send rows; never twice."""
+        from pymilvus.exceptions import MilvusException
+
+        def insert() -> list[int]:
+            try:
+                # With a timeout pymilvus would send them again after a connection has ended.
+                answer = self._client.insert(self.address.collection, data=rows, timeout=None, retry_times=0)
+            except MilvusException as e:
+                if getattr(e.code, 'name', '') == 'UNAVAILABLE' and 'failed to connect' not in e.message:
+                    raise DataError(
+                        f'{self.uri}: the connection ended while {len(rows)} images were sent, which may be there or '
+                        'not: `python tools/gallery.py enroll` again leaves out those that are'
+                    ) from e
+                raise
+            return list(answer['ids'])
+
+        return self._patiently(insert, once=True)
+
+    def _patiently(self, call: Callable[[], Any], once: bool = False) -> Any:
         if self._client is None:
             raise DataError(f'{self.uri}: this gallery is closed')
         with milvus_errors(self.uri):
-            return getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
+            return patiently(call, self._load, once)
+
+    def _load(self) -> None:
+        """A server that has started anew may wait for this."""
+        self._client.load_collection(self.address.collection, timeout=TIMEOUT)
 
 
 @contextmanager
@@ -333,7 +387,7 @@ def _index(settings: GallerySettings) -> dict:
     if settings.index == 'ivfpq':
         # A byte for about four numbers; the parts have to be equally long.
         parts = next(n for n in range(max(1, settings.dimension // 4), 0, -1) if settings.dimension % n == 0)
-        return dict(index_type='IVF_PQ', params=dict(nlist=1024, m=parts, nbits=8))
+        return dict(index_type='IVF_PQ', params=dict(nlist=LISTS, m=parts, nbits=8))
     return dict(index_type='FLAT', params={})
 
 
