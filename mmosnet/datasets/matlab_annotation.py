@@ -41,6 +41,22 @@ def matrix(value: object, place: str) -> np.ndarray:
     return value
 
 
+def whole_numbers(value: object, place: str) -> np.ndarray:
+    """An array of whole numbers, flattened: ``(N,)`` int64.
+
+    Raises:
+        DataError: No array of numbers, or one that is not whole; names it.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'buif':
+        raise DataError(f'{place} is no array of numbers')
+    values = value.flatten()
+    # Beyond 2**53 a float has no unit digit; NaN fails as well.
+    wrong = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < 2**53)))
+    if len(wrong):
+        raise DataError(f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; get the file anew')
+    return values.astype(np.int64)
+
+
 def structure(value: object, fields: Sequence[str], place: str) -> dict:
     """A MATLAB structure with certain fields.
 

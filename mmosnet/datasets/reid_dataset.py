@@ -170,14 +170,21 @@ class ReIDDataset(PersonDataset):
             lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
         return '\n'.join(lines)
 
-    def list_folder(self, folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
+    def list_folder(
+        self, folder: str, pattern: re.Pattern, almost: re.Pattern | None = None
+    ) -> list[tuple[str, re.Match]]:
         """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
 
         Warnings count the files that are no images, and the images with other names.
 
+        Args:
+            folder: Below ``data_root``.
+            pattern: Of the beginning of names.
+            almost: Of names that are meant to be so: those that are not are errors.
+
         Raises:
             FileNotFoundError: No such folder; names what was looked for and the download page.
-            DataError: No image in it, or none whose name matches.
+            DataError: No image in it, none whose name matches, or one that matches ``almost`` alone.
         """
         path = Path(self.data_root) / folder
         if not path.is_dir():
@@ -188,6 +195,11 @@ class ReIDDataset(PersonDataset):
         logger, owner = MMLogger.get_current_instance(), type(self).__name__
         files = images_in(path, lambda text: logger.warning(f'{owner}: {text}'))
         found = [(file, pattern.match(os.path.basename(file))) for file in files]
+        for file, match in found:
+            if almost is not None and not match and almost.match(os.path.basename(file)):
+                raise DataError(
+                    f'{owner}: {file} has no name like {pattern.pattern!r}; rename the file, or take it out'
+                )
         matched = [(file, match) for file, match in found if match]
         if not matched:
             raise DataError(
