@@ -73,9 +73,9 @@ class Market1501(ReIDDataset):
         ]
         nobody = sum(record['pid'] == DISTRACTOR_PID for record in records)
         if nobody and split != 'gallery':
-            MMLogger.get_current_instance().warning(
-                f'{type(self).__name__} in {self.data_root}: {nobody} images of {split} are of pid 0, which stands for '
-                'distractors in this layout; number people from 1'
+            self.note(
+                f'{nobody} images of {split} are of pid 0, which stands for distractors in this layout; number people '
+                'from 1'
             )
         if self.attributes:
             self._add_scores(records, split)
@@ -89,7 +89,7 @@ class Market1501(ReIDDataset):
             for file in find_files(path).files if path.is_dir() else ():
                 match = NAME.match(file.name)
                 if match and not match[2].strip('0'):
-                    MMLogger.get_current_instance().info(f'{type(self).__name__}: cameras count from 0, as in {file}')
+                    self.note(f'cameras count from 0, as in {file}', usual=True)
                     return 0
         return 1
 

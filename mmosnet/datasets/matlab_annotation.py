@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets.attribute_annotation import AnnotatedSplit
 from mmosnet.datasets.matlab_file import MatlabCells
@@ -135,5 +136,10 @@ def partitioned(
         chosen = rows - 1
         splits[split] = AnnotatedSplit(
             f'{place}, {split}', folder, [names[index] for index in chosen], labels[chosen], rows.tolist()
+        )
+    if len(taken) < len(names):
+        first = next(number for number in range(1, len(names) + 1) if number not in taken)
+        MMLogger.get_current_instance().info(
+            f'{place}: {len(names) - len(taken):,} of {len(names):,} images are in no split, the first is {first}'
         )
     return splits
