@@ -9,6 +9,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
@@ -140,6 +141,8 @@ def _system_fault(error: BaseException) -> str | None:
         # A text of ours, or of a library of the network's.
         return text or type(error).__name__ if isinstance(error, OSError) else None
     remedy = REMEDIES.get(number)
+    if number in _WRITING and getattr(error, 'filename', None) is None and _is_temporary(file):
+        remedy = 'free space there, or name another folder for temporary files in the environment variable TMPDIR'
     return ': '.join(filter(None, (file, text, remedy)))
 
 
@@ -159,6 +162,10 @@ def _written_file(error: BaseException, number: int | None) -> str:
                 if any(letter in str(mode) for letter in 'wax+'):
                     return value.name
     return ''
+
+
+def _is_temporary(file: str) -> bool:
+    return file.startswith(os.path.join(tempfile.gettempdir(), tempfile.gettempprefix()))
 
 
 @contextmanager

@@ -68,15 +68,17 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def draft_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty folder beside a file or folder that is to be made of its content; it is removed at the end.
 
+    Folders of killed processes are removed, as the drafts of :func:`whole_file`.
+
     Args:
         path: What is to be made; the folder that it is in is made.
 
     Raises:
-        OSError: The folder cannot be made; names the path.
+        OSError: Something in the folder cannot be written; names the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _draft(path, is_folder=True) as draft:
+    with _draft(path, is_folder=True) as draft, _named(path, draft):
         yield draft
 
 
@@ -110,7 +112,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
         yield
     except OSError as e:
         fault = e if e.errno is not None else _fault(draft)
-        if fault is None or fault.filename not in (None, str(draft)):
+        if fault is None or not str(fault.filename or draft).startswith(str(draft)):
             raise
         raise OSError(fault.errno, fault.strerror, str(path)) from e
     except RuntimeError as e:
@@ -124,7 +126,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
 def _fault(draft: Path) -> OSError | None:
     """What the system has against writing more into a draft."""
     try:
-        with draft.open('ab') as file:
+        with (draft / 'probe' if draft.is_dir() else draft).open('ab') as file:
             file.write(PROBE)
             file.flush()
             os.fsync(file.fileno())
