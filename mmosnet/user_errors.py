@@ -157,6 +157,10 @@ def _written_file(error: BaseException, number: int | None) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
         for value in frame.f_locals.values():
+            # Of logging, and of TensorBoard.
+            for name in ('baseFilename', '_file_name'):
+                if isinstance(vars(value).get(name) if hasattr(value, '__dict__') else None, str):
+                    return vars(value)[name]
             if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
                 mode = getattr(value, 'mode', '')
                 if any(letter in str(mode) for letter in 'wax+'):

@@ -51,9 +51,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     # Where a link leads to: only the draft's folder needs to be on the same disk.
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and not os.access(target, os.W_OK):
+    if target.exists():
         # Renaming would ask for the folder's permission alone.
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        with target.open('r+b'):
+            pass
     with _draft(target) as draft, _named(path, draft):
         yield draft
         # Not all disks have permissions.
@@ -62,6 +63,20 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         _sync(draft)
         draft.replace(target)
         sync_folder(target.parent)
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before a long computation that its file cannot be written; its folder is made.
+
+    Raises:
+        OSError: As of :func:`whole_file`.
+    """
+    with suppress(_NothingToWrite), whole_file(path):
+        raise _NothingToWrite
+
+
+class _NothingToWrite(Exception):
+    """Ends :func:`whole_file` without a file."""
 
 
 @contextmanager

@@ -62,12 +62,13 @@ def main() -> None:
     from mmosnet.datasets.data_report import broken_things, report_lines, warnings_of
     from mmosnet.engine import launch
     from mmosnet.visualization.contact_sheet import choose_people, save_contact_sheet
-    from mmosnet.whole_file import whole_file
+    from mmosnet.whole_file import check_writable, whole_file
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, None, 'none', args.data_root)
         name_fields(cfg, id_key=args.id_key, camera_key=args.camera_key)
         out_dir = Path(args.out_dir or Path(cfg.work_dir) / 'check_data')
+        check_writable(out_dir / 'check_data.json')
         parts, errors = load_parts(cfg)
         facts = read_images(parts, args.num_workers)
         findings = find_all(parts, facts, camera_rule(cfg))
