@@ -71,7 +71,9 @@ def check_writable(path: str | Path) -> None:
     Raises:
         OSError: As of :func:`whole_file`.
     """
-    with suppress(_NothingToWrite), whole_file(path):
+    with suppress(_NothingToWrite), whole_file(path) as draft:
+        # A full disk still takes names.
+        draft.write_bytes(bytes(1000))
         raise _NothingToWrite
 
 
