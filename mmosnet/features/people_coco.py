@@ -35,7 +35,7 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
         FileNotFoundError: No such file.
         DataError: Names file, annotation, value and what it should be.
     """
-    coco = read_coco(path)
+    coco = read_coco(path, keep_faulty=True)
     if options.category is not None and options.category not in coco.category_ids:
         names = ', '.join(sorted(coco.category_ids))
         raise DataError(f'{path}: no category {options.category!r}; the file has {names or "none"}')
@@ -46,7 +46,7 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
     for annotation in coco.annotations:
         if options.category is not None and annotation.get('category_id') != wanted:
             left_out[f'annotations in {path} of other categories than {options.category}'] += 1
-        elif annotation.get('iscrowd'):
+        elif annotation['id'] not in coco.errors and annotation.get('iscrowd'):
             crowds.append(annotation['id'])
         else:
             person = _person(coco, annotation, camid, options, sizes)
@@ -78,9 +78,11 @@ def _person(
     coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, sizes: ImageSizes
 ) -> ListedPerson | None:
     """The person in the box; None where it belongs to another split."""
-    place, image = coco.place(annotation), coco.images[annotation['image_id']]
-    path = coco.path
+    place, path = coco.place(annotation), coco.path
     try:
+        if annotation['id'] in coco.errors:
+            raise DataError(coco.errors[annotation['id']])
+        image = coco.images[annotation['image_id']]
         own = annotation.get('attributes') or {}
         if not isinstance(own, dict):
             raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
@@ -98,9 +100,7 @@ def _person(
         )
         return boxed_person(person, annotation['bbox'], sizes, place, options, image)
     except DataError as e:
-        if not options.skip:
-            raise
-        return ListedPerson(path, camid=camid, error=str(e), place=place)
+        return ListedPerson(path, camid=camid, error=options.reason(e), place=place)
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str) -> str:

@@ -35,7 +35,7 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
         DataError: Names the row, the value and what it should be.
     """
     folder = options.root or str(Path(path).parent)
-    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=options.skip)
+    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=True)
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
@@ -51,9 +51,7 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
         try:
             yield _person(row, camid, options, sizes)
         except DataError as e:
-            if not options.skip:
-                raise
-            yield ListedPerson(row.img_path or path, camid=camid, error=str(e), place=row.place)
+            yield ListedPerson(row.img_path or path, camid=camid, error=options.reason(e), place=row.place)
 
 
 def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSizes) -> ListedPerson:

@@ -44,7 +44,7 @@ def people_in_video(
         FileNotFoundError: No such video, or no such file of boxes.
         DataError: A damaged file, frames whose numbers do not tell their order, or a box that is wrong; names its row.
     """
-    read = read_boxes(boxes, options.first_frame, options.skip)
+    read = read_boxes(boxes, options.first_frame, keep_faulty=True)
     if options.tracks_as_pids and not any(row.track >= 0 for row in read):
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
     if options.first_frame is None and read[0].number - read[0].frame == 1:
@@ -73,9 +73,7 @@ def people_in_video(
                 continue
             yield boxed_person(person._replace(path=images.image(row)), row.box, sizes, row.place, options)
         except DataError as e:
-            if not options.skip:
-                raise
-            yield person._replace(error=str(e))
+            yield person._replace(error=options.reason(e))
 
 
 def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
