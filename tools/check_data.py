@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Check a data set before training on it: reads every image once.
 
-Prints the numbers of each split, then warnings (images or people in train and in test, images that are there twice or
-under two identities, queries without a match under the camera rule, a wrong number of classes) and what is broken
-(files that cannot be read, empty splits, errors in annotations).
+Prints the numbers of each split, then notes (what the data set leaves out, and why), warnings (images or people in
+train and in test, images that are there twice or under two identities, queries without a match under the camera rule,
+a wrong number of classes) and what is broken (files that cannot be read, empty splits, errors in annotations).
 
 contact_sheet.jpg: some people, one a row, with an image by each camera: look whether rows show one person.
 check_data.json: everything found, with all file names.

@@ -60,6 +60,17 @@ def test_names_of_market1501(folder):
     assert list(found.errors) == [0, 1] and found.pid.tolist() == [-1, -1, -1, -1, 7]
 
 
+@pytest.mark.parametrize(
+    'name', ['12-3_c1s1_1.jpg', '7_c0s1_1.jpg', '-2_c1_1.jpg', '12345678901_c1_1.jpg', '7_c12345678901_1.jpg']
+)
+def test_names_of_market1501_that_are_almost_right(folder, name):
+    (folder / name).write_bytes(b'')
+    with pytest.raises(DataError, match=name):
+        people([name], ListingOptions(names='market1501', camid=[3]))
+    found = list_people(['frames', name], ListingOptions(names='market1501', camid=[3], skip=True))
+    assert name in found.errors[2]
+
+
 def test_tables(folder):
     (folder / 'people.csv').write_text(
         'camid,path,pid,time,x,y,w,h,split,hat\n'
