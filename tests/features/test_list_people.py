@@ -419,3 +419,33 @@ def test_a_corrected_row_is_another_list(folder):
     first = list_people(['a.csv'], SKIP).digest()
     (folder / 'a.csv').write_text('path,pid\nframes/a.png,\nframes/b.png,1\n')
     assert list_people(['a.csv'], SKIP).digest() != first
+
+
+@pytest.mark.parametrize('kind', ['csv', 'json', 'txt', 'video'])
+@pytest.mark.parametrize('corners', [True, False])
+def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
+    """Most reach beyond their images as widths and heights, and none does as corners."""
+    write_video(folder / 'a.mp4', 1)
+    boxes = [[10, 2, 25, 18], [12, 3, 28, 19], [1, 1, 9, 15], [14, 5, 30, 20]]
+    if kind == 'video':
+        boxes = [[2 * value + 4 for value in box] for box in boxes]
+    if not corners:
+        boxes[0][0] = -1
+    path = f'a.{kind}'
+    options = replace(SKIP, boxes=['a.txt'] if kind in ('txt', 'video') else ())
+    text = '\n'.join(f'1,{n},{",".join(map(str, box))},1' for n, box in enumerate(boxes))
+    if kind == 'csv':
+        text = '\n'.join(['path,x,y,w,h', *(f'frames/a.png,{",".join(map(str, box))}' for box in boxes)])
+    if kind == 'json':
+        people = [dict(id=n, image_id=1, bbox=box) for n, box in enumerate(boxes)]
+        text = json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=people))
+    (folder / path.replace('video', 'txt')).write_text(text)
+    inputs = dict(txt=['frames'], video=['a.mp4']).get(kind, [path])
+    if corners:
+        with pytest.raises(
+            DataError, match=rf'a.{kind.replace("video", "txt")}, .* and 3 others look like left, top, right'
+        ):
+            list_people(inputs, options)
+    else:
+        assert len(list_people(inputs, options)) == 4
+        assert [text for text in caplog.messages if ' of 4 boxes reach beyond' in text]
