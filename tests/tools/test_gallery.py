@@ -120,3 +120,15 @@ def test_check_names_what_is_damaged(tool, features, tmp_path, capsys):
     tool('delete', 'gallery', '--id', 17)
     assert tool('enroll', 'gallery', 'features').startswith('1 images enrolled, 39 left out')
     assert '0 damaged' in tool('check', 'gallery')
+
+
+def test_a_create_that_fails_may_be_repeated(tool, features, tmp_path):
+    assert tool('create', 'gallery', 'features', '--dimension', 9).startswith('error: features: an array of shape')
+    assert not (tmp_path / 'gallery').exists()
+    assert tool('create', 'people.db', 'features', '--dimension', 9).startswith('error: features: an array of shape')
+    for name in ('gallery', 'people.db'):
+        assert tool('create', name, 'features').startswith('40 images enrolled\n')
+    # What is there already is no victim of the second one.
+    write_shard('other.parquet', people(3, model='f00'))
+    assert 'embeddings of the model f00' in tool('create', 'mixed', 'features', 'other.parquet')
+    assert rows(tool('info', 'mixed'))['images'] == '40'
