@@ -9,6 +9,8 @@ from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 HEAD_BYTES = 4096
+# torch writes one entry per tensor into its archives. To list a million takes half a minute.
+MOST_ENTRIES = 100_000
 
 
 class FileKind(NamedTuple):
@@ -16,8 +18,8 @@ class FileKind(NamedTuple):
 
     Attributes:
         name: ``'checkpoint'`` (of torch, a zip archive), ``'legacy checkpoint'`` (of torch before 1.6),
-            ``'TorchScript'``, ``'OpenVINO'`` (its .xml), ``'unknown'`` (an ONNX file has no mark of its own); of what is
-            no model, words for a user, as ``'a web page'``.
+            ``'TorchScript'``, ``'OpenVINO'`` (its .xml), ``'unknown'`` (an ONNX file has no mark of its own); of what
+            is no model, words for a user, as ``'a web page'``.
         remedy: What to do about what is no model; empty for models.
     """
 
@@ -100,7 +102,23 @@ def _has_data(path: Path) -> bool:
     return False
 
 
+def _zip_entries(path: Path) -> int:
+    """The number of entries that the end of a zip archive states; 0 without an end."""
+    with path.open('rb') as file:
+        # A comment of at most 64 KiB may follow; archives of more than 65,535 entries have a second end before.
+        file.seek(max(0, path.stat().st_size - (1 << 16) - 128))
+        tail = file.read()
+    end = tail.rfind(b'PK\x05\x06')
+    number = int.from_bytes(tail[end + 10 : end + 12], 'little') if end >= 0 else 0
+    if number == 0xFFFF and (end := tail.rfind(b'PK\x06\x06', 0, end)) >= 0:
+        number = int.from_bytes(tail[end + 32 : end + 40], 'little')
+    return number
+
+
 def _zip_kind(path: Path) -> FileKind:
+    number = _zip_entries(path)
+    if number > MOST_ENTRIES:
+        return FileKind(f'a zip archive of {number} entries, more than torch writes', 'name the file of the model')
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
