@@ -5,11 +5,13 @@ log history and numpy scalars. :func:`install` allows exactly what those checkpo
 holes that ``weights_only=True`` leaves in mmengine: ``Runner.resume`` executes python text found in
 ``meta['config']``, and checkpoints from the web are loaded with ``weights_only=False``. All loading passes
 here, so that files are compared with their checksums here (:func:`mmosnet.models.checkpoint_file.load_file`), and
-those of the released code are recognized (:func:`mmosnet.models.released_files.recognize`).
+those of the released code are recognized (:func:`mmosnet.models.released_files.recognize`). All saving passes here
+too, so that no checkpoint is ever half a file.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from functools import wraps
 from http.client import HTTPException
@@ -19,11 +21,15 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine import runner
+from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner import runner as mmengine_runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmosnet.engine.resume import newest_checkpoint
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import clear_errors, load_file
 from mmosnet.models.released_files import recognize
@@ -35,6 +41,7 @@ except ImportError:  # numpy < 2
     from numpy.core import multiarray
 
 # The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
+_save_elsewhere = mmengine_checkpoint.save_checkpoint
 _METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
     (OneCycleParamScheduler, name) for name in ('_annealing_cos', '_annealing_linear')
 }
@@ -88,6 +95,10 @@ def install() -> None:
     # load_url is what every scheme that downloads ends in.
     mmengine_checkpoint.load_url = load_url
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+    # Runner has names of its own for them; a CheckpointHook that publishes asks the package.
+    for module in (mmengine_checkpoint, mmengine_runner, runner):
+        module.save_checkpoint = save_checkpoint
+        module.find_latest_checkpoint = newest_checkpoint
     load_checkpoint = CheckpointLoader.load_checkpoint
 
     @wraps(load_checkpoint)
@@ -102,6 +113,32 @@ def install() -> None:
 
     CheckpointLoader.load_checkpoint = staticmethod(load_safely)
     CheckpointLoader._mmosnet_safe = True
+
+
+def save_checkpoint(
+    checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
+) -> None:
+    """Write a checkpoint whole under its name or not at all; in place of mmengine's function of this name.
+
+    Args:
+        checkpoint: What to write.
+        filename: The file. What is no local one is left to mmengine.
+        file_client_args: As of mmengine's function.
+        backend_args: As of mmengine's function.
+
+    Raises:
+        OSError: It cannot be written, as on a full disk; what was there before is there still.
+    """
+    if file_client_args is not None or not isinstance(
+        get_file_backend(filename, backend_args=backend_args), LocalBackend
+    ):
+        _save_elsewhere(checkpoint, filename, file_client_args, backend_args)
+        return
+    # Serialized before: torch reports a full disk as an error of its own.
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    with whole_file(filename) as draft:
+        draft.write_bytes(content.getbuffer())
 
 
 def load_from_local(filename: str, map_location: object = None) -> object:
