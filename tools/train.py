@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value, from the last one in the work directory',
+        help='go on from a checkpoint; without a value, from the newest one in the work directory that loads',
     )
     parser.add_argument(
         '--amp',

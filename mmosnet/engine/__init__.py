@@ -1,6 +1,7 @@
 from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mmosnet.engine.base_freeze_hook import BaseFreezeHook
 from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
+from mmosnet.engine.checkpoint_hook import CheckpointHook
 from mmosnet.engine.compile_hook import CompileHook
 from mmosnet.engine.deploy_hook import DeployHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
@@ -15,6 +16,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'BaseFreezeHook',
     'CheckpointFitHook',
+    'CheckpointHook',
     'CompileHook',
     'DeployHook',
     'NumClassesHook',

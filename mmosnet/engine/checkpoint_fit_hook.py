@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import weights_in
 from mmosnet.models.checkpoint_fit import check_fit
 from mmosnet.registry import HOOKS
 
@@ -61,16 +63,16 @@ class CheckpointFitHook(Hook):
             DataError: Counts what does not fit and names the first entry.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found = {k.removeprefix('module.'): v for k, v in checkpoint.get('state_dict', checkpoint).items()}
+        # Without a name mmengine takes the latest.
+        source = str(runner._load_from or Path(runner.work_dir) / 'last_checkpoint')
+        found = weights_in(checkpoint, source)
         state = model.state_dict()
         # A test has a training loop's config at most; training may start from a backbone alone.
         testing = not isinstance(runner._train_loop, BaseLoop)
         if runner._resume and not testing:
-            # Without a name mmengine takes the latest.
-            source = runner._load_from or find_latest_checkpoint(runner.work_dir)
-            _check_resumed(runner, model, checkpoint, found, f'{source}')
+            _check_resumed(runner, model, checkpoint, found, source)
             return
-        check_fit(state, found, runner._load_from, testing)
+        check_fit(state, found, source, testing)
         fitting = {
             name: found[name] for name, value in state.items() if name in found and found[name].shape == value.shape
         }
@@ -78,7 +80,7 @@ class CheckpointFitHook(Hook):
         surplus = [name for name in found if name not in state]
         left_out = f'; left out: {_some(surplus)}' if surplus else ''
         runner.logger.info(
-            f'{runner._load_from}: {len(fitting)} entries used; new in the model: {_some(new) or "nothing"}{left_out}'
+            f'{source}: {len(fitting)} entries used; new in the model: {_some(new) or "nothing"}{left_out}'
         )
         checkpoint['state_dict'] = state | fitting
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.quiet_runner import QuietRunner
+from mmosnet.engine.resume import check_settings, find_newest, read_resumable
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
@@ -108,18 +109,25 @@ def _fit_distributed(cfg: Config) -> None:
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Go on from a checkpoint; from the last one in the work directory for ``'auto'``.
+    """Go on from a checkpoint; for ``'auto'`` from the newest one in the work directory that loads.
 
-    An automatic resume that finds nothing starts as the config says, pretrained weights included: mmengine would
-    forget those, and a job that is always started with ``--resume`` would train from random weights.
+    An automatic resume that finds no checkpoint at all starts as the config says, pretrained weights included: mmengine
+    would forget those, and a job that is always started with ``--resume`` would train from random weights.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        DataError: It cannot be resumed, with these settings or at all; or none of those in the work directory can.
     """
     if checkpoint == 'auto':
-        checkpoint = find_latest_checkpoint(cfg.work_dir)
-    if checkpoint is None:
+        found = find_newest(cfg.work_dir, (cfg.get('default_hooks') or {}).get('checkpoint'))
+    else:
+        found = read_resumable(checkpoint)
+    if found is None:
         MMLogger.get_current_instance().info(f'Nothing to resume in {cfg.work_dir}: starting anew')
         return
+    check_settings(found, cfg)
     cfg.resume = True
-    cfg.load_from = checkpoint
+    cfg.load_from = found.path
     if not any('CheckpointFitHook' in str(hook['type']) for hook in cfg.get('custom_hooks') or []):
         add_hook(cfg, 'CheckpointFitHook')
 

@@ -11,12 +11,12 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.runner import find_latest_checkpoint
 
 from mmosnet.engine.launch import DATALOADERS
 from mmosnet.engine.results_file import read_results
 from mmosnet.engine.results_table import results_table
-from mmosnet.engine.training_process import evaluate, last_checkpoint, train, trained_metrics
+from mmosnet.engine.resume import checkpoint_files, newest_checkpoint
+from mmosnet.engine.training_process import evaluate, train, trained_metrics
 from mmosnet.errors import DataError
 from mmosnet.whole_file import whole_file
 
@@ -64,16 +64,16 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) 
     failed, some_trained = {}, False
     for split in splits:
         trained = split - split % shared
-        before = last_checkpoint(work_dir / split_name(trained))
+        before = checkpoint_files(work_dir / split_name(trained))
         try:
             some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir, tools / 'train.py')
             if split != trained and split_metrics(work_dir, split) is None:
-                checkpoint = find_latest_checkpoint(work_dir / split_name(trained))
+                checkpoint = newest_checkpoint(work_dir / split_name(trained))
                 evaluate(split_name(split), split_config(cfg, split), work_dir, tools / 'test.py', checkpoint)
         except DataError as e:
             MMLogger.get_current_instance().error(f'split {split}: {e}')
             failed[split] = str(e)
-            if not some_trained and last_checkpoint(work_dir / split_name(trained)) == before:
+            if not some_trained and checkpoint_files(work_dir / split_name(trained)) == before:
                 MMLogger.get_current_instance().error(
                     f'split {split} failed before its first epoch, as the others would: they were not tried. Mend it, '
                     'or leave this split out with --splits'

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from mmengine.config import Config
 
 from mmosnet.engine.results_file import read_results
+from mmosnet.engine.resume import checkpoint_files
 from mmosnet.errors import DataError
 from mmosnet.whole_file import whole_file
 
@@ -39,19 +40,13 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
         DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
     """
     last = read_results(work_dir / name).get('last')
-    if last is not None or (work_dir / name / 'last_checkpoint').is_file():
+    if last is not None or checkpoint_files(work_dir / name):
         _check_same(name, cfg, work_dir)
         if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
             return False
     config = _write_config(name, cfg, work_dir)
     run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')
     return True
-
-
-def last_checkpoint(work_dir: Path) -> str:
-    """What a training's work directory says of its last checkpoint; empty before the first epoch has ended."""
-    path = work_dir / 'last_checkpoint'
-    return path.read_text() if path.is_file() else ''
 
 
 def _check_same(name: str, cfg: Config, work_dir: Path) -> None:

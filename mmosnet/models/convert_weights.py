@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mmosnet.models.checkpoint_file import read_state_dict
 from mmosnet.models.released_files import SCHEME, find_released, read_released
 from mmosnet.models.torchreid_weights import to_torchreid
 from mmosnet.version import __version__
+from mmosnet.whole_file import whole_file
 
 TORCHREID_NETWORKS = [
     f'{arch}_{width}' for arch in ('osnet', 'osnet_ain') for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')
@@ -99,10 +100,8 @@ def _check_destination(path: str, force: bool) -> None:
 
 def _write(checkpoint: dict, path: str) -> None:
     """Write whole or not at all."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    part = f'{path}.part'
-    try:
-        torch.save(checkpoint, part)
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    # Serialized before: torch reports a full disk as an error of its own.
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    with whole_file(path) as draft:
+        draft.write_bytes(content.getbuffer())

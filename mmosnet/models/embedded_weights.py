@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmosnet.models.checkpoint_file import read_checkpoint
+from mmosnet.models.checkpoint_file import load_file, read_checkpoint
 from mmosnet.models.checkpoint_fit import PARTS, predicts
 from mmosnet.version import __version__
+from mmosnet.whole_file import whole_file
 
 SCHEME = 'mmosnet://'
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / 'weights'
@@ -67,7 +68,7 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
         FileNotFoundError: No such weights.
     """
     path = embedded_file(filename.removeprefix(SCHEME))
-    return torch.load(path, map_location=map_location, weights_only=True)
+    return load_file(path, map_location)
 
 
 def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
@@ -96,6 +97,6 @@ def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FO
     }
     names = {key: list(dataset_meta[key]) for key in KEPT_NAMES if key in dataset_meta}
     path = Path(folder) / f'{name}{SUFFIX}'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), path)
+    with whole_file(path) as draft:
+        torch.save(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), draft)
     return path

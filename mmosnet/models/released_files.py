@@ -23,8 +23,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import clear_errors, find_osnet
+from mmosnet.models.checkpoint_file import find_osnet, load_file
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
+from mmosnet.whole_file import whole_file
 
 SCHEME = 'torchreid://'
 FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'
@@ -35,6 +36,8 @@ REPOSITORY = 'kaiyangzhou/osnet'
 REVISION = 'a5c5cc037c24235cda3b21085b93ad77c9616224'
 SUFFIXES = ('.pth', '.pth.tar', '.pyth', '.pt')
 CHUNK_BYTES = 1 << 20
+# What is written beside a downloaded file.
+DIGEST_SUFFIX = '.sha256'
 
 
 def _released_files() -> dict[str, str]:
@@ -157,7 +160,11 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
             path = Path(hf_hub_download(REPOSITORY, filename, revision=REVISION, local_dir=part, endpoint=endpoint))
             address = hf_hub_url(REPOSITORY, filename, revision=REVISION, endpoint=endpoint)
             stated = get_hf_file_metadata(address, endpoint=endpoint)
-            _check_download(path, stated.size, KNOWN_SHA256.get(name, stated.etag))
+            sha256 = KNOWN_SHA256.get(name, stated.etag)
+            _check_download(path, stated.size, sha256)
+            # As sha256sum writes and checks it; first, as a file without one is not compared.
+            with whole_file(folder / (filename + DIGEST_SUFFIX)) as draft:
+                draft.write_text(f'{sha256}  {filename}\n')
             os.replace(path, folder / filename)
     except DataError:
         raise
@@ -172,14 +179,38 @@ def _check_download(path: Path, size: int | None, sha256: str | None) -> None:
     """Compare a download with its stated size in bytes and SHA-256."""
     if path.stat().st_size != size:
         raise DataError(f'the download of {path.name} has {path.stat().st_size} bytes instead of {size}; try again')
+    digest = _sha256(path)
+    if digest != sha256:
+        raise DataError(
+            f'the download of {path.name} has SHA-256 {digest} instead of {sha256}: damaged on its way, or another '
+            'file; it was deleted'
+        )
+
+
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
-    if digest.hexdigest() != sha256:
+    return digest.hexdigest()
+
+
+def _check_digest(name: str, path: Path) -> None:
+    """Compare a released file that was found with its known SHA-256, or with the one that stands beside a download.
+
+    Most released files have torch's legacy format, without checksums.
+
+    Raises:
+        DataError: They differ.
+    """
+    note = path.with_name(path.name + DIGEST_SUFFIX)
+    expected = KNOWN_SHA256.get(name)
+    if expected is None and note.is_file():
+        expected = note.read_text(errors='replace').partition(' ')[0].strip()
+    if expected is not None and _sha256(path) != expected:
         raise DataError(
-            f'the download of {path.name} has SHA-256 {digest.hexdigest()} instead of {sha256}: damaged on its way, '
-            'or another file; it was deleted'
+            f'{path} is not the released {name}: its SHA-256 is {_sha256(path)} instead of {expected}. It is damaged, '
+            f'or another file: delete it, and it is downloaded again; or load it by its path, {SCHEME}{path}'
         )
 
 
@@ -195,9 +226,10 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
             file and entry.
     """
     path = find_released(name)
+    if name in RELEASED_FILES:
+        _check_digest(name, path)
     # Not by mmengine's loader, which would have recognized it already.
-    with clear_errors(str(path)):
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = load_file(path, map_location='cpu')
     state_dict, model = _renamed(checkpoint, str(path), keep_classifier)
     expected = _network_of(name)
     if expected is not None and expected != (model.arch, model.widen_factor):

@@ -90,6 +90,28 @@ def test_hostile_file_from_the_web_is_refused(tmp_path, server, monkeypatch):
     assert good['meta'] == {}
 
 
+def test_damaged_downloads_are_not_kept_and_damage_in_the_cache_is_named(tmp_path, server, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    cache = tmp_path / 'cache' / 'hub' / 'checkpoints'
+    torch.save(dict(w=torch.ones(100)), tmp_path / 'web' / 'a.pth')
+    torch.save(dict(w=torch.ones(100)), tmp_path / 'web' / 'old.pth', _use_new_zipfile_serialization=False)
+    (tmp_path / 'web' / 'page.pth').write_text('<html>Sign in</html>')
+    for name in ('a', 'old'):
+        content = (tmp_path / 'web' / f'{name}.pth').read_bytes()
+        (tmp_path / 'web' / f'half_{name}.pth').write_bytes(content[:-300])
+    for name, named in dict(half_a='', half_old='', page='web page', none='404').items():
+        with pytest.raises(DataError, match=f'{server}/{name}.pth.*{named}'):
+            load(f'{server}/{name}.pth')
+    assert list(cache.iterdir()) == []
+    assert load(f'{server}/a.pth')['w'].sum() == 100
+    (cached,) = cache.iterdir()
+    content = bytearray(cached.read_bytes())
+    content[content.index(torch.ones(100).numpy().tobytes())] ^= 1
+    cached.write_bytes(content)
+    with pytest.raises(DataError, match=f'{cached}.*delete it'):
+        load(f'{server}/a.pth')
+
+
 def test_installing_twice_changes_nothing():
     before = CheckpointLoader.load_checkpoint
     safe_checkpoint.install()

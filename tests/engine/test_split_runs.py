@@ -7,11 +7,12 @@ from mmengine.config import Config
 
 from mmosnet.engine import split_runs
 from mmosnet.errors import DataError
+from tests.engine.test_resume import write
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Stands in for tools/train.py and tools/test.py: the score is the split, split 4 fails.
 TOOL = """
-import json, pathlib, runpy, sys
+import json, pathlib, runpy, shutil, sys
 # A written config has no bases: it needs no mmengine.
 cfg = runpy.run_path(sys.argv[1])
 split = cfg['test_dataloader']['dataset']['split_index']
@@ -24,7 +25,7 @@ if split == 4:
     sys.exit(1)
 metrics = {{'reid/Rank-1': split / 10, 'reid/mAP': 0.5}}
 if '{name}' == 'train':
-    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_40.pth'))
+    shutil.copy(pathlib.Path(__file__).with_name('epoch_40.pth'), work_dir)
     results = dict(last=dict(epoch=cfg['train_cfg']['max_epochs'], metrics=metrics))
 else:
     assert sys.argv[2].endswith(f'split_{{split - 1:02d}}/epoch_40.pth'), sys.argv
@@ -37,6 +38,7 @@ else:
 def tools(tmp_path):
     for name in ('train', 'test'):
         (tmp_path / f'{name}.py').write_text(TOOL.format(name=name))
+    write(tmp_path / 'epoch_40.pth', 40)
     return tmp_path
 
 
@@ -83,9 +85,7 @@ def test_a_cause_in_common_stops_at_the_first_split(tools):
 def test_a_training_that_fails_after_an_epoch_does_not_stop_the_others(tools):
     cfg = Config.fromfile(CONFIGS / 'osnet_reid_grid.py')
     tool = (tools / 'train.py').read_text()
-    tool = tool.replace(
-        '    sys.exit(1)', "    (work_dir / 'last_checkpoint').write_text('epoch_1.pth')\n    sys.exit(1)"
-    )
+    tool = tool.replace('    sys.exit(1)', "    (work_dir / 'epoch_1.pth').write_text('a checkpoint')\n    sys.exit(1)")
     (tools / 'train.py').write_text(tool)
     assert list(split_runs.run_splits(cfg, [4, 5], tools / 'out', tools)) == [4]
     assert calls(tools) == ['train 4', 'train 5']

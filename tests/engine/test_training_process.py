@@ -56,7 +56,7 @@ def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
         train('one', other, tmp_path, write_tool(tmp_path))
     # Interrupted before its first evaluation.
     (tmp_path / 'one' / 'results.json').unlink()
-    (tmp_path / 'one' / 'last_checkpoint').write_text('epoch_1.pth')
+    (tmp_path / 'one' / 'epoch_1.pth').write_text('a checkpoint')
     with pytest.raises(DataError, match='other settings'):
         train('one', other, tmp_path, write_tool(tmp_path))
     # A longer training goes on.

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import sys
 from pathlib import Path
@@ -336,7 +337,13 @@ def test_download_appears_whole_and_once(tmp_path, online):
         asked = len(requests)
         assert asked and read_released(NAME)[1].widen_factor == 0.25
         assert len(requests) == asked
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    digest = path.with_name(f'{path.name}.sha256')
+    assert sorted(path.parent.iterdir()) == [path, digest]
+    # Damage in the cache: old formats have no checksums of their own.
+    assert digest.read_text() == f'{hashlib.sha256(content).hexdigest()}  {path.name}\n'
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DataError, match=f'{path.name}.*SHA-256'):
+        read_released(NAME)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,275 @@
+"""What a resumed training goes on from: the newest checkpoint of a folder that loads, and what differs since then."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import load_file, not_numbers
+
+TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
+LAST_CHECKPOINT = 'last_checkpoint'
+# Settings that a training depends on, and those of them that are taken from the checkpoint.
+COMPARED = (
+    *('model', 'data_preprocessor', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness'),
+    *('auto_scale_lr', 'custom_hooks', 'val_dataloader', 'val_evaluator'),
+)
+HELD = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
+# Where data come from quickly; and a hook that is added to resumed trainings.
+INDIFFERENT = re.compile(
+    r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)|custom_hooks\..*CheckpointFitHook.*'
+)
+MOST_LINES = 20
+
+
+class FoundCheckpoint(NamedTuple):
+    """A checkpoint that a training can go on from.
+
+    Attributes:
+        path: The file, or an address.
+        content: What it holds.
+    """
+
+    path: str
+    content: dict
+
+
+def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Path]:
+    """The checkpoints in a folder, the newest first: by their numbers, those without one last.
+
+    Args:
+        folder: May be missing.
+        template: What the run's own are called, ``{}`` for the number; preferred to others.
+    """
+    folder = Path(folder)
+    suffix = Path(template or '').suffix or '.pth'
+    paths = {path for pattern in ('*.pth', f'*{suffix}') for path in folder.glob(pattern) if path.is_file()}
+    known = [template] * (template is not None) + [name for name in TEMPLATES if name != template]
+    patterns = [re.escape(name).replace(r'\{\}', r'(\d+)') for name in known]
+
+    def age(path: Path) -> tuple:
+        for place, pattern in enumerate(patterns):
+            if found := re.fullmatch(pattern, path.name):
+                return (2 if template is not None and place == 0 else 1), int(found[1])
+        return 0, path.stat().st_mtime
+
+    return sorted((path for path in paths if not path.name.startswith('.')), key=age, reverse=True)
+
+
+def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundCheckpoint | None:
+    """Find the newest checkpoint of a run that loads; say in one line which it is, and what was passed over and why.
+
+    What is in the folder counts. The name in ``last_checkpoint`` is tried where the folder has none: it may be missing,
+    older than the last checkpoint, or lead to where the folder was before.
+
+    Args:
+        work_dir: Of the run.
+        saving: Settings of its ``CheckpointHook``: ``out_dir``, ``filename_tmpl``, ``by_epoch``.
+
+    Returns:
+        The checkpoint; None where there is none at all.
+
+    Raises:
+        DataError: There are some, and none loads.
+    """
+    saving = saving or {}
+    template = saving.get('filename_tmpl') or (TEMPLATES[not saving['by_epoch']] if 'by_epoch' in saving else None)
+    folder = Path(work_dir)
+    if saving.get('out_dir') and '://' not in str(saving['out_dir']):
+        folder = Path(saving['out_dir']) / folder.name
+    named = _last_checkpoint(work_dir)
+    candidates = checkpoint_files(folder, template)
+    if not candidates and folder != Path(work_dir):
+        candidates = checkpoint_files(work_dir, template)
+    if not candidates and os.path.isfile(named):
+        candidates = [Path(named)]
+    passed = []
+    for path in candidates:
+        try:
+            content = load_file(path, map_location='cpu')
+            fault = state_fault(content)
+        except DataError as e:
+            fault = str(e).removeprefix(f'{path} was not loaded: ')
+        if fault is None:
+            _say_which(path, content, passed, named)
+            return FoundCheckpoint(str(path), content)
+        passed.append(f'{path.name} ({fault})')
+    if passed:
+        raise DataError(
+            f'--resume: none of the {len(passed)} checkpoints in {folder} can be resumed: {"; ".join(passed[:5])}. '
+            'Start anew in another --work-dir'
+        )
+    return None
+
+
+def newest_checkpoint(work_dir: str) -> str | None:
+    """The path that :func:`find_newest` finds; stands in for mmengine's ``find_latest_checkpoint``."""
+    found = find_newest(work_dir)
+    return None if found is None else found.path
+
+
+def _last_checkpoint(work_dir: str | Path) -> str:
+    """What ``last_checkpoint`` says; empty without one."""
+    path = Path(work_dir) / LAST_CHECKPOINT
+    return path.read_text(errors='replace').strip() if path.is_file() else ''
+
+
+def _say_which(path: Path, content: Mapping, passed: Sequence[str], named: str) -> None:
+    meta = content['meta']
+    text = f'Resuming from {path}, epoch {meta["epoch"]}, iteration {meta["iter"]}'
+    if passed:
+        text += f'; passed over {"; ".join(passed[:5])}'
+    elif named and Path(named).name != path.name:
+        text += f'; last_checkpoint names {named[:100]!r}'
+    logger = MMLogger.get_current_instance()
+    (logger.warning if passed else logger.info)(text)
+
+
+def read_resumable(source: str) -> FoundCheckpoint:
+    """Read the checkpoint that a user names.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: It is damaged, or not what a training can go on from.
+    """
+    content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    fault = state_fault(content)
+    if fault is not None:
+        raise DataError(f'{source} cannot be resumed: {fault}')
+    return FoundCheckpoint(source, content)
+
+
+def state_fault(content: object) -> str | None:
+    """Say why a training cannot go on from what a file holds; None if it can."""
+    if not isinstance(content, Mapping) or not isinstance(content.get('state_dict'), Mapping):
+        return 'it holds no state_dict of a training'
+    meta = content.get('meta')
+    counters = [meta.get(key) for key in ('epoch', 'iter')] if isinstance(meta, Mapping) else [None]
+    if any(type(counter) is not int or counter < 0 for counter in counters):
+        return f'it does not say after which epoch and iteration it was written (meta: {counters})'
+    if 'optimizer' not in content or not isinstance(content.get('message_hub'), Mapping):
+        return "weights alone, without the optimizer's state: start from them with --cfg-options load_from=FILE"
+    for wrapper in _optimizers(content['optimizer']):
+        groups, state = (wrapper.get(key) for key in ('param_groups', 'state')) if wrapper is not None else (None, None)
+        if not isinstance(groups, list) or not isinstance(state, Mapping):
+            return "its optimizer's state is damaged"
+        if not all(isinstance(group, Mapping) and isinstance(group.get('params'), list) for group in groups):
+            return "its optimizer's state is damaged"
+        for index, moments in state.items():
+            if not isinstance(moments, Mapping):
+                return "its optimizer's state is damaged"
+            for name, value in moments.items():
+                if isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all()):
+                    return f'{name} of parameter {index} in its optimizer is NaN or infinite: its training had failed'
+    for part in ('state_dict', 'ema_state_dict'):
+        weights = content.get(part, {})
+        if not isinstance(weights, Mapping) or not all(isinstance(name, str) for name in weights):
+            return f'its {part} is damaged'
+        if lost := not_numbers(weights):
+            return lost
+    return None
+
+
+def _optimizers(saved: object) -> Iterator[Mapping | None]:
+    """The state of each optimizer; None of what is none."""
+    if not isinstance(saved, Mapping):
+        yield None
+    elif 'param_groups' in saved:
+        yield saved
+    else:
+        yield from (part if isinstance(part, Mapping) else None for part in saved.values())
+
+
+def check_settings(found: FoundCheckpoint, cfg: Config) -> None:
+    """Refuse what cannot be resumed with these settings, and say in a line each what differs from those of then.
+
+    Args:
+        found: The checkpoint.
+        cfg: The settings of now.
+
+    Raises:
+        DataError: The training has gone further than it should, or its schedules are others.
+    """
+    meta, path = found.content['meta'], found.path
+    for counter, key in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
+        most = (cfg.get('train_cfg') or {}).get(key)
+        if isinstance(most, int) and meta[counter] > most:
+            raise DataError(
+                f'{path} cannot be resumed: it has {meta[counter]} {counter}s behind it, and train_cfg.{key} is '
+                f'{most}. Resume with more of them, or test it with tools/test.py'
+            )
+    then, now = _settings(meta.get('cfg')), _settings(cfg.pretty_text)
+    if not then:
+        return
+    kinds = [{key: str(value) for key, value in side.items() if _is_schedule(key)} for side in (then, now)]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f'{path} cannot be resumed: its param_scheduler were {", ".join(kinds[0].values()) or "none"}, and are '
+            f'{", ".join(kinds[1].values()) or "none"} now. Resume with those, or start anew from its weights, without '
+            f'--resume: --cfg-options load_from={path}'
+        )
+    world_size = int(os.environ.get('WORLD_SIZE', 1)) if cfg.get('launcher') == 'pytorch' else 1
+    if 'world_size' in meta and cfg.get('launcher') in ('none', 'pytorch'):
+        then['number of processes'], now['number of processes'] = meta['world_size'], world_size
+    keys = [key for key in dict.fromkeys([*then, *now]) if not INDIFFERENT.fullmatch(key)]
+    nothing = object()
+    changed = [key for key in keys if then.get(key, nothing) != now.get(key, nothing)]
+    logger = MMLogger.get_current_instance()
+    for key in changed[:MOST_LINES]:
+        holds = "; the checkpoint's holds" if key.startswith(HELD) else ''
+        before, after = (repr(side[key])[:80] if key in side else 'not set' for side in (then, now))
+        logger.warning(f'Resuming with other settings: {key} was {before}, is {after}{holds}')
+    if len(changed) > MOST_LINES:
+        logger.warning(f'Resuming with other settings: and {len(changed) - MOST_LINES} more')
+
+
+def _is_schedule(key: str) -> bool:
+    return key.startswith('param_scheduler.') and key.endswith('.type')
+
+
+def _settings(text: object) -> dict[str, object]:
+    """Settings by dotted keys in the text of a config, which is read and not executed; empty if it cannot be read."""
+    if not isinstance(text, str):
+        return {}
+    try:
+        statements = ast.parse(text).body
+        return {
+            key: value
+            for statement in statements
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+            if statement.targets[0].id in COMPARED
+            for key, value in _flat(statement.value, statement.targets[0].id)
+        }
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+
+
+def _flat(node: ast.expr, key: str) -> Iterator[tuple[str, object]]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        for part in node.keywords:
+            if part.arg is None:
+                yield from _flat(part.value, key)
+            else:
+                yield from _flat(part.value, f'{key}.{part.arg}')
+    elif isinstance(node, ast.Dict):
+        for name, value in zip(node.keys, node.values, strict=True):
+            yield from _flat(value, f'{key}.{ast.unparse(name).strip(chr(39)) if name else ""}')
+    elif isinstance(node, (ast.List, ast.Tuple)) and any(isinstance(part, (ast.Call, ast.Dict)) for part in node.elts):
+        for number, part in enumerate(node.elts):
+            yield from _flat(part, f'{key}.{number}')
+    else:
+        try:
+            value = ast.literal_eval(node)
+        except ValueError:
+            value = ast.unparse(node)
+        yield key, list(value) if isinstance(value, tuple) else value
