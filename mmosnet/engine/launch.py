@@ -14,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.quiet_runner import QuietRunner
+from mmosnet.engine.training_process import last_checkpoint
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
@@ -23,6 +24,7 @@ __all__ = [
     'add_hook',
     'build_runner',
     'load_config',
+    'resume_advice',
     'resume_from',
     'score_more',
     'use_amp',
@@ -122,6 +124,14 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     cfg.load_from = checkpoint
     if not any('CheckpointFitHook' in str(hook['type']) for hook in cfg.get('custom_hooks') or []):
         add_hook(cfg, 'CheckpointFitHook')
+
+
+def resume_advice(work_dir: str | Path) -> str:
+    """What an interrupted training says: the checkpoint that it goes on from."""
+    checkpoint = last_checkpoint(Path(work_dir))
+    if not checkpoint:
+        return f'no checkpoint in {work_dir} yet; the same command starts anew'
+    return f'the last checkpoint is {checkpoint}; the same command with --resume goes on from it'
 
 
 def use_amp(cfg: Config) -> None:
