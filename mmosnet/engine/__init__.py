@@ -3,6 +3,7 @@ from mmosnet.engine.base_freeze_hook import BaseFreezeHook
 from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
 from mmosnet.engine.compile_hook import CompileHook
 from mmosnet.engine.deploy_hook import DeployHook
+from mmosnet.engine.divergence_hook import DivergenceHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
 from mmosnet.engine.pos_ratio_hook import PosRatioHook
 from mmosnet.engine.report_hook import ReportHook
@@ -17,6 +18,7 @@ __all__ = [
     'CheckpointFitHook',
     'CompileHook',
     'DeployHook',
+    'DivergenceHook',
     'NumClassesHook',
     'PosRatioHook',
     'ReportHook',

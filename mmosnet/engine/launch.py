@@ -22,6 +22,7 @@ from mmosnet.user_errors import user_errors
 
 __all__ = [
     'add_hook',
+    'add_missing_hook',
     'build_runner',
     'load_config',
     'resume_advice',
@@ -122,8 +123,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         return
     cfg.resume = True
     cfg.load_from = checkpoint
-    if not any('CheckpointFitHook' in str(hook['type']) for hook in cfg.get('custom_hooks') or []):
-        add_hook(cfg, 'CheckpointFitHook')
+    add_missing_hook(cfg, 'CheckpointFitHook')
 
 
 def resume_advice(work_dir: str | Path) -> str:
@@ -152,6 +152,12 @@ def use_amp(cfg: Config) -> None:
 def add_hook(cfg: Config, hook: str) -> None:
     """Add a hook of mmosnet to those of the config."""
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=f'mmosnet.{hook}')]
+
+
+def add_missing_hook(cfg: Config, hook: str) -> None:
+    """Add a hook of mmosnet unless the config has it already."""
+    if not any(hook in str(other['type']) for other in cfg.get('custom_hooks') or []):
+        add_hook(cfg, hook)
 
 
 def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
