@@ -6,27 +6,13 @@ import difflib
 import inspect
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import active_children
-from types import FrameType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmosnet.errors import DataError
-
-
-class Interruption:
-    """What a program says when it is interrupted.
-
-    Attributes:
-        advice: Returns what is kept and how to go on, asked for when the program is interrupted; empty to say nothing.
-    """
-
-    def __init__(self) -> None:
-        self.advice: Callable[[], str] = str
+from mmosnet.interruption import Interruption, interruptible
 
 
 @contextmanager
@@ -34,57 +20,11 @@ def user_errors() -> Iterator[Interruption]:
     """End the program with one line for a mistake of the user's and where it is interrupted; other exceptions pass with
     their traceback.
 
-    Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM, as shells have them. The second signal
-    of a kind ends the program at once.
+    Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM. What is said of an interruption besides
+    is the ``advice`` of :class:`~mmosnet.interruption.Interruption`.
     """
-    with _interruptible() as interruption, _mistakes():
+    with interruptible() as interruption, _mistakes():
         yield interruption
-
-
-@contextmanager
-def _interruptible() -> Iterator[Interruption]:
-    """Turn SIGINT and SIGTERM into an exception, and this into one line, whatever it has become on its way up."""
-    interruption, received, owner = Interruption(), [], os.getpid()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            # In a fork, as the workers of a loader are. Ctrl-C reaches them too; the main process ends them.
-            if number == signal.SIGTERM:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            return
-        again = number in received
-        received.append(number)
-        if again:
-            for child in active_children():
-                child.kill()
-            os._exit(128 + received[0])
-        # The other kind after the first: sent by a process that forwards what it got, as torchrun does.
-        if len(received) == 1:
-            raise KeyboardInterrupt
-
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # A shell has its background jobs ignore Ctrl-C; that stays.
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                previous[number] = signal.signal(number, handle)
-    try:
-        yield interruption
-    except BaseException as e:
-        if not received and not isinstance(e, KeyboardInterrupt):
-            _restore(previous)
-            raise
-        # The handler stays: a second signal may come while Python ends.
-        with suppress(OSError):
-            print(': '.join(filter(None, ('interrupted', interruption.advice()))), file=sys.stderr, flush=True)
-        raise SystemExit(128 + received[0] if received else 130) from None
-    _restore(previous)
-
-
-def _restore(handlers: dict) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @contextmanager
