@@ -20,7 +20,16 @@ from importlib.util import find_spec
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.
-WITHOUT_TORCH = ('errors', 'features', 'gallery', 'optional_package', 'runtime', 'user_errors', 'version')
+WITHOUT_TORCH = (
+    'errors',
+    'features',
+    'gallery',
+    'interruption',
+    'optional_package',
+    'runtime',
+    'user_errors',
+    'version',
+)
 
 if find_spec('torch') is not None:
     from mmosnet.compatibility import check_versions

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from mmosnet.errors import DataError
+from mmosnet.interruption import Interruption, interruptible
 
 #: Set to anything, this environment variable makes errors of one line show their traceback too.
 TRACEBACK_VARIABLE = 'MMOSNET_TRACEBACK'
@@ -83,7 +84,20 @@ _WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILIN
 
 
 @contextmanager
-def user_errors() -> Iterator[None]:
+def user_errors() -> Iterator[Interruption]:
+    """End the program with one line for a mistake of the user's, a fault of the system's or an interruption.
+
+    Other exceptions pass with their traceback.
+
+    Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM. What is said of an interruption besides
+    is the ``advice`` of :class:`~mmosnet.interruption.Interruption`.
+    """
+    with interruptible() as interruption, _mistakes():
+        yield interruption
+
+
+@contextmanager
+def _mistakes() -> Iterator[None]:
     """End the program with one line for a mistake of the user's or a fault of the system's, as a full disk.
 
     Other exceptions pass with their traceback. Of the others it is shown where the environment has

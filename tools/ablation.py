@@ -7,6 +7,7 @@ several machines or GPUs can share a table with --rows.
 """
 
 import argparse
+import signal
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -49,17 +50,21 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
     from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows
-    from mmosnet.engine.training_process import train
+    from mmosnet.engine.training_process import GOES_ON, train
     from mmosnet.whole_file import whole_file
 
-    with launch.user_errors():
+    with launch.user_errors() as interruption:
         work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / Path(args.config).stem)
         cfg = launch.load_config(args.config, args.cfg_options, str(work_dir), 'none', args.data_root)
         rows = ablation_rows(ROOT / 'configs')
+        interruption.advice = lambda: GOES_ON
         chosen = select_rows(rows, args.rows)
         for row in chosen if not args.list else []:
             train(row.name, row_config(cfg, row), work_dir, ROOT / 'tools' / 'train.py')

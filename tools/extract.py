@@ -8,6 +8,7 @@ interrupted. Several processes, on one machine or on several with a common folde
 
 import argparse
 import os
+import signal
 
 EXAMPLES = """\
 examples:
@@ -136,12 +137,16 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
 
 def main() -> None:
     args = parse_args()
+    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: what is imported takes seconds that --help should not.
     from mmosnet.features.extraction_run import extract
     from mmosnet.user_errors import user_errors
 
-    with user_errors():
+    with user_errors() as interruption:
+        interruption.advice = lambda: 'the same command goes on from here'
         report = extract(args, os.environ)
         if report:
             print(report)

@@ -6,6 +6,7 @@ A config with test_targets = dict(NAME=dict(type=..., data_root=...), ...) is ev
 
 import argparse
 import os
+import signal
 
 from mmengine.config import DictAction
 
@@ -65,6 +66,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch

@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import signal
 
 from mmengine.config import DictAction
 
@@ -68,13 +69,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
     from mmosnet.engine.best_test import test_best
 
-    with launch.user_errors():
+    with launch.user_errors() as interruption:
         cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, args.launcher, args.data_root)
+        interruption.advice = lambda: launch.resume_advice(cfg.work_dir)
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
             cfg.default_hooks.checkpoint.save_best = None
@@ -86,6 +91,8 @@ def main() -> None:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
+        # For every config, those without our base too.
+        launch.add_missing_hook(cfg, 'DivergenceHook')
         runner = launch.build_runner(cfg)
         runner.train()
         if cfg.get('test_best'):

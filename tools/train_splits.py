@@ -7,6 +7,7 @@ it has ended: then no other is tried. Prints every split, the mean and the stand
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -43,15 +44,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch, split_runs
+    from mmosnet.engine.training_process import GOES_ON
     from mmosnet.errors import DataError
 
-    with launch.user_errors():
+    with launch.user_errors() as interruption:
         cfg = launch.load_config(args.config, args.cfg_options, args.work_dir, 'none', args.data_root)
         work_dir = Path(cfg.work_dir)
+        interruption.advice = lambda: GOES_ON
         number, _ = split_runs.split_numbers(cfg)
         splits = args.splits or range(number)
         if not set(splits) <= set(range(number)):

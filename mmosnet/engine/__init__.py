@@ -4,6 +4,7 @@ from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
 from mmosnet.engine.checkpoint_hook import CheckpointHook
 from mmosnet.engine.compile_hook import CompileHook
 from mmosnet.engine.deploy_hook import DeployHook
+from mmosnet.engine.divergence_hook import DivergenceHook
 from mmosnet.engine.num_classes_hook import NumClassesHook
 from mmosnet.engine.pos_ratio_hook import PosRatioHook
 from mmosnet.engine.report_hook import ReportHook
@@ -19,6 +20,7 @@ __all__ = [
     'CheckpointHook',
     'CompileHook',
     'DeployHook',
+    'DivergenceHook',
     'NumClassesHook',
     'PosRatioHook',
     'ReportHook',

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.quiet_runner import QuietRunner
-from mmosnet.engine.resume import check_settings, find_newest, read_resumable
+from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
@@ -22,8 +22,10 @@ from mmosnet.user_errors import user_errors
 
 __all__ = [
     'add_hook',
+    'add_missing_hook',
     'build_runner',
     'load_config',
+    'resume_advice',
     'resume_from',
     'score_more',
     'use_amp',
@@ -128,8 +130,15 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     check_settings(found, cfg)
     cfg.resume = True
     cfg.load_from = found.path
-    if not any('CheckpointFitHook' in str(hook['type']) for hook in cfg.get('custom_hooks') or []):
-        add_hook(cfg, 'CheckpointFitHook')
+    add_missing_hook(cfg, 'CheckpointFitHook')
+
+
+def resume_advice(work_dir: str | Path) -> str:
+    """What an interrupted training says: the checkpoint that it goes on from."""
+    checkpoints = checkpoint_files(work_dir)
+    if not checkpoints:
+        return f'no checkpoint in {work_dir} yet; the same command starts anew'
+    return f'the last checkpoint is {checkpoints[0]}; the same command with --resume goes on from it'
 
 
 def use_amp(cfg: Config) -> None:
@@ -150,6 +159,12 @@ def use_amp(cfg: Config) -> None:
 def add_hook(cfg: Config, hook: str) -> None:
     """Add a hook of mmosnet to those of the config."""
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=f'mmosnet.{hook}')]
+
+
+def add_missing_hook(cfg: Config, hook: str) -> None:
+    """Add a hook of mmosnet unless the config has it already."""
+    if not any(hook in str(other['type']) for other in cfg.get('custom_hooks') or []):
+        add_hook(cfg, hook)
 
 
 def score_more(cfg: Config, rerank: bool, verification: bool) -> None:

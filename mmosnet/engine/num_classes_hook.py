@@ -39,7 +39,7 @@ class NumClassesHook(Hook):
         """Raise where they differ.
 
         Raises:
-            DataError: Names both numbers and the option to set, or the first name that differs.
+            DataError: Names both numbers and the option to set, the first name that differs, or a single class.
         """
         metainfo = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         loop = getattr(runner, 'val_loop', None)
@@ -48,6 +48,11 @@ class NumClassesHook(Hook):
         check_batches(runner.train_dataloader, _head(runner), runner.logger)
         for option, head in _heads(_head(runner)):
             what, found = _labels(head, metainfo)
+            if found == 1 and what != 'attributes':
+                raise DataError(
+                    f'The training set has 1 of the {what} to tell apart: the loss would be 0, and nothing learned. '
+                    'Train with two or more'
+                )
             num_classes = getattr(head, 'num_classes', None)
             if None not in (found, num_classes) and found != num_classes:
                 raise DataError(

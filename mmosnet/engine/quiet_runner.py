@@ -9,6 +9,8 @@ from functools import partial
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from mmosnet.engine.divergence_hook import ALL_FILES
+
 # How messages of mmengine begin that help nobody: the order of hooks, a batch normalization that no model here has, its
 # own deprecated aliases. The config is a file of its own, vis_data/config.py beside the log.
 NOWHERE = (
@@ -18,8 +20,8 @@ NOWHERE = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
 )
-# What belongs into the file, to be looked up: the environment, and the experiment's name after each epoch.
-FILE_ONLY = ('\n' + '-' * 60 + '\nSystem environment:', 'Exp name: ')
+# What belongs into the file, to be looked up: the environment, the experiment's name after each epoch, long lists.
+FILE_ONLY = ('\n' + '-' * 60 + '\nSystem environment:', 'Exp name: ', ALL_FILES)
 
 
 class BeginsOtherwise(logging.Filter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,13 @@ from mmosnet.engine.results_file import read_results
 from mmosnet.engine.resume import checkpoint_files
 from mmosnet.errors import DataError
 from mmosnet.whole_file import whole_file
+
+# Exit codes of a tool that was interrupted, before and after it has prepared for it.
+INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+# How long an interrupted tool may take to end.
+END_SECONDS = 30
+# What an interrupted series of trainings says.
+GOES_ON = 'the same command goes on from here'
 
 # Settings that may differ between a training and its continuation.
 MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
@@ -38,6 +46,7 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
 
     Raises:
         DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
+        KeyboardInterrupt: It was interrupted.
     """
     last = read_results(work_dir / name).get('last')
     if last is not None or checkpoint_files(work_dir / name):
@@ -100,6 +109,22 @@ def run_tool(what: str, *command: str | Path) -> None:
 
     Raises:
         DataError: It failed.
+        KeyboardInterrupt: It was interrupted.
     """
-    if subprocess.run([sys.executable, *map(str, command)]).returncode:
-        raise DataError(f'{what} failed, see above; once mended, the same command goes on from here')
+    process = subprocess.Popen([sys.executable, *map(str, command)])
+    try:
+        code = process.wait()
+    except BaseException:
+        # Ctrl-C in a terminal has reached it too, and a second kind of signal does no more. A signal to this process
+        # alone has not.
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    if code in INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
+        raise DataError(f'{what} failed, see above; once mended, {GOES_ON}')

@@ -38,6 +38,14 @@ def test_number_of_classes_is_checked(right, wrong, message):
     run(wrong)
 
 
+@pytest.mark.parametrize(
+    ('head', 'labels'), [(ReIDHead(1), dict(num_train_pids=1)), (LinearClsHead(1, 8), dict(classes=['car']))]
+)
+def test_a_single_class_teaches_nothing(head, labels):
+    with pytest.raises(DataError, match='1 of the'):
+        run(head, **labels)
+
+
 def test_every_head_of_a_joint_model():
     heads = dict(reid=ReIDHead(35), attributes=MultiLabelLinearClsHead(3, 8), category=LinearClsHead(3, 8))
     with pytest.raises(DataError, match=r'model\.head\.heads\.attributes\.num_classes=2'):

@@ -181,6 +181,22 @@ def test_mistakes_get_a_message_and_no_traceback(workplace, monkeypatch):
     assert "arch='resnet' is unknown" in workplace.fail(*train, 'model.backbone.arch=resnet')
 
 
+def test_training_that_has_failed_ends_and_is_not_resumed(workplace):
+    train = ('train.py', workplace.config, '--work-dir', 'run', '--cfg-options')
+    error = workplace.fail(*train, 'optim_wrapper.optimizer.lr=1e30')
+    assert 'loss_id is nan' in error and 'epoch 1, iteration 2 of 3' in error and '1e+30' in error
+    assert error.count('.jpg') == 8
+    assert not list((workplace.folder / 'run').glob('*.pth'))
+    # Left by another program: not gone on from.
+    workplace.succeed(*train, 'train_cfg.max_epochs=1')
+    path = workplace.folder / 'run' / 'epoch_1.pth'
+    content = weights(path)
+    next(iter(content['state_dict'].values())).fill_(float('nan'))
+    torch.save(content, path)
+    error = workplace.fail('train.py', workplace.config, '--work-dir', 'run', '--resume')
+    assert 'epoch_1.pth: ' in error and next(iter(content['state_dict'])) in error
+
+
 def test_resume_without_a_checkpoint_keeps_the_pretrained_weights(workplace):
     train = ('train.py', workplace.config, '--no-validate', '--work-dir')
     workplace.succeed(*train, 'first', '--cfg-options', 'train_cfg.max_epochs=1')

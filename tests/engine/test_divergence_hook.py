@@ -1,0 +1,170 @@
+import itertools
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmosnet.engine.divergence_hook import ALL_FILES, DivergenceHook
+from mmosnet.errors import DataError
+
+NAN = float('nan')
+NUMBERS = itertools.count()
+EPOCHS = dict(interval=1)
+
+
+class Toy(BaseModel):
+    """Two losses of one layer and a batch normalization; the first turns into what the batch says."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(1, 1), nn.BatchNorm1d(1)
+        self.register_buffer('mask', torch.tensor([0.0, -torch.inf]))
+        # What happens to the gradient of the layer, and to the statistics, in which step (counted from 1).
+        self.faults, self.step = {}, 0
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        self.step += 1
+        x = torch.stack(list(inputs))
+        y = self.norm(self.layer(x))
+        fault = self.faults.get(self.step)
+        if fault == 'gradient':
+            y.register_hook(lambda grad: grad * torch.inf)
+        if fault == 'statistics':
+            self.norm.running_var = torch.tensor([NAN])
+        factor = torch.tensor(NAN if fault == 'loss' else 1.0)
+        return dict(loss_a=y.square().mean() * factor, loss_b=x.mean(), accuracy=torch.tensor(NAN))
+
+
+class Images(torch.utils.data.Dataset):
+    def __init__(self, label=1.0):
+        self.label = label
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        sample = BaseDataElement(metainfo=dict(img_path=f'/data/Zoë/{index}.jpg'))
+        sample.gt_score = torch.tensor([0.0, self.label])
+        return dict(inputs=torch.tensor([float(index)]), data_samples=sample)
+
+
+def collate(items):
+    return {key: [item[key] for item in items] for key in items[0]}
+
+
+def train(folder, faults=None, checkpoint=EPOCHS, hook=None, label=1.0, model=None, **settings):
+    model = model or Toy()
+    model.faults = faults or {}
+    runner = Runner(
+        model,
+        work_dir=str(folder),
+        train_dataloader=DataLoader(Images(label), batch_size=4, collate_fn=collate),
+        train_cfg=dict(by_epoch=True, max_epochs=3),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.125)),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', max_keep_ckpts=1, **(checkpoint or dict(interval=1)))
+        ),
+        custom_hooks=[hook or DivergenceHook()],
+        default_scope='mmengine',
+        # Runners of one process need different names.
+        experiment_name=f'divergence_{next(NUMBERS)}',
+        **settings,
+    )
+    runner.train()
+    return runner
+
+
+def saved(folder):
+    return sorted(path.name for path in folder.glob('*.pth'))
+
+
+def test_nothing_is_said_of_a_training_that_goes_well(tmp_path):
+    # A mask holds infinity all along, and a score that is no loss may be NaN.
+    train(tmp_path / 'run')
+    assert saved(tmp_path / 'run') == ['epoch_3.pth']
+
+
+def test_a_loss_that_is_nan_ends_the_training_and_keeps_the_last_good_checkpoint(tmp_path):
+    folder = tmp_path / 'run'
+    with pytest.raises(DataError) as error:
+        train(folder, {4: 'loss'})
+    text = str(error.value)
+    for part in ('loss_a is nan', 'epoch 2, iteration 2 of 2', '0.125', '/data/Zoë', '7.jpg', f'{folder}/epoch_1.pth'):
+        assert part in text, part
+    assert 'loss_b' not in text and 'accuracy' not in text and '3.jpg' not in text and '\n' not in text
+    assert saved(folder) == ['epoch_1.pth']
+    assert (folder / 'last_checkpoint').read_text() == f'{folder}/epoch_1.pth'
+
+
+@pytest.mark.parametrize(('fault', 'entry'), [('gradient', 'layer.weight'), ('statistics', 'norm.running_var')])
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_weights_that_are_nan_are_not_saved_though_the_loss_is_finite(tmp_path, fault, entry, by_epoch):
+    """In the last step before a checkpoint: the only one kept is not deleted for it."""
+    folder = tmp_path / 'run'
+    checkpoint = EPOCHS if by_epoch else dict(by_epoch=False, interval=2)
+    with pytest.raises(DataError, match=rf'{entry}.*epoch 2, iteration 2 of 2'):
+        train(folder, {4: fault}, checkpoint)
+    assert saved(folder) == ['epoch_1.pth' if by_epoch else 'iter_2.pth']
+
+
+def test_no_training_starts_from_weights_that_are_nan(tmp_path):
+    folder = tmp_path / 'run'
+    train(folder)
+    content = torch.load(folder / 'epoch_3.pth', weights_only=True)
+    content['state_dict']['norm.running_mean'].fill_(NAN)
+    (tmp_path / 'moved').mkdir()
+    torch.save(content, tmp_path / 'moved' / 'bad.pth')
+    shutil.rmtree(folder)
+    for resume in (False, True):
+        with pytest.raises(DataError, match=r'moved/bad.pth: norm.running_mean is NaN'):
+            train(folder, load_from=str(tmp_path / 'moved' / 'bad.pth'), resume=resume)
+    assert saved(folder) == []
+
+
+def test_labels_that_are_nan_are_named(tmp_path):
+    model = Toy()
+    forward = model.forward
+    model.forward = lambda inputs, data_samples, mode: {
+        'loss_a': forward(inputs)['loss_a'] * torch.stack([s.gt_score for s in data_samples]).mean()
+    }
+    with pytest.raises(DataError, match=r'gt_score of /data/Zoë/0.jpg and 3 more are NaN'):
+        train(tmp_path / 'run', label=NAN, model=model)
+
+
+def test_loss_scaling_that_skips_every_step_is_a_failure(tmp_path):
+    class Shrunk(DivergenceHook):
+        def before_train(self, runner):
+            super().before_train(runner)
+            scaler = SimpleNamespace(is_enabled=lambda: True, get_scale=lambda: self.scale)
+            runner.optim_wrapper.loss_scaler = scaler
+
+    hook = Shrunk()
+    hook.scale = 1.0
+    train(tmp_path / 'good', hook=hook)
+    hook.scale = 1e-12
+    with pytest.raises(DataError, match=r'1e-12.*--amp'):
+        train(tmp_path / 'bad', hook=hook)
+    assert saved(tmp_path / 'bad') == []
+
+
+def test_all_images_of_a_large_batch_stand_in_the_log(tmp_path):
+    lines = []
+    samples = [BaseDataElement(metainfo=dict(img_path=f'{i}.jpg')) for i in range(64)]
+    run = SimpleNamespace(
+        train_loop=None,
+        iter=4,
+        optim_wrapper=SimpleNamespace(get_lr=lambda: {'base.lr': [0.5, 0.25], 'base.momentum': [0.9]}),
+        logger=SimpleNamespace(info=lines.append),
+        message_hub=SimpleNamespace(runtime_info={}),
+        hooks=[CheckpointHook()],
+    )
+    with pytest.raises(DataError, match=r'is inf. iteration 5, learning rate 0.25 to 0.5; images: 0.jpg.* 48 more'):
+        DivergenceHook().after_train_iter(run, 0, dict(data_samples=samples), dict(loss=torch.tensor(torch.inf)))
+    assert lines[0].startswith(ALL_FILES) and lines[0].endswith('62.jpg, 63.jpg')
