@@ -32,7 +32,7 @@ sys.meta_path.append(Installed)
 
 def distributions():
     """Those that a device installs: a build of OpenCV, and their requirements."""
-    found, left = {}, [packages_distributions()['cv2'][0], 'numpy', 'pillow', 'onnxruntime']
+    found, left = {}, [packages_distributions()['cv2'][0], 'numpy', 'pillow', 'simplejpeg', 'onnxruntime']
     while left:
         name = left.pop()
         if name not in found:
