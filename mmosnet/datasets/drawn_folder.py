@@ -69,8 +69,11 @@ class DrawnFolder:
             raise FileExistsError(
                 f'{root} exists and is not a folder of {self.content} (it has no {MANIFEST}): choose another folder'
             )
-        found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
-        counts = found.pop('num_images', None)
+        try:
+            found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
+            counts = found.pop('num_images', None)
+        except (ValueError, AttributeError, TypeError, RecursionError) as e:
+            raise DataError(f'{root / MANIFEST} is damaged ({e}): delete the folder or choose another') from e
         if found != self.manifest:
             raise DataError(
                 f'{root} holds {self.content} made with {found}, but {self.manifest} was '

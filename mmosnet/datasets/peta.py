@@ -123,7 +123,7 @@ class PETA(AttributeDataset):
             )
         try:
             splits = json.loads(path.read_text(encoding='utf-8'))
-        except (UnicodeDecodeError, json.JSONDecodeError) as e:
+        except (ValueError, RecursionError) as e:
             raise DataError(
                 f'{path} is no JSON ({e}); pickles are not read, PETA.__doc__ says how to convert one'
             ) from e

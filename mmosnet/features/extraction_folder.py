@@ -100,7 +100,7 @@ class ExtractionFolder:
             return f'{self.path} holds {len(found)} shards and no {FACTS} that says what they are' if found else ''
         try:
             found = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             return f'{path} is damaged ({e})'
         for key, name in IDENTITY.items():
             if not isinstance(found, dict) or found.get(key) != facts.get(key):

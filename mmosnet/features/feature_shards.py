@@ -204,7 +204,7 @@ def _facts(features: Features) -> dict:
 def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
         facts = json.loads((metadata or {}).get(KEY, b''))
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
     dimension = facts.get('dimension') if isinstance(facts, dict) else None
     if type(dimension) is not int or dimension < 1 or not isinstance(facts.get('model'), str):

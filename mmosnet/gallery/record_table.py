@@ -111,7 +111,7 @@ class RecordTable:
         settings = GallerySettings.from_json(row[0], str(self.path))
         try:
             return settings, GalleryState(**json.loads(row[1]))
-        except (ValueError, TypeError) as e:
+        except (ValueError, TypeError, RecursionError) as e:
             raise DataError(f'{self.path}: damaged ({e}): restore the file, or create the gallery anew') from e
 
     def columns(self, from_row: int = 0) -> np.ndarray:
