@@ -55,7 +55,7 @@ def read_report(path: str | Path) -> Report:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
         content['measurements'] = [Measurement.from_json(found) for found in content['measurements']]
         return Report(**content)
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise DataError(f'{path} was not written by tools/benchmark.py --json ({type(e).__name__}: {e})') from e
 
 

@@ -72,7 +72,7 @@ class DrawnFolder:
             found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
             if not isinstance(found, dict):
                 raise ValueError(f'a {type(found).__name__}, not an object')
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise DataError(f'{root / MANIFEST}: damaged ({e}): delete the folder {root} or choose another') from e
         counts = found.pop('num_images', None)
         if found != self.manifest:

@@ -5,12 +5,24 @@ scipy reads the first kind alone; v7.3 needs h5py, the extra ``matlab``.
 
 from __future__ import annotations
 
+import math
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.errors import DataError
+
+# Bytes that a variable may have, and how many more for each byte of it in the file: annotations compress well, but
+# small files that promise gigabytes were made to fill memories.
+FREE_BYTES, BYTES_PER_BYTE = 2**28, 100
+# Cells within cells; data sets have two or three.
+MAX_DEPTH = 50
+# Kinds of elements in files of version 5, and classes of their arrays.
+MATRIX, COMPRESSED = 14, 15
+CELL, STRUCTURE, OBJECT, SPARSE, LAST_NUMBERS = 1, 2, 3, 5, 15
 
 MatlabValue = 'np.ndarray | str | dict | MatlabCells'
 
@@ -76,8 +88,14 @@ class MatlabFile:
             from scipy.io.matlab import MatReadError
 
             try:
+                _check_v5(self.path.read_bytes(), self.path)
                 self._variables = loadmat(self.path)
-            except (MatReadError, ValueError, OSError, TypeError, NotImplementedError, IndexError) as e:
+            except DataError:
+                raise
+            except (
+                *(MatReadError, ValueError, OSError, TypeError, NotImplementedError, IndexError),
+                *(KeyError, AttributeError, OverflowError, struct.error, zlib.error),
+            ) as e:
                 raise DataError(f'{self.path} is no MATLAB file, or damaged: {e or type(e).__name__}') from e
         return self
 
@@ -94,20 +112,95 @@ class MatlabFile:
 
     def _from_v73(self, node) -> MatlabValue:
         """Convert a variable of an HDF5 file, whose arrays are stored transposed."""
+        try:
+            return self._convert(node)
+        except DataError:
+            raise
+        # A structure may be in itself.
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as e:
+            raise DataError(f'{self.path} is damaged: {e or type(e).__name__}') from e
+
+    def _convert(self, node) -> MatlabValue:
         import h5py
 
+        if node.file.filename != self._hdf5.filename or getattr(node, 'external', None):
+            raise DataError(f'{self.path}: {node.name} is in another file, which is not read')
         if isinstance(node, h5py.Group):
             # h5py lists fields by name; the attribute has MATLAB's order.
             order = [b''.join(field).decode() for field in node.attrs.get('MATLAB_fields', [])]
             return {field: self._from_v73(node[field]) for field in order or node}
         if node.attrs.get('MATLAB_empty', 0):
             return np.empty((0, 0))
+        # What was never written takes no place in the file.
+        if node.nbytes > FREE_BYTES + BYTES_PER_BYTE * node.id.get_storage_size():
+            raise _too_large(self.path, f'{node.name} has {node.shape} numbers')
         if node.dtype == h5py.ref_dtype:
             references = node[()].T
             return MatlabCells(references.shape, lambda index: self._from_v73(self._hdf5[references[index]]))
         if node.attrs.get('MATLAB_class') == b'char':
             return ''.join(map(chr, node[()].T.flatten()))
         return node[()].T
+
+
+def _too_large(path: Path, what: str) -> DataError:
+    return DataError(
+        f'{path}: {what}, more than a file of {path.stat().st_size:,} bytes holds: it is damaged, or made to fill the '
+        'memory'
+    )
+
+
+def _check_v5(data: bytes, path: Path) -> None:
+    """Refuse a file whose arrays are larger than its data, as scipy makes room for them before it looks.
+
+    Raises:
+        DataError: There is one, one that is compressed too well, or cells within cells within cells.
+        struct.error, zlib.error: Damaged.
+    """
+    order = {b'IM': '<', b'MI': '>'}.get(data[126:128])
+    # Version 4 has no cells, and scipy reads its numbers before it makes room.
+    if order is not None:
+        _check_elements(memoryview(data)[128:], order, path, 0)
+
+
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """Kinds and contents of the elements in a part of a file."""
+    position = 0
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from(f'{order}II', data, position)
+        # Up to four bytes stand in the header.
+        start = position + (4 if kind >> 16 else 8)
+        kind, size = (kind & 0xFFFF, kind >> 16) if kind >> 16 else (kind, size)
+        yield kind, data[start : start + size]
+        position = start + size
+        # Compressed ones are not filled up to eight bytes.
+        position += 0 if kind == COMPRESSED else -position % 8
+
+
+def _check_elements(data: memoryview, order: str, path: Path, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise DataError(
+            f'{path}: more than {MAX_DEPTH} cells within each other: it is damaged, or made to stop programs'
+        )
+    for kind, content in _elements(data, order):
+        if kind == COMPRESSED:
+            most = FREE_BYTES + BYTES_PER_BYTE * len(content)
+            content = zlib.decompressobj().decompress(content, most + 1)
+            if len(content) > most:
+                raise _too_large(path, f'a variable has more than {most:,} bytes')
+            _check_elements(memoryview(content), order, path, depth + 1)
+        elif kind == MATRIX:
+            parts = _elements(content, order)
+            head = [part for part, _ in zip((content for _, content in parts), range(2), strict=False)]
+            # Empty cells have no parts.
+            if len(head) < 2 or len(head[0]) < 4:
+                continue
+            array_class = struct.unpack_from(f'{order}I', head[0])[0] & 0xFF
+            sides = struct.unpack(f'{order}{len(head[1]) // 4}i', head[1][: len(head[1]) // 4 * 4])
+            # Each number takes a byte at least, each cell eight; a structure without fields nothing.
+            if array_class != SPARSE and array_class <= LAST_NUMBERS and math.prod(sides) > len(content) + 1000:
+                raise _too_large(path, f'an array has {" x ".join(map(str, sides))} elements')
+            if array_class in (CELL, STRUCTURE, OBJECT):
+                _check_elements(content, order, path, depth + 1)
 
 
 def _from_v5(value: object) -> MatlabValue:

@@ -21,7 +21,8 @@ def read_results(folder: str | Path) -> dict:
         return {}
     try:
         results = json.loads(path.read_bytes())
-    except ValueError as e:
+    # Recursion: lists within lists within lists.
+    except (ValueError, RecursionError) as e:
         reason = str(e)
     else:
         if isinstance(results, dict):

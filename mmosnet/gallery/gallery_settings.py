@@ -80,7 +80,7 @@ class GallerySettings:
         remedy = 'restore the file, or create the gallery anew'
         try:
             content = json.loads(text)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise DataError(f'{place}: damaged ({e}): {remedy}') from e
         names = [f.name for f in fields(cls)]
         if not isinstance(content, dict) or 'dimension' not in content:

@@ -142,7 +142,7 @@ class RecordTable:
         settings = GallerySettings.from_json(row[0], str(self.path))
         try:
             state = GalleryState(**json.loads(row[1]))
-        except (ValueError, TypeError) as e:
+        except (ValueError, TypeError, RecursionError) as e:
             raise DataError(f'{self.path}: damaged ({e}): {REMEDY}') from e
         # Both came with one version: a name that is damaged does not make an older gallery of a newer one.
         if checked != (state.records is not None) or (checked and row[2] != text_checksum(*row[:2])):

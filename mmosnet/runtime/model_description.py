@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_resizing import resized
+from mmosnet.runtime.image_resizing import STEPS, resized
 from mmosnet.version import __version__
 
 # In ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
@@ -23,6 +23,8 @@ KEY = 'mmosnet'
 INPUT = 'images'
 # What stands in a file for the checksum while it is taken.
 UNSEALED = '0' * 64
+# Of images that a network takes. What a file says decides how much memory is taken.
+MAX_SIDE = 8192
 TASKS = dict(embedding='reid', attributes='attributes', category='category')
 
 
@@ -149,7 +151,7 @@ class ModelDescription:
         """
         try:
             found = json.loads(text or '')
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, Mapping):
             raise DataError(f'{path} has no metadata of mmosnet: export it again with tools/export.py')
@@ -159,6 +161,9 @@ class ModelDescription:
         missing = {'outputs', 'height', 'width'} - set(values)
         if missing:
             raise DataError(f'{path}: its metadata lacks {", ".join(sorted(missing))}: export it again')
+        fault = _fault(values)
+        if fault:
+            raise DataError(f'{path}: its metadata are damaged ({fault}): export it again')
         return cls(**values)
 
 
@@ -197,3 +202,26 @@ def _checksum(path: Path, content: bytes, stated: bytes) -> bytes:
     if path.suffix == '.xml':
         found.update(path.with_suffix('.bin').read_bytes())
     return found.hexdigest().encode()
+
+
+def _fault(values: Mapping[str, object]) -> str:
+    """What no exported model has, in the metadata of one; empty if that is nothing."""
+    steps = values.get('resize', ())
+    if not isinstance(steps, tuple) or not all(isinstance(step, dict) and step.get('type') in STEPS for step in steps):
+        return f'resize={steps!r:.60}'
+    sides = [values['height'], values['width']]
+    sides += [step[key] for step in steps for key in ('height', 'width', 'scale') if key in step]
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides):
+        return f'sides {sides!r:.60}, of 1 to {MAX_SIDE} pixels'
+    outputs = values['outputs']
+    if not isinstance(outputs, tuple) or not outputs or not all(isinstance(o, str) and o in TASKS for o in outputs):
+        return f'outputs={outputs!r:.60}'
+    for key in ('mean', 'std'):
+        numbers = values.get(key, (1, 1, 1))
+        if not isinstance(numbers, tuple) or [type(n) in (int, float) and abs(n) < 1e6 for n in numbers] != [True] * 3:
+            return f'{key}={numbers!r:.60}'
+    for key in ('attributes', 'classes', 'other_transforms'):
+        names = values.get(key, ())
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            return f'{key}={names!r:.60}'
+    return ''

@@ -41,14 +41,14 @@ def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
         raise FileNotFoundError(f'no file {path}: tools/visualize.py {kind} writes {kind}.json')
     try:
         content = json.loads(path.read_text())
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f'{path} is no JSON ({e}): give a {kind}.json of tools/visualize.py {kind}') from e
     found = content.get('kind') if isinstance(content, dict) else None
     if found != kind or not isinstance(content.get('curves'), list):
         what = f'curves of the kind {found}' if found else 'no curves'
         raise DataError(f'{path} holds {what}: give a {kind}.json of tools/visualize.py {kind}')
     for curve in content['curves']:
-        missing = [key for key in keys if key not in curve]
+        missing = [key for key in keys if not isinstance(curve, dict) or key not in curve]
         if missing:
             raise DataError(f'{path}: a curve without {", ".join(missing)}; write the file anew')
     return content['curves']

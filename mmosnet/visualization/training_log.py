@@ -140,7 +140,7 @@ def _read_scalars(file: Path, run: TrainingRun) -> tuple[list[Record], list[Reco
         try:
             entry = json.loads(line)
             values = {k: float(v) for k, v in entry.items() if k not in PLACES and isinstance(v, (int, float))}
-        except (ValueError, AttributeError) as e:
+        except (ValueError, AttributeError, RecursionError) as e:
             if number < len(lines):
                 raise DataError(f'{file}, line {number} is no record: {line[:60]!r}') from e
             run.notes.append(f'{file}: its last line is damaged and left out: {line[:60]!r}')

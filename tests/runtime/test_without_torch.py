@@ -32,7 +32,8 @@ sys.meta_path.append(Installed)
 
 def distributions():
     """Those that a device installs: a build of OpenCV, and their requirements."""
-    found, left = {}, [packages_distributions()['cv2'][0], 'numpy', 'pillow', 'onnxruntime']
+    known = packages_distributions()
+    found, left = {}, [known['cv2'][0], 'numpy', 'pillow', *known.get('simplejpeg', ()), 'onnxruntime']
     while left:
         name = left.pop()
         if name not in found:
