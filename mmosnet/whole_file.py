@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     If the process is killed, the machine loses power or the disk is full, the file is what it was before. Two processes
     that write one file do not mix: the last one wins. Drafts begin with ``.draft-``; those of killed processes are
-    removed by the next one that writes the file, after an hour.
+    removed after an hour by the next one that writes into the folder.
 
     Args:
         path: The file; its folder is made.
@@ -29,7 +29,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path)
+    _remove_abandoned(path.parent)
     draft = path.with_name(f'.draft-{uuid4().hex[:12]}-{path.name}')
     try:
         yield draft
@@ -60,7 +60,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_abandoned(path: Path) -> None:
-    for draft in path.parent.glob('.draft-*'):
-        if draft.name.endswith(f'-{path.name}') and time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
-            draft.unlink(missing_ok=True)
+def _remove_abandoned(folder: Path) -> None:
+    for draft in folder.glob('.draft-*'):
+        # Another process may remove it at the same time.
+        with suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
+                draft.unlink()
