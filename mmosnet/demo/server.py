@@ -86,10 +86,10 @@ class OwnFilesOnly:
             try:
                 await self.app(scope, receive, send_with_headers)
             except Exception as e:
-                # Gradio's routes raise whatever a request that its browser would not send makes them do.
+                # A full disk, or whatever Gradio's routes raise at a request that its browser would not send.
                 MMLogger.get_current_instance().warning(f'refused {scope["method"]} {scope["path"]!r}: {e!r}')
                 if not started:
-                    await refuse(HTTPStatus.BAD_REQUEST)
+                    await refuse(HTTPStatus.INSUFFICIENT_STORAGE if isinstance(e, OSError) else HTTPStatus.BAD_REQUEST)
 
     def _is_foreign(self, scope: Scope) -> bool:
         headers = dict(scope['headers'])

@@ -1,10 +1,8 @@
 """From pictures to people: the default gallery, searching, enrolling and deleting."""
 
 import errno
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -38,7 +36,7 @@ from tests.apis.small_models import (
     small_checkpoint,
     small_config,
 )
-from tests.demo.conftest import MODEL
+from tests.demo.conftest import MODEL, file_size_limit
 
 
 def test_default_gallery_finds_the_drawn_people(drawn):
@@ -128,17 +126,6 @@ def test_deleting_a_drawn_person_leaves_the_picture(tmp_path):
     assert kept.may_keep(7) and not kept.may_keep(77)
     kept.forget([str(tmp_path / 'people' / 'a.jpg'), path, '/nowhere/a.png'])
     assert (tmp_path / 'people' / 'a.jpg').exists() and not Path(path).exists()
-
-
-@contextmanager
-def file_size_limit(number_of_bytes: int) -> Iterator[None]:
-    """No file of this process gets larger, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (number_of_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from gradio.state_holder import StateHolder
 from mmosnet.demo.server import MOST_VISITORS, is_loopback, served
 from mmosnet.demo.uploaded_image import MAX_BYTES
 from mmosnet.errors import DataError
+from tests.demo.conftest import file_size_limit
 
 
 def ask(address: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, dict]:
@@ -128,6 +129,12 @@ def test_too_many_uploads(address, monkeypatch):
     upload(address, 'a.png', bytes(100))
     monkeypatch.setattr('mmosnet.demo.server.MOST_UPLOADS', 99)
     assert upload(address, 'a.png', bytes(100))[0] == 429
+
+
+def test_an_upload_onto_a_full_disk(address):
+    with file_size_limit(5000):
+        assert upload(address, 'a.png', bytes(100_000))[0] == 507
+    assert upload(address, 'a.png', bytes(100_000))[0] == 200
 
 
 def test_visitors_are_forgotten(address, drawn, monkeypatch):
