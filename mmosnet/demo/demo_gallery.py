@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -76,11 +76,12 @@ def _enroll_drawn(model: PersonModel, people: Path, uri: Path) -> Gallery:
         true_positive_rate=share,
     )
     # Whole or not there, however a start ends.
-    part = uri.with_name(f'{uri.name}.{os.getpid()}.part')
-    with Gallery.create(part, dimension=model.dimension, model=model.digest) as gallery:
-        gallery.enroll(features)
-        gallery.set_threshold(threshold, facts)
-    part.rename(uri)
+    with TemporaryDirectory(prefix='.draft-', dir=uri.parent) as folder:
+        part = Path(folder) / uri.name
+        with Gallery.create(part, dimension=model.dimension, model=model.digest) as gallery:
+            gallery.enroll(features)
+            gallery.set_threshold(threshold, facts)
+        part.rename(uri)
     return Gallery.open(uri)
 
 

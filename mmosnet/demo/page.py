@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
 from mmosnet.demo import page_parts
-from mmosnet.demo.person_search import MOST_ENROLLED, Found, PersonSearch
+from mmosnet.demo.person_search import COMPARED, MOST_ENROLLED, Found, PersonSearch
 from mmosnet.demo.uploaded_image import FORMATS, MAX_BYTES, read_uploaded
 from mmosnet.errors import DataError
 
@@ -20,6 +21,8 @@ MOST_PEOPLE, MOST_MATCHES = 60, 50
 MOST_NAME = 100
 # Uploaded files are deleted when they are so old, looked for so often: seconds.
 UPLOADS_LIVE, UPLOADS_CHECKED = 3600, 600
+# What a visitor has found is forgotten after as many seconds.
+REMEMBERED = 600
 # Which example was clicked, by mouse or key.
 CHOOSE = """element.addEventListener('click', event => {
     const button = event.target.closest('button');
@@ -51,25 +54,27 @@ class Page:
             if upload is None:
                 raise DataError('Choose a picture of a person first.')
             found = self.search.search(self._read(upload), int(top_k), _number_in(camera))
-        except DataError as e:
-            return page_parts.alert(str(e)), '', '', None
+        except (DataError, OSError) as e:
+            return page_parts.alert(_told(e)), '', '', None
         attributes = '' if found.attributes is None else page_parts.attribute_table(found.attributes)
-        return page_parts.ranked_list(found, self.search.gallery.threshold), attributes, '', found
+        ranked = page_parts.ranked_list(found, self.search.gallery.threshold)
+        # Remembered for the visitor: no more pictures than are looked into.
+        return ranked, attributes, '', replace(found, pictures=found.pictures[:COMPARED])
 
     def look_inside(self, found: Found | None) -> str:
         """Activation maps and gate weights of what was found."""
         try:
             seen = None if found is None else self.search.look_inside(found)
-        except DataError as e:
-            return page_parts.alert(str(e))
+        except (DataError, OSError) as e:
+            return page_parts.alert(_told(e))
         return '' if seen is None else page_parts.inside(*seen)
 
     def people(self) -> str:
         """The overview of the gallery."""
         try:
             return page_parts.people_grid(*self.search.people(MOST_PEOPLE))
-        except DataError as e:
-            return page_parts.alert(str(e))
+        except (DataError, OSError) as e:
+            return page_parts.alert(_told(e))
 
     def enroll(self, uploads: Sequence[str] | None, pid: str | None, camera: str | None) -> tuple[str, str]:
         """Add pictures; what happened, and the overview."""
@@ -80,8 +85,8 @@ class Page:
             images = [self._read(upload) for upload in uploads or ()]
             enrolled, number = self.search.enroll(images, _person_in(pid), _number_in(camera))
             told = page_parts.note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
-        except DataError as e:
-            told = page_parts.alert(str(e))
+        except (DataError, OSError) as e:
+            told = page_parts.alert(_told(e))
         return told, self.people()
 
     def delete(self, pid: str | None, id: str | None) -> tuple[str, str]:
@@ -89,8 +94,8 @@ class Page:
         try:
             number = self.search.delete(_person_in(pid), _number_in(id))
             told = page_parts.note(f'Deleted {number} {_images(number)}.')
-        except DataError as e:
-            told = page_parts.alert(str(e))
+        except (DataError, OSError) as e:
+            told = page_parts.alert(_told(e))
         return told, self.people()
 
     def _read(self, upload: str) -> np.ndarray:
@@ -114,7 +119,7 @@ class Page:
         return blocks
 
     def _build_search(self, examples: Sequence[str]) -> None:
-        found = gr.State()
+        found = gr.State(time_to_live=REMEMBERED)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 upload = gr.Image(
@@ -216,6 +221,11 @@ def _number_in(field: str | None) -> int | None:
     if text and not (text.isascii() and text.isdecimal()):
         raise DataError(f'{text!r} is no whole number.')
     return int(text) if text else None
+
+
+def _told(error: DataError | OSError) -> str:
+    """An error of the system without paths of this machine."""
+    return str(error) if isinstance(error, DataError) else f'This machine cannot do it: {error.strerror or error}.'
 
 
 def _path_of(payload: object) -> str | None:

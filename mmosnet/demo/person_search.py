@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from mmosnet.demo.person_model import PersonModel
@@ -21,6 +22,8 @@ MOST_RECORDS = 5000
 MOST_ENROLLED = 20
 # Of the query's nearest, looked into beside it.
 COMPARED = 2
+# The longer side of a query that is shown, in pixels: more than any model's input has. A photograph has 37 MB.
+SHOWN_SIDE = 512
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Found:
     """What a search found.
 
     Attributes:
-        query: ``(H, W, 3)`` uint8, BGR.
+        query: ``(H, W, 3)`` uint8, BGR, reduced to :data:`SHOWN_SIDE`.
         matches: Nearest first.
         pictures: Of the matches; None where there is none.
         attributes: Scores by name; None from a model that tells none.
@@ -91,7 +94,7 @@ class PersonSearch:
         with self._lock:
             result = self.model.predict([image])[0]
             (matches,) = self.gallery.search(result['embedding'][None], top_k=top_k, not_camids=not_camid)
-        return Found(image, matches, [self.pictures.read(m.path) for m in matches], result.get('attributes'))
+        return Found(_reduced(image), matches, [self.pictures.read(m.path) for m in matches], result.get('attributes'))
 
     def look_inside(self, found: Found) -> tuple[np.ndarray, bytes | None] | None:
         """:meth:`PersonModel.look_inside` of the query and its nearest images."""
@@ -132,10 +135,9 @@ class PersonSearch:
             if pid is None:
                 pid = max([0, *self.gallery.pids()]) + 1
             number = len(images)
-            paths = self.pictures.keep(images, pid)
             features = Features(
                 embedding=embeddings,
-                path=paths,
+                path=self.pictures.new_paths(pid, number),
                 pid=np.full(number, pid),
                 camid=np.full(number, -1 if camid is None else camid),
                 time=np.full(number, np.nan),
@@ -143,10 +145,14 @@ class PersonSearch:
                 # A number means the person that has it here, who may have a name.
                 names=names if not name else names | dict(pid=names['pid'] | {pid: name}),
             )
+            ids = []
             try:
-                self.gallery.enroll(features)
+                with self.pictures.kept(images, features.path):
+                    ids = self.gallery.enroll(features)
             except BaseException:
-                self.pictures.forget(paths)
+                if len(ids):
+                    self.gallery.delete(ids=ids)
+                self.pictures.forget(features.path)
                 raise
         return pid, number
 
@@ -201,6 +207,15 @@ class PersonSearch:
             Person(pid, images, self.pictures.read(first[pid]) if pid in first else None, names.get(pid, ''))
             for pid, images in counts
         ], info
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """At most :data:`SHOWN_SIDE` on its longer side."""
+    scale = SHOWN_SIDE / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _check_number(what: str, value: int | None) -> None:

@@ -8,9 +8,12 @@ import socket
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from mmengine.logging import MMLogger
 
 from mmosnet.demo.person_search import PersonSearch
 from mmosnet.demo.uploaded_image import MAX_BYTES
@@ -29,38 +32,64 @@ SECURITY_HEADERS = {
     b'referrer-policy': b'no-referrer',
     b'x-content-type-options': b'nosniff',
 }
-# Of Gradio's routes: those that fetch what an address names. The page needs none.
-FETCHING = ('/proxy=', '/file=http:', '/file=https:', '/file/http:', '/file/https:')
+# What the browser asks for. Gradio has a hundred routes more, some of which fetch what an address names or start what a
+# stranger sends.
+API = '/gradio_api/'
+READ = {'/', '/config', '/theme.css', '/favicon.ico', '/manifest.json', '/robots.txt'}
+READ |= {API + name for name in ('theme.css', 'startup-events', 'app_id', 'info', 'queue/data', 'upload_progress')}
+READ_BELOW = ('/assets/', '/static/', '/svelte/', f'{API}heartbeat/', f'{API}file=/')
+WRITTEN = {API + name for name in ('queue/join', 'upload', 'cancel', 'reset')}
+# Visitors remembered, 0.3 MB each and what they look at; then the one goes whose last call is longest ago.
+MOST_VISITORS = 100
+# Uploads that are kept at a time: bytes.
+MOST_UPLOADS = 2**30
 
 
 class OwnFilesOnly:
-    """ASGI middleware: sets the headers above, and refuses routes by which Gradio would fetch from other hosts.
+    """ASGI middleware: sets the headers above, and lets pass what the page's own browser asks for.
 
     Args:
         app: What answers.
         hosts: Names by which the page may be reached; None for any. Pages of other sites could otherwise reach this one
             in their visitor's browser, by a name of theirs for the loopback address.
+        uploads: Folder of what is uploaded.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None, uploads: Path) -> None:
         self.app = app
         self.hosts = hosts
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope['type'] != 'http':
             await self.app(scope, receive, send)
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message['type'] == 'http.response.start':
+                started = True
                 message = dict(message, headers=[*message.get('headers', []), *SECURITY_HEADERS.items()])
             await send(message)
 
-        if self._is_foreign(scope) or any(route in scope['path'].lower() for route in FETCHING):
-            await send_with_headers({'type': 'http.response.start', 'status': 403, 'headers': []})
+        async def refuse(status: HTTPStatus) -> None:
+            await send_with_headers({'type': 'http.response.start', 'status': status, 'headers': []})
             await send({'type': 'http.response.body', 'body': b''})
+
+        if self._is_foreign(scope) or not _is_of_the_page(scope):
+            await refuse(HTTPStatus.FORBIDDEN)
+        elif scope['path'] == f'{API}upload' and _bytes_in(self.uploads) > MOST_UPLOADS:
+            await refuse(HTTPStatus.TOO_MANY_REQUESTS)
         else:
-            await self.app(scope, receive, send_with_headers)
+            try:
+                await self.app(scope, receive, send_with_headers)
+            except Exception as e:
+                # A full disk, or whatever Gradio's routes raise at a request that its browser would not send.
+                MMLogger.get_current_instance().warning(f'refused {scope["method"]} {scope["path"]!r}: {e!r}')
+                if not started:
+                    await refuse(HTTPStatus.INSUFFICIENT_STORAGE if isinstance(e, OSError) else HTTPStatus.BAD_REQUEST)
 
     def _is_foreign(self, scope: Scope) -> bool:
         headers = dict(scope['headers'])
@@ -72,6 +101,17 @@ class OwnFilesOnly:
             return self.hosts is not None and urlsplit(f'//{host}').hostname not in self.hosts
         except ValueError:
             return True
+
+
+def _is_of_the_page(scope: Scope) -> bool:
+    path = scope['path']
+    if scope['method'] == 'POST':
+        return path in WRITTEN
+    return scope['method'] in ('GET', 'HEAD') and (path in READ or path.startswith(READ_BELOW))
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
 
 
 @contextmanager
@@ -93,29 +133,39 @@ def served(
     Raises:
         DataError: Gradio is not installed, the port is taken, or no such address here.
     """
-    # Before Gradio is imported, which reports its start otherwise.
-    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
-    with tempfile.TemporaryDirectory(prefix='mmosnet-demo-') as uploads:
-        previous = {name: os.environ.get(name) for name in ('GRADIO_TEMP_DIR', 'NO_PROXY', 'no_proxy')}
-        # Gradio asks for its own page, which no proxy has.
-        direct = ','.join(filter(None, (previous['no_proxy'] or previous['NO_PROXY'], 'localhost', LOOPBACK, host)))
-        os.environ.update(GRADIO_TEMP_DIR=uploads, NO_PROXY=direct, no_proxy=direct)
-        try:
-            need('gradio', 'demo')
-            from mmosnet.demo.page import Page
+    with tempfile.TemporaryDirectory(prefix='mmosnet-demo-') as uploads, _environment(uploads, host):
+        need('gradio', 'demo')
+        from mmosnet.demo.page import Page
 
-            blocks = Page(search, uploads).build(examples, about)
-            address = _launch(blocks, host, port)
-            try:
-                yield address
-            finally:
-                blocks.close(verbose=False)
+        blocks = Page(search, uploads).build(examples, about)
+        address = _launch(blocks, host, port, Path(uploads))
+        try:
+            yield address
         finally:
-            for name, value in previous.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+            blocks.close(verbose=False)
+
+
+@contextmanager
+def _environment(uploads: str, host: str) -> Iterator[None]:
+    """Set variables for Gradio, and take away all others of its own: they open folders, tunnels and ports."""
+    proxies = ('NO_PROXY', 'no_proxy')
+    previous = {name: value for name, value in os.environ.items() if name.startswith('GRADIO_') or name in proxies}
+    ignored = sorted(previous.keys() - {*proxies, 'GRADIO_ANALYTICS_ENABLED', 'GRADIO_TEMP_DIR'})
+    if ignored:
+        MMLogger.get_current_instance().warning(f'ignored in the environment: {", ".join(ignored)}')
+    # Gradio asks for its own page, which no proxy has.
+    direct = ','.join(filter(None, (previous.get('no_proxy') or previous.get('NO_PROXY'), 'localhost', LOOPBACK, host)))
+    # Before Gradio is imported, which reports its start otherwise.
+    changed = dict(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads, NO_PROXY=direct, no_proxy=direct)
+    for name in ignored:
+        del os.environ[name]
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name in changed:
+            os.environ.pop(name, None)
+        os.environ.update(previous)
 
 
 def is_loopback(host: str) -> bool:
@@ -126,12 +176,12 @@ def is_loopback(host: str) -> bool:
         return host == 'localhost'
 
 
-def _launch(blocks: Blocks, host: str, port: int) -> str:
+def _launch(blocks: Blocks, host: str, port: int, uploads: Path) -> str:
     import gradio as gr
     from starlette.middleware import Middleware
 
     hosts = (LOOPBACK, 'localhost', '::1', host) if is_loopback(host) else None
-    middleware = [Middleware(OwnFilesOnly, hosts=hosts)]
+    middleware = [Middleware(OwnFilesOnly, hosts=hosts, uploads=uploads)]
     try:
         _, address, _ = blocks.queue(default_concurrency_limit=4, max_size=32).launch(
             # Gradio wants them as in an address.
@@ -142,6 +192,7 @@ def _launch(blocks: Blocks, host: str, port: int) -> str:
             prevent_thread_lock=True,
             max_file_size=MAX_BYTES,
             allowed_paths=[],
+            state_session_capacity=MOST_VISITORS,
             ssr_mode=False,
             mcp_server=False,
             enable_monitoring=False,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 SUFFIX = '.png'
 
@@ -49,18 +51,24 @@ class ShownPictures:
         except (DataError, OSError, ValueError):
             return None
 
-    def keep(self, images: Sequence[np.ndarray], pid: int) -> list[str]:
-        """Write pictures ``(H, W, 3)``, as pixels alone, and give their paths.
+    def new_paths(self, pid: int, number: int) -> list[str]:
+        """Paths for pictures of a person to be enrolled; nobody can guess them."""
+        return [str(self.enrolled / f'{pid}_{secrets.token_hex(8)}{SUFFIX}') for _ in range(number)]
+
+    @contextmanager
+    def kept(self, images: Sequence[np.ndarray], paths: Sequence[str]) -> Iterator[None]:
+        """Write pictures ``(H, W, 3)`` to new paths, as pixels alone, if what is done inside goes well.
 
         What else was in the files, like the place where a photograph was taken, is not kept.
+
+        Raises:
+            OSError: They cannot be written, as on a full disk.
         """
-        self.enrolled.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for image in images:
-            path = self.enrolled / f'{pid}_{secrets.token_hex(8)}{SUFFIX}'
-            path.write_bytes(cv2.imencode(SUFFIX, image)[1].tobytes())
-            paths.append(str(path))
-        return paths
+        with ExitStack() as files:
+            for image, path in zip(images, paths, strict=True):
+                draft = files.enter_context(whole_file(path))
+                draft.write_bytes(cv2.imencode(SUFFIX, image)[1].tobytes())
+            yield
 
     def may_keep(self, pid: int) -> bool:
         """Whether pictures of somebody of this pid were enrolled on the page, in this gallery or another."""

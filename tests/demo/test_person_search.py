@@ -1,8 +1,11 @@
 """From pictures to people: the default gallery, searching, enrolling and deleting."""
 
+import errno
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import mmcv
@@ -33,7 +36,7 @@ from tests.apis.small_models import (
     small_checkpoint,
     small_config,
 )
-from tests.demo.conftest import MODEL
+from tests.demo.conftest import MODEL, file_size_limit
 
 
 def test_default_gallery_finds_the_drawn_people(drawn):
@@ -117,7 +120,9 @@ def test_deleting_a_drawn_person_leaves_the_picture(tmp_path):
     kept = ShownPictures([tmp_path / 'people'], tmp_path / 'enrolled')
     (tmp_path / 'people').mkdir()
     (tmp_path / 'people' / 'a.jpg').write_bytes(b'picture')
-    (path,) = kept.keep([np.zeros((4, 4, 3), np.uint8)], 7)
+    (path,) = kept.new_paths(7, 1)
+    with kept.kept([np.zeros((4, 4, 3), np.uint8)], [path]):
+        assert not Path(path).exists()
     assert kept.may_keep(7) and not kept.may_keep(77)
     kept.forget([str(tmp_path / 'people' / 'a.jpg'), path, '/nowhere/a.png'])
     assert (tmp_path / 'people' / 'a.jpg').exists() and not Path(path).exists()
@@ -152,6 +157,33 @@ def test_what_is_not_enrolled_leaves_no_picture(drawn, monkeypatch):
     with pytest.raises(DataError, match='full'):
         search.enroll([np.zeros((40, 20, 3), np.uint8)])
     assert not list((folder / 'enrolled').glob('*'))
+
+
+@pytest.mark.parametrize('fault', ['disk', 'records', 'name'])
+def test_enrolling_is_all_or_nothing(drawn, monkeypatch, fault):
+    search, _, folder = drawn
+    before = search.gallery.ids().tolist()
+    images = [np.random.RandomState(i).randint(0, 256, (200, 100, 3), np.uint8) for i in range(2)]
+    if fault == 'records':
+        monkeypatch.setattr(search.gallery._table, 'add', Mock(side_effect=OSError(errno.ENOSPC, 'no space')))
+    elif fault == 'name':
+        # The second picture's: the first has its name already.
+        replace = Path.replace
+        calls = iter([replace, Mock(side_effect=OSError(errno.EIO, 'input/output error'))])
+        monkeypatch.setattr(Path, 'replace', lambda path, new: next(calls)(path, new))
+    with pytest.raises(OSError), file_size_limit(10_000) if fault == 'disk' else nullcontext():
+        search.enroll(images, pid=400)
+    assert search.gallery.ids().tolist() == before and not list((folder / 'enrolled').glob('**/*'))
+
+
+def test_what_a_visitor_leaves_is_small(drawn):
+    search, examples, _ = drawn
+    photo = np.full((4000, 3000, 3), 90, np.uint8)
+    photo[:, 1500:] = 200
+    found = search.search(photo)
+    assert found.query.shape == (512, 384, 3) and found.query[0, 0, 0] == 90 and found.query[-1, -1, 0] == 200
+    assert search.search(np.zeros((9000, 9, 3), np.uint8)).query.shape == (512, 1, 3)
+    assert search.search(read_image(examples[0])).query.shape == read_image(examples[0]).shape
 
 
 @pytest.mark.parametrize('given', [dict(), dict(pid=1, id=1)])
@@ -260,5 +292,5 @@ def test_a_given_gallery(drawn, person_model, tmp_path):
 
 
 def test_no_gates_to_look_at(person_model, monkeypatch):
-    monkeypatch.setattr(person_model._inferencer.model, 'backbone', torch.nn.Identity())
+    monkeypatch.setitem(person_model._inferencer.model._modules, 'backbone', torch.nn.Identity())
     assert person_model.look_inside([np.zeros((128, 64, 3), np.uint8)], ['query']) is None

@@ -1,5 +1,6 @@
 """What the server gives to whom: its page to this machine, its own files, and nothing else."""
 
+import gc
 import json
 import os
 import re
@@ -10,10 +11,12 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+from gradio.state_holder import StateHolder
 
-from mmosnet.demo.server import is_loopback, served
+from mmosnet.demo.server import MOST_VISITORS, is_loopback, served
 from mmosnet.demo.uploaded_image import MAX_BYTES
 from mmosnet.errors import DataError
+from tests.demo.conftest import file_size_limit
 
 
 def ask(address: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, dict]:
@@ -82,13 +85,13 @@ def test_uploads_are_deleted_in_the_end(drawn):
     assert not Path(path).parents[1].exists() and os.environ.get('GRADIO_TEMP_DIR') == before
 
 
-def call(address: str, function: int, data: list) -> str:
+def call(address: str, function: int, data: list, visitor: str = 'test') -> str:
     """Press a button by hand: everything that the server says."""
-    request = dict(data=data, fn_index=function, session_hash='test')
+    request = dict(data=data, fn_index=function, session_hash=visitor)
     join = ask(f'{address}/gradio_api/queue/join', json.dumps(request).encode(), **{'Content-Type': 'application/json'})
     if join[0] != 200:
         return join[1].decode()
-    return ask(f'{address}/gradio_api/queue/data?session_hash=test')[1].decode()
+    return ask(f'{address}/gradio_api/queue/data?session_hash={visitor}')[1].decode()
 
 
 def test_paths_in_a_request_are_refused(address, drawn):
@@ -98,6 +101,69 @@ def test_paths_in_a_request_are_refused(address, drawn):
         answer = call(address, find['id'], [dict(path=path, meta=dict(_type='gradio.FileData')), 10, '', None])
         assert 'mm-card' not in answer and 'root:' not in answer
         assert '"success":false' in answer or 'mm-alert' in answer, answer
+
+
+def test_foreign_calls_are_the_callers_mistake(address):
+    bodies = [b'', b'{}', b'[]', b'nonsense', b'[' * 50_000, b'{"data": 1}', b'{"data": [], "fn_index": 0}']
+    calls = [dict(data=[None] * 4, fn_index=number, session_hash=hash) for number in (-1, 3, 99, 'a') for hash in 'sz']
+    bodies += [json.dumps(call).encode() for call in calls]
+    routes = ['run/predict', 'api/x', 'call/x', 'call/v2/x', 'queue/join', 'cancel', 'reset', 'stream/x', 'upload']
+    routes += [
+        'process_recording',
+        'component_server',
+        'vibe-edit/',
+        'call/x/y',
+        'queue/data',
+        'upload_progress?upload_id=x',
+    ]
+    for route in routes:
+        answers = [
+            ask(f'{address}/gradio_api/{route}', body, **{'Content-Type': 'application/json'}) for body in bodies
+        ]
+        assert {status // 100 for status, _, _ in answers} <= {2, 4}, route
+    for route in ('gradio_api/run/x', 'gradio_api/call/x/y', 'gradio_api/runs', 'monitoring/x', 'gradio_api/file=x'):
+        assert ask(f'{address}/{route}')[0] == 403, route
+
+
+def test_too_many_uploads(address, monkeypatch):
+    upload(address, 'a.png', bytes(100))
+    monkeypatch.setattr('mmosnet.demo.server.MOST_UPLOADS', 99)
+    assert upload(address, 'a.png', bytes(100))[0] == 429
+
+
+def test_an_upload_onto_a_full_disk(address):
+    with file_size_limit(5000):
+        assert upload(address, 'a.png', bytes(100_000))[0] == 507
+    assert upload(address, 'a.png', bytes(100_000))[0] == 200
+
+
+def test_visitors_are_forgotten(address, drawn, monkeypatch):
+    examples = drawn[1]
+    config = json.loads(ask(f'{address}/config')[1])
+    (find,) = (d for d in config['dependencies'] if len(d['outputs']) == 4)
+    (path,) = json.loads(upload(address, 'a.jpg', Path(examples[0]).read_bytes())[1])
+    image = dict(path=path, meta=dict(_type='gradio.FileData'))
+    assert 'mm-card' in call(address, find['id'], [image, 10, '', None], 'visitor0')
+    holder = next(o for o in gc.get_objects() if isinstance(o, StateHolder) and 'visitor0' in o.session_data)
+    assert holder.capacity == MOST_VISITORS
+    monkeypatch.setattr(holder, 'capacity', 3)
+    # Gradio takes one away for each that comes.
+    for visitor in range(1, 6):
+        assert 'mm-card' in call(address, find['id'], [image, 10, '', None], f'visitor{visitor}')
+    assert 'visitor0' not in holder.session_data and 'visitor5' in holder.session_data
+
+
+def test_the_environment_opens_nothing(drawn, tmp_path, monkeypatch):
+    (tmp_path / 'private.txt').write_text('hidden words')
+    for name, value in (('GRADIO_ALLOWED_PATHS', str(tmp_path)), ('GRADIO_MCP_SERVER', 'true'), ('GRADIO_SHARE', '1')):
+        monkeypatch.setenv(name, value)
+    with served(drawn[0], port=0) as address:
+        assert 'GRADIO_ALLOWED_PATHS' not in os.environ
+        for route in ('file=', 'file/'):
+            status, body, _ = ask(f'{address}gradio_api/{route}{tmp_path}/private.txt')
+            assert status == 403 and b'hidden' not in body
+        assert ask(f'{address}gradio_api/mcp/')[0] == 403
+    assert os.environ['GRADIO_ALLOWED_PATHS'] == str(tmp_path)
 
 
 def test_other_names_for_this_machine_are_refused(address):
