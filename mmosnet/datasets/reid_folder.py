@@ -59,7 +59,7 @@ class ReIDFolder(NamedPeople):
                 people.append(dict(name=below[0], split=split, img_path=str(path), camid=int(match[1])))
         shown = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
         filled = {path.relative_to(folder).parts[0] for path in found.files}
-        empty = [str(person) for person in shown if person.name not in filled]
+        empty = [str(person) for person in shown if person.name not in filled and person not in found.linked]
         self._complain(folder, people, odd + beside, empty, found.left_out_text())
         return people
 
