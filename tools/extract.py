@@ -76,6 +76,12 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--camid', type=int, nargs='+', default=(), metavar='N', help='camera of all inputs, or of each in order'
     )
+    group.add_argument(
+        '--source',
+        metavar='NAME',
+        help='where the images are: a path and its source identify an image in galleries (host name and, of relative '
+        'paths, the working directory; name it where these change, as in containers)',
+    )
     group.add_argument('--root', metavar='FOLDER', help="where paths in .csv and .json start (the file's folder)")
     group.add_argument('--split', help='of .csv and .json only this split: query, gallery ...')
     group.add_argument('--category', metavar='NAME', help='of COCO files only boxes of this category')

@@ -117,6 +117,8 @@ class Extraction:
             self.people.camid[rows][kept],
             self.people.time[rows][kept],
             self.embedder.model,
+            names={key: {number: name for name, number in found.items()} for key, found in self.people.names.items()},
+            source=[self.people.source[rows.start + row] for row in kept],
         )
         return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmosnet.errors import DataError
@@ -24,7 +25,10 @@ IDENTITY = dict(
     names='names of identities or cameras',
     shard_size='--shard-size',
     cfg_options='--cfg-options',
+    origin='--source',
 )
+# Of the machine that began: others that share the work, or go on with it elsewhere, write the same sources.
+BEGUN_ON = ('host', 'cwd')
 # Characters of a value that are shown.
 LONGEST = 300
 
@@ -63,8 +67,18 @@ class ExtractionFolder:
             raise DataError(f'{difference}. Name another --out, or start with --overwrite to delete what is there')
         if difference:
             self._clear()
+        stored = self._stored() or {}
+        self._facts |= {key: stored[key] for key in BEGUN_ON if key in stored}
         if self._stored() != self._facts | dict(shards=len(self.sizes)):
             self._write()
+
+    def sources(self, paths: Sequence[str]) -> list[str]:
+        """Where images are, which tells equal paths apart: what ``--source`` says, or the host and, of relative paths,
+        the working directory."""
+        origin, host, folder = (self._facts.get(key) for key in ('origin', *BEGUN_ON))
+        if origin is not None:
+            return [origin] * len(paths)
+        return [host if os.path.isabs(path) else f'{host}:{folder}' for path in paths]
 
     def shard(self, number: int) -> Path:
         """The file of one shard."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import platform
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +15,7 @@ from mmosnet.features.extraction import Extraction, Part
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
 from mmosnet.features.extraction_report import extraction_report
+from mmosnet.features.features import checked_name
 from mmosnet.features.list_people import list_people
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import PersonList
@@ -50,6 +53,7 @@ def extract(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     people = list_people(inputs, _listing_options(args))
     embedder = _embedder(args, model, environ)
     folder = ExtractionFolder(args.out, _facts(args, inputs, people, embedder), args.overwrite)
+    people.source = folder.sources(people.path)
     workers = args.workers or (CPU_WORKERS if embedder.on_cpu else GPU_WORKERS)
     extraction = Extraction(people, embedder, folder, args.batch_size, workers, args.bad_images == 'skip', args.fps)
     own = sum(folder.sizes[part.number :: part.total])
@@ -117,6 +121,10 @@ def _facts(
         images=len(people),
         people=people.digest(),
         names=people.names,
+        origin=None if args.source is None else checked_name(args.source, '--source'),
+        host=platform.node(),
+        # A name that is no Unicode text is written with its bytes.
+        cwd=os.fsencode(os.getcwd()).decode('utf-8', 'backslashreplace'),
         left_out=people.left_out,
         shard_size=args.shard_size,
         bad_images=args.bad_images,
