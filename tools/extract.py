@@ -76,6 +76,12 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--camid', type=int, nargs='+', default=(), metavar='N', help='camera of all inputs, or of each in order'
     )
+    group.add_argument(
+        '--source',
+        metavar='NAME',
+        help='where the images are: a path and its source identify an image in galleries (host name and, of relative '
+        'paths, the working directory; name it where these change, as in containers)',
+    )
     group.add_argument('--root', metavar='FOLDER', help="where paths in .csv and .json start (the file's folder)")
     group.add_argument('--split', help='of .csv and .json only this split: query, gallery ...')
     group.add_argument('--category', metavar='NAME', help='of COCO files only boxes of this category')
@@ -88,7 +94,7 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         '--bad-images',
         choices=('error', 'skip'),
         default='error',
-        help='stop at images that are missing or damaged and boxes without area, or leave them out and list them '
+        help='stop at images that are missing or damaged and at rows that are wrong, or leave them out and list them '
         '(error)',
     )
 
@@ -99,8 +105,14 @@ def _add_video(group: argparse._ArgumentGroup) -> None:
         nargs='+',
         default=(),
         metavar='FILE',
-        help='a file for each video, or folder of frames: CSV with frame,x,y,w,h[,track][,score], or det.txt, gt.txt '
-        'of the MOTChallenge',
+        help='a file for each video, or folder of frames: CSV with frame,x,y,w,h[,track][,score], or rows as trackers '
+        'write them, like det.txt and gt.txt of the MOTChallenge',
+    )
+    group.add_argument(
+        '--first-frame',
+        type=int,
+        metavar='N',
+        help='what files of boxes call the first frame (0 where the first row names the columns, 1 elsewhere)',
     )
     group.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
     group.add_argument('--tracks-as-pids', action='store_true', help='numbers of tracks are identities')

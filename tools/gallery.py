@@ -12,10 +12,12 @@ examples:
   python tools/gallery.py create work_dirs/gallery work_dirs/features       with all that is in the folder of features
   python tools/gallery.py create big --index ivfpq --dimension 512          empty, for millions of images
   python tools/gallery.py enroll work_dirs/gallery today/ yesterday/        what is enrolled already is left out
-  python tools/gallery.py delete work_dirs/gallery --pid 17                 a person
+  python tools/gallery.py delete work_dirs/gallery --pid 17 anna            two people, by number and by name
   python tools/gallery.py delete work_dirs/gallery --camid 3 --before 2026-05-01T00:00:00+02:00
   python tools/gallery.py compact work_dirs/gallery                         erase what was deleted
-  python tools/gallery.py info work_dirs/gallery
+  python tools/gallery.py check work_dirs/gallery                           look for damage; then ends with 1
+  python tools/gallery.py info work_dirs/gallery --people                   with numbers and names of all people
+  python tools/gallery.py export work_dirs/gallery work_dirs/features       as features, for another gallery
   python tools/gallery.py benchmark work_dirs/benchmark --vectors 1000000 --index exact ivfpq
 
 in Python:
@@ -47,13 +49,21 @@ def parse_args() -> argparse.Namespace:
     create.add_argument('--dimension', type=int, metavar='D', help='of the embeddings (that of the features, 512)')
     enroll = command('enroll', 'add features')
     enroll.add_argument('features', nargs='+', metavar='FEATURES', help='folder or .parquet file of tools/extract.py')
-    enroll.add_argument('--again', action='store_true', help='also what has a path that is in the gallery already')
+    enroll.add_argument(
+        '--again', action='store_true', help='also images whose path and source are in the gallery already'
+    )
     delete = command('delete', 'delete the images that meet all conditions given')
-    for name, text in (('id', 'images by their ids'), ('pid', 'people'), ('camid', 'cameras, counted from 0')):
-        delete.add_argument(f'--{name}', type=int, nargs='+', metavar='N', help=text)
+    delete.add_argument('--id', type=int, nargs='+', metavar='N', help='images by their ids')
+    delete.add_argument('--pid', nargs='+', metavar='P', help='people, by number or name; -1 for all unknown ones')
+    delete.add_argument('--camid', nargs='+', metavar='C', help='cameras, likewise')
     delete.add_argument('--before', metavar='T', help='seen before: seconds, or 2026-05-01T12:00:00+02:00')
     command('compact', 'erase what was deleted and make the index anew')
-    command('info', 'what is in it').add_argument('--json', action='store_true', help='as JSON')
+    command('check', 'compare all records, embeddings and files with their checksums')
+    info = command('info', 'what is in it')
+    info.add_argument('--people', action='store_true', help='list all people')
+    info.add_argument('--json', action='store_true', help='as JSON')
+    export = command('export', 'write all images as features')
+    export.add_argument('folder', metavar='FOLDER', help='where the features go, as of tools/extract.py')
     benchmark = command('benchmark', 'speed and recall with drawn embeddings, in galleries below this folder')
     benchmark.add_argument('--vectors', type=int, default=100_000, metavar='N', help='images (100000)')
     benchmark.add_argument('--dimension', type=int, default=512, metavar='D', help='of the embeddings (512)')

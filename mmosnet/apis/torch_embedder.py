@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from mmosnet.apis.image_input import ImageInput
+from mmosnet.apis.image_preparation import PACKERS, pipeline_of
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
@@ -43,6 +44,18 @@ def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tup
     return cfg, checkpoint
 
 
+def _preparation(cfg: Config) -> str:
+    """What a config does to images in testing, on one line."""
+    steps = [dict(step) for step in pipeline_of(cfg)] + [dict(cfg.model.get('data_preprocessor') or {})]
+    names = [str(step.pop('type', 'normalize')).rpartition('.')[2] for step in steps]
+    steps = [
+        f'{name}({", ".join(f"{key}={value}" for key, value in sorted(step.items()))})'
+        for name, step in zip(names, steps, strict=True)
+        if name not in PACKERS
+    ]
+    return ', '.join(steps)
+
+
 class TorchEmbedder(Embedder):
     """Embeds as :class:`~mmosnet.apis.PersonInferencer` does.
 
@@ -70,6 +83,7 @@ class TorchEmbedder(Embedder):
         self.model = weights_digest(model)
         self.source = str(checkpoint)
         self.kind = 'PyTorch' + ' in mixed precision' * amp
+        self.preparation = _preparation(cfg)
         if device is None:
             device = get_device()
             if device == 'cuda' and local_rank is not None:

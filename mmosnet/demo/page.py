@@ -16,6 +16,8 @@ from mmosnet.errors import DataError
 TITLE = 'mmosnet: search a gallery of people'
 # People in the overview, images in a ranked list.
 MOST_PEOPLE, MOST_MATCHES = 60, 50
+# Letters of a name that a field takes.
+MOST_NAME = 100
 # Uploaded files are deleted when they are so old, looked for so often: seconds.
 UPLOADS_LIVE, UPLOADS_CHECKED = 3600, 600
 # Which example was clicked, by mouse or key.
@@ -76,7 +78,7 @@ class Page:
                 # Before they are decoded, up to 120 MB each.
                 raise DataError(f'{len(uploads)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
             images = [self._read(upload) for upload in uploads or ()]
-            enrolled, number = self.search.enroll(images, _number_in(pid), _number_in(camera))
+            enrolled, number = self.search.enroll(images, _person_in(pid), _number_in(camera))
             told = page_parts.note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
         except DataError as e:
             told = page_parts.alert(str(e))
@@ -85,7 +87,7 @@ class Page:
     def delete(self, pid: str | None, id: str | None) -> tuple[str, str]:
         """Delete; what happened, and the overview."""
         try:
-            number = self.search.delete(_number_in(pid), _number_in(id))
+            number = self.search.delete(_person_in(pid), _number_in(id))
             told = page_parts.note(f'Deleted {number} {_images(number)}.')
         except DataError as e:
             told = page_parts.alert(str(e))
@@ -132,7 +134,7 @@ class Page:
                 if examples:
                     self._build_examples(examples, upload)
                 top_k = gr.Slider(1, MOST_MATCHES, 10, step=1, label='Images to show')
-                camera = _number('Leave out camera', 'none', 'mm-camera')
+                camera = _field('Leave out camera', 'none', 'mm-camera')
             with gr.Column(scale=3, min_width=320):
                 ranked = gr.HTML(
                     page_parts.note(f'Drop a picture, or choose an example. {_formats()}'), elem_id='mm-ranked'
@@ -163,12 +165,12 @@ class Page:
                 # All types: a wrong file gets an answer, where the browser would only grey it out.
                 files = gr.File(label='Pictures of one person', file_count='multiple', height=170, elem_id='mm-files')
                 _keep_local(files)
-                pid = _number('Person', 'somebody new', 'mm-pid')
-                camera = _number('Camera', 'unknown', 'mm-camid')
+                pid = _field('Person', 'somebody new', 'mm-pid', MOST_NAME)
+                camera = _field('Camera', 'unknown', 'mm-camid')
                 enroll = gr.Button('Enroll', variant='primary', elem_id='mm-enroll')
                 gr.HTML('<h3>Delete</h3>')
-                gone = _number('All images of person', 'number', 'mm-gone')
-                gone_id = _number('Or the image with id', 'id', 'mm-gone-id')
+                gone = _field('All images of person', 'number or name', 'mm-gone', MOST_NAME)
+                gone_id = _field('Or the image with id', 'id', 'mm-gone-id')
                 delete = gr.Button('Delete', variant='stop', elem_id='mm-delete')
             with gr.Column(scale=3, min_width=320):
                 told = gr.HTML(elem_id='mm-told')
@@ -193,9 +195,20 @@ def _keep_local(component: gr.components.Component) -> None:
     component.async_move_resource_to_block_cache = move_local
 
 
-def _number(label: str, empty: str, elem_id: str) -> gr.Textbox:
-    """A field for a whole number that may be empty: in Gradio's own there is always one."""
-    return gr.Textbox(label=label, placeholder=empty, max_lines=1, max_length=12, elem_id=elem_id)
+def _field(label: str, empty: str, elem_id: str, length: int = 12) -> gr.Textbox:
+    """A field for a whole number, or a name, that may be empty: in Gradio's own for numbers there is always one."""
+    return gr.Textbox(label=label, placeholder=empty, max_lines=1, max_length=length, elem_id=elem_id)
+
+
+def _person_in(field: str | None) -> int | str | None:
+    """A number, or a name, which is what does not look like a number."""
+    text = (field or '').strip()
+    try:
+        float(text)
+    except ValueError:
+        if text and not text.isnumeric():
+            return text
+    return _number_in(text)
 
 
 def _number_in(field: str | None) -> int | None:

@@ -12,6 +12,7 @@ import numpy as np
 from mmosnet.demo.person_search import Found, Person
 from mmosnet.evaluation.attribute_scores import THRESHOLD
 from mmosnet.gallery import Match
+from mmosnet.gallery.gallery_report import camera_of
 
 # Height of a picture in a list, in pixels; on the page they are as high at most.
 PICTURE_HEIGHT = 192
@@ -64,7 +65,7 @@ def verdict(matches: Sequence[Match], threshold: float | None) -> str:
     if not matches:
         return 'Nobody to compare with: the gallery is empty, or all its images are by the camera left out.'
     nearest = matches[0]
-    where = f'{_person(nearest.pid)} at distance {nearest.distance:.3f}'
+    where = f'{_person(nearest)} at distance {nearest.distance:.3f}'
     if threshold is None:
         return f'Nearest: {where}. This gallery has no threshold, so nothing says whether it is the same person.'
     if nearest.same_person:
@@ -74,13 +75,13 @@ def verdict(matches: Sequence[Match], threshold: float | None) -> str:
 
 def _card(rank: int, match: Match, image: np.ndarray | None) -> str:
     kind, word = {True: ('same', 'same'), False: ('other', 'other'), None: ('open', '')}[match.same_person]
-    camera = 'camera unknown' if match.camid < 0 else f'camera {match.camid}'
-    text = f'rank {rank}: {_person(match.pid)}, {camera}, distance {match.distance:.3f}' + (word and f', {word} person')
+    camera = 'camera unknown' if match.camid < 0 else f'camera {camera_of(match)}'
+    text = f'rank {rank}: {_person(match)}, {camera}, distance {match.distance:.3f}' + (word and f', {word} person')
     badge = f'<span class="mm-badge">{word}</span>' if word else ''
     return (
         f'<li class="mm-card mm-{kind}">{picture(image, text)}'
         f'<div class="mm-line"><b>{match.distance:.3f}</b>{badge}</div>'
-        f'<div>{escape(_person(match.pid))}</div><div>{camera}</div><div class="mm-faint">id {match.id}</div></li>'
+        f'<div>{escape(_person(match))}</div><div>{escape(camera)}</div><div class="mm-faint">id {match.id}</div></li>'
     )
 
 
@@ -132,7 +133,7 @@ def people_grid(people: Sequence[Person], info: Mapping) -> str:
     threshold = 'none' if info['threshold'] is None else f'{info["threshold"]:.3f}'
     line = f'{images} images of {identities} people. Distance: {info["distance"]}; threshold: {threshold}.'
     cards = ''.join(
-        f'<li class="mm-card">{picture(person.picture, _person(person.pid))}<div>{escape(_person(person.pid))}</div>'
+        f'<li class="mm-card">{picture(person.picture, _person(person))}<div>{escape(_person(person))}</div>'
         f'<div class="mm-faint">{person.images} {"image" if person.images == 1 else "images"}</div></li>'
         for person in people
     )
@@ -141,5 +142,7 @@ def people_grid(people: Sequence[Person], info: Mapping) -> str:
     return f'{note(line)}<ul class="mm-cards">{cards}</ul>{more}'
 
 
-def _person(pid: int) -> str:
-    return 'unknown person' if pid < 0 else f'person {pid}'
+def _person(shown: Match | Person) -> str:
+    if shown.name:
+        return f'{shown.name} ({shown.pid})'
+    return 'unknown person' if shown.pid < 0 else f'person {shown.pid}'

@@ -12,6 +12,7 @@ from mmosnet.demo.person_model import PersonModel
 from mmosnet.demo.shown_pictures import ShownPictures
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.features import checked_name
 from mmosnet.gallery import Gallery, Match
 
 # Records that are gone through for an overview of people.
@@ -47,11 +48,13 @@ class Person:
         pid: -1 for all whom nobody knows.
         images: How many.
         picture: One of them; None where there is none.
+        name: Empty where there is only the number.
     """
 
     pid: int
     images: int
     picture: np.ndarray | None
+    name: str = ''
 
 
 class PersonSearch:
@@ -100,12 +103,14 @@ class PersonSearch:
         with self._lock:
             return self.model.look_inside(images, names)
 
-    def enroll(self, images: Sequence[np.ndarray], pid: int | None = None, camid: int | None = None) -> tuple[int, int]:
+    def enroll(
+        self, images: Sequence[np.ndarray], pid: int | str | None = None, camid: int | None = None
+    ) -> tuple[int, int]:
         """Add pictures of one person; all or none.
 
         Args:
             images: ``(H, W, 3)`` uint8, BGR.
-            pid: Who it is; by default somebody new.
+            pid: Who it is, by number or name; by default somebody new.
             camid: Of the camera, counted from 0; by default unknown.
 
         Returns:
@@ -113,12 +118,17 @@ class PersonSearch:
 
         Raises:
             DataError: None or too many, or negative numbers.
+            OSError: The disk is full; nothing is kept.
         """
         if not 0 < len(images) <= MOST_ENROLLED:
             raise DataError(f'{len(images)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
-        _check_number('person', pid)
+        name = checked_name(pid, 'person') if isinstance(pid, str) else ''
+        _check_number('person', None if name else pid)
         _check_number('camera', camid)
         with self._lock:
+            names = self.gallery.names
+            if name:
+                pid = next((number for number, known in names['pid'].items() if known == name), None)
             embeddings = np.stack([result['embedding'] for result in self.model.predict(images)])
             if pid is None:
                 pid = max([0, *self.gallery.pids()]) + 1
@@ -131,6 +141,8 @@ class PersonSearch:
                 camid=np.full(number, -1 if camid is None else camid),
                 time=np.full(number, np.nan),
                 model=self.model.digest,
+                # A number means the person that has it here, who may have a name.
+                names=names if not name else names | dict(pid=names['pid'] | {pid: name}),
             )
             try:
                 self.gallery.enroll(features)
@@ -139,7 +151,7 @@ class PersonSearch:
                 raise
         return pid, number
 
-    def delete(self, pid: int | None = None, id: int | None = None) -> int:
+    def delete(self, pid: int | str | None = None, id: int | None = None) -> int:
         """Delete a person, or one image; pictures that were enrolled on the page are deleted from the disc too.
 
         Returns:
@@ -152,6 +164,8 @@ class PersonSearch:
             raise DataError('Give either the number of a person or the id of an image.')
         what = f'person {pid}' if id is None else f'image with id {id}'
         with self._lock:
+            if isinstance(pid, str):
+                (pid,) = self.gallery.numbers_of('pid', [pid], 'person')
             # Before they are gone. A person's only where pictures were enrolled: the whole table is read for them.
             ids = self.gallery.ids()
             if id is not None:
@@ -177,6 +191,7 @@ class PersonSearch:
         """
         with self._lock:
             info = self.gallery.info()
+            names = self.gallery.names['pid']
             counts = list(self.gallery.pids().items())[:most]
             ids = self.gallery.ids()
             records = self.gallery.records(ids) if len(ids) <= MOST_RECORDS else []
@@ -184,7 +199,8 @@ class PersonSearch:
         for record in records:
             first.setdefault(record.pid, record.path)
         return [
-            Person(pid, images, self.pictures.read(first[pid]) if pid in first else None) for pid, images in counts
+            Person(pid, images, self.pictures.read(first[pid]) if pid in first else None, names.get(pid, ''))
+            for pid, images in counts
         ], info
 
 

@@ -53,13 +53,20 @@ class ShownPictures:
         """Write pictures ``(H, W, 3)``, as pixels alone, and give their paths.
 
         What else was in the files, like the place where a photograph was taken, is not kept.
+
+        Raises:
+            OSError: One cannot be written, as on a full disk; then none is kept.
         """
         self.enrolled.mkdir(parents=True, exist_ok=True)
         paths = []
-        for image in images:
-            path = self.enrolled / f'{pid}_{secrets.token_hex(8)}{SUFFIX}'
-            path.write_bytes(cv2.imencode(SUFFIX, image)[1].tobytes())
-            paths.append(str(path))
+        try:
+            for image in images:
+                path = self.enrolled / f'{pid}_{secrets.token_hex(8)}{SUFFIX}'
+                paths.append(str(path))
+                path.write_bytes(cv2.imencode(SUFFIX, image)[1].tobytes())
+        except BaseException:
+            self.forget(paths)
+            raise
         return paths
 
     def may_keep(self, pid: int) -> bool:

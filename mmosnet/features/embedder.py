@@ -20,6 +20,7 @@ class Embedder(ABC):
         source: The model's file, for people.
         model: Digest of its weights; empty if unknown.
         kind: Of the computation, whatever changes its numbers beyond rounding.
+        preparation: What is done to images before, for people: two models with the same weights may differ in it.
         dimension: D, of the embeddings.
         on_cpu: It computes on the CPU.
     """
@@ -27,6 +28,7 @@ class Embedder(ABC):
     source: str
     model: str
     kind: str
+    preparation: str
     dimension: int
     on_cpu = True
 
@@ -84,6 +86,10 @@ class ExportedEmbedder(Embedder):
         self.model = self._description.weights
         length = ', embeddings of length 1' * self._description.l2_normalized
         self.kind = f'{Path(path).suffix[1:]} {self._description.precision}{length}'
+        size = f'{self._description.width}x{self._description.height} pixels'
+        opencv = ', read by OpenCV' * self._description.read_by_opencv
+        numbers = f'mean {self._description.mean}, std {self._description.std}, {self._description.channel_order}'
+        self.preparation = f'{self._description.preparation()}, {size}{opencv}, {numbers}'
         self.dimension = self._model.predict([])['embedding'].shape[1]
 
     def read_file(self, path: str) -> np.ndarray:

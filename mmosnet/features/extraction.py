@@ -19,6 +19,8 @@ from mmosnet.features.person_list import PersonList
 
 # Seconds between looks at what other processes have finished.
 PAUSE = 1.0
+# Seconds without a new shard after which the other processes are given up, at least; and in times of an own shard.
+PATIENCE, MUCH_LONGER = 3600.0, 10
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Extraction:
         """Extract what is missing of a part.
 
         Raises:
-            DataError: An image cannot be used, or the model gives numbers that are not finite.
+            DataError: An image cannot be used, the model gives numbers that are not finite, or another extraction has
+                taken the folder.
             OSError: A shard cannot be written.
         """
         with PersonBatches(self.embedder.read_file, self.embedder.prepare, self.workers, self.fps) as batches:
@@ -71,16 +74,34 @@ class Extraction:
                     progress.advance(self.folder.sizes[number], was_there=True)
                     continue
                 features, skipped = self._extract(batches, number, progress)
-                write_shard(self.folder.shard(number), features, dict(skipped=skipped))
+                self.folder.check_own()
+                facts = dict(extraction=self.folder.extraction, skipped=skipped)
+                write_shard(self.folder.shard(number), features, facts)
                 progress.written(number)
 
-    def wait(self, say: Callable[[str], None]) -> None:
-        """Wait until other processes have written their shards too, and say for how many."""
-        number = 0
+    def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
+        """Wait until other processes have written their shards too, and say for how many.
+
+        Args:
+            say: Takes a line for the user.
+            total: Number of processes.
+            seconds: What this process took for its own shards.
+
+        Raises:
+            DataError: No shard was written for much longer than one takes; names the processes that owe some.
+        """
+        patience = max(PATIENCE, MUCH_LONGER * seconds / max(1, len(self.folder.sizes) // total))
+        number, last = 0, time.monotonic()
         while missing := self.folder.missing():
             if len(missing) != number:
-                number = len(missing)
+                number, last = len(missing), time.monotonic()
                 say(f'waiting for {number} shards of other processes')
+            if time.monotonic() - last > patience:
+                owing = ', '.join(map(str, sorted({shard % total for shard in missing})))
+                raise DataError(
+                    f'no shard was written for {patience:.0f} s; missing are {number} of the processes (RANK) {owing}, '
+                    'which have stopped or are lost. Finished shards stay: the same command goes on with the others'
+                )
             time.sleep(PAUSE)
 
     def _extract(
@@ -96,8 +117,11 @@ class Extraction:
         for items in batches.read([paths[row] for row in wanted], self.batch_size):
             for row, outcome in zip(wanted[done : done + len(items)], self._embedded(items), strict=True):
                 if isinstance(outcome, Exception):
-                    faulty[row] = str(outcome)
-                    self._check_skip(outcome)
+                    place = self.people.place[rows.start + row]
+                    text = str(outcome)
+                    faulty[row] = f'{place}: {text}' if place and not text.startswith(place) else text
+                    if not self.skip:
+                        raise DataError(f'{faulty[row]}. --bad-images skip goes on without it') from outcome
                 else:
                     embedding[row] = outcome
             done += len(items)
@@ -111,6 +135,8 @@ class Extraction:
             self.people.camid[rows][kept],
             self.people.time[rows][kept],
             self.embedder.model,
+            names={key: {number: name for name, number in found.items()} for key, found in self.people.names.items()},
+            source=[self.people.source[rows.start + row] for row in kept],
         )
         return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
 
@@ -122,7 +148,3 @@ class Extraction:
             for place, outcome in zip(good, self.embedder.embed([items[place] for place in good]), strict=True):
                 outcomes[place] = outcome
         return outcomes
-
-    def _check_skip(self, error: DataError) -> None:
-        if not self.skip:
-            raise DataError(f'{error}. --bad-images skip goes on without it') from error

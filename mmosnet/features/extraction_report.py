@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
@@ -10,31 +12,48 @@ from mmosnet.features.extraction_progress import ExtractionProgress
 MOST_NAMED = 5
 
 
-def extraction_report(folder: ExtractionFolder, embedder: Embedder, progress: ExtractionProgress) -> str:
+def extraction_report(
+    folder: ExtractionFolder,
+    embedder: Embedder,
+    progress: ExtractionProgress,
+    left_out: Mapping[str, int] | None = None,
+) -> str:
     """Lay out a finished extraction, or one whose other parts are missing; ``skipped.csv`` is written when finished.
+
+    Args:
+        folder: Of the features.
+        embedder: The model.
+        progress: Of this run.
+        left_out: How many the inputs have that were not asked for, by what they are.
 
     Returns:
         The lines, joined.
     """
     missing = folder.missing()
     people, total = sum(folder.sizes), len(folder.sizes)
-    rows = {}
+    left_out = left_out or {}
+    rows = []
     if missing:
-        rows['shards'] = f'{total - len(missing)} of {total}; the others are those of other processes, or not begun'
+        rows.append(
+            ('shards', f'{total - len(missing)} of {total}; the others are those of other processes, or not begun')
+        )
     else:
         skipped = folder.finish()
-        rows['people'] = f'{people - len(skipped):,}'
+        if skipped or left_out:
+            rows.append(('read', f'{people + sum(left_out.values()):,}'))
+        rows.append(('people', f'{people - len(skipped):,}'))
         if skipped:
-            rows['skipped'] = f'{len(skipped):,}, listed in {folder.path / SKIPPED}'
-            rows |= {f'  {_line(path)}': _line(reason) for path, reason in skipped[:MOST_NAMED]}
-        rows['shards'] = f'{total}, of up to {folder.shard_size:,} people'
-    rows['dimension'] = str(embedder.dimension)
-    rows['model'] = f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'
+            rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
+            rows += [(f'  {_line(path)}', _line(reason)) for path, reason in skipped[:MOST_NAMED]]
+        rows += [('left out', f'{count:,} {_line(text)}') for text, count in left_out.items()]
+        rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
+    rows.append(('dimension', str(embedder.dimension)))
+    rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
     there = f'; {progress.before:,} were there' if progress.before else ''
-    rows['speed'] = f'{progress.rate:.1f} images a second, {progress.done:,} in {progress.seconds:.0f} s{there}'
-    rows['folder'] = str(folder.path)
-    width = max(len(name) for name in rows if not name.startswith(' '))
-    return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows.items())
+    speed = f'{progress.rate:.1f} images a second, {progress.done:,} in {progress.seconds:.0f} s{there}'
+    rows += [('speed', speed), ('folder', str(folder.path))]
+    width = max(len(name) for name, _ in rows if not name.startswith(' '))
+    return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows)
 
 
 def _line(text: str) -> str:

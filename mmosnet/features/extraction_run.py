@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import platform
 import re
 from collections.abc import Mapping, Sequence
 
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder, ExportedEmbedder
 from mmosnet.features.extraction import Extraction, Part
-from mmosnet.features.extraction_folder import ExtractionFolder
+from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
 from mmosnet.features.extraction_report import extraction_report
+from mmosnet.features.features import checked_name
 from mmosnet.features.list_people import list_people
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import PersonList
 from mmosnet.features.seconds import seconds
 from mmosnet.optional_package import need
+from mmosnet.user_errors import user_line
 from mmosnet.version import __version__
 
 PART = re.compile(r'([0-9]+)/([0-9]+)')
@@ -48,19 +53,33 @@ def extract(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     people = list_people(inputs, _listing_options(args))
     embedder = _embedder(args, model, environ)
     folder = ExtractionFolder(args.out, _facts(args, inputs, people, embedder), args.overwrite)
+    people.source = folder.sources(people.path)
     workers = args.workers or (CPU_WORKERS if embedder.on_cpu else GPU_WORKERS)
     extraction = Extraction(people, embedder, folder, args.batch_size, workers, args.bad_images == 'skip', args.fps)
     own = sum(folder.sizes[part.number :: part.total])
-    with ExtractionProgress(own, len(folder.sizes)) as progress:
-        try:
+    try:
+        with ExtractionProgress(own, len(folder.sizes)) as progress:
             extraction.run(part, progress)
-        except OSError as e:
-            text = f'{e.strerror or e} ({e.filename or args.out})'
-            raise DataError(f'{text}. Finished shards stay: the same command goes on with the others') from e
-        progress.stop()
-        if 'RANK' in environ and part.number == 0:
-            extraction.wait(progress.say)
-    return '' if 'RANK' in environ and part.number else extraction_report(folder, embedder, progress)
+            progress.stop()
+            if 'RANK' in environ and part.number == 0:
+                extraction.wait(progress.say, part.total, progress.seconds)
+        return _report(folder, extraction, progress) if 'RANK' not in environ or not part.number else ''
+    except OSError as e:
+        if e.errno is None:
+            raise
+        # The file, the cause and the remedy, as other commands say them.
+        raise DataError(f'{user_line(e)}. Finished shards stay: the same command goes on with the others') from e
+
+
+def _report(folder: ExtractionFolder, extraction: Extraction, progress: ExtractionProgress) -> str:
+    text = extraction_report(folder, extraction.embedder, progress, extraction.people.left_out)
+    skipped = [] if folder.missing() else folder.finish()
+    if len(skipped) == len(extraction.people):
+        raise DataError(
+            f'{folder.path}: nobody is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
+            f'{skipped[0][1]}'
+        )
+    return text
 
 
 def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -95,12 +114,18 @@ def _facts(
         # Of an unknown model its file stands for it.
         model=embedder.model or embedder.source,
         kind=embedder.kind,
+        preparation=embedder.preparation,
         source=embedder.source,
         dimension=embedder.dimension,
         inputs=list(inputs),
         images=len(people),
         people=people.digest(),
         names=people.names,
+        origin=None if args.source is None else checked_name(args.source, '--source'),
+        host=platform.node(),
+        # A name that is no Unicode text is written with its bytes.
+        cwd=os.fsencode(os.getcwd()).decode('utf-8', 'backslashreplace'),
+        left_out=people.left_out,
         shard_size=args.shard_size,
         bad_images=args.bad_images,
         cfg_options=args.cfg_options,
@@ -108,7 +133,19 @@ def _facts(
 
 
 def _listing_options(args: argparse.Namespace) -> ListingOptions:
-    same = ('names', 'camid', 'root', 'split', 'category', 'id_key', 'camera_key', 'margin', 'boxes', 'min_score')
+    same = (
+        'names',
+        'camid',
+        'root',
+        'split',
+        'category',
+        'id_key',
+        'camera_key',
+        'margin',
+        'boxes',
+        'min_score',
+        'first_frame',
+    )
     return ListingOptions(
         **{name: getattr(args, name) for name in (*same, 'tracks_as_pids', 'frame_step', 'fps')},
         start_time=[seconds(text, '--start-time') for text in args.start_time],
@@ -136,9 +173,14 @@ def _part(text: str | None, environ: Mapping[str, str]) -> Part:
 def _check_numbers(args: argparse.Namespace) -> None:
     for name in ('batch_size', 'workers', 'shard_size', 'frame_step', 'fps'):
         value = getattr(args, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise DataError(f'--{name.replace("_", "-")} {value}: give a number above 0')
     if not 0 <= args.margin <= 10:
         raise DataError(f'--margin {args.margin}: give a share of the box, from 0 to 10')
-    if any(camid < 0 for camid in args.camid):
-        raise DataError(f'--camid {min(args.camid)}: give a number from 0 up')
+    for camid in args.camid:
+        if not 0 <= camid < 10**9:
+            raise DataError(f'--camid {camid}: give a number from 0 up, below 1,000,000,000')
+    if args.first_frame is not None and args.first_frame < 0:
+        raise DataError(f'--first-frame {args.first_frame}: give the number of the first frame, 0 or 1 for instance')
+    if args.min_score is not None and not math.isfinite(args.min_score):
+        raise DataError(f'--min-score {args.min_score}: give a number')

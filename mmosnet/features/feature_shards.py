@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,15 +12,21 @@ from types import ModuleType
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.features.features import TYPES, Features, check_alike
+from mmosnet.features.features import NAMED, TYPES, Features, check_alike
 from mmosnet.optional_package import need
 from mmosnet.version import __version__
+from mmosnet.whole_file import whole_file
 
 # Of the metadata in a file's schema.
 KEY = b'mmosnet'
 SUFFIX = '.parquet'
 SHARD = re.compile(r'shard-(\d{5,})-of-(\d{5,})\.parquet')
 COLUMNS = ('path', *TYPES, 'embedding')
+# Columns of files that have something to put there.
+NAMES = dict(pid='name', camid='camera')
+LATER = ('name', 'camera', 'source')
+# What an extraction says about itself, beside its shards.
+FACTS = 'extraction.json'
 
 
 def shard_name(number: int, total: int) -> str:
@@ -32,8 +37,10 @@ def shard_name(number: int, total: int) -> str:
 def write_shard(path: str | Path, features: Features, facts: Mapping[str, object] | None = None) -> Path:
     """Write a Parquet file: complete under its name, or not at all.
 
-    Columns ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D float32). The
-    schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``.
+    Columns ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D float32),
+    and if there are any ``name`` and ``camera`` (string, null where there is only a number) and ``source`` (string).
+    The schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``,
+    and SHA-256 digests of the rows (``contents``) and of the JSON without it (``digest``).
 
     Args:
         path: The file; its folder is made.
@@ -47,6 +54,8 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     pa, parquet = _pyarrow()
     path = Path(path)
     _check_rows(features, str(path))
+    more = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
+    more |= dict(source=features.source) if any(features.source) else {}
     schema = pa.schema(
         [
             ('path', pa.string()),
@@ -54,26 +63,19 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
             ('camid', pa.int64()),
             ('time', pa.float64()),
             ('embedding', pa.list_(pa.float32(), features.dimension)),
+            *((name, pa.string()) for name in more),
         ],
-        metadata={KEY: json.dumps(_facts(features) | dict(facts or {}))},
+        metadata={KEY: json.dumps(_facts(features, facts or {}))},
     )
     rows = pa.FixedSizeListArray.from_arrays(pa.array(features.embedding.reshape(-1)), features.dimension)
-    columns = [features.path, *(getattr(features, name) for name in TYPES), rows]
+    columns = [features.path, *(getattr(features, name) for name in TYPES), rows, *more.values()]
     table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name a process: two machines that write one shard do not write into each other's file.
-    temporary = path.with_name(f'.{path.name}.{platform.node()}.{os.getpid()}.tmp')
-    try:
-        with temporary.open('wb') as file:
-            # Numbers of embeddings do not repeat, and compress by a few per cent only.
-            compression = {name: 'NONE' if name == 'embedding' else 'ZSTD' for name in COLUMNS}
-            compression['embedding.list.element'] = compression.pop('embedding')
-            parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as draft, draft.open('wb') as file:
+        # Numbers of embeddings do not repeat, and compress by a few per cent only.
+        compression = dict.fromkeys((*COLUMNS, *more), 'ZSTD')
+        del compression['embedding']
+        compression['embedding.list.element'] = 'NONE'
+        parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
     return path
 
 
@@ -152,9 +154,14 @@ def read_shard(path: str | Path) -> Features:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             facts = _read_facts(file.schema_arrow.metadata, path)
             _check_schema(pa, file.schema_arrow, facts, path)
-            table = file.read(columns=list(COLUMNS)).combine_chunks()
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as e:
+            stated = file.metadata.num_rows
+            columns = [*COLUMNS, *(name for name in LATER if name in file.schema_arrow.names)]
+            table = file.read(columns=columns).combine_chunks()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
+    for number in (stated, facts.get('stated_rows', stated)):
+        if number != len(table):
+            raise _damaged(path, f'{len(table)} rows, but it states {number}')
     for name in COLUMNS:
         if table[name].null_count:
             row = table[name].is_null().index(True).as_py()
@@ -165,8 +172,16 @@ def read_shard(path: str | Path) -> Features:
         raise DataError(f'{path}, row {row}: the embedding lacks a number: delete the file, and extract again')
     embedding = numbers.to_numpy().reshape(-1, facts['dimension'])
     columns = {name: table[name].to_numpy() for name in TYPES}
-    features = Features(embedding, table['path'].to_pylist(), model=facts['model'], **columns)
+    try:
+        columns |= _names_and_sources(pa, table, columns)
+        if 'contents' not in facts:
+            columns['names'] = _names_beside(Path(path)) | columns['names']
+        features = Features(embedding, table['path'].to_pylist(), model=facts['model'], **columns)
+    except DataError as e:
+        raise DataError(f'{path}: {e}') from e
     _check_rows(features, str(path))
+    if 'contents' in facts and facts['contents'] != _contents(features):
+        raise _damaged(path, 'the rows are not those that were written')
     return features
 
 
@@ -179,12 +194,45 @@ def read_facts(path: str | Path) -> dict:
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            return _read_facts(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as e:
+            facts = _read_facts(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
+    if facts.pop('stated_rows', facts['rows']) != facts['rows']:
+        raise _damaged(path, f'{facts["rows"]} rows are not as many as were written')
+    facts.pop('contents', None)
+    return facts
 
 
-def _damaged(path: str | Path, error: Exception) -> Exception:
+def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.ndarray]) -> dict:
+    """Names by number and the sources of rows, as arguments of :class:`Features`."""
+    found = dict(names={}, source='')
+    for key, column in NAMES.items():
+        if column in table.column_names:
+            names = table[column].combine_chunks()
+            rows = np.flatnonzero(names.is_valid().to_numpy(zero_copy_only=False))
+            pairs = set(zip(numbers[key][rows].tolist(), names.take(pa.array(rows)).to_pylist(), strict=True))
+            found['names'][key] = dict(pairs)
+            if len(found['names'][key]) < len(pairs) or -1 in found['names'][key]:
+                number, name = next(pair for pair in pairs if pair[0] == -1 or found['names'][key][pair[0]] != pair[1])
+                raise DataError(f'{key} {number} has the {column} {name!r}, and another one or none is possible')
+    if 'source' in table.column_names:
+        found['source'] = table['source'].to_pylist()
+    return found
+
+
+def _names_beside(path: Path) -> dict[str, dict[int, str]]:
+    """Names that an extraction by an older version noted beside its shards."""
+    try:
+        facts = json.loads((path.parent / FACTS).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
+        names = {key: {number: name for name, number in known.items()} for key, known in facts['names'].items()}
+    except (FileNotFoundError, KeyError):
+        return {}
+    except (ValueError, AttributeError, TypeError) as e:
+        raise DataError(f'{path.parent / FACTS} is damaged ({e}): delete the folder, and extract again') from e
+    return {key: found for key, found in names.items() if key in NAMES}
+
+
+def _damaged(path: str | Path, error: Exception | str) -> Exception:
     """What to tell of an error by which pyarrow reports damage; that a file is missing stays as it is."""
     if isinstance(error, FileNotFoundError):
         return error
@@ -197,15 +245,41 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
     return need('pyarrow', 'gallery'), need('pyarrow.parquet', 'gallery')
 
 
-def _facts(features: Features) -> dict:
-    return dict(version=__version__, dimension=features.dimension, model=features.model)
+def _facts(features: Features, more: Mapping[str, object]) -> dict:
+    facts = dict(version=__version__, dimension=features.dimension, model=features.model, **more)
+    facts |= dict(stated_rows=len(features), contents=_contents(features))
+    return facts | dict(digest=_digest(facts))
+
+
+def _names_of_rows(features: Features, key: str) -> list[str | None]:
+    return [features.names[key].get(number) for number in getattr(features, key).tolist()]
+
+
+def _contents(features: Features) -> str:
+    """SHA-256 of all rows."""
+    found = hashlib.sha256()
+    for column in (features.embedding, features.pid, features.camid, features.time):
+        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')))
+    found.update(json.dumps([features.path, features.source, *map(_sorted, features.names.values())]).encode())
+    return found.hexdigest()
+
+
+def _sorted(names: Mapping[int, str]) -> list:
+    return sorted(names.items())
+
+
+def _digest(facts: Mapping[str, object]) -> str:
+    """SHA-256 of the metadata, but of its digest."""
+    return hashlib.sha256(json.dumps({key: facts[key] for key in sorted(facts)}).encode()).hexdigest()
 
 
 def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
         facts = json.loads((metadata or {}).get(KEY, b''))
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
+    if isinstance(facts, dict) and 'digest' in facts and facts.pop('digest') != _digest(facts):
+        raise _damaged(path, 'the metadata are not those that were written')
     dimension = facts.get('dimension') if isinstance(facts, dict) else None
     if type(dimension) is not int or dimension < 1 or not isinstance(facts.get('model'), str):
         raise DataError(
@@ -217,6 +291,7 @@ def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dic
 def _check_schema(pa: ModuleType, schema: object, facts: dict, path: str | Path) -> None:
     wanted = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
     wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
+    wanted |= {name: pa.string() for name in LATER if name in schema.names}
     for name, kind in wanted.items():
         if name not in schema.names:
             raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: delete it, and extract again')

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -11,11 +16,17 @@ from mmosnet.errors import DataError
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
+# Those whose numbers may have names.
+NAMED = ('pid', 'camid')
+INT64 = np.iinfo(np.int64)
 
 
-@dataclass
+@dataclass(eq=False)
 class Features:
     """N people. Arrays are converted to the types below.
+
+    A person is a number or a name. ``pid=['anna', 'bob']`` gives the people numbers, and :attr:`names` their names; a
+    person without a name is called as the number: ``'2'`` is person 2. The same holds for cameras.
 
     Attributes:
         embedding: ``(N, D)`` float32.
@@ -25,9 +36,12 @@ class Features:
         time: ``(N,)`` float64, seconds; NaN where unknown.
         model: Digest of the weights that computed them (:func:`~mmosnet.models.weights_digest.weights_digest`); empty
             where unknown.
+        names: ``dict(pid={1: 'anna'}, camid={2: 'door'})``: names of the people and cameras that have one, by number.
+        source: ``N`` texts, or one for all: where the path is, as host and folder. A path and its source identify an
+            image; empty where unknown.
 
     Raises:
-        DataError: Columns of unequal lengths, or of other shapes or types.
+        DataError: Columns of unequal lengths, or values that cannot be; names column, row and value.
     """
 
     embedding: np.ndarray
@@ -36,22 +50,29 @@ class Features:
     camid: np.ndarray
     time: np.ndarray
     model: str = ''
+    names: dict[str, dict[int, str]] = field(default_factory=dict)
+    source: list[str] = ''
 
     def __post_init__(self) -> None:
-        self.embedding = np.asarray(self.embedding, np.float32)
-        self.path = list(self.path)
-        if self.embedding.ndim != 2 or self.embedding.shape[1] == 0:
-            raise DataError(f'embedding has the shape {self.embedding.shape}: give (N, D)')
-        for name, kind in TYPES.items():
-            given = np.asarray(getattr(self, name))
-            column = given.astype(kind)
-            if given.dtype.kind == 'f' and kind == np.int64 and not np.array_equal(column, given):
-                raise DataError(f'{name} has values that are no whole numbers')
-            setattr(self, name, column)
-        lengths = {name: np.shape(getattr(self, name)) for name in ('path', *TYPES)}
+        self.embedding = _embedding(self.embedding)
+        self.path = _texts('path', self.path)
+        self.source = [self.source] * len(self.path) if isinstance(self.source, str) else self.source
+        self.source = _texts('source', self.source)
+        given = {key: _array(key, getattr(self, key)) for key in TYPES}
+        lengths = {name: np.shape(column) for name, column in dict(path=self.path, source=self.source, **given).items()}
         if set(lengths.values()) != {(len(self.embedding),)}:
             found = ', '.join(f'{name} {shape}' for name, shape in lengths.items())
             raise DataError(f'{len(self.embedding)} embeddings, but {found}: every column needs one value for each')
+        self.time = _seconds(given['time'])
+        if not isinstance(self.names, Mapping) or set(self.names) - set(NAMED):
+            raise DataError(f'names={self.names!r}: give dict(pid={{1: name}}, camid={{1: name}})')
+        names, self.names = self.names, {}
+        for key in NAMED:
+            column, found = _numbered(key, given[key])
+            if found and names.get(key):
+                raise DataError(f'{key} has names, and names[{key!r}] too: give one of them')
+            setattr(self, key, column)
+            self.names[key] = found or _checked_names(key, column, names.get(key) or {})
 
     def __len__(self) -> int:
         return len(self.path)
@@ -60,6 +81,37 @@ class Features:
     def dimension(self) -> int:
         """D, of the embeddings."""
         return self.embedding.shape[1]
+
+    def labels(self, key: str) -> dict[int, str]:
+        """What the people (``'pid'``) or cameras (``'camid'``) are called, by number: their names, or their numbers."""
+        names, numbers = self.names[key], np.unique(getattr(self, key)).tolist()
+        return {number: names.get(number) or str(number) for number in numbers if number >= 0}
+
+    def renumbered(self, key: str, numbers: Mapping[str, int]) -> Features:
+        """The same people or cameras under other numbers.
+
+        Args:
+            key: ``'pid'`` or ``'camid'``.
+            numbers: By what they are called (:meth:`labels`), for all of them.
+        """
+        labels = self.labels(key)
+        old = np.fromiter([-1, *labels], np.int64)
+        new = np.fromiter([-1, *(numbers[label] for label in labels.values())], np.int64)
+        columns = {name: getattr(self, name) for name in TYPES}
+        columns[key] = new[np.searchsorted(old, np.maximum(columns[key], -1))]
+        names = self.names | {key: {numbers[label]: label for label in labels.values()}}
+        return Features(self.embedding, self.path, model=self.model, names=names, source=self.source, **columns)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all rows are equal, people and cameras by what they are called, and NaN times to each other."""
+        if not isinstance(other, Features):
+            return NotImplemented
+        if (self.path, self.source, self.model) != (other.path, other.source, other.model):
+            return False
+        columns = [(getattr(self, name), getattr(other, name)) for name in ('embedding', 'time')]
+        if not all(np.array_equal(one, two, equal_nan=True) for one, two in columns):
+            return False
+        return all(self._called(key) == other._called(key) for key in NAMED)
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Features:
         """Some of the rows, as NumPy indexes an array: a slice, numbers or a mask; a single number is refused.
@@ -72,11 +124,15 @@ class Features:
         if chosen.ndim != 1:
             raise TypeError('features[row] takes a slice, a list of rows or a mask; for one row write features[[row]]')
         columns = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
-        return Features(path=[self.path[row] for row in chosen], model=self.model, **columns)
+        texts = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
+        return Features(model=self.model, names=self.names, **texts, **columns)
 
     @classmethod
     def concat(cls, parts: Sequence[Features]) -> Features:
         """All rows of several, in order.
+
+        Equal names are the same person, whatever their numbers, and other names are others: where two people of two
+        parts have one number, one of them gets another. So with cameras.
 
         Raises:
             DataError: None given, or embeddings of unlike dimensions or models.
@@ -86,8 +142,76 @@ class Features:
         first = parts[0]
         for number, part in enumerate(parts):
             check_alike(first, part.dimension, part.model, f'features 0 and {number}')
+        names = {}
+        for key in NAMED:
+            if any(part.names[key] for part in parts):
+                wanted: dict[str, int] = {}
+                for part in parts:
+                    wanted = {label: number for number, label in part.labels(key).items()} | wanted
+                numbers = own_numbers(wanted, wanted=wanted)
+                parts = [part.renumbered(key, numbers) for part in parts]
+                names[key] = {number: label for label, number in numbers.items()}
         columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)}
-        return cls(path=[path for part in parts for path in part.path], model=first.model, **columns)
+        texts = {name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')}
+        return cls(model=first.model, names=names, **texts, **columns)
+
+    def _called(self, key: str) -> list[str | None]:
+        labels = self.labels(key)
+        return [labels.get(number) for number in getattr(self, key).tolist()]
+
+
+def own_numbers(
+    names: Iterable[str], known: Mapping[str, int] | None = None, wanted: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Number names of people or cameras: each one gets a number of its own.
+
+    A name that is a whole number keeps its value: ``'7'`` is 7, and ``'07'`` too where there is no ``'7'``. The other
+    names get the lowest free numbers from 1 on, in alphabetical order.
+
+    Args:
+        names: Any; one that comes twice is one name.
+        known: Names that have a number already; no other name gets it.
+        wanted: Numbers that names should get where they are free; of two that want the same one the first gets it.
+
+    Returns:
+        The number of each name.
+    """
+    known, wanted = known or {}, wanted or {}
+    ordered = sorted(set(names))
+    found = {name: known[name] for name in ordered if name in known}
+    taken = set(known.values())
+    new = [name for name in ordered if name not in found]
+    # Eighteen digits fit into int64.
+    whole = {name: int(name) for name in new if name.isascii() and name.isdigit() and len(name) <= 18}
+    whole |= {name: number for name, number in wanted.items() if name not in known}
+    # Plain numbers first: nobody else should be called 7 where there is a person '7'.
+    for plain in (True, False):
+        for name, number in whole.items():
+            if (name == str(number)) == plain and number not in taken and name not in found:
+                found[name] = number
+                taken.add(number)
+    # A number that is a name could be mistaken for it.
+    texts = {name for name in (*known, *ordered) if name.isdigit()}
+    free = (number for number in count(1) if number not in taken and str(number) not in texts)
+    found |= {name: next(free) for name in new if name not in found}
+    return {name: found[name] for name in ordered}
+
+
+def checked_name(name: str, what: str) -> str:
+    """A name of a person or camera in the one spelling in which equal names are equal.
+
+    Args:
+        name: As a user wrote it.
+        what: What it is called in errors, with the row.
+
+    Raises:
+        DataError: Nothing in it, or no text that can be printed.
+    """
+    # As mmosnet.runtime.media_files.same_name, whose package needs OpenCV.
+    checked = unicodedata.normalize('NFC', str(name)).strip()
+    if not checked or any(unicodedata.category(character) in ('Cc', 'Cs') for character in checked):
+        raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 where nobody is known')
+    return checked
 
 
 def check_alike(first: Features, dimension: int, model: str, place: str) -> None:
@@ -101,6 +225,125 @@ def check_alike(first: Features, dimension: int, model: str, place: str) -> None
     if model != first.model:
         named = [repr(name) if name else 'unknown' for name in (first.model, model)]
         raise DataError(f'{place}: embeddings of the models {named[0]} and {named[1]}; extract all with one model')
+
+
+def _embedding(given: object) -> np.ndarray:
+    try:
+        array = np.asarray(given)
+    except ValueError as e:
+        raise DataError(f'embedding: {e}: give numbers, (N, D)') from e
+    if array.dtype.kind not in 'fiu':
+        raise DataError(f'embedding has values of the type {array.dtype}: give numbers, (N, D)')
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise DataError(f'embedding has the shape {array.shape}: give (N, D)')
+    return array.astype(np.float32, copy=False)
+
+
+def _texts(key: str, given: object) -> list[str]:
+    if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
+        raise DataError(f'{key}={given!r}: give a list with one for each embedding')
+    texts = list(given)
+    for row, text in enumerate(texts):
+        if type(text) is not str:
+            if not isinstance(text, (str, os.PathLike)) or not isinstance(os.fspath(text), str):
+                raise DataError(f'{key}, row {row}: {text!r} is no text')
+            texts[row] = str(text)
+    return texts
+
+
+def _array(key: str, given: object) -> np.ndarray:
+    """Values as an array in which none has been changed."""
+    if isinstance(given, (str, bytes)) or not (hasattr(given, 'dtype') or isinstance(given, Iterable)):
+        raise DataError(f'{key}={given!r}: give a list with one value for each embedding')
+    try:
+        if hasattr(given, 'dtype'):
+            return np.asarray(given)
+        given = list(given)
+        if len({type(value) for value in given}) == 1 and isinstance(given[0], (float, np.number)):
+            return np.asarray(given)
+        if any(np.ndim(value) for value in given):
+            # Refused by their shape.
+            return np.asarray(given)
+    except ValueError as e:
+        raise DataError(f'{key}: {e}: give one value for each embedding') from e
+    # NumPy would make the text 'nan' of a NaN beside texts, 0 of False, and a rounded float of a large number.
+    array = np.empty(len(given), object)
+    array[:] = given
+    try:
+        return array.astype(np.int64) if {type(value) for value in given} == {int} else array
+    except OverflowError:
+        return array
+
+
+def _seconds(array: np.ndarray) -> np.ndarray:
+    """Times as float64."""
+    if array.dtype.kind not in 'fiu':
+        for row, value in enumerate(array.tolist()):
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+                raise DataError(f'time, row {row}: {value!r} is no number of seconds; nan stands for unknown')
+    try:
+        times = array.astype(np.float64)
+    except (ValueError, OverflowError) as e:
+        raise DataError(f'time: {e}: give seconds') from e
+    infinite = np.flatnonzero(np.isinf(times))
+    if len(infinite):
+        raise DataError(
+            f'time, row {infinite[0]}: {times[infinite[0]]} is no number of seconds; nan stands for unknown'
+        )
+    return times
+
+
+def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+    """Numbers as int64, and names by number where there are texts among them."""
+    if array.dtype.kind in 'iuf':
+        with np.errstate(invalid='ignore'):
+            column = array.astype(np.int64)
+        # Floats from 2^63 on are equal to the largest int64 as a float.
+        wrong = (column != array) | (column < -1) | (array > INT64.max if array.dtype.kind != 'f' else array >= 2.0**63)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise _wrong(key, row, array[row].item())
+        return column, {}
+    labels = [_label(key, row, value) for row, value in enumerate(array.tolist())]
+    texts = {str(label) for label in labels if label != -1}
+    numbers = own_numbers(texts, wanted={str(label): label for label in labels if not isinstance(label, str)})
+    column = np.array([-1 if label == -1 else numbers[str(label)] for label in labels], np.int64)
+    return column, {number: text for text, number in numbers.items() if text != str(number)}
+
+
+def _label(key: str, row: int, value: object) -> int | str:
+    """A number, or a name."""
+    if isinstance(value, str):
+        return -1 if value.strip() == '-1' else checked_name(value, f'{key}, row {row}')
+    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if number and not isinstance(value, Integral):
+        number = math.isfinite(value) and value == int(value)
+    if not number or not -1 <= value <= INT64.max:
+        raise _wrong(key, row, value)
+    return int(value)
+
+
+def _wrong(key: str, row: int, value: object) -> DataError:
+    return DataError(
+        f'{key} has values that are no whole numbers from 0 to 2^63 - 1, and no names: row {row}, {value!r}; -1 stands '
+        'for unknown'
+    )
+
+
+def _checked_names(key: str, column: np.ndarray, names: Mapping[int, str]) -> dict[int, str]:
+    """Names of the numbers in a column."""
+    if not names:
+        return {}
+    if not isinstance(names, Mapping) or not all(isinstance(number, Integral) for number in names):
+        raise DataError(f'names[{key!r}]={names!r}: give names by number, {{1: name}}')
+    used = set(np.unique(column).tolist())
+    checked = {number: checked_name(name, f'names[{key!r}], {number}') for number, name in names.items()}
+    labels = {number: checked.get(number, str(number)) for number in used if number >= 0}
+    if len(set(labels.values())) < len(labels):
+        twice = next(label for label in labels.values() if list(labels.values()).count(label) > 1)
+        numbers = [number for number, label in labels.items() if label == twice]
+        raise DataError(f'names[{key!r}]: {numbers[0]} and {numbers[1]} are both called {twice!r}')
+    return {number: label for number, label in labels.items() if label != str(number)}
 
 
 def _index(rows: Sequence[int] | np.ndarray) -> np.ndarray:

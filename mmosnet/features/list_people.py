@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
         else:
             people += _people_in(path, camids[path], options, own)
         if len(people) == number:
-            others = ''.join(f'; {count:,} {text}' for text, count in own.items() if count)
+            others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
             raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
         left_out += own
     found = PersonList(people)
@@ -59,7 +60,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
 def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     file = Path(path)
     if file.is_dir():
-        return people_in_folder(path, camid, options)
+        return people_in_folder(path, camid, options, left_out)
     if not Path(split_region(path)[0]).is_file():
         raise FileNotFoundError(f'no image, folder, table, COCO file or video {split_region(path)[0]}')
     if file.suffix.lower() in FILES:
@@ -69,9 +70,12 @@ def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter
 
 def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
     """Files of boxes by the inputs that they belong to."""
-    if len(set(inputs)) < len(inputs):
-        twice = next(path for path in inputs if list(inputs).count(path) > 1)
-        raise DataError(f'{twice} is named twice')
+    named: dict[str, str] = {}
+    for path in inputs:
+        place = os.path.normpath(path)
+        if place in named:
+            raise DataError(f'{path} is named twice' + f', as {named[place]} too' * (named[place] != path))
+        named[place] = path
     videos = [path for path in inputs if Path(path).suffix.lower() in VIDEO_SUFFIXES]
     if not videos and options.boxes:
         # Of videos that are folders of frames.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +12,27 @@ from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.media_files import images_in
+from mmosnet.runtime.media_files import find_files, images_in
 
 # Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
 MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
 
 
-def people_in_folder(folder: str, camid: int, options: ListingOptions) -> Iterator[ListedPerson]:
-    """Every image of a folder is a person; files that are no images are counted in a warning.
+def people_in_folder(
+    folder: str, camid: int, options: ListingOptions, left_out: Counter[str]
+) -> Iterator[ListedPerson]:
+    """Every image of a folder is a person; files that are no images are counted in ``left_out``.
 
     Raises:
         DataError: No image, a link that leads in a loop, or one whose name does not tell what ``options.names`` says.
     """
-    for path in images_in(folder):
-        yield person_of_file(path, camid, options)
+    found = find_files(folder)
+    if found.left_out_text():
+        number = found.left_out.total() + len(found.linked)
+        left_out[f'files in {folder} that are no images ({found.left_out_text()})'] += number
+    # Of none, the reason is said there.
+    for path in found.files or images_in(folder):
+        yield person_of_file(str(path), camid, options)
 
 
 def person_of_file(path: str, camid: int, options: ListingOptions) -> ListedPerson:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
+from pathlib import Path
+from threading import Event
 from types import TracebackType
 
 import numpy as np
@@ -14,6 +16,7 @@ from mmosnet.errors import DataError
 from mmosnet.features.video_frames import VideoFrames
 from mmosnet.features.video_path import split_frame
 from mmosnet.runtime.image_region import Box, cut, split_region
+from mmosnet.runtime.media_files import LOGGER
 
 # Batches that are read before they are wanted.
 AHEAD = 2
@@ -41,6 +44,7 @@ class PersonBatches:
         self._images = ThreadPoolExecutor(workers)
         self._videos = ThreadPoolExecutor(1)
         self._video: VideoFrames | None = None
+        self._stopped = Event()
 
     def read(self, paths: Sequence[str], batch_size: int) -> Iterator[list[object | DataError]]:
         """Read and prepare.
@@ -67,10 +71,11 @@ class PersonBatches:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # What is being read is not wanted any more, after an error or Ctrl-C.
+        self._stopped.set()
         for pool in (self._images, self._videos):
             pool.shutdown(cancel_futures=True)
-        if self._video is not None:
-            self._video.close()
+        self._close_video()
 
     def _submit(self, file: tuple[str, bool], paths: list[str]) -> Future:
         name, is_video = file
@@ -80,6 +85,9 @@ class PersonBatches:
 
     def _of_image(self, file: str, paths: list[str]) -> list[object | DataError]:
         try:
+            if Path(file).exists() and not Path(file).is_file():
+                # Reading a pipe waits for what may never come, and /dev/zero has no end.
+                raise DataError(f'{file} is no file, but a folder, a pipe or a device')
             image = self._read_file(file)
         except (DataError, FileNotFoundError) as e:
             return [DataError(str(e))] * len(paths)
@@ -88,6 +96,8 @@ class PersonBatches:
     def _of_video(self, file: str, paths: list[str]) -> list[object | DataError]:
         found = []
         for path in paths:
+            if self._stopped.is_set():
+                break
             _, number, box = split_frame(path)
             found.append(
                 self._prepared(
@@ -98,10 +108,14 @@ class PersonBatches:
 
     def _frame(self, file: str, number: int) -> np.ndarray:
         if self._video is None or self._video.path != file:
-            if self._video is not None:
-                self._video.close()
-            self._video = VideoFrames(file, self._fps)
+            self._close_video()
+            self._video = VideoFrames(file, self._fps, self._stopped, LOGGER.warning)
         return self._video.read(number)
+
+    def _close_video(self) -> None:
+        if self._video is not None:
+            self._video.close()
+        self._video = None
 
     def _prepared(self, path: str, read: Callable[[], np.ndarray]) -> object | DataError:
         try:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmosnet.datasets.name_numbers import number_names
+from mmosnet.features.features import NAMED, checked_name, own_numbers
 
 
 class ListedPerson(NamedTuple):
@@ -38,7 +38,7 @@ class PersonList:
 
     Args:
         people: In the order in which they are extracted. Identities and cameras may have names instead of numbers;
-            they get numbers by :func:`~mmosnet.datasets.name_numbers.number_names` over all of them.
+            they get numbers over all of them, as in :class:`~mmosnet.features.Features`.
 
     Attributes:
         path: ``N`` texts.
@@ -47,13 +47,15 @@ class PersonList:
         time: ``(N,)`` float64.
         errors: By row.
         place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
-        left_out: What is no person of this list, by why; :func:`~mmosnet.features.list_people.list_people` counts it.
+        left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
+        source: ``N`` texts, where the images are; empty until somebody says so.
     """
 
     def __init__(self, people: Sequence[ListedPerson]) -> None:
-        numbers = {key: _numbers({getattr(person, key) for person in people}) for key in ('pid', 'camid')}
-        self.names = {key: found for key, found in numbers.items() if not all(map(_is_number, found.items()))}
+        numbers = {key: _numbers(key, people) for key in NAMED}
+        named = {key: {str(value): number for value, number in found.items()} for key, found in numbers.items()}
+        self.names = {key: found for key, found in named.items() if any(map(_is_name, found.items()))}
         self.path: list[str] = []
         self.errors: dict[int, str] = {}
         self.place: list[str] = []
@@ -64,11 +66,10 @@ class PersonList:
             self.place.append(person.place)
             for key, column in columns.items():
                 value = getattr(person, key)
-                # Beside names numbers are names too, or two people would have one number.
-                named = isinstance(value, str) or (key in self.names and value >= 0)
-                column.append(numbers[key][str(value)] if named else value)
+                column.append(numbers[key].get(value, value) if key in numbers else value)
             if person.error:
                 self.errors[row] = person.error
+        self.source = [''] * len(self.path)
         self.pid, self.camid, self.time = (np.array(column) for column in columns.values())
 
     def __len__(self) -> int:
@@ -88,15 +89,21 @@ class PersonList:
         return found.hexdigest()[:16]
 
 
-def _numbers(values: set[str | int]) -> dict[str, int]:
-    """Numbers of the names among identities or cameras, and of the numbers too where there are names."""
-    texts = {value for value in values if isinstance(value, str)}
-    found = number_names(texts)
-    if all(map(_is_number, found.items())):
-        return found
-    return number_names(texts | {str(value) for value in values if not isinstance(value, str) and value >= 0})
+def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
+    """Numbers of all identities or cameras that are known, as they were given."""
+    # The first place of each, for errors.
+    places = {getattr(person, key): person.place or person.path for person in reversed(people)}
+    names = {
+        value: checked_name(value, f'{place}: {key}') if isinstance(value, str) else str(value)
+        for value, place in places.items()
+        if isinstance(value, str) or value >= 0
+    }
+    # Numbers are names too, beside names, or two people would have one number.
+    wanted = {name: value for value, name in names.items() if not isinstance(value, str)}
+    numbers = own_numbers(names.values(), wanted=wanted)
+    return {value: numbers[name] for value, name in names.items()}
 
 
-def _is_number(item: tuple[str, int]) -> bool:
+def _is_name(item: tuple[str, int]) -> bool:
     name, number = item
-    return name.isascii() and name.isdigit() and int(name) == number
+    return name != str(number)

@@ -18,13 +18,17 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.features import NAMED, checked_name, own_numbers
 from mmosnet.gallery.back_ends import back_end
+from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.distance import checked_embeddings
 from mmosnet.gallery.gallery_settings import GallerySettings
 from mmosnet.gallery.match import Match, Record
 from mmosnet.gallery.record_filter import RecordFilter
 
 Numbers = int | Iterable[int] | None
+# People or cameras, by number or by name.
+Named = int | str | Iterable[int | str] | None
 
 
 class Gallery(ABC):
@@ -32,6 +36,10 @@ class Gallery(ABC):
 
     Distances are ``1 - cos`` from 0 to 2 (``'cosine'``) or Euclidean, not squared (``'euclidean'``). Galleries for the
     cosine distance keep embeddings at length 1.
+
+    People and cameras are numbers and may have names (:class:`~mmosnet.features.Features`). A name is one person in all
+    features that are enrolled, whatever its number in them; :attr:`names` says which number it has in the gallery.
+    Conditions take either.
 
     Back ends implement the methods below the line; they get checked arguments.
 
@@ -145,9 +153,11 @@ class Gallery(ABC):
 
         The first features give a gallery that was created without a model theirs.
 
+        People and cameras that the gallery knows by name get the numbers that they have here. New ones keep the numbers
+        of the features where these are free, and get the lowest free ones otherwise.
+
         Args:
-            features: With ``embedding (N, D)``, ``path``, ``pid``, ``camid``, ``time`` and ``model``. Paths need not be
-                new: an image that is enrolled twice is found twice.
+            features: Paths need not be new: an image that is enrolled twice is found twice.
 
         Returns:
             ``(N,)`` int64, their numbers in the gallery, in order.
@@ -155,6 +165,7 @@ class Gallery(ABC):
         Raises:
             DataError: Another dimension or model, NaN, or a vector too short or too long to be compared; nothing is
                 enrolled.
+            OSError: The disk is full, or cannot be written; nothing is enrolled.
         """
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
@@ -162,39 +173,37 @@ class Gallery(ABC):
                 self.check_model(features.model, 'features')
             if not len(embedding):
                 return np.empty(0, np.int64)
-            if features.model != self.model:
-                self._save_settings(replace(self.settings, model=features.model))
-            return self._append(embedding, features)
+            settings = replace(self.settings, model=features.model)
+            return self._append(embedding, self._with_own_numbers(features), settings)
 
-    def delete(
-        self, ids: Numbers = None, pid: Numbers = None, camid: Numbers = None, before: float | None = None
-    ) -> int:
+    def delete(self, ids: Numbers = None, pid: Named = None, camid: Named = None, before: float | None = None) -> int:
         """Delete the images that meet all conditions given.
 
         Args:
             ids: Numbers in the gallery.
-            pid: One or several identities.
-            camid: One or several cameras.
+            pid: One or several identities, by number or name; -1 for all that are unknown.
+            camid: One or several cameras, likewise.
             before: Seconds; images seen before.
 
         Returns:
             How many there were.
 
         Raises:
-            DataError: No condition, or one that cannot be.
+            DataError: No condition, one that cannot be, a name that nobody has, or a number that is the name of
+                somebody else.
         """
-        where = RecordFilter.of(ids=ids, pids=pid, camids=camid, before=before)
-        if where.is_empty:
+        if all(value is None for value in (ids, pid, camid, before)):
             raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
         with self._writing():
-            return self._delete(where)
+            pids, camids = self.numbers_of('pid', pid, 'pid'), self.numbers_of('camid', camid, 'camid')
+            return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before))
 
     def search(
         self,
         embedding: np.ndarray,
         top_k: int = 10,
-        camids: Numbers = None,
-        not_camids: Numbers = None,
+        camids: Named = None,
+        not_camids: Named = None,
         after: float | None = None,
         before: float | None = None,
     ) -> list[list[Match]]:
@@ -203,7 +212,7 @@ class Gallery(ABC):
         Args:
             embedding: ``(Q, D)`` floating point, of the gallery's model (:meth:`check_model`).
             top_k: Images a query.
-            camids: Only of these cameras.
+            camids: Only of these cameras, by number or name.
             not_camids: Not of these cameras.
             after: Seconds; not seen before. Images without a time meet no condition on time.
             before: Seconds; seen before.
@@ -213,10 +222,12 @@ class Gallery(ABC):
             fewer images meet the conditions.
 
         Raises:
-            DataError: Embeddings of another shape or with NaN, or a condition that cannot be.
+            DataError: Embeddings of another shape or with NaN, or a condition that cannot be, as in :meth:`delete`.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
+        camids = self.numbers_of('camid', camids, 'camids')
+        not_camids = self.numbers_of('camid', not_camids, 'not_camids')
         where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
         embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
         if not len(embedding):
@@ -237,10 +248,53 @@ class Gallery(ABC):
         self._require(wanted, found)
         return [found[id] for id in wanted]
 
-    def known(self, paths: Sequence[str]) -> np.ndarray:
-        """Which paths are those of images in the gallery, ``(N,)`` bool."""
+    def known(self, paths: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
+        """Which paths are those of images in the gallery.
+
+        Args:
+            paths: ``N`` texts.
+            sources: ``N`` texts, where the paths are; then an image is known that has both. By default a path is known
+                wherever it is.
+
+        Returns:
+            ``(N,)`` bool.
+        """
         found = self._known_paths(paths)
-        return np.array([path in found for path in paths], bool)
+        if sources is not None:
+            return np.array([image in found for image in zip(paths, sources, strict=True)], bool)
+        anywhere = {path for path, _ in found}
+        return np.array([path in anywhere for path in paths], bool)
+
+    @property
+    def names(self) -> dict[str, dict[int, str]]:
+        """Names of people and cameras by number, as ``dict(pid={1: 'anna'}, camid={})``, of those who have one."""
+        return {key: self._names(key) for key in NAMED}
+
+    def numbers_of(self, key: str, values: Named, what: str) -> Numbers:
+        """Numbers of people or cameras that are asked for by number or name.
+
+        Args:
+            key: ``'pid'`` or ``'camid'``.
+            values: As given.
+            what: The argument, for errors.
+
+        Raises:
+            DataError: A name that is not there, or a number that is the name of somebody else.
+        """
+        if values is None:
+            return None
+        listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+        numbers = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in listed]
+        names = self._names(key)
+        if all(numbers) and not names:
+            return values
+        by_name = {name: number for number, name in names.items()}
+        found = []
+        for value, is_number in zip(listed, numbers, strict=True):
+            if not is_number and not isinstance(value, str):
+                raise DataError(f'{what}={value!r}: give a number or a name')
+            found.append(self._number(str(value), names, by_name, what))
+        return found
 
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
         """Images with their embeddings, in the order of the ids: to calibrate on, or to move to another gallery.
@@ -260,15 +314,18 @@ class Gallery(ABC):
             camid=np.array([record.camid for record in records], np.int64),
             time=np.array([record.time for record in records], np.float64),
             model=self.model,
+            names=self.names,
+            source=[record.source for record in records],
         )
 
     def info(self) -> dict:
         """Facts for people: uri, kind, images, identities, settings, threshold and what the back end adds."""
-        pids = self.pids()
+        pids = self._counted_pids()
         return dict(
             uri=self.uri,
             images=len(self),
             identities=len([pid for pid in pids if pid >= 0]),
+            named=len(self._names('pid')),
             unknown=pids.get(-1, 0),
             dimension=self.dimension,
             distance=self.distance,
@@ -277,6 +334,17 @@ class Gallery(ABC):
             threshold=self.threshold,
             **self._more_info(),
         )
+
+    def check(self) -> GalleryCheck:
+        """Look through all records, embeddings and files for damage; changes nothing.
+
+        A search checks what it returns and what it chose that from. A flipped bit in an embedding that moves an image
+        away from the query is seen only here, and where :meth:`compact` copies it.
+
+        Raises:
+            DataError: A file that cannot be read at all, or a back end that has no checksums of its own.
+        """
+        raise DataError(f'{self.uri}: only galleries in folders have checksums; Milvus looks after its own files')
 
     def __enter__(self) -> Gallery:
         return self
@@ -289,6 +357,32 @@ class Gallery(ABC):
     def _match(self, record: Record, distance: float) -> Match:
         same = None if self.threshold is None else bool(distance <= self.threshold)
         return Match(**vars(record), distance=float(distance), same_person=same)
+
+    def _with_own_numbers(self, features: Features) -> Features:
+        """The features with the gallery's numbers of people and cameras."""
+        for key in NAMED:
+            names = self._names(key)
+            if names or features.names[key]:
+                known = {names.get(number) or str(number): number for number in self._used(key) if number >= 0}
+                wanted = {label: number for number, label in features.labels(key).items()}
+                features = features.renumbered(key, own_numbers(wanted, known, wanted))
+        return features
+
+    def _number(self, text: str, names: Mapping[int, str], by_name: Mapping[str, int], what: str) -> int:
+        text = checked_name(text, what)
+        named = by_name.get(text)
+        if not (text.removeprefix('-').isascii() and text.removeprefix('-').isdigit()):
+            if named is None:
+                known = ', '.join(sorted(by_name)[:5]) + (' ...' if len(by_name) > 5 else '')
+                raise DataError(f'{what}={text}: {self.uri} knows no such name; there are {known or "none"}')
+            return named
+        number = int(text)
+        if named is not None and number in names:
+            raise DataError(
+                f'{what}={text}: the name of number {named}, and the number of {names[number]}: give '
+                f'{names[number]!r} or {named}'
+            )
+        return number if named is None else named
 
     @staticmethod
     def _wanted(ids: Sequence[int] | np.ndarray) -> list[int]:
@@ -327,6 +421,10 @@ class Gallery(ABC):
     def pids(self) -> dict[int, int]:
         """Number of images by identity, ascending; -1 stands for those of nobody known."""
 
+    def _counted_pids(self) -> dict[int, int]:
+        """:meth:`pids` for :meth:`info`, which also says what a damaged gallery holds."""
+        return self.pids()
+
     @abstractmethod
     def compact(self) -> None:
         """Erase what was deleted, as far as the back end keeps it, and bring the index up to date."""
@@ -336,12 +434,13 @@ class Gallery(ABC):
         """Let go of files and connections; a second time does nothing."""
 
     @abstractmethod
-    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
-        """Add images, all or none.
+    def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
+        """Add images and replace the settings, all or none.
 
         Args:
             embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
             features: The rest about them.
+            settings: With the model of the features.
 
         Returns:
             ``(N,)`` int64, ascending, none of them given before.
@@ -368,9 +467,17 @@ class Gallery(ABC):
     def _records(self, ids: Sequence[int]) -> list[Record]:
         """Records of those ids that there are, in any order."""
 
-    def _known_paths(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths, and maybe others, that are in the gallery. Back ends may know a faster way."""
-        return {record.path for record in self._records(self.ids().tolist())}
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
+        """Path and source of the images that have one of the paths, and maybe of others. Back ends may be faster."""
+        return {(record.path, record.source) for record in self._records(self.ids().tolist())}
+
+    @abstractmethod
+    def _names(self, key: str) -> dict[int, str]:
+        """Names of the people (key ``'pid'``) or cameras (``'camid'``) that have one, by number."""
+
+    @abstractmethod
+    def _used(self, key: str) -> Iterable[int]:
+        """All numbers of people or cameras, of those without a name too."""
 
     @abstractmethod
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:

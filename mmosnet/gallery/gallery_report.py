@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.gallery_benchmark import BenchmarkResult
-from mmosnet.gallery.match import Match
+from mmosnet.gallery.match import Match, Record
 
+# Damaged images that a check lists.
+MOST_SHOWN = 100
 NAMES = dict(uri='gallery', bytes='size', same_person='same person')
 
 
@@ -23,6 +26,26 @@ def info_table(info: Mapping) -> str:
     return '\n'.join(f'{name:{width}s}  {value}' for name, value in named.items())
 
 
+def check_table(check: GalleryCheck) -> str:
+    """Lay out :meth:`mmosnet.gallery.Gallery.check`: what was checked, and what is damaged."""
+    bad = {part: sum(image.part == part for image in check.damaged) for part in ('record', 'row', 'embedding')}
+    rows = [
+        ('records', f'{check.images:,}', f'{bad["record"] + bad["row"]:,} damaged'),
+        ('embeddings', f'{check.images:,}', f'{bad["embedding"]:,} damaged'),
+        *((name, 'file', problem or 'sound') for name, problem in check.files.items()),
+        *((name, 'no checksum', reason) for name, reason in check.unchecked.items()),
+    ]
+    text = table(('checked', '', 'found'), rows)
+    if check.damaged:
+        shown = check.damaged[:MOST_SHOWN]
+        text += '\n\n' + table(
+            ('damaged id', 'part', 'path'), [(str(image.id), image.part, in_one_line(image.path)) for image in shown]
+        )
+        if len(shown) < len(check.damaged):
+            text += f'\n... and {len(check.damaged) - len(shown):,} more'
+    return text
+
+
 def search_table(query: str, matches: Sequence[Match]) -> str:
     """Lay out the ranked list of one query, an image a line."""
     if not matches:
@@ -31,16 +54,17 @@ def search_table(query: str, matches: Sequence[Match]) -> str:
     rows = []
     for rank, match in enumerate(matches, 1):
         same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
-        found = (known(match.pid), known(match.camid), known_time(match.time))
+        found = (person_of(match), camera_of(match), known_time(match.time))
         rows.append((str(rank), f'{match.distance:.4f}', same, *found, in_one_line(match.path)))
     return f'{in_one_line(query)}\n{table(titles, rows)}'
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
-    """A search as JSON can hold it: what is unknown is null."""
+    """A search as JSON can hold it: what is unknown is null, as are names where there are only numbers."""
 
     def plain(match: Match) -> dict:
         unknown = {name for name in ('pid', 'camid') if getattr(match, name) < 0}
+        unknown |= {name for name in ('name', 'camera', 'source') if not getattr(match, name)}
         unknown |= {'time'} if math.isnan(match.time) else set()
         return {name: None if name in unknown else value for name, value in vars(match).items()}
 
@@ -69,6 +93,22 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (titles, *rows)]
     lines.insert(1, '-+-'.join('-' * width for width in widths))
     return '\n'.join(map(str.rstrip, lines))
+
+
+def people_table(people: Sequence[tuple[int, str, int]]) -> str:
+    """Lay out pid, name and number of images of each person."""
+    rows = [(known(pid) or 'unknown', in_one_line(name), f'{images:,}') for pid, name, images in people]
+    return table(('pid', 'name', 'images'), rows)
+
+
+def person_of(record: Record) -> str:
+    """What the person is called: the name with the number behind it, or the number; nothing where nobody is known."""
+    return f'{in_one_line(record.name)} ({record.pid})' if record.name else known(record.pid)
+
+
+def camera_of(record: Record) -> str:
+    """What the camera is called, likewise."""
+    return f'{in_one_line(record.camera)} ({record.camid})' if record.camera else known(record.camid)
 
 
 def known(number: int) -> str:

@@ -10,8 +10,8 @@ from mmosnet.errors import DataError
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# Of the format. A newer one is refused.
-VERSION = 1
+# Of the format. A newer one is refused. 2 has names, sources and, in folders, checksums; older mmosnets refuse it.
+VERSION, WITH_CHECKSUMS = 2, 2
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class GallerySettings:
     model: str = ''
     threshold: float | None = None
     facts: dict = field(default_factory=dict)
-    version: int = VERSION
+    version: int = 1
 
     def __post_init__(self) -> None:
         if not _is(self.version, int) or self.version > VERSION:

@@ -16,6 +16,9 @@ class Record:
         pid: The identity, -1 if unknown.
         camid: The camera, counted from 0, -1 if unknown.
         time: Seconds, on whatever clock the features were extracted with; nan if unknown.
+        name: Of the person; empty where there is only the number.
+        camera: Name of the camera; empty where there is only the number.
+        source: Where the path is: host and folder, as ``tools/extract.py`` noted them; empty if unknown.
     """
 
     id: int
@@ -23,6 +26,9 @@ class Record:
     pid: int = -1
     camid: int = -1
     time: float = math.nan
+    name: str = ''
+    camera: str = ''
+    source: str = ''
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features.read_person import read_person
-from mmosnet.gallery.gallery_report import known, known_time
+from mmosnet.gallery.gallery_report import camera_of, known_time, person_of
 from mmosnet.gallery.match import Match
 from mmosnet.visualization.sheet import BLUE, GREEN, GREY, MARK, RED, blank, fitted, mark, save, write
 
@@ -48,8 +48,9 @@ def draw_matches(searches: Sequence[tuple[str, Sequence[Match]]], threshold: flo
     for query, matches in searches:
         cells = [_cell(query, [Path(query).name], None), blank(_height(), GAP)]
         for rank, match in enumerate(matches, 1):
-            lines = [f'{rank}: {match.distance:.3f}', f'pid {known(match.pid) or "unknown"}']
-            lines += [f'camera {match.camid}' if match.camid >= 0 else '', known_time(match.time)]
+            person, camera = match.name or f'pid {person_of(match) or "unknown"}', camera_of(match)
+            lines = [f'{rank}: {match.distance:.3f}', person]
+            lines += [match.camera or (camera and f'camera {camera}'), known_time(match.time)]
             cells.append(_cell(match.path, lines, match.same_person))
         row = np.hstack(cells)
         rows.append(np.hstack([row, blank(_height(), header.shape[1] - row.shape[1])]))

@@ -6,12 +6,13 @@ import logging
 import os
 import re
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from mmosnet.errors import DataError
@@ -19,11 +20,20 @@ from mmosnet.optional_package import need
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
+    from pymilvus.exceptions import MilvusException
 
+Result = TypeVar('Result')
 TOKEN_VARIABLE = 'MMOSNET_MILVUS_TOKEN'
 COLLECTION = 'mmosnet'
 # Seconds until a server counts as unreachable.
 CONNECT_TIMEOUT = 10.0
+# Seconds in all that a call is tried again while a server starts, and between two tries: the first and the longest.
+RESTART, PAUSE, LONGEST_PAUSE = 60.0, 0.2, 5.0
+# What servers answer meanwhile: unavailable; a collection not loaded, not fully loaded, recovering; its partitions,
+# channels or segments likewise; a node that is not there.
+STARTING = frozenset({2, 101, 103, 106, 201, 202, 500, 501, 503, 600, 601, 901, 902})
+# What they say where the code is one for anything.
+STARTING_WORDS = ('not loaded', 'not fully loaded', 'not ready', 'recovering')
 # Of the connection to Milvus Lite, which is in this process: no proxy lies between, and nobody asks whether the other
 # one is still there, which it takes for an attack and ends the connection.
 NEIGHBOUR = {'grpc.enable_http_proxy': 0, 'grpc.keepalive_time_ms': 2**31 - 1}
@@ -116,6 +126,47 @@ def disconnect(client: MilvusClient, address: MilvusAddress) -> None:
             server_manager_instance.release_server(str(address.path))
 
 
+def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None = None, once: bool = False) -> Result:
+    """Call the server, and again while it starts, for at most :data:`RESTART` seconds.
+
+    Args:
+        call: What to do; done again from the beginning.
+        meanwhile: Done before each further try, whether or not it fails; to load the collection.
+        once: It must not be done twice, so that it is only tried again where the server has refused it or was never
+            reached.
+
+    Raises:
+        MilvusException: The server's last answer.
+    """
+    from pymilvus.exceptions import MilvusException
+
+    end, pause = time.monotonic() + RESTART, PAUSE
+    while True:
+        try:
+            return call()
+        except MilvusException as e:
+            if not _is_starting(e, once) or time.monotonic() + pause > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        if meanwhile is not None:
+            try:
+                meanwhile()
+            except MilvusException:
+                # The call itself tells.
+                continue
+
+
+def _is_starting(error: MilvusException, once: bool) -> bool:
+    """Whether this is what a server says that will soon be there."""
+    message = error.message or ''
+    name = getattr(error.code, 'name', '')
+    if name:
+        # A code of gRPC's: of the connection, which may have ended before the server had done it, or after.
+        return name == 'UNAVAILABLE' and (not once or 'failed to connect' in message)
+    return error.code in STARTING or any(word in message for word in STARTING_WORDS)
+
+
 @contextmanager
 def milvus_errors(text: str) -> Iterator[None]:
     """Raise what Milvus says as :class:`DataError`, with a text before it, as the address."""
@@ -124,7 +175,9 @@ def milvus_errors(text: str) -> Iterator[None]:
     try:
         yield
     except MilvusException as e:
-        raise DataError(f'{text}: Milvus: {e.message}') from e
+        # Without gRPC's own notes.
+        message = re.split(r', (?:channel_state|debug)=', str(e.message))[0]
+        raise DataError(f'{text}: Milvus: {" ".join(message.split())}') from e
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +26,9 @@ from mmosnet.features import Features
 from mmosnet.gallery.distance import distances
 from mmosnet.gallery.exact_search import SPARE
 from mmosnet.gallery.gallery import Gallery
-from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery.gallery_settings import VERSION, GallerySettings
 from mmosnet.gallery.match import Record
-from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors
+from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors, patiently
 from mmosnet.gallery.milvus_expression import EVERYTHING, milvus_expressions
 from mmosnet.gallery.record_filter import RecordFilter
 
@@ -34,9 +36,16 @@ if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 FIELDS = ('id', 'path', 'pid', 'camid', 'time')
+# What collections lack that were made before people had names and images sources; empty texts where unknown.
+NAMES = dict(pid='name', camid='camera')
+TEXTS = (*NAMES.values(), 'source')
 METRICS = dict(cosine='COSINE', euclidean='L2')
 # The collection's property that holds the settings.
 PROPERTY = 'mmosnet'
+# That of the keys, 'pid' or 'camid', of which some have names: other collections need not be looked through for them.
+NAMED_PROPERTY = 'mmosnet.named'
+# Seconds for which a search may use the names of cameras that an earlier one read.
+NAMES_SECONDS = 30.0
 # Limits of Milvus: bytes of a text; images a query.
 MOST_TEXT = 65_535
 MOST_RESULTS = 16_384
@@ -46,6 +55,9 @@ MESSAGE = 2**24
 TIMEOUT = 300.0
 # Candidates of product quantisation for each image wanted; their exact distances decide.
 CANDIDATES = 10
+LISTS = 1024
+# For searches that look everywhere: all lists; the largest that Milvus takes.
+WIDEST = dict(ivfpq=dict(nprobe=LISTS), hnsw=dict(ef=32_768))
 # Milvus Lite holds the differences of all queries and all embeddings of a segment, 0.2 GB a query.
 EMBEDDED_EUCLIDEAN_QUERIES = 4
 
@@ -59,16 +71,24 @@ class MilvusGallery(Gallery):
     Ids come from the server, so that several machines may enroll at once; they ascend within a call, and as long as one
     machine enrolls also from call to call. Distances are computed here from the embeddings found, so that they are
     exact with every index and do not depend on the server's version.
+
+    Names are a field of each image. Which number a name has is read from all images before images of named people are
+    enrolled, and Milvus has no transactions: two machines that enroll new names at the same time may give two of them
+    one number. What needs numbers then refuses to go on, and says which names these are.
     """
 
     def __init__(self, uri: str, settings: GallerySettings, address: MilvusAddress, client: MilvusClient) -> None:
         super().__init__(uri, settings)
         self.address = address
         self._client: MilvusClient | None = client
+        self._cached_names: dict[str, tuple[float, dict[int, str]]] = {}
+        self._texts = TEXTS
+        self._named: set[str] = set()
+        self._learn(self._call('describe_collection'))
 
     @classmethod
     def _create(cls, uri: str, settings: GallerySettings) -> MilvusGallery:
-        address = MilvusAddress.of(uri)
+        address, settings = MilvusAddress.of(uri), replace(settings, version=VERSION)
         if address.is_embedded and settings.index == 'ivfpq':
             raise DataError(f"{uri}: Milvus Lite has no product quantisation: index='hnsw', or a Milvus server")
         with _connected(address) as client:
@@ -95,16 +115,27 @@ class MilvusGallery(Gallery):
             if not client.has_collection(address.collection):
                 there = ', '.join(sorted(client.list_collections())) or 'none'
                 raise FileNotFoundError(f'no collection {address.collection} in {address.place}; there are: {there}')
-            settings = _settings(client.describe_collection(address.collection), uri)
-            client.load_collection(address.collection, timeout=TIMEOUT)
+            settings = _settings(patiently(lambda: client.describe_collection(address.collection)), uri)
+            patiently(lambda: client.load_collection(address.collection, timeout=TIMEOUT))
             return cls(uri, settings, address, client)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with _turn:
             # Others may have written them.
-            self.settings = _settings(self._call('describe_collection'), self.uri)
-            yield
+            self._learn(self._call('describe_collection'))
+            self._cached_names.clear()
+            try:
+                yield
+            finally:
+                self._cached_names.clear()
+
+    def _learn(self, collection: dict) -> None:
+        """Take over what a collection says about itself."""
+        self.settings = _settings(collection, self.uri)
+        there = {field['name'] for field in collection['fields']}
+        self._texts = tuple(name for name in TEXTS if name in there)
+        self._named = set(collection['properties'].get(NAMED_PROPERTY, '').split())
 
     def __len__(self) -> int:
         return self._count(EVERYTHING)
@@ -125,16 +156,31 @@ class MilvusGallery(Gallery):
         if client is not None:
             disconnect(client, self.address)
 
-    def _append(self, embedding: np.ndarray, features: Features) -> np.ndarray:
+    def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         sizes = _checked_sizes(features) + embedding[0].nbytes
+        named = {key for key in NAMES if features.names[key]}
+        if not self._texts and (named or any(features.source)):
+            raise DataError(
+                f'{self.uri}: this collection was made before people had names and images sources: '
+                f'`python tools/gallery.py export {self.uri} FOLDER`, and create another one with the features there'
+            )
+        if named - self._named:
+            # Before the names: whoever looks for some has to find them all.
+            self._named |= named
+            self._call('alter_collection_properties', properties={NAMED_PROPERTY: ' '.join(sorted(self._named))})
         ids: list[int] = []
         try:
             # Rows of one message after those of another.
             for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
-                ids += self._call('insert', data=[_row(embedding, features, row) for row in rows])['ids']
-        except BaseException:
-            for expression in milvus_expressions(RecordFilter.of(ids=ids)):
-                self._call('delete', filter=expression)
+                ids += self._insert([_row(embedding, features, row, self._texts) for row in rows])
+            if settings != self.settings:
+                self._save_settings(settings)
+        except BaseException as e:
+            try:
+                for expression in milvus_expressions(RecordFilter.of(ids=ids)):
+                    self._call('delete', filter=expression)
+            except DataError as still:
+                raise DataError(f'{e}; {len(ids)} images sent before are still there ({still})') from e
             raise
         return np.array(ids, np.int64)
 
@@ -160,18 +206,26 @@ class MilvusGallery(Gallery):
         found = []
         for start in range(0, len(embedding), at_once):
             queries = embedding[start : start + at_once]
-            results = self._call(
-                'search',
-                data=list(queries),
-                anns_field='embedding',
-                limit=candidates,
-                filter='' if where.is_empty else expressions[0],
-                output_fields=['embedding', *FIELDS],
-                search_params=dict(params=_search(self.settings, candidates)),
-                consistency_level='Strong',
-            )
+            expression = '' if where.is_empty else expressions[0]
+            results = self._asked(queries, candidates, expression, _search(self.settings, candidates))
+            fewest = min(map(len, results))
+            if self.settings.index != 'exact' and fewest < top_k and fewest < self._count(expressions[0]):
+                # The index looked where too few are that meet the conditions.
+                results = self._asked(queries, candidates, expression, WIDEST[self.settings.index])
             found += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
         return found
+
+    def _asked(self, queries: np.ndarray, candidates: int, expression: str, parameters: dict) -> list:
+        return self._call(
+            'search',
+            data=list(queries),
+            anns_field='embedding',
+            limit=candidates,
+            filter=expression,
+            output_fields=['embedding', *FIELDS],
+            search_params=dict(params=parameters),
+            consistency_level='Strong',
+        )
 
     def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
         """By exact distance, of equally near ones by id."""
@@ -183,11 +237,33 @@ class MilvusGallery(Gallery):
         return sorted(ranked, key=lambda pair: (pair[1], pair[0].id))
 
     def _records(self, ids: Sequence[int]) -> list[Record]:
-        return [_record(row) for row in self._by_id(ids, FIELDS)]
+        return [_record(row) for row in self._by_id(ids, (*FIELDS, *self._texts))]
 
-    def _known_paths(self, paths: Sequence[str]) -> set[str]:
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
         # All, and not those asked for: an expression would hold text of users.
-        return {row['path'] for row in self._rows('path')}
+        return {(row['path'], row.get('source', '')) for row in self._rows('path', *self._texts[2:])}
+
+    def _names(self, key: str) -> dict[int, str]:
+        if key not in self._named:
+            self._learn(self._call('describe_collection'))
+        if key not in self._named:
+            return {}
+        read, names = self._cached_names.get(key, (-math.inf, {}))
+        if time.monotonic() - read > NAMES_SECONDS:
+            names = {}
+            for row in self._rows(key, NAMES[key]):
+                number, name = row[key], row[NAMES[key]]
+                if name and names.setdefault(number, name) != name:
+                    raise DataError(
+                        f'{self.uri}: {key} {number} is {names[number]!r} and {name!r}: two machines have enrolled at '
+                        "the same time. Delete one's images by their --id, and enroll them again"
+                    )
+            names = dict(sorted(names.items()))
+            self._cached_names[key] = (time.monotonic(), names)
+        return dict(names)
+
+    def _used(self, key: str) -> set[int]:
+        return {row[key] for row in self._rows(key)}
 
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
         # Messages of that size at most: an embedding has more bytes than its id has digits.
@@ -200,8 +276,7 @@ class MilvusGallery(Gallery):
         self.settings = settings
 
     def _more_info(self) -> dict:
-        with milvus_errors(self.uri):
-            server = self._client.get_server_version()
+        server = self._patiently(lambda: self._client.get_server_version())
         return dict(kind='Milvus', server=server, collection=self.address.collection)
 
     def _by_id(self, ids: Sequence[int], fields: Sequence[str]) -> Iterator[dict]:
@@ -210,27 +285,66 @@ class MilvusGallery(Gallery):
             for expression in milvus_expressions(RecordFilter.of(ids=ids[start : start + at_once])):
                 yield from self._call('query', filter=expression, output_fields=list(fields))
 
-    def _rows(self, field: str) -> Iterator[dict]:
-        """One field of all records, in any order."""
+    def _rows(self, *fields: str) -> Iterator[dict]:
+        """Some fields of all records, in any order."""
         if self.address.is_embedded:
             # It goes through all records for each batch of an iterator.
-            yield from self._call('query', filter=EVERYTHING, output_fields=[field])
+            yield from self._call('query', filter=EVERYTHING, output_fields=list(fields))
             return
-        rows = self._call('query_iterator', batch_size=MOST_RESULTS, filter=EVERYTHING, output_fields=[field])
-        with milvus_errors(self.uri):
+
+        def read() -> list[dict]:
+            found = []
+            rows = self._client.query_iterator(
+                self.address.collection,
+                batch_size=MOST_RESULTS,
+                filter=EVERYTHING,
+                output_fields=list(fields),
+                timeout=TIMEOUT,
+            )
             while batch := rows.next():
-                yield from batch
+                found += batch
             rows.close()
+            return found
+
+        yield from self._patiently(read)
 
     def _count(self, expression: str) -> int:
         return self._call('query', filter=expression, output_fields=['count(*)'])[0]['count(*)']
 
     def _call(self, name: str, **arguments: Any) -> Any:
         """Call a method of the client about this collection."""
+        return self._patiently(
+            lambda: getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
+        )
+
+    def _insert(self, rows: list[dict]) -> list[int]:
+        """Send rows; never twice."""
+        from pymilvus.exceptions import MilvusException
+
+        def insert() -> list[int]:
+            try:
+                # With a timeout pymilvus would send them again after a connection has ended.
+                answer = self._client.insert(self.address.collection, data=rows, timeout=None, retry_times=0)
+            except MilvusException as e:
+                if getattr(e.code, 'name', '') == 'UNAVAILABLE' and 'failed to connect' not in e.message:
+                    raise DataError(
+                        f'{self.uri}: the connection ended while {len(rows)} images were sent, which may be there or '
+                        'not: `python tools/gallery.py enroll` again leaves out those that are'
+                    ) from e
+                raise
+            return list(answer['ids'])
+
+        return self._patiently(insert, once=True)
+
+    def _patiently(self, call: Callable[[], Any], once: bool = False) -> Any:
         if self._client is None:
             raise DataError(f'{self.uri}: this gallery is closed')
         with milvus_errors(self.uri):
-            return getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
+            return patiently(call, self._load, once)
+
+    def _load(self) -> None:
+        """A server that has started anew may wait for this."""
+        self._client.load_collection(self.address.collection, timeout=TIMEOUT)
 
 
 @contextmanager
@@ -262,6 +376,8 @@ def _schema(client: MilvusClient, dimension: int) -> Any:
     schema.add_field('camid', DataType.INT64)
     # Null where unknown: Milvus has no NaN.
     schema.add_field('time', DataType.DOUBLE, nullable=True)
+    for name in TEXTS:
+        schema.add_field(name, DataType.VARCHAR, max_length=MOST_TEXT)
     return schema
 
 
@@ -271,7 +387,7 @@ def _index(settings: GallerySettings) -> dict:
     if settings.index == 'ivfpq':
         # A byte for about four numbers; the parts have to be equally long.
         parts = next(n for n in range(max(1, settings.dimension // 4), 0, -1) if settings.dimension % n == 0)
-        return dict(index_type='IVF_PQ', params=dict(nlist=1024, m=parts, nbits=8))
+        return dict(index_type='IVF_PQ', params=dict(nlist=LISTS, m=parts, nbits=8))
     return dict(index_type='FLAT', params={})
 
 
@@ -282,9 +398,12 @@ def _search(settings: GallerySettings, candidates: int) -> dict:
     return dict(nprobe=64) if settings.index == 'ivfpq' else {}
 
 
-def _row(embedding: np.ndarray, features: Features, row: int) -> dict:
+def _row(embedding: np.ndarray, features: Features, row: int, texts: Sequence[str]) -> dict:
     time = features.time[row].item()
+    named = {name: features.names[key].get(getattr(features, key)[row].item(), '') for key, name in NAMES.items()}
+    named['source'] = features.source[row]
     return dict(
+        {name: named[name] for name in texts},
         embedding=embedding[row],
         path=features.path[row],
         pid=features.pid[row].item(),
@@ -295,7 +414,7 @@ def _row(embedding: np.ndarray, features: Features, row: int) -> dict:
 
 def _record(row: dict) -> Record:
     time = math.nan if row['time'] is None else row['time']
-    return Record(row['id'], row['path'], row['pid'], row['camid'], time)
+    return Record(row['id'], row['path'], row['pid'], row['camid'], time, *(row.get(name, '') for name in TEXTS))
 
 
 def _checked_sizes(features: Features) -> np.ndarray:
@@ -304,11 +423,21 @@ def _checked_sizes(features: Features) -> np.ndarray:
     Raises:
         DataError: A path or a time that Milvus cannot hold; names the row.
     """
-    sizes = np.array([len(path.encode(errors='replace')) for path in features.path], np.int64)
-    if sizes.max() > MOST_TEXT:
-        row = int(sizes.argmax())
-        raise DataError(f'features: row {row}: a path of {sizes[row]} bytes; Milvus holds {MOST_TEXT}: shorten it')
+    texts = dict(path=features.path, source=features.source)
+    columns = {
+        name: np.array([len(text.encode(errors='replace')) for text in column]) for name, column in texts.items()
+    }
+    for name, sizes in columns.items():
+        if sizes.max() > MOST_TEXT:
+            row = int(sizes.argmax())
+            raise DataError(
+                f'features: row {row}: a {name} of {sizes[row]} bytes; Milvus holds {MOST_TEXT}: shorten it'
+            )
+    for key in NAMES:
+        for name in features.names[key].values():
+            if len(name.encode()) > MOST_TEXT:
+                raise DataError(f'features: {key} {name[:60]!r}...: Milvus holds {MOST_TEXT} bytes: shorten it')
     infinite = np.flatnonzero(np.isinf(features.time))
     if len(infinite):
         raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan where it is unknown')
-    return sizes
+    return sum(columns.values())

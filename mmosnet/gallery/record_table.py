@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.features.features import NAMED
+from mmosnet.gallery.checksums import DamagedImage, damage_error, record_checksum, text_checksum
+from mmosnet.gallery.gallery_settings import WITH_CHECKSUMS, GallerySettings
 from mmosnet.gallery.match import Record
 
-SCHEMA = """
-CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
+# People and cameras (key 'pid' or 'camid') that have a name beside their number; two never share one.
+NAMES = """
+CREATE TABLE names (
+    key TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (key, number), UNIQUE (key, name)
+)
+"""
+SCHEMA = f"""
+CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL, checksum INTEGER);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
-    time REAL
+    time REAL, source TEXT, vector_checksum INTEGER, checksum INTEGER
 );
+{NAMES};
 """
+FIELDS = ('id', 'path', 'pid', 'camid', 'time')
+# What galleries of version 1 lack, beside the names.
+LATER_COLUMNS = (
+    ('gallery', 'checksum INTEGER'),
+    ('records', 'vector_checksum INTEGER'),
+    ('records', 'checksum INTEGER'),
+    ('records', 'source TEXT'),
+)
+REMEDY = 'restore the file, or create the gallery anew'
 # Seconds that readers and writers wait for each other's moments of exclusive use.
 PATIENCE = 60
 # Rows fetched, and ids asked for, at once.
@@ -42,6 +62,9 @@ class GalleryState:
         trained: Rows that the index was trained on.
         next_id: For the next image.
         deletions: Deletions so far in this generation.
+        records: Records in the table; None in a gallery without checksums.
+        index_checksum: Of the index file; None where there is none.
+        names_checksum: Of all names; None in a gallery without checksums, which has no names either.
     """
 
     generation: int = 1
@@ -51,6 +74,9 @@ class GalleryState:
     trained: int = 0
     next_id: int = 0
     deletions: int = 0
+    records: int | None = None
+    index_checksum: int | None = None
+    names_checksum: int | None = None
 
 
 class RecordTable:
@@ -61,20 +87,24 @@ class RecordTable:
 
     Raises:
         DataError: Damaged, or in use for longer than a minute.
+        OSError: It cannot be read or written: the disk is full, the file system read-only.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # With the version of the file that they were read of.
+        self._known_names: tuple[int, dict[str, dict[int, str]]] | None = None
         with self._errors():
             self.connection = self._connect(path)
 
     @classmethod
     def create(cls, path: Path, settings: GallerySettings) -> None:
         """Make the file."""
-        with closing(cls._connect(path)) as connection:
+        with _errors(path), closing(cls._connect(path)) as connection:
             connection.executescript(SCHEMA)
-            row = (settings.to_json(), json.dumps(asdict(GalleryState())))
-            connection.execute('INSERT INTO gallery VALUES (?, ?)', row)
+            settings = replace(settings, version=WITH_CHECKSUMS)
+            row = (settings.to_json(), json.dumps(asdict(GalleryState(records=0, names_checksum=_names_checksum([])))))
+            connection.execute('INSERT INTO gallery VALUES (?, ?, ?)', (*row, text_checksum(*row)))
 
     @staticmethod
     def _connect(path: Path) -> sqlite3.Connection:
@@ -99,93 +129,262 @@ class RecordTable:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """What is read inside belongs together."""
-        with self._transaction('BEGIN'):
+        with nullcontext() if self.connection.in_transaction else self._transaction('BEGIN'):
             yield
 
     def head(self) -> tuple[GallerySettings, GalleryState]:
         """Settings and state."""
         with self._errors():
-            row = self.connection.execute('SELECT settings, state FROM gallery').fetchone()
+            row = self.connection.execute('SELECT * FROM gallery').fetchone()
             if row is None:
                 raise sqlite3.DatabaseError('no settings in it')
+            checked = 'checksum' in self._columns_of('gallery')
         settings = GallerySettings.from_json(row[0], str(self.path))
         try:
-            return settings, GalleryState(**json.loads(row[1]))
+            state = GalleryState(**json.loads(row[1]))
         except (ValueError, TypeError) as e:
-            raise DataError(f'{self.path}: damaged ({e}): restore the file, or create the gallery anew') from e
+            raise DataError(f'{self.path}: damaged ({e}): {REMEDY}') from e
+        # Both came with one version: a name that is damaged does not make an older gallery of a newer one.
+        if checked != (state.records is not None) or (checked and row[2] != text_checksum(*row[:2])):
+            raise DataError(f'{self.path}: settings or state are damaged, their checksum is another one: {REMEDY}')
+        return settings, state
 
-    def columns(self, from_row: int = 0) -> np.ndarray:
-        """Records from a row on, ascending: ``(N,)`` with the fields ``row``, ``id``, ``pid``, ``camid``, ``time``."""
-        kind = np.dtype([(name, np.int64) for name in ('row', 'id', 'pid', 'camid')] + [('time', np.float64)])
-        query = 'SELECT row, id, pid, camid, time FROM records WHERE row >= ? ORDER BY id'
+    def columns(self, from_row: int = -(2**63)) -> np.ndarray:
+        """Records from a row on, ascending by id, unchecked.
+
+        Returns:
+            ``(N,)`` with the fields ``row``, ``id``, ``pid``, ``camid``, ``time`` and ``vector_checksum``, which is -1
+            in a gallery without.
+        """
+        whole = ('row', 'pid', 'camid', 'vector_checksum')
+        kind = np.dtype([('id', np.int64), ('time', np.float64), *((name, np.int64) for name in whole)])
         parts = [np.empty(0, kind)]
         with self._errors():
+            lacking = {'vector_checksum'} - set(self._columns_of('records'))
+            # What is damaged may be of any type.
+            numbers = ['-1' if name in lacking else f'IFNULL(CAST({name} AS INTEGER), -1)' for name in whole]
+            query = f'SELECT id, CAST(time AS REAL), {", ".join(numbers)} FROM records WHERE row >= ? ORDER BY id'
             cursor = self.connection.execute(query, (from_row,))
             while rows := cursor.fetchmany(MANY):
-                parts.append(np.array([(*row[:4], math.nan if row[4] is None else row[4]) for row in rows], kind))
+                if any(row[0] is None for row in rows):
+                    raise sqlite3.DatabaseError('records without an id')
+                rows = [(id, math.nan if time is None else time, *others) for id, time, *others in rows]
+                parts.append(np.array(rows, kind))
         return np.concatenate(parts)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
-        """Records of those ids that there are, in any order."""
+        """Records of those ids that there are, in any order.
+
+        Raises:
+            DataError: One whose checksum does not hold.
+        """
         found = []
-        with self._errors():
+        with self.reading():
+            people, cameras = self.names().values()
             for start in range(0, len(ids), FEW):
                 some = ids[start : start + FEW]
-                marks = ', '.join('?' * len(some))
-                query = f'SELECT id, path, pid, camid, time FROM records WHERE id IN ({marks})'
-                found += self.connection.execute(query, some).fetchall()
-        return [Record(*row[:4], math.nan if row[4] is None else row[4]) for row in found]
+                for record, is_sound in self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some):
+                    if not is_sound:
+                        raise damage_error(self.path.parent, DamagedImage(record['id'], record['path'], 'record'))
+                    id, path, pid, camid, time = (record[name] for name in FIELDS)
+                    names = (people.get(pid, ''), cameras.get(camid, ''), record.get('source') or '')
+                    found.append(Record(id, path, pid, camid, math.nan if time is None else time, *names))
+        return found
 
-    def known_paths(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths that there are: one pass through the table."""
+    def names(self) -> dict[str, dict[int, str]]:
+        """Names of the people (key ``'pid'``) and cameras (``'camid'``) that have one, by number; not to be changed.
+
+        Raises:
+            DataError: They are damaged.
+        """
+        with self.reading():
+            version = self.version()
+            if self._known_names is None or self._known_names[0] != version:
+                rows = self._name_rows()
+                if self.head()[1].names_checksum != (_names_checksum(rows) if self._columns_of('names') else None):
+                    raise DataError(f'{self.path}: names are damaged, their checksum is another one: {REMEDY}')
+                found = {key: {number: name for other, number, name in rows if other == key} for key in NAMED}
+                self._known_names = (version, found)
+            return self._known_names[1]
+
+    def _name_rows(self) -> list[tuple[str, int, str]]:
+        if not self._columns_of('names'):
+            return []
+        with self._errors():
+            # Not by an index, which may be damaged by itself.
+            return sorted(self.connection.execute('SELECT key, number, name FROM names NOT INDEXED'))
+
+    def damaged(self) -> list[DamagedImage]:
+        """All records whose checksums do not hold."""
+        checked = self._checked('ORDER BY id')
+        return [DamagedImage(row['id'], str(row['path']), 'record') for row, is_sound in checked if not is_sound]
+
+    def check(self) -> str:
+        """What SQLite finds wrong with the file; nothing if all is well."""
+        with self._errors():
+            said = [str(row[0]) for row in self.connection.execute('PRAGMA integrity_check(3)')]
+        if said != ['ok']:
+            return ' '.join('; '.join(said).split())
+        try:
+            self.names()
+        except DataError as e:
+            return str(e)
+        return ''
+
+    def paths(self, ids: Sequence[int]) -> dict[int, str]:
+        """Paths of the images of those ids that there are, unchecked."""
+        found = {}
+        for start in range(0, len(ids), FEW):
+            some = ids[start : start + FEW]
+            records = self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
+            found |= {record['id']: str(record['path']) for record, _ in records}
+        return found
+
+    def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[dict, bool]]:
+        """Whole records, and whether the checksum of each holds; in a gallery without, all do."""
+        with self._errors():
+            cursor = self.connection.execute(f'SELECT * FROM records {where}', values)
+            names = [column[0] for column in cursor.description]
+            if not set(FIELDS) <= set(names):
+                raise sqlite3.DatabaseError('columns are missing')
+            place = names.index('checksum') if 'checksum' in names else None
+            while rows := cursor.fetchmany(FEW):
+                for row in rows:
+                    yield (
+                        dict(zip(names, row, strict=True)),
+                        place is None or row[place] == record_checksum(names, row),
+                    )
+
+    def _columns_of(self, table: str) -> list[str]:
+        return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]
+
+    def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
+        """Path and source of the records that have one of the paths: one pass through the table."""
         with self._errors():
             self.connection.execute('CREATE TEMP TABLE wanted (path TEXT)')
             try:
                 values = ((_as_bytes(path),) for path in paths)
                 self.connection.executemany('INSERT INTO wanted VALUES (CAST(? AS TEXT))', values)
-                query = 'SELECT path FROM records WHERE path IN (SELECT path FROM wanted)'
-                return {row[0] for row in self.connection.execute(query)}
+                source = "IFNULL(source, '')" if 'source' in self._columns_of('records') else "''"
+                query = f'SELECT path, {source} FROM records WHERE path IN (SELECT path FROM wanted)'
+                return set(self.connection.execute(query))
             finally:
                 self.connection.execute('DROP TABLE wanted')
 
-    def add(self, rows: Iterator[tuple], state: GalleryState) -> None:
-        """Add records ``(id, row, path, pid, camid, time)``."""
-        values = ((id, row, _as_bytes(path), *rest) for id, row, path, *rest in rows)
+    def add(
+        self,
+        rows: Iterator[tuple],
+        state: GalleryState,
+        settings: GallerySettings | None = None,
+        names: Mapping[str, Mapping[int, str]] | None = None,
+    ) -> None:
+        """Add records.
+
+        Args:
+            rows: ``(id, row, path, pid, camid, time, source, vector_checksum)``.
+            state: Which it leads to.
+            settings: Replace those that there are.
+            names: Of people and cameras, by number, which may be known already.
+        """
+        values = (
+            (id, row, _as_bytes(path), *numbers, source and _as_bytes(source), checksum)
+            for id, row, path, *numbers, source, checksum in rows
+        )
+        columns = 'id, row, path, pid, camid, time, source, vector_checksum'
         with self._transaction('BEGIN IMMEDIATE'):
-            self.connection.executemany('INSERT INTO records VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?)', values)
-            self._set_state(state)
+            first = self.head()[1].next_id
+            query = f'INSERT INTO records ({columns}) VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), ?)'
+            self.connection.executemany(query, values)
+            self._set_checksums(first)
+            known = set(self._name_rows())
+            named = {
+                (key, number, name) for key, by_number in (names or {}).items() for number, name in by_number.items()
+            }
+            # A number with another name, or a name with another number, ends the transaction.
+            self.connection.executemany('INSERT INTO names (key, number, name) VALUES (?, ?, ?)', sorted(named - known))
+            self._set_head(self._with_names(state), settings)
+
+    def add_checksums(self, vectors: Callable[[np.ndarray], list[int]], state: GalleryState) -> None:
+        """Give a gallery of version 1 checksums, and room for names and sources.
+
+        Args:
+            vectors: Gives the checksums of the vectors in some rows.
+            state: Which it leads to.
+        """
+        with self._transaction('BEGIN IMMEDIATE'):
+            settings = replace(self.head()[0], version=WITH_CHECKSUMS)
+            for table, column in LATER_COLUMNS:
+                if column.split()[0] not in self._columns_of(table):
+                    self.connection.execute(f'ALTER TABLE {table} ADD COLUMN {column}')
+            if not self._columns_of('names'):
+                self.connection.execute(NAMES)
+            columns = self.columns()
+            for start in range(0, len(columns), MANY):
+                some = columns[start : start + MANY]
+                pairs = zip(vectors(some['row']), some['id'].tolist(), strict=True)
+                self.connection.executemany('UPDATE records SET vector_checksum = ? WHERE id = ?', pairs)
+            self._set_checksums(0)
+            self._set_head(self._with_names(state), settings)
 
     def remove(self, ids: Sequence[int], state: GalleryState) -> None:
-        """Remove records."""
+        """Remove records, all of which there are, and the names of people and cameras of whom none is left."""
         with self._transaction('BEGIN IMMEDIATE'):
-            self.connection.executemany('DELETE FROM records WHERE id = ?', ((id,) for id in ids))
-            self._set_state(state)
+            cursor = self.connection.executemany('DELETE FROM records WHERE id = ?', ((id,) for id in ids))
+            if cursor.rowcount != len(ids):
+                raise sqlite3.DatabaseError(f'{cursor.rowcount} of {len(ids)} records could be deleted')
+            for key in {row[0] for row in self._name_rows()} & {*NAMED}:
+                query = f'DELETE FROM names WHERE key = ? AND number NOT IN (SELECT {key} FROM records)'
+                self.connection.execute(query, (key,))
+            self._set_head(self._with_names(state))
 
     def renumber(self, state: GalleryState) -> None:
         """Number the rows from 0 on without gaps."""
         with self._transaction('BEGIN IMMEDIATE'):
             numbers = 'SELECT id AS known, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number FROM records'
             self.connection.execute(f'UPDATE records SET row = number FROM ({numbers}) WHERE id = known')
-            self._set_state(state)
+            self._set_head(state)
 
     def save_state(self, state: GalleryState) -> None:
         """Replace the state alone."""
         with self._transaction('BEGIN IMMEDIATE'):
-            self._set_state(state)
+            self._set_head(state)
 
     def save_settings(self, settings: GallerySettings) -> None:
         """Replace the settings."""
-        text = settings.to_json()
         with self._transaction('BEGIN IMMEDIATE'):
-            self.connection.execute('UPDATE gallery SET settings = ?', (text,))
+            self._set_head(self.head()[1], settings)
 
     def vacuum(self) -> None:
         """Shrink the file to what is in it."""
         with self._errors():
             self.connection.execute('VACUUM')
 
-    def _set_state(self, state: GalleryState) -> None:
-        self.connection.execute('UPDATE gallery SET state = ?', (json.dumps(asdict(state)),))
+    def _with_names(self, state: GalleryState) -> GalleryState:
+        """The state with the checksum of the names that there are now."""
+        self._known_names = None
+        return replace(state, names_checksum=_names_checksum(self._name_rows()))
+
+    def _set_head(self, state: GalleryState, settings: GallerySettings | None = None) -> None:
+        """Replace the state, and the settings if they are given."""
+        text, checksum = json.dumps(asdict(state)), None
+        (known,) = self.connection.execute('SELECT settings FROM gallery').fetchone()
+        known = known if settings is None else settings.to_json()
+        if state.records is not None:
+            checksum = text_checksum(known, text)
+            self.connection.execute('UPDATE gallery SET checksum = ?', (checksum,))
+        self.connection.execute('UPDATE gallery SET settings = ?, state = ?', (known, text))
+
+    def _set_checksums(self, first: int) -> None:
+        """Set those of records from an id on, as they are read back."""
+        while True:
+            cursor = self.connection.execute(f'SELECT * FROM records WHERE id >= ? ORDER BY id LIMIT {MANY}', (first,))
+            names = [column[0] for column in cursor.description]
+            rows, place = cursor.fetchall(), names.index('id')
+            if not rows:
+                return
+            pairs = ((record_checksum(names, row), row[place]) for row in rows)
+            self.connection.executemany('UPDATE records SET checksum = ? WHERE id = ?', pairs)
+            first = rows[-1][place] + 1
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -198,17 +397,52 @@ class RecordTable:
                 if self.connection.in_transaction:
                     self.connection.execute('ROLLBACK')
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            # Of the caller's: a gallery that was closed.
-            raise
-        except sqlite3.OperationalError as e:
-            raise DataError(f'{self.path}: {e}: is the disc full, the file write-protected, or no gallery?') from e
-        except sqlite3.DatabaseError as e:
-            raise DataError(f'{self.path}: damaged ({e}): restore the file, or create the gallery anew') from e
+    def _errors(self) -> AbstractContextManager:
+        return _errors(self.path)
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Say of SQLite's errors what they mean for this file."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        # Of the caller's: a gallery that was closed.
+        raise
+    except sqlite3.OperationalError as e:
+        raise _meaning(e, path) from e
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as e:
+        # The latter where SQLite's message quotes damaged text.
+        raise DataError(f'{path}: damaged ({e}): {REMEDY}') from e
+
+
+def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError:
+    """Tell a full disk, a file that cannot be written, one in use and one that is no gallery apart."""
+    # Python 3.10 has the text alone.
+    name, text = getattr(error, 'sqlite_errorname', ''), str(error)
+    if name == 'SQLITE_FULL' or text.endswith('disk is full'):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if name == 'SQLITE_READONLY_ROLLBACK':
+        # Python has no text of its own for it.
+        return DataError(
+            f'{path}: a process that was writing has been killed, and what it left half done cannot be undone here '
+            '(read-only file system, or no permission to write): open the gallery once where it can be written'
+        )
+    if name.startswith(('SQLITE_READONLY', 'SQLITE_CANTOPEN')) or text.startswith(('attempt to write', 'unable to op')):
+        if not path.exists():
+            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        read_only = hasattr(os, 'statvfs') and os.statvfs(path).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only else errno.EACCES
+        return OSError(code, os.strerror(code), str(path))
+    if name.startswith('SQLITE_IOERR') or text.startswith('disk I/O error'):
+        return OSError(errno.EIO, f'{os.strerror(errno.EIO)} ({name or text})', str(path))
+    if name.startswith(('SQLITE_BUSY', 'SQLITE_LOCKED')) or text.endswith('is locked'):
+        return DataError(f'{path}: in use by another process for more than {PATIENCE} s: wait for it')
+    return DataError(f'{path}: no gallery, or damaged ({error}): {REMEDY}')
+
+
+def _names_checksum(rows: Sequence[tuple[str, int, str]]) -> int:
+    return text_checksum(*(str(value) for row in rows for value in row))
 
 
 def _as_bytes(path: str) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.whole_file import sync_folder
 
 KIND = np.dtype('<f4')
 # Bytes handled at once where a whole file is gone through.
@@ -34,20 +36,32 @@ class VectorFile:
         What the file has beyond those rows, of an enrolment that was cut off, is overwritten.
 
         Raises:
-            DataError: The file has fewer rows, or there is no space.
+            DataError: The file has fewer rows.
+            OSError: There is no space; the file is what it was before.
         """
         new = not self.path.exists()
-        with self.path.open('ab') as file:
-            self._check_size(rows)
-            file.truncate(rows * self.row_bytes)
+        # Without a buffer, which would be written once more where the file is closed.
+        with self.path.open('ab', buffering=0) as file:
             try:
-                np.ascontiguousarray(vectors, KIND).tofile(file)
-                file.flush()
+                self._check_size(rows)
+                file.truncate(rows * self.row_bytes)
+                rest = memoryview(np.ascontiguousarray(vectors, KIND)).cast('B')
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
-            except OSError as e:
-                raise DataError(f'{self.path}: cannot be written ({e}): is the disc full?') from e
+            except BaseException as e:
+                self._undo(rows, new)
+                if isinstance(e, OSError):
+                    # Python knows no name for what fails while it writes.
+                    raise OSError(e.errno, e.strerror, str(self.path)) from e
+                raise
         if new:
             sync_folder(self.path.parent)
+
+    def cut(self, rows: int) -> None:
+        """Keep the first rows alone, so that what is beyond takes no space."""
+        if self.path.exists() and self.path.stat().st_size > rows * self.row_bytes:
+            os.truncate(self.path, rows * self.row_bytes)
 
     def map(self, rows: int) -> np.ndarray:
         """The first rows, ``(rows, D)`` float32, read from the disc as they are used.
@@ -64,6 +78,11 @@ class VectorFile:
         """Rows that make a chunk."""
         return max(1, CHUNK // self.row_bytes)
 
+    def _undo(self, rows: int, new: bool) -> None:
+        # The first error is the one that counts.
+        with suppress(OSError):
+            self.path.unlink() if new else self.cut(rows)
+
     def _check_size(self, rows: int) -> None:
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < rows * self.row_bytes:
@@ -77,14 +96,3 @@ def chunks(rows: int, size: int) -> Iterator[slice]:
     """Slices of at most ``size`` rows."""
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until names of new files in a folder are on the disc."""
-    # Windows opens no folders, and has no need to.
-    if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -8,15 +8,16 @@ Hierarchical Navigable Small World Graphs", TPAMI 2020.
 
 from __future__ import annotations
 
+import errno
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.gallery.vector_file import chunks, sync_folder
+from mmosnet.gallery.vector_file import chunks
 from mmosnet.optional_package import need
+from mmosnet.whole_file import whole_file
 
 # Numbers of a vector that become one byte of IVF-PQ's codes.
 NUMBERS_A_BYTE = 8
@@ -84,7 +85,8 @@ class VectorIndex:
         flag = faiss.IO_FLAG_MMAP if kind == 'ivfpq' else getattr(faiss, 'IO_FLAG_MMAP_IFC', 0)
         try:
             index = faiss.read_index(str(path), flag if mapped else 0)
-        except RuntimeError as e:
+        except (RuntimeError, MemoryError) as e:
+            # A hostile one may claim sizes that no memory has.
             raise damaged(path) from e
         if not isinstance(index, faiss.IndexIVFPQ if kind == 'ivfpq' else faiss.IndexHNSWSQ):
             raise damaged(path)
@@ -102,16 +104,12 @@ class VectorIndex:
     def save(self, path: Path) -> int:
         """Write the file, whole or not at all; gives its size in bytes."""
         faiss = need('faiss', 'gallery')
-        part = path.with_name(path.name + '.part')
-        try:
-            faiss.write_index(self.index, str(part))
-        except RuntimeError as e:
-            part.unlink(missing_ok=True)
-            raise OSError(f'{path}: cannot be written ({e})') from e
-        with part.open('r+b') as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
+        with whole_file(path) as draft:
+            try:
+                faiss.write_index(self.index, str(draft))
+            except RuntimeError as e:
+                # FAISS says the number of the system's error in a text alone.
+                raise OSError(errno.EIO, f'cannot be written ({e})', str(path)) from e
         return path.stat().st_size
 
     def candidates(self, queries: np.ndarray, top_k: int, wanted: np.ndarray | None) -> np.ndarray:

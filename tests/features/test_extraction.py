@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import resource
+import shutil
 from pathlib import Path
 
 import cv2
@@ -76,7 +78,7 @@ def extract(people, embedder=None, folder=None, part=None, **options):
         Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
             part or Part(), progress
         )
-    return extraction_report(folder, embedder, progress)
+    return extraction_report(folder, embedder, progress, people.left_out)
 
 
 def contents(folder='out'):
@@ -120,7 +122,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monk
         if '00002' in path.name:
             if place == 'while writing':
                 # As a process leaves it that is killed by force.
-                (path.parent / f'.{path.name}.host.1.tmp').write_bytes(b'PAR1 and not more')
+                (path.parent / f'.draft-0123456789ab-{path.name}').write_bytes(b'PAR1 and not more')
             if place != 'in a batch':
                 raise Killed
         return write(path, features, facts)
@@ -201,6 +203,19 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
     assert folder.missing() == []
 
 
+def test_a_process_that_has_stopped_is_named(people, monkeypatch):
+    monkeypatch.setattr(extraction, 'PAUSE', 0)
+    monkeypatch.setattr(extraction, 'PATIENCE', 0.01)
+    first, progress = Extraction(people, MeanColours(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
+    first.run(Part(0, 3), progress)
+    with pytest.raises(DataError, match=r'missing are 3 of the processes .RANK. 1, 2, which'):
+        first.wait(progress.say, 3)
+    # Where a shard takes long, it waits longer.
+    monkeypatch.setattr(extraction.time, 'sleep', lambda seconds: stop())
+    with pytest.raises(Killed):
+        first.wait(progress.say, 3, seconds=1e6)
+
+
 def test_images_that_cannot_be_used(people):
     cv2.imwrite('2.png', np.full((9, 9, 3), 255, np.uint8))
     Path('4.png').write_bytes(b'broken')
@@ -245,7 +260,9 @@ def test_another_extraction_is_refused(people):
         (people, dict(model='f' * 16), "weights '0123456789abcdef', now 'ffffffffffffffff'"),
         (people, dict(kind='onnx int8'), "computation 'means', now 'onnx int8'"),
         (people, dict(shard_size=6), '--shard-size 5, now 6'),
-        (people, dict(bad_images='skip'), "--bad-images 'error', now 'skip'"),
+        (people, dict(preparation='128x64'), "preparation of images 'unknown', now '128x64'"),
+        (people, dict(names=dict(pid=dict(anna=1))), "names of identities or cameras 'unknown', now .*anna"),
+        (people, dict(kind='onnx', shard_size=6), "computation 'means', now 'onnx'; --shard-size 5, now 6"),
         (fewer, dict(), 'number of people 23, now 3'),
         (others, dict(), r'people \(images, boxes, identities, cameras or times\)'),
     ]:
@@ -297,3 +314,153 @@ def test_a_bar_in_a_terminal(people, monkeypatch, capsys):
     extract(people)
     shown = capsys.readouterr().err
     assert '23/23' in shown and 'of 5 shards' in shown and 'written' not in shown
+
+
+def test_after_a_bad_image_skipping_goes_on(people):
+    """The advice that the error gives."""
+    Path('7.png').write_bytes(b'broken')
+    with pytest.raises(DataError, match=r'7.png: unreadable image.*--bad-images skip goes on without it'):
+        extract(people)
+    embedder = MeanColours()
+    extract(people, embedder, folder_of(people, bad_images='skip'), skip=True)
+    assert embedder.paths == [path for path in people.path[5:] if path != '7.png']
+    assert json.loads(Path('out/extraction.json').read_text())['bad_images'] == 'skip'
+    assert [path for path in people.path if path != '7.png'] == read_features('out').path
+    # Back again: somebody is left out already.
+    with pytest.raises(DataError, match=r"--bad-images 'skip', now 'error', and 1 people are left out there already"):
+        folder_of(people)
+    os.remove('out/shard-00001-of-00005.parquet')
+    cv2.imwrite('7.png', np.zeros((20, 10, 3), np.uint8))
+    extract(people)
+    assert read_features('out').path == people.path
+
+
+def test_who_is_skipped_is_named_with_file_and_row(people):
+    Path('4.png').write_bytes(b'broken')
+    people.place[4], people.place[20] = 'people.csv, row 6', 'boxes.csv, row 3'
+    people.path[20] = 'b.mp4#frame=12&xywh=0,0,20,30'
+    extract(people, folder=folder_of(people, bad_images='skip'), skip=True)
+    with open('out/skipped.csv', newline='') as file:
+        rows = list(csv.reader(file))[1:]
+    assert rows[0][1].startswith('people.csv, row 6: 4.png: unreadable')
+    assert rows[1][1].startswith('boxes.csv, row 3: b.mp4: no frame 12, ') and '0 to 11' in rows[1][1]
+
+
+def test_the_report_counts_what_was_read(people):
+    Path('4.png').write_bytes(b'broken')
+    Path('5.png').unlink()
+    people.left_out = {'rows of a.csv of other splits than query': 1200, 'boxes of b.txt with a score below 0.5': 1200}
+    report = extract(people, folder=folder_of(people, bad_images='skip'), skip=True)
+    lines = report.splitlines()
+    assert lines[:3] == [
+        'read       2,423',
+        'people     21',
+        'skipped    2, listed in out/skipped.csv',
+    ]
+    assert lines[5:7] == [f'left out   1,200 {text}' for text in people.left_out]
+
+
+def test_files_of_others_are_neither_deleted_nor_read(people):
+    Path('out').mkdir()
+    Path('out/skipped.csv').write_text('mine')
+    with pytest.raises(DataError, match=r'out holds a file skipped.csv that is of no extraction'):
+        folder_of(people)
+    Path('out/skipped.csv').rename('out/my.csv')
+    Path('out/other.parquet').write_text('mine')
+    for overwrite in (False, True):
+        with pytest.raises(DataError, match=r'out holds other.parquet'):
+            folder_of(people, overwrite=overwrite)
+    Path('out/other.parquet').rename('out/other.txt')
+    extract(people, folder=folder_of(people, overwrite=True))
+    Path('out/shard-00000-of-00009.parquet').write_text('mine')
+    with pytest.raises(DataError, match=r'out holds shard-00000-of-00009.parquet'):
+        folder_of(people)
+    assert Path('out/my.csv').read_text() == Path('out/other.txt').read_text() == 'mine'
+    with pytest.raises(DataError, match=r'0.png is a file'):
+        folder_of(people, '0.png')
+
+
+def test_of_two_extractions_in_one_folder_one_ends(people):
+    """Whatever the first has written since, the second has the features of its own model alone."""
+    first, second = folder_of(people), folder_of(people, 'second', kind='others')
+    extract(people, folder=second)
+    expected = contents('second')
+    # Begun while the first was running.
+    os.remove('out/extraction.json')
+    second = folder_of(people, kind='others')
+    with pytest.raises(DataError, match=r"computation 'others', now 'means'.*another process has taken the folder"):
+        extract(people, folder=first)
+    # The first writes a last shard at the very moment.
+    first.check_own = lambda: None
+    for number in range(5):
+        folder = first if number == 4 else second
+        Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), ExtractionProgress(5, 5))
+    assert not second.is_done(4)
+    with pytest.raises(DataError, match=r'shard-00004-of-00005.parquet is damaged, or another process wrote it'):
+        second.finish()
+    extract(people, folder=second)
+    assert contents() == expected
+
+
+def steps_of(people, monkeypatch, last=None):
+    """How often an extraction asks the system to make a file last; it is killed at the step ``last``."""
+    steps = []
+
+    def counted(real):
+        def step(*args, **kwargs):
+            steps.append(real)
+            if len(steps) == last:
+                raise Killed
+            return real(*args, **kwargs)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for place, name in ((os, 'fsync'), (Path, 'replace'), (Path, 'touch'), (Path, 'unlink')):
+            patch.setattr(place, name, counted(getattr(place, name)))
+        extract(people, folder=folder_of(people, bad_images='skip'), skip=True)
+    return len(steps)
+
+
+def test_killed_at_any_step_it_goes_on(people, monkeypatch):
+    """With somebody skipped, so that the list of them is written too."""
+    Path('4.png').write_bytes(b'broken')
+    total = steps_of(people, monkeypatch)
+    whole = contents()
+    assert total >= 7 * 4
+    for last in range(1, total + 1):
+        shutil.rmtree('out')
+        with pytest.raises(Killed):
+            steps_of(people, monkeypatch, last)
+        # What has a final name is whole.
+        assert all(whole[name] == data for name, data in contents().items() if not name.startswith('.'))
+        steps_of(people, monkeypatch)
+        assert contents() == whole
+
+
+@pytest.mark.parametrize('size', [0, 100, 1000])
+def test_a_disk_that_takes_no_more(people, size):
+    """Files of more bytes are refused: ``extraction.json`` is the first, then come the shards."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(OSError, match=r'out/(extraction.json|shard-00000-of-00005.parquet)'):
+            extract(people)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert set(contents()) <= {'extraction.json'}
+    extract(people)
+    assert read_features('out').path == people.path
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_file_is_not_waited_for(people):
+    os.remove('3.png')
+    os.mkfifo('3.png')
+    Path('5.png').unlink()
+    Path('5.png').symlink_to('/dev/zero')
+    people.path[6] = 'out\0.png'
+    people.path[7] = 'two\nlines.png'
+    report = extract(people, folder=folder_of(people, bad_images='skip'), skip=True)
+    assert 'skipped    4' in report and '3.png is no file, but' in report and '5.png is no file, but' in report
+    assert len([line for line in report.splitlines() if 'lines.png' in line]) == 1

@@ -1,6 +1,8 @@
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -179,7 +181,7 @@ def test_folders_of_frames(folder):
     assert people('frames', options) == [(path, 7, 3, None) for path in paths]
     assert [person[3] for person in people('frames', replace(options, fps=10, start_time=[5]))] == [5, 5.1]
     (folder / 'gt.txt').write_text('3,7,1,2,5,6,1\n')
-    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 2 counted from 0, of 2 in frames'):
+    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 3 of frames, whose 2 images are 1 to 2'):
         people('frames', options)
 
 
@@ -204,6 +206,7 @@ def test_boxes_that_are_left_out(folder):
         (['no.jpg#xywh=1,2,3,4'], PLAIN, r'no image, .* no.jpg'),
         (['empty'], PLAIN, 'empty holds no image'),
         (['frames', 'frames'], PLAIN, 'frames is named twice'),
+        (['frames', './frames/'], PLAIN, './frames/ is named twice, as frames too'),
         (['a.mp4'], PLAIN, r'1 videos .a.mp4. and 0 files of boxes'),
         (['frames/a.png'], ListingOptions(boxes=['a.csv']), '0 videos .none. and 1 files of boxes'),
         (['a.mp4'], ListingOptions(boxes=['a.csv']), 'no file of boxes a.csv'),
@@ -237,12 +240,212 @@ def test_numbers_beside_names_are_other_people(folder):
     assert found.pid.tolist() == [2, 3, 1, -1] and found.names['pid'] == {'1': 1, 'anna': 2, 'berta': 3}
 
 
-def test_frames_are_sorted_by_their_numbers(folder):
-    for number in (1, 2, 10):
-        cv2.imwrite(str(folder / f'{number}.png'), np.zeros((20, 30, 3), np.uint8))
+def frames_folder(folder, *names):
     (folder / 'video').mkdir()
-    for number in (1, 2, 10):
-        (folder / f'{number}.png').rename(folder / 'video' / f'{number}.png')
-    (folder / 'boxes.csv').write_text('frame,x,y,w,h\n1,0,0,9,9\n2,0,0,9,9\n')
-    found = people('video', ListingOptions(boxes=['boxes.csv']))
-    assert [path.partition('#')[0] for path, *_ in found] == ['video/2.png', 'video/10.png']
+    for name in names:
+        cv2.imwrite(str(folder / 'video' / name), np.zeros((20, 30, 3), np.uint8))
+
+
+def images_of(boxes, **options):
+    """The images that are read for boxes in frames with these numbers, without a header."""
+    Path('boxes.txt').write_text(''.join(f'{number},1,0,0,9,9,1\n' for number in boxes))
+    found = people('video', ListingOptions(boxes=['boxes.txt'], **options))
+    return [Path(path.partition('#')[0]).name for path, *_ in found]
+
+
+def test_frames_are_sorted_by_their_numbers(folder):
+    frames_folder(folder, *(f'{number}.png' for number in range(1, 12)))
+    assert images_of([1, 2, 10, 11]) == ['1.png', '2.png', '10.png', '11.png']
+    assert images_of([0, 1, 9, 10], first_frame=0) == ['1.png', '2.png', '10.png', '11.png']
+
+
+def test_a_frame_that_is_missing_moves_no_others(folder):
+    frames_folder(folder, 'f001.png', 'f002.png', 'f004.png')
+    assert images_of([1, 2, 4]) == ['f001.png', 'f002.png', 'f004.png']
+    with pytest.raises(DataError, match=r'boxes.txt, row 2: frame 3 of video, whose 3 images are 1 to 4'):
+        images_of([2, 3])
+
+
+@pytest.mark.parametrize(
+    ('names', 'options', 'message'),
+    [
+        (('1.png', '01.png', '2.png'), {}, r'1.png and .*1.png are both frame 1'),
+        (('1.png', '2.png', 'cover.png'), {}, r'cover.png has no number as .*1.png'),
+        (('100.png', '101.png'), {}, r'video: the frames count from 100: give --first-frame 100'),
+        (('100.png', '101.png'), dict(first_frame=1), r'video: the frames count from 100: give --first-frame 100'),
+    ],
+)
+def test_folders_in_which_frames_are_not_clear(folder, names, options, message):
+    frames_folder(folder, *names)
+    with pytest.raises(DataError, match=message):
+        images_of([1], **options)
+
+
+def test_numbers_of_frames_from_elsewhere(folder):
+    frames_folder(folder, '100.png', '101.png', '103.png')
+    assert images_of([100, 101, 103], first_frame=100) == ['100.png', '101.png', '103.png']
+    frames_folder(folder / 'video' / '..' / 'frames', 'door_b.png', 'door_a.png')
+    (folder / 'boxes.txt').write_text('2,1,0,0,9,9,1\n')
+    names = ['frames/video/door_b.png#xywh=0,0,9,9']
+    assert [path for path, *_ in people('frames/video', ListingOptions(boxes=['boxes.txt']))] == names
+
+
+GOOD = dict(path='frames/a.png', pid='1', camid='2', time='3', x='1', y='2', w='3', h='4')
+FAULTS = [
+    *((dict(x=value), value) for value in ('nan', 'inf', '-inf', '1e400', 'left')),
+    *((dict(w=value), 'no area') for value in ('0', '-3')),
+    (dict(x='30'), '30'),
+    (dict(x='0.1', y='0.2', w='0.3', h='0.5'), '0.1, 0.2, 0.3, 0.5.*shares of the image'),
+    (dict(path='frames/no.png'), 'no.png'),
+    (dict(path='frames/text.png'), 'text.png'),
+    (dict(path='../a.png'), r'\.\./a.png'),
+    (dict(path='/frames/a.png'), '/frames/a.png'),
+    (dict(path=''), 'path is empty'),
+    *((dict(time=value), value) for value in ('noon', 'nan', '-5', '1777636800000', '1e400')),
+    *(
+        (dict(pid=value), value.replace('+', '.'))
+        for value in ('NaN', 'inf', '1e400', '1.5', '-7', '1e+22', str(2**63))
+    ),
+    *((dict(camid=value), value) for value in ('one', '-2', '1.5', 'nan', '1000000000')),
+]
+
+
+@pytest.mark.parametrize(('change', 'value'), FAULTS)
+def test_a_row_that_is_wrong_is_left_out_alone(folder, change, value):
+    (folder / 'frames' / 'text.png').write_text('no image')
+    rows = [GOOD | change, GOOD | dict(x='2')]
+    (folder / 'a.csv').write_text('\n'.join(','.join(row) for row in (GOOD, *(row.values() for row in rows))))
+    with pytest.raises(DataError, match=f'a.csv, row 2.*{value}'):
+        list_people(['a.csv'], PLAIN)
+    found = list_people(['a.csv'], SKIP)
+    assert list(found.errors) == [0] and re.search(f'a.csv, row 2.*{value}', found.errors[0])
+    assert found.path[1] == 'frames/a.png#xywh=2,2,3,4' and found.pid.tolist()[1] == 1 and len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ('image', 'annotation', 'value'),
+    [
+        *(({}, dict(bbox=[1, 2, value, 4]), 'nan|inf|bbox') for value in (math.nan, math.inf, -math.inf, 10**400)),
+        ({}, dict(bbox=[1, 2, 0, 4]), 'no area'),
+        ({}, dict(bbox=[1, 2, -3, 4]), 'no area'),
+        ({}, dict(bbox=[30, 2, 3, 4]), 'outside its frame of 30x20'),
+        ({}, dict(bbox=[0.1, 0.2, 0.3, 0.4]), 'shares of the image'),
+        ({}, dict(bbox='1,2,3,4'), 'bbox'),
+        ({}, dict(bbox=None), 'bbox'),
+        ({}, dict(image_id=9), 'image_id 9'),
+        ({}, dict(iscrowd=2), 'iscrowd 2'),
+        *(({}, dict(person_id=value), 'person_id') for value in (math.nan, math.inf, 1.5, -7, True, [1], 2**63)),
+        *(({}, dict(camera_id=value), 'camera_id') for value in (math.nan, -7, {})),
+        *((dict(time=value), {}, 'time') for value in (-1, 1777636800000, math.nan, 'noon')),
+        (dict(file_name='no.png'), {}, 'no.png'),
+        (dict(file_name='a\0.png'), {}, 'a.x00.png'),
+        (dict(file_name='../a.png'), {}, r'\.\./a.png'),
+        (dict(width=31, height=20), {}, 'width 31'),
+    ],
+)
+def test_an_annotation_that_is_wrong_is_left_out_alone(folder, image, annotation, value):
+    images = [dict(id=1, file_name='a.png') | image, dict(id=2, file_name='b.png')]
+    box = dict(bbox=[1, 2, 3, 4], person_id=5)
+    annotations = [dict(box, id=3, image_id=1) | annotation, dict(box, id=4, image_id=2)]
+    (folder / 'a.json').write_text(json.dumps(dict(images=images, annotations=annotations)))
+    with pytest.raises(DataError, match=f'a.json, annotation.*3.*({value})|{value}.*id 3'):
+        list_people(['a.json'], replace(PLAIN, root='frames'))
+    found = list_people(['a.json'], replace(SKIP, root='frames'))
+    assert list(found.errors) == [0] and re.search(f'a.json, annotation.*3.*({value})|{value}.*id 3', found.errors[0])
+    assert found.path[1] == 'frames/b.png#xywh=1,2,3,4' and found.pid.tolist()[1] == 5
+
+
+@pytest.mark.parametrize('video', ['a.mp4', 'frames'])
+@pytest.mark.parametrize(
+    ('row', 'value'),
+    [
+        *((f'1,7,1,2,{value},4,1', value) for value in ('nan', 'inf', 'wide')),
+        *((f'1,7,1,2,{value},4,1', 'no area') for value in ('0', '-3')),
+        ('1,7,0.1,0.2,0.3,0.4,1', 'shares of the image'),
+        ('1,7,90,2,3,4,1', 'outside'),
+        ('1,1e400,1,2,3,4,1', '1e400'),
+        ('1,7,1,2,3,4,high', 'high'),
+        ('0,7,1,2,3,4,1', 'frame 0'),
+        ('1.5,7,1,2,3,4,1', '1.5'),
+        ('nan,7,1,2,3,4,1', 'nan'),
+    ],
+)
+def test_a_box_of_a_frame_that_is_wrong_is_left_out_alone(folder, video, row, value):
+    write_video(folder / 'a.mp4', 3)
+    (folder / 'a.txt').write_text(f'1,7,1,2,3,4,1\n{row}\n2,7,1,2,3,4,1\n')
+    with pytest.raises(DataError, match=f'a.txt, row 2.*{value}'):
+        list_people([video], replace(PLAIN, boxes=['a.txt']))
+    found = list_people([video], replace(SKIP, boxes=['a.txt']))
+    (text,) = found.errors.values()
+    assert re.search(f'a.txt, row 2.*{value}', text) and len(found) == 3
+
+
+def test_frames_and_files_that_are_no_time(folder):
+    write_video(folder / 'a.mp4', 3)
+    (folder / 'a.txt').write_text('1,-1,1,2,3,4,1\n')
+    with pytest.raises(DataError, match=r'a.txt: no box has a track, which --tracks-as-pids could take'):
+        people('a.mp4', ListingOptions(boxes=['a.txt'], tracks_as_pids=True))
+    with pytest.raises(DataError, match=r'a.txt, row 1: .*after the year 2099'):
+        people('a.mp4', ListingOptions(boxes=['a.txt'], start_time=[4_102_444_800]))
+
+
+def test_what_is_left_out_is_counted(folder, caplog):
+    (folder / 'frames' / 'notes.txt').touch()
+    (folder / 'frames' / 'c.heic').touch()
+    (folder / 'a.csv').write_text('path,split\nframes/a.png,query\nframes/b.png,gallery\n')
+    (folder / 'a.txt').write_text('1,7,1,2,3,4,0.9\n2,7,1,2,3,4,0.9\n1,7,1,2,3,4,0.1\n')
+    (folder / 'video').mkdir()
+    for name in ('1.png', '2.png'):
+        cv2.imwrite(f'video/{name}', np.zeros((20, 30, 3), np.uint8))
+    crowd = [dict(id=n, image_id=1, bbox=[1, 2, 3, 4], iscrowd=int(n > 1)) for n in (1, 2, 3)]
+    (folder / 'a.json').write_text(json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=crowd)))
+    options = replace(PLAIN, split='query', boxes=['a.txt'], min_score=0.5, frame_step=2)
+    left_out = list_people(['a.csv'], replace(options, boxes=())).left_out
+    assert list(left_out.values()) == [1] and 'a.csv' in next(iter(left_out))
+    assert [text for text in list_people(['frames'], PLAIN).left_out if '1 .heic' in text and '1 .txt' in text]
+    left_out = list_people(['video'], options).left_out
+    assert sorted(left_out.values()) == [1, 1] and all('a.txt' in text for text in left_out)
+    ((text, number),) = list_people(['a.json'], PLAIN).left_out.items()
+    assert number == 2 and 'iscrowd' in text and '2, 3' in text
+    (folder / 'a.json').write_text(
+        json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=crowd[1:]))
+    )
+    with pytest.raises(DataError, match=r'a.json: there is nobody in it.*iscrowd'):
+        list_people(['a.json'], PLAIN)
+
+
+def test_a_corrected_row_is_another_list(folder):
+    (folder / 'a.csv').write_text('path,pid\nframes/a.png,-7\nframes/b.png,1\n')
+    first = list_people(['a.csv'], SKIP).digest()
+    (folder / 'a.csv').write_text('path,pid\nframes/a.png,\nframes/b.png,1\n')
+    assert list_people(['a.csv'], SKIP).digest() != first
+
+
+@pytest.mark.parametrize('kind', ['csv', 'json', 'txt', 'video'])
+@pytest.mark.parametrize('corners', [True, False])
+def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
+    """Most reach beyond their images as widths and heights, and none does as corners."""
+    write_video(folder / 'a.mp4', 1)
+    boxes = [[10, 2, 25, 18], [12, 3, 28, 19], [1, 1, 9, 15], [14, 5, 30, 20]]
+    if kind == 'video':
+        boxes = [[2 * value + 4 for value in box] for box in boxes]
+    if not corners:
+        boxes[0][0] = -1
+    path = f'a.{kind}'
+    options = replace(SKIP, boxes=['a.txt'] if kind in ('txt', 'video') else ())
+    text = '\n'.join(f'1,{n},{",".join(map(str, box))},1' for n, box in enumerate(boxes))
+    if kind == 'csv':
+        text = '\n'.join(['path,x,y,w,h', *(f'frames/a.png,{",".join(map(str, box))}' for box in boxes)])
+    if kind == 'json':
+        people = [dict(id=n, image_id=1, bbox=box) for n, box in enumerate(boxes)]
+        text = json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=people))
+    (folder / path.replace('video', 'txt')).write_text(text)
+    inputs = dict(txt=['frames'], video=['a.mp4']).get(kind, [path])
+    if corners:
+        with pytest.raises(
+            DataError, match=rf'a.{kind.replace("video", "txt")}, .* and 3 others look like left, top, right'
+        ):
+            list_people(inputs, options)
+    else:
+        assert len(list_people(inputs, options)) == 4
+        assert [text for text in caplog.messages if ' of 4 boxes reach beyond' in text]

@@ -3,10 +3,13 @@ import math
 import re
 import sys
 import threading
+import time
 
+import grpc
 import numpy as np
 import pytest
 from milvus_lite.adapter.grpc.server import start_server_in_thread
+from pymilvus.exceptions import MilvusException
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
@@ -274,3 +277,126 @@ def test_addresses(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pymilvus', None)
     with pytest.raises(DataError, match=r'mmosnet\[milvus\]'):
         Gallery.create('a.db')
+
+
+NOT_LOADED = MilvusException(101, 'collection not loaded[collection=7]')
+UNREACHED = MilvusException(grpc.StatusCode.UNAVAILABLE, 'x, failed to connect to all addresses, debug=UNKNOWN:{...}')
+BROKEN_OFF = MilvusException(grpc.StatusCode.UNAVAILABLE, 'x, Socket closed, channel_state=IDLE')
+CALLS = dict(
+    query=len,
+    search=lambda gallery: gallery.search(people(3).embedding, 5),
+    insert=lambda gallery: gallery.enroll(people(5, seed=9)),
+    delete=lambda gallery: gallery.delete(pid=2),
+    alter_collection_properties=lambda gallery: gallery.set_threshold(0.5),
+    query_iterator=lambda gallery: gallery.ids(),
+    describe_collection=lambda gallery: gallery.enroll(people(5, seed=9)),
+    flush=lambda gallery: gallery.compact(),
+    get_server_version=lambda gallery: gallery.info(),
+)
+
+
+class Failing:
+    """A method of the client that fails a number of times, before or after it has been done."""
+
+    def __init__(self, client, name, error, times, after=False):
+        self.method, self.error, self.times, self.after = getattr(client, name), error, times, after
+        self.calls = self.done = 0
+
+    def __call__(self, *arguments, **named):
+        self.calls += 1
+        if self.calls > self.times or self.after:
+            answer = self.method(*arguments, **named)
+            self.done += 1
+        if self.calls <= self.times:
+            raise self.error
+        return answer
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(milvus_connection, 'PAUSE', 0.01)
+    monkeypatch.setattr(milvus_connection, 'RESTART', 0.2)
+
+
+@pytest.mark.parametrize('error', [NOT_LOADED, UNREACHED], ids=['not loaded', 'not reached'])
+@pytest.mark.parametrize('name', CALLS)
+def test_a_server_that_starts_is_waited_for(server, monkeypatch, impatient, name, error):
+    with Gallery.create(f'{server}#starts_{name}_{error.message[0]}', DIMENSION) as gallery:
+        gallery.enroll(people(20))
+        pids = people(20).pid
+        failing = Failing(gallery._client, name, error, 3)
+        loaded = Failing(gallery._client, 'load_collection', error, 1)
+        monkeypatch.setattr(gallery._client, name, failing)
+        monkeypatch.setattr(gallery._client, 'load_collection', loaded)
+        CALLS[name](gallery)
+        assert failing.calls >= 4 and loaded.calls == 3
+        # Once and wholly.
+        enrolled = 5 if name in ('insert', 'describe_collection') else 0
+        assert len(gallery) == 20 + enrolled - ((pids == 2).sum() if name == 'delete' else 0)
+        assert gallery.threshold == (0.5 if name == 'alter_collection_properties' else None)
+
+
+@pytest.mark.parametrize('name', CALLS)
+def test_a_server_that_never_starts_ends_in_one_error(server, monkeypatch, impatient, name):
+    with Gallery.create(f'{server}#never_{name}', DIMENSION) as gallery:
+        gallery.enroll(people(20))
+        monkeypatch.setattr(gallery._client, name, Failing(gallery._client, name, NOT_LOADED, 10**9))
+        start = time.monotonic()
+        with pytest.raises(DataError, match=r'Milvus: collection not loaded\[collection=7\]$'):
+            CALLS[name](gallery)
+        assert 0.1 < time.monotonic() - start < 5
+        monkeypatch.undo()
+        assert len(gallery) == 20
+
+
+def test_images_are_never_sent_twice(served, monkeypatch, impatient):
+    with Gallery.create(served, DIMENSION) as gallery:
+        gallery.enroll(people(20))
+        # Whether they arrived is not known.
+        failing = Failing(gallery._client, 'insert', BROKEN_OFF, 1, after=True)
+        monkeypatch.setattr(gallery._client, 'insert', failing)
+        with pytest.raises(DataError, match=r'the connection ended while 5 images were sent') as error:
+            gallery.enroll(people(5, seed=9))
+        assert failing.done == 1 and 'channel_state' not in str(error.value)
+        # A mistake is no reason to wait.
+        mistake = Failing(gallery._client, 'query', MilvusException(1100, 'no such field'), 10**9)
+        monkeypatch.setattr(gallery._client, 'query', mistake)
+        with pytest.raises(DataError, match='no such field'):
+            len(gallery)
+        assert mistake.calls == 1
+
+
+def test_first_features_that_fail_leave_no_model(served, monkeypatch):
+    with Gallery.create(served, DIMENSION) as gallery:
+        for name in ('insert', 'alter_collection_properties'):
+            failing = Failing(gallery._client, name, MilvusException(1100, 'no'), 10**9)
+            with monkeypatch.context() as patched:
+                patched.setattr(gallery._client, name, failing)
+                with pytest.raises(DataError):
+                    gallery.enroll(people(5))
+            assert len(gallery) == 0 and gallery.model == ''
+        gallery.enroll(people(5, model='other'))
+        assert gallery.model == 'other'
+
+
+@pytest.mark.parametrize('kind', ['ivfpq', 'hnsw'])
+def test_a_search_that_finds_too_few_looks_everywhere(server, monkeypatch, kind):
+    with Gallery.create(f'{server}#few_{kind}', DIMENSION, kind) as gallery:
+        gallery.enroll(people(60))
+        search, asked = gallery._client.search, []
+
+        def short(name, **more):
+            asked.append(more['search_params']['params'])
+            found = search(name, **more)
+            return [hits[:2] for hits in found] if len(asked) == 1 else found
+
+        monkeypatch.setattr(gallery._client, 'search', short)
+        assert [len(found) for found in gallery.search(people(3).embedding, 10)] == [10, 10, 10]
+        assert asked[1:] == [milvus_gallery.WIDEST[kind]]
+        # There are no more.
+        asked.clear()
+        where = dict(camids=3, before=0.0)
+        there = RecordFilter.of(**where)
+        features = people(60)
+        few = there.mask(np.arange(60), features.pid, features.camid, features.time).sum()
+        assert len(gallery.search(features.embedding[:1], 40, **where)[0]) == few

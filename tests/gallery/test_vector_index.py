@@ -1,10 +1,12 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mmosnet.errors import DataError
-from mmosnet.gallery import Gallery
+from mmosnet.gallery import Gallery, faiss_gallery
+from mmosnet.gallery.checksums import file_checksum
 from mmosnet.gallery.faiss_gallery import FaissGallery
 from mmosnet.gallery.vector_index import VectorIndex
 from tests.gallery.drawn_people import nearest, people
@@ -108,14 +110,55 @@ def test_a_damaged_index_is_named_and_made_anew(tmp_path, kind, damage):
     else:
         path.write_bytes(data[:-100] if damage == 'cut' else os.urandom(len(data)))
     with Gallery.open(gallery.uri) as gallery:
-        with pytest.raises(DataError, match=r'index-0001-300.faiss: damaged: `python tools/gallery.py compact'):
-            gallery.search(np.ones((1, 16)))
+        with pytest.warns(RuntimeWarning, match=r'index-0001-300.faiss: damaged: `python tools/gallery.py compact'):
+            (found,) = gallery.search(np.ones((1, 16)))
+        # By comparing with every image.
+        assert [match.id for match in found] == nearest(people(300, 16), np.ones(16), 10)[0].tolist()
+        assert list(gallery.check().files) == ['gallery.sqlite', 'vectors-0001.f32', path.name]
+        assert gallery.check().files[path.name] and not gallery.check().is_sound
         # Enrolling goes on; what cannot be extended is said.
         with pytest.warns(RuntimeWarning, match='the index was not brought up to date'):
             gallery.enroll(people(300, 16, seed=1))
         assert len(gallery) == 600
         gallery.compact()
+        assert gallery.check().is_sound
         assert len(gallery.search(np.ones((1, 16)), 600)[0]) == 600
+
+
+@pytest.mark.parametrize('kind', ['ivfpq', 'hnsw'])
+def test_a_flipped_bit_of_an_index_is_noticed(tmp_path, kind):
+    gallery = make(tmp_path, kind, 300)
+    gallery.close()
+    (path,) = gallery.folder.glob('index-*')
+    data = bytearray(path.read_bytes())
+    for place in range(0, len(data), len(data) // 20):
+        data[place] ^= 16
+        path.write_bytes(data)
+        with Gallery.open(gallery.uri) as opened, pytest.warns(RuntimeWarning, match='damaged'):
+            opened.search(np.ones((1, 16)))
+        data[place] ^= 16
+
+
+@pytest.mark.parametrize('kind', ['ivfpq', 'hnsw'])
+def test_an_index_that_claims_terabytes_is_refused(tmp_path, kind):
+    """Whoever writes a hostile index also writes its checksum."""
+    gallery = make(tmp_path, kind, 300)
+    gallery.close()
+    (path,) = gallery.folder.glob('index-*')
+    data = bytearray(path.read_bytes())
+    # Sizes of FAISS's arrays are 64-bit numbers.
+    sizes = [at for at in range(len(data) - 8) if 0 < int.from_bytes(data[at : at + 8], 'little') < len(data)]
+    opened = Gallery.open(gallery.uri)
+    for at in sizes[:40]:
+        path.write_bytes(data[:at] + (2**43).to_bytes(8, 'little') + data[at + 8 :])
+        state = replace(opened._view().state, index_checksum=file_checksum(path))
+        opened._table.save_state(state)
+        opened._damaged_index = None
+        try:
+            opened._load_index(state, mapped=False)
+        except DataError as e:
+            assert path.name in str(e)
+    opened.close()
 
 
 def test_a_disc_that_is_full_while_the_index_is_written(tmp_path, monkeypatch):
@@ -149,3 +192,36 @@ def test_any_dimension_can_be_indexed(tmp_path, dimension):
     gallery = make(tmp_path, 'ivfpq', 300, dimension, distance='euclidean')
     query = people(2, dimension, seed=4).embedding
     assert [len(matches) for matches in gallery.search(query, 10)] == [10, 10]
+
+
+@pytest.mark.parametrize('kind', ['exact', 'ivfpq', 'hnsw'])
+@pytest.mark.parametrize('more', ['', 'compact', 'enroll'])
+def test_what_another_process_deletes_amid_a_search_makes_room_for_others(tmp_path, monkeypatch, kind, more):
+    gallery = make(tmp_path, kind, 400)
+    features = people(400, 16)
+    queries = people(3, 16, seed=1).embedding
+    asked = []
+
+    def delete_then(ids, read=gallery._records):
+        # Between candidates and records, for as long as others may write.
+        if len(asked) < faiss_gallery.ATTEMPTS - 1:
+            with Gallery.open(gallery.uri) as other:
+                other.delete(ids=ids[:2])
+                if more == 'enroll':
+                    other.enroll(people(1, 16, seed=len(asked) + 7))
+                elif more:
+                    other.compact()
+        asked.append(ids)
+        return read(ids)
+
+    monkeypatch.setattr(gallery, '_records', delete_then)
+    found = gallery.search(queries, 10)
+    assert len(asked) == faiss_gallery.ATTEMPTS
+    left = set(gallery.ids().tolist())
+    assert [len({match.id for match in matches}) for matches in found] == [10, 10, 10]
+    if kind == 'exact' and not more:
+        rest = np.isin(np.arange(400), list(left))
+        assert [m.id for m in gallery.search(queries, 10)[0]] == nearest(features, queries[0], 10, wanted=rest)[
+            0
+        ].tolist()
+    assert len(gallery.search(queries, 1000)[0]) == len(left)

@@ -103,3 +103,20 @@ def test_the_benchmark_goes_on_where_it_was(tool, tmp_path, monkeypatch):
     assert float(dict(zip(titles, hnsw, strict=True))['recall@10']) > 0.9
     stored = json.loads((tmp_path / 'drawn' / 'hnsw-1000x32' / 'benchmark.json').read_text())
     assert stored['vectors'] == 1000 and stored['single'] > 0 and stored['build_seconds'] > 0
+
+
+def test_check_names_what_is_damaged(tool, features, tmp_path, capsys):
+    tool('create', 'gallery', 'features')
+    assert '0 damaged' in tool('check', 'gallery')
+    path = tmp_path / 'gallery' / 'vectors-0001.f32'
+    data = bytearray(path.read_bytes())
+    data[17 * 32] ^= 1
+    path.write_bytes(data)
+    message = tool('check', 'gallery')
+    assert message.startswith('error: gallery: 1 of 40 images') and 'delete gallery --id 17`' in message
+    table = capsys.readouterr().out
+    assert '17 ' in table and features[0].path[17] in table
+    assert 'embedding of image 17' in tool('compact', 'gallery')
+    tool('delete', 'gallery', '--id', 17)
+    assert tool('enroll', 'gallery', 'features').startswith('1 images enrolled, 39 left out')
+    assert '0 damaged' in tool('check', 'gallery')
