@@ -84,7 +84,7 @@ class Market1501(ReIDDataset):
     @cached_property
     def first_camera(self) -> int:
         """What cameras count from: 1, or 0 where a name in any split says c0."""
-        for folder in (*FOLDERS.values(), DISTRACTOR_FOLDER):
+        for folder in (*FOLDERS.values(), *[DISTRACTOR_FOLDER][: self.distractors_500k]):
             path = Path(self.data_root) / folder
             for file in find_files(path).files if path.is_dir() else ():
                 match = NAME.match(file.name)

@@ -15,6 +15,8 @@ NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infini
 NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
 # Of cameras; nine digits fit into every integer type.
 MAX_DIGITS = 9
+# Groups of names that are mixed up, of which that many are shown.
+MOST_NAMED = 5
 
 
 def identity(text: str, place: str) -> str | int:
@@ -96,3 +98,16 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
         key = ' '.join(name.split()).casefold()
         groups[(key.lstrip('0') or '0') if key.isdigit() else key].add(name)
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
+
+
+def alike_text(names: Iterable[str]) -> str:
+    """A sentence for a user that names those of :func:`alike_names`; empty if there are none."""
+    alike = alike_names(names)
+    if not alike:
+        return ''
+    shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
+    more = f' and {len(alike) - MOST_NAMED} more' if len(alike) > MOST_NAMED else ''
+    return (
+        'names that differ in capitals, blanks or zeros in front alone are different people: '
+        f'{shown}{more}. If they are not, rename them'
+    )

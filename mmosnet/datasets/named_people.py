@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from mmosnet.datasets.name_numbers import UNKNOWN, alike_names, number_names
+from mmosnet.datasets.name_numbers import UNKNOWN, alike_text, number_names
 from mmosnet.datasets.reid_dataset import JUNK_PID, ReIDDataset
 from mmosnet.runtime.media_files import same_name
-
-# Names that are mixed up, of which that many are shown.
-MOST_NAMED = 5
 
 
 class NamedPeople(ReIDDataset):
@@ -37,22 +34,14 @@ class NamedPeople(ReIDDataset):
         """Number the people, then load as the base class does."""
         self._people = [person | dict(name=same_name(person['name'])) for person in self.list_people()]
         names = {person['name'] for person in self._people} - {*UNKNOWN}
-        self._warn_of_alike(names)
+        text = alike_text(names)
+        if text:
+            self.note(text)
         self._numbers = number_names(names)
         self.pid_names = {pid: name for name, pid in self._numbers.items()}
         records = super().load_data_list()
         del self._people, self._numbers
         return records
-
-    def _warn_of_alike(self, names: set[str]) -> None:
-        alike = alike_names(names)
-        if alike:
-            shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
-            more = f' and {len(alike) - MOST_NAMED} more' if len(alike) > MOST_NAMED else ''
-            self.note(
-                'names that differ in capitals, blanks or zeros in front alone are different people: '
-                f'{shown}{more}. If they are not, rename them'
-            )
 
     def load_split(self, split: str) -> list[dict]:
         """Pick one split; see the base class."""

@@ -121,6 +121,7 @@ class PersonSearch:
 
         Raises:
             DataError: None or too many, or negative numbers.
+            OSError: The disk is full; nothing is kept.
         """
         if not 0 < len(images) <= MOST_ENROLLED:
             raise DataError(f'{len(images)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')

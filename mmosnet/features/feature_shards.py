@@ -173,7 +173,9 @@ def read_shard(path: str | Path) -> Features:
     embedding = numbers.to_numpy().reshape(-1, facts['dimension'])
     columns = {name: table[name].to_numpy() for name in TYPES}
     try:
-        columns |= _names_and_sources(pa, table, columns, path)
+        columns |= _names_and_sources(pa, table, columns)
+        if 'contents' not in facts:
+            columns['names'] = _names_beside(Path(path)) | columns['names']
         features = Features(embedding, table['path'].to_pylist(), model=facts['model'], **columns)
     except DataError as e:
         raise DataError(f'{path}: {e}') from e
@@ -201,8 +203,8 @@ def read_facts(path: str | Path) -> dict:
     return facts
 
 
-def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.ndarray], path: str | Path) -> dict:
-    """Names by number and the sources of rows; what a file of an older version lacks is looked up beside it."""
+def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.ndarray]) -> dict:
+    """Names by number and the sources of rows, as arguments of :class:`Features`."""
     found = dict(names={}, source='')
     for key, column in NAMES.items():
         if column in table.column_names:
@@ -215,12 +217,10 @@ def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.n
                 raise DataError(f'{key} {number} has the {column} {name!r}, and another one or none is possible')
     if 'source' in table.column_names:
         found['source'] = table['source'].to_pylist()
-    if 'name' not in table.column_names:
-        found['names'] = _names_beside(Path(path), numbers)
     return found
 
 
-def _names_beside(path: Path, numbers: Mapping[str, np.ndarray]) -> dict[str, dict[int, str]]:
+def _names_beside(path: Path) -> dict[str, dict[int, str]]:
     """Names that an extraction by an older version noted beside its shards."""
     try:
         facts = json.loads((path.parent / FACTS).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}

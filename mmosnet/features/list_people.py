@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mmosnet.datasets.name_numbers import alike_text
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.people_coco import people_in_coco
@@ -15,7 +16,7 @@ from mmosnet.features.people_table import people_in_table
 from mmosnet.features.people_video import people_in_video
 from mmosnet.features.person_list import ListedPerson, PersonList
 from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.media_files import VIDEO_SUFFIXES
+from mmosnet.runtime.media_files import LOGGER, VIDEO_SUFFIXES
 
 FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[ListedPerson]]] = {
     '.csv': people_in_table,
@@ -52,6 +53,9 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
             others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
             raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
         left_out += own
+    alike = alike_text({person.pid for person in people if isinstance(person.pid, str)})
+    if alike:
+        LOGGER.warning(alike)
     found = PersonList(people)
     found.left_out = left_out
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmosnet.datasets.name_numbers import alike_names
 from mmosnet.errors import DataError
 from mmosnet.features import Features, FeatureShards, write_shard
 from mmosnet.features.feature_shards import shard_name
@@ -22,6 +23,8 @@ from mmosnet.gallery.milvus_connection import keeps_milvus
 DIMENSION = 512
 # Images in a file of an export.
 SHARD_SIZE = 10_000
+# Names that are easily mixed up, of which that many are shown.
+MOST_ALIKE = 5
 
 
 def create(args: argparse.Namespace) -> str:
@@ -155,6 +158,7 @@ def _shards(paths: Sequence[str]) -> list[FeatureShards]:
 def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
     """Enroll shard by shard; what was enrolled before an error stays, and is left out the next time."""
     added = known = elsewhere = 0
+    numbered = [] if gallery.names['pid'] else [pid for pid in gallery.pids() if pid >= 0]
     files = sum(len(shard.files) for shard in shards)
     for number, features in enumerate(_each(shards), 1):
         # Nobody else may enroll the same in between.
@@ -173,6 +177,17 @@ def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> s
             f'{elsewhere:,} have a path that was there already, of features without a source, which an older mmosnet '
             'extracted: whether they are the same images is unknown\n'
         )
+    names = gallery.names['pid']
+    if names and numbered:
+        text += (
+            f'{len(numbered):,} people that were there before have only numbers: whether somebody with a name is one '
+            'of them is unknown\n'
+        )
+    alike = alike_names(names.get(pid, str(pid)) for pid in gallery.pids() if pid >= 0) if names else []
+    if alike:
+        shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_ALIKE])
+        more = f' and {len(alike) - MOST_ALIKE} more' if len(alike) > MOST_ALIKE else ''
+        text += f'names that differ in capitals, blanks or zeros in front alone are different people: {shown}{more}\n'
     return text + '\n'
 
 

@@ -70,7 +70,7 @@ def test_extracted_folders_need_no_raw_file(root):
 def test_interrupted_extraction_goes_on(root, monkeypatch):
     import mmosnet.datasets.cuhk03_extraction as extraction
 
-    whole = extraction._write_whole
+    whole = extraction._write_image
     written = []
 
     def interrupted(path, content):
@@ -79,16 +79,16 @@ def test_interrupted_extraction_goes_on(root, monkeypatch):
         written.append(path.name)
         whole(path, content)
 
-    monkeypatch.setattr(extraction, '_write_whole', interrupted)
+    monkeypatch.setattr(extraction, '_write_image', interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(root)
     assert not (root / 'images_detected').exists()
     again = []
     monkeypatch.setattr(
-        extraction, '_write_whole', lambda path, content: (again.append(path.name), whole(path, content))
+        extraction, '_write_image', lambda path, content: (again.append(path.name), whole(path, content))
     )
     assert len(load(root)['train']) == 39
-    assert len(list((root / 'images_detected').iterdir())) == 68 and len(again) == 68 - 20 + 1
+    assert len(list((root / 'images_detected').iterdir())) == 68 and len(again) == 68 - 20
 
 
 def count_images(root):

@@ -179,3 +179,91 @@ def test_a_full_disc_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r'No space left'):
         write_shard(path, features(9))
     assert len(read_features(path)) == 4 and [file.name for file in tmp_path.iterdir()] == ['a.parquet']
+
+
+def named_features(number=60, source='edge'):
+    found = random_features(number)
+    names = np.array(['anna', 'bob', 'Zoë 日本', 7], object)
+    pid, camid = names[np.arange(number) % 4], names[np.arange(number) % 3]
+    return Features(found.embedding, found.path, pid, camid, found.time, found.model, source=source)
+
+
+def test_names_and_sources_are_kept(tmp_path):
+    features = named_features(5)
+    features.source[3] = ''
+    path = write_shard(tmp_path / 'a.parquet', features)
+    found = read_features(path)
+    assert found == features and found.names == features.names and found.pid.tolist() == features.pid.tolist()
+    table = pq.read_table(path)
+    assert table['name'].to_pylist() == ['anna', 'bob', 'Zoë 日本', None, 'anna']
+    assert table['camera'].to_pylist()[:3] == ['anna', 'bob', 'Zoë 日本'] and table['source'][4].as_py() == 'edge'
+    # Two files with the same names mean the same people, whatever the numbers in them.
+    write_shard(tmp_path / 'b.parquet', features[[2, 1]])
+    both = read_features(tmp_path)
+    assert [both.labels('pid')[number] for number in both.pid.tolist()] == [
+        'anna', 'bob', 'Zoë 日本', '7', 'anna', 'Zoë 日本', 'bob',
+    ]  # fmt: skip
+
+
+def test_names_that_an_older_extraction_noted_beside_its_shards(tmp_path):
+    path = tmp_path / shard_name(0, 1)
+    metadata = {'mmosnet': '{"dimension": 2, "model": ""}'}
+    pq.write_table(pa.table(table_of()).replace_schema_metadata(metadata), path)
+    facts = dict(names=dict(pid=dict(anna=1, bob=2, carl=3)))
+    (tmp_path / 'extraction.json').write_text(json.dumps(facts))
+    for place in (tmp_path, path):
+        assert read_features(place).names['pid'] == {1: 'anna', 2: 'bob'}
+    (tmp_path / 'extraction.json').write_text('{')
+    with pytest.raises(DataError, match=r'extraction.json is damaged'):
+        read_features(tmp_path)
+    # Of other files it says nothing.
+    assert read_features(path.rename(tmp_path / 'a.parquet')).names['pid'] == {}
+
+
+def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
+    features = named_features()
+    path = write_shard(tmp_path / 'a.parquet', features, dict(skipped=[['x.jpg', 'damaged']]))
+    content, facts = path.read_bytes(), read_facts(path)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], 'little')
+    random = np.random.RandomState(0)
+    places = [*random.choice(8 * footer, 150, False), *random.choice(range(8 * footer, 8 * len(content)), 150, False)]
+    noticed = 0
+    for place in places:
+        path.write_bytes(
+            content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :]
+        )
+        try:
+            # What statistics of columns say nobody asks.
+            assert read_features(path) == features
+        except DataError:
+            noticed += 1
+        try:
+            found = read_facts(path)
+            assert {key: found[key] for key in ('model', 'dimension', 'rows')} == {
+                key: facts[key] for key in ('model', 'dimension', 'rows')
+            }
+        except DataError:
+            continue
+    assert noticed > 200
+
+
+def test_rows_that_are_not_those_stated(tmp_path):
+    path = write_shard(tmp_path / 'a.parquet', random_features(20))
+    table = pq.read_table(path)
+    for changed in (table.slice(0, 19), pa.concat_tables([table, table.slice(0, 1)])):
+        pq.write_table(changed, path)
+        for read in (read_features, read_facts):
+            with pytest.raises(DataError, match=r'a.parquet is damaged'):
+                read(path)
+    pq.write_table(table.take(list(reversed(range(20)))), path)
+    with pytest.raises(DataError, match=r'a.parquet is damaged'):
+        read_features(path)
+
+
+def test_names_that_contradict_each_other(tmp_path):
+    path = tmp_path / 'a.parquet'
+    for names, pids in ((['anna', 'bob'], [1, 1]), (['anna', None], [-1, 2]), (['anna', 'anna'], [1, 2])):
+        table = pa.table(table_of(pid=pa.array(pids), name=pa.array(names)))
+        pq.write_table(table.replace_schema_metadata({'mmosnet': '{"dimension": 2, "model": ""}'}), path)
+        with pytest.raises(DataError, match=r'a.parquet: .*anna|a.parquet: .*bob'):
+            read_features(path)

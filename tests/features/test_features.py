@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.features import own_numbers
 
 
 def features(number=4, dimension=3, model='a'):
@@ -61,6 +64,165 @@ def test_parts_are_joined_in_order():
 )
 @pytest.mark.filterwarnings('ignore:invalid value encountered in cast')
 def test_columns_that_do_not_fit(change, message):
+    columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
+    with pytest.raises(DataError, match=message):
+        Features(**columns | change)
+
+
+def named(pids, camids=None, **others):
+    """Features of people with these names."""
+    number = len(pids)
+    camids = [0] * number if camids is None else camids
+    return Features(np.ones((number, 2)), [str(row) for row in range(number)], pids, camids, [0.0] * number, **others)
+
+
+def called(found, key='pid'):
+    """What the person of each row is called; None where nobody is known."""
+    labels = found.labels(key)
+    return [labels.get(number) for number in getattr(found, key).tolist()]
+
+
+@pytest.mark.parametrize(
+    ('pids', 'numbers', 'names'),
+    [
+        (['anna', 'bob', 'anna'], [1, 2, 1], {1: 'anna', 2: 'bob'}),
+        (np.array(['bob', 'anna']), [2, 1], {1: 'anna', 2: 'bob'}),
+        # A name that is a whole number is that number, and nobody else gets it.
+        (['2', 'anna', 'bob'], [2, 1, 3], {1: 'anna', 3: 'bob'}),
+        (['anna', 1, -1, '-1'], [2, 1, -1, -1], {2: 'anna'}),
+        (['7', '07'], [7, 1], {1: '07'}),
+        (['07', '8'], [7, 8], {7: '07'}),
+        # One person in two spellings of Unicode, and with blanks around.
+        (['Zoe\u0308', 'Zoë', ' Zoë '], [1, 1, 1], {1: 'Zoë'}),
+        (np.array(['anna', 3], object), [1, 3], {1: 'anna'}),
+        ([2**62, 3.0], [2**62, 3], {}),
+        (np.array([2**63 - 1], np.uint64), [2**63 - 1], {}),
+    ],
+)
+def test_people_may_have_names(pids, numbers, names):
+    found = named(pids)
+    assert found.pid.tolist() == numbers and found.pid.dtype == np.int64
+    assert found.names == dict(pid=names, camid={})
+    found = named(np.zeros(len(pids), int), pids)
+    assert found.camid.tolist() == numbers and found.names == dict(pid={}, camid=names)
+
+
+def test_names_go_with_their_rows():
+    found = named(['anna', 'bob', 4, 'carl'], ['hall', 'door', -1, 0], source='edge')
+    assert found[[3, 2]].names == dict(pid={3: 'carl'}, camid={}) and found[:0].names == dict(pid={}, camid={})
+    assert found[1:2].names == dict(pid={2: 'bob'}, camid={1: 'door'}) and found[[0]].source == ['edge']
+
+
+def test_joined_features_know_people_by_their_names():
+    joined = Features.concat([named(['anna', 'bob'], source='a'), named(['bob', 'carl'], source='b')])
+    assert called(joined) == ['anna', 'bob', 'bob', 'carl'] and len(set(joined.pid.tolist())) == 3
+    assert joined.source == ['a', 'a', 'b', 'b']
+    # 1 is nobody's number but that of the person 1.
+    joined = Features.concat([named(['anna', 'bob']), named([1, 2, -1])])
+    assert called(joined) == ['anna', 'bob', '1', '2', None] and joined.pid[2:].tolist() == [1, 2, -1]
+    joined = Features.concat([named([0, 0], ['door', 'hall']), named([0], [1])])
+    assert called(joined, 'camid') == ['door', 'hall', '1'] and joined.camid[2] == 1
+    assert Features.concat([named([1, 2]), named([2, 3])]).pid.tolist() == [1, 2, 2, 3]
+
+
+PEOPLE = st.lists(st.sampled_from(['anna', 'bob', '1', '2', '02', 'Zoë', -1, 0, 1, 2, 3, 10**12]), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PEOPLE, min_size=1, max_size=4))
+def test_joining_against_a_list_of_names(parts):
+    joined = Features.concat([named(part) for part in parts])
+    expected = [None if value == -1 else str(value) for part in parts for value in part]
+    assert called(joined) == expected
+    # As many numbers as names, and those without a name are called as they are numbered.
+    assert len({*joined.pid.tolist()} - {-1}) == len({*expected} - {None})
+    assert joined == named([-1 if value is None else value for value in expected], source='')[:] or len(parts) > 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.text('a012', min_size=1, max_size=3)),
+    st.dictionaries(st.text('ab01', min_size=1, max_size=3), st.integers(0, 5)),
+)
+def test_numbers_are_ones_own(names, known):
+    known = {name: number for number, name in {number: name for name, number in known.items()}.items()}
+    found = own_numbers(names, known)
+    assert set(found) == set(names) and len(set(found.values())) == len(found)
+    for name, number in found.items():
+        assert number == known[name] if name in known else number not in known.values()
+
+
+def test_equal_features():
+    one = named(['anna', 'bob'], source='edge')
+    one.time[0] = np.nan
+    assert one == one[:] and one != one[::-1] and one != named(['anna', 'bob'], source='edge')
+    # People are equal by name, not by number.
+    pair = [Features(np.ones((1, 2)), ['x'], [number], [0], [0], names=dict(pid={number: 'anna'})) for number in (1, 5)]
+    assert pair[0] == pair[1] and pair[0] != named(['anna']) and pair[0] != named([1])
+    for change in (dict(source='core'), dict(model='b')):
+        assert named(['anna'], **change) != named(['anna'])
+    assert named(['anna']) != 'anna'
+
+
+@pytest.mark.parametrize('key', ['pid', 'camid'])
+@pytest.mark.parametrize(
+    ('values', 'row', 'value'),
+    [
+        (['anna', None], 1, 'None'),
+        ([None, None], 0, 'None'),
+        (['anna', float('nan')], 1, 'nan'),
+        ([3, float('nan')], 1, 'nan'),
+        (np.array([1, np.nan]), 1, 'nan'),
+        ([True, False], 0, 'True'),
+        ([1, np.True_], 1, 'True'),
+        ([1, 2**63], 1, '9223372036854775808'),
+        ([2**70, 1], 0, '1180591620717411303424'),
+        (np.array([1, 2**64 - 1], np.uint64), 1, '18446744073709551615'),
+        ([1.0, 1e300], 1, '1e\\+300'),
+        ([1, -2], 1, '-2'),
+        ([1, 1.5], 1, '1.5'),
+        (['anna', ''], 1, "''"),
+        (['anna', ' '], 1, "' '"),
+        (['a\nb', 'anna'], 0, 'a.*b'),
+        (['anna', '\ud800'], 1, 'ud800'),
+        ([b'anna', 'bob'], 0, "b'anna'"),
+        (np.array(['2026-01-01', '2026-01-02'], 'M8[D]'), 0, '2026'),
+    ],
+)
+def test_identities_that_are_none(key, values, row, value):
+    columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
+    with pytest.raises(DataError, match=rf'{key}.*row {row}.*{value}'):
+        Features(**columns | {key: values})
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(time=['1.5', '2']), "time, row 0: '1.5'"),
+        (dict(time=[0, None]), 'time, row 1: None'),
+        (dict(time=[0.5, True]), 'time, row 1: True'),
+        (dict(time=[0, float('inf')]), 'time, row 1: inf'),
+        (dict(time=[0, 10**400]), 'time'),
+        (dict(path=['a', 7]), 'path, row 1: 7'),
+        (dict(path='ab'), "path='ab'"),
+        (dict(source=['a', None]), 'source, row 1: None'),
+        (dict(source=['a']), r'source \(1,\)'),
+        (dict(pid='ab'), "pid='ab'"),
+        (dict(pid=5), 'pid=5'),
+        (dict(camid=None), 'camid=None'),
+        (dict(pid=[['anna'], ['bob']]), 'pid'),
+        (dict(pid=[[1], [2, 3]]), 'pid'),
+        (dict(embedding=[['a', 'b'], ['c', 'd']]), 'embedding'),
+        (dict(embedding=[[1, 2], [3]]), 'embedding'),
+        (dict(names={1: 'anna'}), 'names'),
+        (dict(names=dict(pid=['anna'])), 'names'),
+        (dict(names=dict(pid={1: 'anna', 2: 'anna'})), r"1 and 2 are both called 'anna'"),
+        (dict(names=dict(pid={1: '2'})), r"1 and 2 are both called '2'"),
+        (dict(names=dict(pid={1: ''})), "''"),
+        (dict(pid=['a', 'b'], names=dict(pid={1: 'c'})), 'pid has names, and names'),
+    ],
+)
+def test_other_columns_that_do_not_fit(change, message):
     columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
     with pytest.raises(DataError, match=message):
         Features(**columns | change)

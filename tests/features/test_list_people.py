@@ -449,3 +449,9 @@ def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
     else:
         assert len(list_people(inputs, options)) == 4
         assert [text for text in caplog.messages if ' of 4 boxes reach beyond' in text]
+
+
+def test_names_that_are_mixed_up_are_said(folder, caplog):
+    (folder / 'people.csv').write_text('path,pid\nframes/a.png,anna\nframes/b.png,Anna\n')
+    assert len({pid for _, pid, _, _ in people('people.csv')}) == 2
+    assert "'Anna', 'anna'" in caplog.text

@@ -150,13 +150,20 @@ def _inferencer(root):
     return [source.img_path for source in sources]
 
 
+def _extract(root):
+    found = list_people([str(root)], ListingOptions())
+    # The report of an extraction says it.
+    MMLogger.get_current_instance().warning(' '.join(f'{count} {text}' for text, count in found.left_out.items()))
+    return found.path
+
+
 # A reader, its folder of images with folders below it, and the place of one of these.
 READERS = dict(
     market=(_market, 'bounding_box_train', 'more'),
     folder=(_folder, 'train', 'anna'),
     category=(_imagenet, 'train', 'a'),
     inferencer=(_inferencer, '', 'more'),
-    extract=(lambda root: list_people([str(root)], ListingOptions()).path, '', 'more'),
+    extract=(_extract, '', 'more'),
     visualize=(lambda root: image_files([str(root)], 100), '', 'more'),
 )
 

@@ -109,7 +109,8 @@ def test_tables_and_videos(extract):
     assert found.path == ['market/query/0007_c1s1_000000_00.jpg'] + [
         f'door.mp4#frame={n}&xywh={n},0,20,30' for n in (0, 3, 6, 9)
     ]
-    assert found.pid.tolist() == [2, 1, 1, 1, 1] and found.camid.tolist() == [3, -1, -1, -1, -1]
+    assert found.pid.tolist() == [1, 0, 0, 0, 0] and found.names['pid'][1] == 'anna'
+    assert found.camid.tolist() == [3, -1, -1, -1, -1]
     assert found.time[1:].tolist() == [60, 60.12, 60.24, 60.36] and np.isnan(found.time[0])
     np.testing.assert_array_equal(found.embedding, embeddings_of(found.path))
 
