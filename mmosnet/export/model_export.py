@@ -18,6 +18,7 @@ from mmosnet.export.openvino_format import write_openvino
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
 from mmosnet.export.torchscript_format import write_torchscript
 from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.file_checksum import add_checksum
 
 WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
 CALIBRATION_IMAGES = 200
@@ -84,6 +85,7 @@ def export_model(
         pictures = prepared.prepare(sources)
         with _replacing(path) as written:
             WRITERS[path.suffix](exportable, written, calibration)
+            add_checksum(written)
             return check_parity(ExportedModel(written), model, prepared, sources, pictures, path)
 
 

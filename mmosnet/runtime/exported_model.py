@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.runtime.file_checksum import check_checksum
 from mmosnet.runtime.image_array import image_fault
 from mmosnet.runtime.image_reading import read_image
 from mmosnet.runtime.image_region import split_region
@@ -57,6 +58,9 @@ class ExportedModel:
         if options and self.path.suffix != '.xml':
             raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
         module, session = SESSIONS[self.path.suffix]
+        if self.path.suffix == '.xml' and not self.path.with_suffix('.bin').is_file():
+            raise FileNotFoundError(f'no {self.path.with_suffix(".bin")}, which has the weights of {self.path.name}')
+        has_checksum = check_checksum(self.path)
         try:
             self._session = getattr(import_module(module), session)(self.path, threads, **options)
         except (DataError, ImportError):
@@ -68,6 +72,8 @@ class ExportedModel:
             raise DataError(f'{path} cannot be read ({reason}): copy or export it again{beside}') from e
         self._batch_size = batch_size
         self.description = ModelDescription.from_json(self._session.metadata, path)
+        if self.description.checksum and not has_checksum:
+            raise DataError(f'{path} is damaged, its checksum at the end is missing: copy or export it again')
 
     def predict(self, images: Sequence[np.ndarray | str | PathLike], batch_size: int = 32) -> dict[str, np.ndarray]:
         """Predict of images of any size: resized, brought into the channel order and normalised as for the model.

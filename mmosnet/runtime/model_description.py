@@ -43,6 +43,7 @@ class ModelDescription:
         weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
             of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
+        checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.runtime.file_checksum`), else empty.
         version: Of mmosnet.
     """
 
@@ -61,6 +62,7 @@ class ModelDescription:
     read_by_opencv: bool = False
     weights: str = ''
     precision: str = 'fp32'
+    checksum: str = ''
     version: str = __version__
 
     @property

@@ -123,7 +123,9 @@ def test_mistakes(exported, frame, tmp_path):
 def described(path, **changes):
     """A copy of a file whose metadata says something else; None leaves an entry out."""
     graph = onnx.load(path)
-    said = json.loads(graph.metadata_props[0].value) | changes
+    # The checksum is that of another file.
+    del graph.metadata_props[1:]
+    said = json.loads(graph.metadata_props[0].value) | dict(checksum='') | changes
     graph.metadata_props[0].value = json.dumps({name: value for name, value in said.items() if value is not None})
     copy = path.with_name('changed.onnx')
     onnx.save(graph, copy)
@@ -163,6 +165,57 @@ def test_description(exported, tmp_path):
     assert ModelDescription(('embedding',), 2, 1).task == 'reid'
     with pytest.raises(DataError, match='a file: its metadata lacks height, width'):
         ModelDescription.from_json('{"outputs": ["embedding"]}', 'a file')
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml', '.pt'])
+def test_every_flipped_bit_is_named(model, exported, tmp_path, suffix):
+    path = tmp_path / f'joint{suffix}'
+    export_model(model, path)
+    assert ExportedModel(path).description.checksum == 'sha256'
+    for file in [path, *path.parent.glob('*.bin')]:
+        data = file.read_bytes()
+        for at in [*range(0, len(data) - 200, len(data) // 9), *range(len(data) - 100, len(data), 7)]:
+            file.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+            with pytest.raises(DataError, match=rf'joint\{suffix}.* damaged|joint\{suffix} cannot be read'):
+                ExportedModel(path)
+        # What is cut off says so too.
+        file.write_bytes(data[:-50])
+        with pytest.raises(DataError, match=rf'joint\{suffix}'):
+            ExportedModel(path)
+        file.write_bytes(data)
+    assert ExportedModel(path).description == ExportedModel(path).description
+    if suffix == '.xml':
+        path.with_suffix('.bin').unlink()
+        with pytest.raises(FileNotFoundError, match=r'no .*joint\.bin'):
+            ExportedModel(path)
+
+
+def test_onnx_itself_finds_nothing_wrong_with_the_checksum(exported):
+    onnx.checker.check_model(str(exported.path), full_check=True)
+    assert [entry.key for entry in onnx.load(exported.path).metadata_props] == ['mmosnet', 'mmosnet.sha256']
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(height=10**9),
+        dict(width='32'),
+        dict(outputs=['other']),
+        dict(mean=[0, 0]),
+        dict(std=[float('nan')] * 3),
+        dict(resize=[dict(type='Other')]),
+        dict(resize=[dict(type='Resize', width=10**9, height=1, keep_ratio=False)]),
+        dict(attributes=3),
+    ],
+)
+def test_impossible_metadata_are_refused(exported, changes):
+    with pytest.raises(DataError, match=r'changed\.onnx: its metadata are damaged'):
+        described(exported.path, **changes)
+
+
+def test_deep_metadata_are_refused(exported):
+    with pytest.raises(DataError, match='a file has no metadata'):
+        ModelDescription.from_json('[' * 10**5, 'a file')
 
 
 def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
