@@ -1,11 +1,15 @@
 """From image files, regions and frames to what the trained model gives."""
 
+import io
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
+from PIL import Image
 
 from mmosnet.apis import PersonInferencer
 from mmosnet.engine.trained_model import load_model
@@ -118,6 +122,51 @@ def test_mistakes(exported, frame, tmp_path):
         exported.predict([frame] * 3 + [cv2.imread(frame), np.zeros((3, 3, 3))], batch_size=2)
     with pytest.raises(DataError, match=r'images\[0\] is an array of shape \(3, 3\)'):
         exported.predict([np.zeros((3, 3), np.uint8)])
+
+
+def test_images_in_memory(exported, frame, tmp_path):
+    """Whatever holds the same picture gives the same numbers."""
+    pixels = cv2.imread(frame)
+    right = exported.predict([frame])['embedding']
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.fromarray(pixels[:, :, ::-1])
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / 'turned.png', exif=exif)
+    with Image.open(tmp_path / 'turned.png') as turned:
+        alike = [pixels, upright, turned, Path(frame), upright.convert('RGBA'), pixels[:, ::-1].copy()[:, ::-1]]
+        found = exported.predict(alike)['embedding']
+        again = exported.predict(iter(alike), batch_size=2)['embedding']
+    np.testing.assert_allclose(found, again, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(found, np.repeat(right, len(alike), 0), atol=1e-4, rtol=0)
+    batch = np.stack([pixels, pixels[::-1]])
+    np.testing.assert_allclose(
+        exported.predict(batch)['embedding'], exported.predict(list(batch))['embedding'], atol=1e-5, rtol=0
+    )
+    grey = exported.predict([upright.convert('L'), cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), 8)])
+    assert np.abs(np.diff(grey['embedding'], axis=0)).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ('images', 'named'),
+    [
+        (np.zeros((9, 9, 3), np.uint8), r'one array of shape \(9, 9, 3\)'),
+        (Image.new('RGB', (9, 9)), 'type Image'),
+        (b'\xff\xd8\xff', 'type bytes'),
+        (None, 'type NoneType'),
+        ({'a.jpg': 1}, 'type dict'),
+        ([torch.zeros(3, 9, 9)], r'images\[0\] is a torch\.Tensor.*array'),
+        (torch.zeros(2, 3, 9, 9), r'images\[0\] is a torch\.Tensor.*array'),
+        (io.BytesIO(b'\xff\xd8\xff\n'), r'images\[0\] is a bytes.*path'),
+        ([None], r'images\[0\] is a NoneType'),
+        ([Image.new('F', (9, 9))], r'images\[0\] is a PIL image.*floating'),
+        ([np.zeros((9, 9, 4), np.uint8)], r'images\[0\].*fourth channel'),
+        (np.zeros((2, 9, 9, 3), np.float32), r'images\[0\].*float32.*0 to 1'),
+        ([[[[1, 2, 3]]]], r'images\[0\] is a list'),
+    ],
+)
+def test_what_is_no_image_is_named_with_what_is_taken(exported, images, named):
+    with pytest.raises(DataError, match=named):
+        exported.predict(images)
 
 
 def described(path, **changes):
