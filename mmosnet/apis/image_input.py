@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_array import image_fault
+from mmosnet.runtime.image_array import as_image
 from mmosnet.runtime.media_files import images_in
 
 
@@ -79,12 +79,11 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
     elif isinstance(inputs, np.ndarray) and inputs.ndim == 4:
         for i, image in enumerate(inputs):
             yield from take_apart(image, f'{place}[{i}]')
-    elif isinstance(inputs, np.ndarray):
-        reason = image_fault(inputs)
-        yield ImageInput(place, image=inputs, error=DataError(f'{place} is {reason}') if reason else None)
     else:
-        reason = f'{place} is a {type(inputs).__name__}: give a path, a folder, an array (H, W, 3), or a list of them'
-        yield ImageInput(place, error=DataError(reason))
+        try:
+            yield ImageInput(place, image=as_image(inputs, place))
+        except DataError as e:
+            yield ImageInput(place, error=e)
 
 
 def _files(path: str, place: str) -> Iterator[ImageInput]:

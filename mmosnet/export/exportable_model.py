@@ -13,6 +13,7 @@ from mmosnet.apis.predicted_tasks import PredictedTasks
 from mmosnet.errors import DataError
 from mmosnet.models.deploy_form import switch_to_deploy
 from mmosnet.models.weights_digest import weights_digest
+from mmosnet.runtime.file_checksum import CHECKSUM
 from mmosnet.runtime.model_description import ModelDescription
 
 # The outputs of a task's head.
@@ -75,6 +76,7 @@ class ExportableModel(nn.Module):
             attributes=tuple(tasks.attributes),
             classes=tuple(tasks.classes),
             weights=weights_digest(model),
+            checksum=CHECKSUM,
         )
         self.eval()
 

@@ -18,7 +18,7 @@ from mmosnet.export.openvino_format import write_openvino
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
 from mmosnet.export.torchscript_format import write_torchscript
 from mmosnet.runtime.exported_model import ExportedModel
-from mmosnet.runtime.model_description import UNSEALED, seal
+from mmosnet.runtime.file_checksum import add_checksum
 from mmosnet.whole_file import draft_folder, whole_file
 
 WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
@@ -69,12 +69,7 @@ def export_model(
     exportable = ExportableModel(
         model, prepared.height, prepared.width, l2_normalize, with_preprocess, not prepared.rgb
     )
-    exportable.description = replace(
-        exportable.description,
-        precision=precision,
-        checksum='' if path.suffix == '.pt' else UNSEALED,
-        **prepared.facts,
-    )
+    exportable.description = replace(exportable.description, precision=precision, **prepared.facts)
     with tempfile.TemporaryDirectory() as drawn:
         sources, calibration = prepared.draw(drawn, max(BATCH_SIZES)), None
         if images is not None:
@@ -87,8 +82,7 @@ def export_model(
         pictures = prepared.prepare(sources)
         with _replacing(path) as written:
             WRITERS[path.suffix](exportable, written, calibration)
-            if exportable.description.checksum:
-                seal(written)
+            add_checksum(written)
             return check_parity(ExportedModel(written), model, prepared, sources, pictures, path)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_array import image_fault
+from mmosnet.runtime.file_checksum import check_checksum
+from mmosnet.runtime.file_kind import file_kind
+from mmosnet.runtime.image_array import TAKEN, as_image
 from mmosnet.runtime.image_reading import read_image
 from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.model_description import ModelDescription, check_file
+from mmosnet.runtime.model_description import ModelDescription
 
 # Imported on use: each needs a package of its own, the last one torch.
 SESSIONS = {
@@ -57,7 +61,15 @@ class ExportedModel:
         if options and self.path.suffix != '.xml':
             raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
         module, session = SESSIONS[self.path.suffix]
-        check_file(self.path)
+        weights = self.path.with_suffix('.bin')
+        lacks_weights = self.path.suffix == '.xml' and not weights.is_file()
+        has_checksum = not lacks_weights and check_checksum(self.path)
+        # Runtimes say of a web page or a pointer what they would have liked in its place.
+        kind = file_kind(self.path)
+        if kind.remedy:
+            raise DataError(f'{path} is {kind}')
+        if lacks_weights:
+            raise FileNotFoundError(f'no {weights}, which has the weights of {self.path.name}')
         try:
             self._session = getattr(import_module(module), session)(self.path, threads, **options)
         except (DataError, ImportError):
@@ -69,13 +81,18 @@ class ExportedModel:
             raise DataError(f'{path} cannot be read ({reason}): copy or export it again{beside}') from e
         self._batch_size = batch_size
         self.description = ModelDescription.from_json(self._session.metadata, path)
+        if self.description.checksum and not has_checksum:
+            raise DataError(f'{path} is damaged, its checksum at the end is missing: copy or export it again')
 
-    def predict(self, images: Sequence[np.ndarray | str | PathLike], batch_size: int = 32) -> dict[str, np.ndarray]:
+    def predict(
+        self, images: Iterable[np.ndarray | Image.Image | str | PathLike], batch_size: int = 32
+    ) -> dict[str, np.ndarray]:
         """Predict of images of any size: resized, brought into the channel order and normalised as for the model.
 
         Args:
-            images: Arrays ``(H, W, 3)`` uint8, BGR as OpenCV has them, each of its own size; paths of files; paths of
-                regions, ``frame.jpg#xywh=120,80,64,190``. None at all is no error.
+            images: Arrays ``(H, W, 3)`` uint8, BGR as OpenCV has them, each of its own size; images of Pillow's; paths
+                of files; paths of regions, ``frame.jpg#xywh=120,80,64,190``. A list, a batch ``(N, H, W, 3)`` or a
+                generator; none at all is no error.
             batch_size: Images read, held and computed at once.
 
         Returns:
@@ -84,14 +101,20 @@ class ExportedModel:
 
         Raises:
             FileNotFoundError: An image is missing.
-            DataError: An image is damaged, an array is none, or the file does not say how to resize it.
+            DataError: An image is damaged, something is no image, or the file does not say how to resize it.
         """
         if batch_size < 1:
             raise DataError(f'batch_size={batch_size}: give 1 or more')
         if isinstance(images, (str, PathLike)):
             raise DataError(f'images is the path {fspath(images)!r}: give a list of paths or arrays')
-        size = self._batch_size or batch_size
-        chunks = [self._predict(images[start : start + size], start) for start in range(0, len(images), size)]
+        if isinstance(images, np.ndarray) and images.ndim != 4:
+            raise DataError(f'images is one array of shape {images.shape}: give a list of images, or (N, H, W, 3)')
+        if not isinstance(images, Iterable) or isinstance(images, (bytes, bytearray, Mapping)):
+            raise DataError(f'images is of the type {type(images).__name__}: give a list of images; of each {TAKEN}')
+        size, left, chunks, done = self._batch_size or batch_size, iter(images), [], 0
+        while batch := list(islice(left, size)):
+            chunks.append(self._predict(batch, done))
+            done += len(batch)
         # Of no images the outputs still have their widths.
         empty = [{name: value[:0] for name, value in self._predict([self._blank()], 0).items()}] if not chunks else []
         return {name: np.concatenate([chunk[name] for chunk in chunks or empty]) for name in self.description.outputs}
@@ -108,6 +131,10 @@ class ExportedModel:
         Raises:
             DataError: Other arrays.
         """
+        if not isinstance(images, np.ndarray):
+            raise DataError(
+                f'images is of the type {type(images).__name__}: give an array (N, H, W, 3) uint8, or predict()'
+            )
         return self.run(self.description.prepare(images))
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,9 +154,7 @@ class ExportedModel:
                 image = self._read(name)
             else:
                 name = f'images[{number}]'
-                fault = image_fault(np.asanyarray(image))
-                if fault:
-                    raise DataError(f'{name} is {fault}')
+                image = as_image(image, name)
             yield self.description.resized(image, name)
 
     def _read(self, path: str) -> np.ndarray:

@@ -196,7 +196,7 @@ def _check_opened(picture: Image.Image, file_bytes: int) -> None:
     """
     tags = getattr(picture, 'tag_v2', {})
     width, height = picture.size
-    bits, kind = _numbers(tags)
+    bits = _numbers(tags)[0]
     if picture.format == 'TIFF':
         if DNG_VERSION in tags or tags.get(PHOTOMETRIC) in SENSOR_CELLS or tags.get(SUBFILE, 0) & SMALLER:
             raise ValueError(RAW)
@@ -204,6 +204,11 @@ def _check_opened(picture: Image.Image, file_bytes: int) -> None:
         width, height = max(width, tags.get(TILE_WIDTH, 0)), max(height, tags.get(TILE_HEIGHT, 0))
     # Pillow keeps four bytes for each pixel.
     _check_pixels(width, height, file_bytes, bits * tags.get(SAMPLES, 1) / 32)
+    _check_numbers(picture)
+
+
+def _check_numbers(picture: Image.Image) -> None:
+    kind = _numbers(getattr(picture, 'tag_v2', {}))[1]
     if kind in (SIGNED, FLOAT) or (picture.mode in ('I', 'F') and not _has_sixteen_bits(picture)):
         what = 'floating-point numbers' if picture.mode == 'F' else 'integers of 32 bits or with a sign'
         raise ValueError(f'its pixels are {what}, of which no range is black to white: save it with 8 or 16 bits')
@@ -283,6 +288,7 @@ def from_pillow(picture: Image.Image) -> np.ndarray:
     Raises:
         OSError, SyntaxError, ValueError: Pillow's decoders report damage by any of these, or by others.
     """
+    _check_numbers(picture)
     image = cv2.cvtColor(_rgb(picture), cv2.COLOR_RGB2BGR)
     # Only now, as EXIF data may follow the pixels. TIFF files Pillow has turned itself.
     return image if picture.format == 'TIFF' else upright(image, _orientation(picture))

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmosnet.errors import DataError
 from mmosnet.optional_package import need
 from mmosnet.runtime.model_description import INPUT, KEY
+
+# The key of the entry that names a file, in protobuf.
+EXTERNAL_DATA = b'\n\x08location\x12'
 
 
 class OnnxSession:
@@ -20,6 +24,9 @@ class OnnxSession:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         runtime = need('onnxruntime', 'onnx')
+        # ONNX Runtime would read them, in some versions from any folder.
+        if EXTERNAL_DATA in path.read_bytes():
+            raise DataError(f'{path} has weights in other files, which are not read: export it with tools/export.py')
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         if threads:

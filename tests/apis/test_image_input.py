@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmosnet.apis.image_input import take_apart
 from mmosnet.errors import DataError
@@ -108,3 +109,11 @@ def test_damaged_files(tmp_path, keep):
     (source,) = take_apart([tmp_path / 'a.jpg'])
     with pytest.raises(DataError, match=r'^inputs\[0\]: .*a\.jpg: unreadable image \(.+\)$'):
         source.read()
+
+
+def test_images_of_pillow():
+    (found,) = take_apart(Image.fromarray(IMAGE[:, :, ::-1]))
+    np.testing.assert_array_equal(found.read(), IMAGE)
+    (found,) = take_apart([Image.new('F', (9, 9))])
+    with pytest.raises(DataError, match=r'inputs\[0\] is a PIL image'):
+        found.read()

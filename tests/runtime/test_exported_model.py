@@ -1,11 +1,15 @@
 """From image files, regions and frames to what the trained model gives."""
 
+import io
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
+import torch
+from PIL import Image
 
 from mmosnet.apis import PersonInferencer
 from mmosnet.engine.trained_model import load_model
@@ -120,9 +124,56 @@ def test_mistakes(exported, frame, tmp_path):
         exported.predict([np.zeros((3, 3), np.uint8)])
 
 
+def test_images_in_memory(exported, frame, tmp_path):
+    """Whatever holds the same picture gives the same numbers."""
+    pixels = cv2.imread(frame)
+    right = exported.predict([frame])['embedding']
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.fromarray(pixels[:, :, ::-1])
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / 'turned.png', exif=exif)
+    with Image.open(tmp_path / 'turned.png') as turned:
+        alike = [pixels, upright, turned, Path(frame), upright.convert('RGBA'), pixels[:, ::-1].copy()[:, ::-1]]
+        found = exported.predict(alike)['embedding']
+        again = exported.predict(iter(alike), batch_size=2)['embedding']
+    np.testing.assert_allclose(found, again, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(found, np.repeat(right, len(alike), 0), atol=1e-4, rtol=0)
+    batch = np.stack([pixels, pixels[::-1]])
+    np.testing.assert_allclose(
+        exported.predict(batch)['embedding'], exported.predict(list(batch))['embedding'], atol=1e-5, rtol=0
+    )
+    grey = exported.predict([upright.convert('L'), cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), 8)])
+    assert np.abs(np.diff(grey['embedding'], axis=0)).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ('images', 'named'),
+    [
+        (np.zeros((9, 9, 3), np.uint8), r'one array of shape \(9, 9, 3\)'),
+        (Image.new('RGB', (9, 9)), 'type Image'),
+        (b'\xff\xd8\xff', 'type bytes'),
+        (None, 'type NoneType'),
+        ({'a.jpg': 1}, 'type dict'),
+        ([torch.zeros(3, 9, 9)], r'images\[0\] is a torch\.Tensor.*array'),
+        (torch.zeros(2, 3, 9, 9), r'images\[0\] is a torch\.Tensor.*array'),
+        (io.BytesIO(b'\xff\xd8\xff\n'), r'images\[0\] is a bytes.*path'),
+        ([None], r'images\[0\] is a NoneType'),
+        ([Image.new('F', (9, 9))], r'images\[0\] is a PIL image.*floating'),
+        ([np.zeros((9, 9, 4), np.uint8)], r'images\[0\].*fourth channel'),
+        (np.zeros((2, 9, 9, 3), np.float32), r'images\[0\].*float32.*0 to 1'),
+        ([[[[1, 2, 3]]]], r'images\[0\] is a list'),
+    ],
+)
+def test_what_is_no_image_is_named_with_what_is_taken(exported, images, named):
+    with pytest.raises(DataError, match=named):
+        exported.predict(images)
+
+
 def described(path, **changes):
     """A copy of a file whose metadata says something else; None leaves an entry out."""
     graph = onnx.load(path)
+    # The checksum is that of another file.
+    del graph.metadata_props[1:]
     said = json.loads(graph.metadata_props[0].value) | dict(checksum='') | changes
     graph.metadata_props[0].value = json.dumps({name: value for name, value in said.items() if value is not None})
     copy = path.with_name('changed.onnx')
@@ -163,6 +214,57 @@ def test_description(exported, tmp_path):
     assert ModelDescription(('embedding',), 2, 1).task == 'reid'
     with pytest.raises(DataError, match='a file: its metadata lacks height, width'):
         ModelDescription.from_json('{"outputs": ["embedding"]}', 'a file')
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml', '.pt'])
+def test_every_flipped_bit_is_named(model, exported, tmp_path, suffix):
+    path = tmp_path / f'joint{suffix}'
+    export_model(model, path)
+    assert ExportedModel(path).description.checksum == 'sha256'
+    for file in [path, *path.parent.glob('*.bin')]:
+        data = file.read_bytes()
+        for at in [*range(0, len(data) - 200, len(data) // 9), *range(len(data) - 100, len(data), 7)]:
+            file.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+            with pytest.raises(DataError, match=rf'joint\{suffix}.* damaged|joint\{suffix} cannot be read'):
+                ExportedModel(path)
+        # What is cut off says so too.
+        file.write_bytes(data[:-50])
+        with pytest.raises(DataError, match=rf'joint\{suffix}'):
+            ExportedModel(path)
+        file.write_bytes(data)
+    assert ExportedModel(path).description == ExportedModel(path).description
+    if suffix == '.xml':
+        path.with_suffix('.bin').unlink()
+        with pytest.raises(FileNotFoundError, match=r'no .*joint\.bin'):
+            ExportedModel(path)
+
+
+def test_onnx_itself_finds_nothing_wrong_with_the_checksum(exported):
+    onnx.checker.check_model(str(exported.path), full_check=True)
+    assert [entry.key for entry in onnx.load(exported.path).metadata_props] == ['mmosnet', 'mmosnet.sha256']
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(height=10**9),
+        dict(width='32'),
+        dict(outputs=['other']),
+        dict(mean=[0, 0]),
+        dict(std=[float('nan')] * 3),
+        dict(resize=[dict(type='Other')]),
+        dict(resize=[dict(type='Resize', width=10**9, height=1, keep_ratio=False)]),
+        dict(attributes=3),
+    ],
+)
+def test_impossible_metadata_are_refused(exported, changes):
+    with pytest.raises(DataError, match=r'changed\.onnx: its metadata are damaged'):
+        described(exported.path, **changes)
+
+
+def test_deep_metadata_are_refused(exported):
+    with pytest.raises(DataError, match='a file has no metadata'):
+        ModelDescription.from_json('[' * 10**5, 'a file')
 
 
 def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
