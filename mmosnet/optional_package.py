@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from mmosnet.errors import DataError
+from mmosnet.user_errors import user_line
 
 
 def need(name: str, extra: str) -> ModuleType:
@@ -15,10 +16,14 @@ def need(name: str, extra: str) -> ModuleType:
 
     Raises:
         DataError: It is not installed; says what to install.
+        ImportError: It is, and the system cannot read it.
     """
     try:
         return import_module(name)
     except ImportError as e:
+        # It is there, and the system cannot read it, as with too many open files.
+        if user_line(e):
+            raise
         raise DataError(f'{name} cannot be imported ({e}): pip install {_packages(extra)}') from e
 
 

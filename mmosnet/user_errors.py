@@ -118,6 +118,9 @@ def _mistakes() -> Iterator[None]:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
         closed = _close_output()
+        if not isinstance(e, DataError):
+            # What was left half made by the fault complains while Python ends.
+            sys.unraisablehook = lambda unraisable: None
         # Who reads the output has seen enough, as `head` does.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {line}')
 
@@ -179,9 +182,7 @@ def _written_file(error: BaseException, number: int | None) -> str:
     """The file that was being written when an error without a name was raised; empty if nothing tells."""
     if number not in _WRITING:
         return ''
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
+    if not _takes(sys.stdout, ''):
         return 'standard output'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
@@ -194,7 +195,17 @@ def _written_file(error: BaseException, number: int | None) -> str:
                 mode = getattr(value, 'mode', '')
                 if any(letter in str(mode) for letter in 'wax+'):
                     return value.name
-    return ''
+    # A line that was too long to be kept is forgotten: whether another one fails tells.
+    return '' if _takes(sys.stdout, '\n') else 'standard output'
+
+
+def _takes(stream: io.TextIOBase, text: str) -> bool:
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _is_temporary(file: str) -> bool:
@@ -225,13 +236,11 @@ def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
 
 def _close_output() -> bool:
     """Drop what standard output does not take, and say if it did not: Python flushes once more at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+    if _takes(sys.stdout, ''):
+        return False
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _config_mistake(error: TypeError | KeyError) -> str | None:

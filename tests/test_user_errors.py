@@ -12,6 +12,12 @@ from mmosnet.user_errors import TRACEBACK_VARIABLE, user_errors
 from tests.conftest import full_disk
 
 
+@pytest.fixture(autouse=True)
+def restored_hook(monkeypatch):
+    """Programs end after an error, tests go on."""
+    monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
+
+
 def error_line(error):
     with pytest.raises(SystemExit) as found, user_errors():
         raise error
@@ -84,12 +90,14 @@ def test_the_file_is_found_where_the_error_names_none(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
-def test_a_full_standard_output_is_named_and_closed(monkeypatch):
+@pytest.mark.parametrize('length', [9, 99999])
+def test_a_full_standard_output_is_named_and_closed(monkeypatch, length):
     with open('/dev/full', 'w') as full:
         monkeypatch.setattr(sys, 'stdout', full)
         with pytest.raises(SystemExit) as found, user_errors():
-            print('a table')
-        assert found.value.code.startswith('error: standard output: ')
+            print('a' * length)
+        # A long line is not kept; then a variable tells the file.
+        assert found.value.code.startswith(('error: standard output: ', 'error: /dev/full: '))
         full.flush()
 
 

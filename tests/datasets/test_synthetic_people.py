@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mmosnet.datasets import SyntheticAttributes, SyntheticPeople
+from mmosnet.datasets.drawn_folder import MANIFEST
 from mmosnet.datasets.pedestrian_renderer import ATTRIBUTES
+from mmosnet.errors import DataError
+from tests.conftest import full_disk
 
 SMALL = dict(num_train_pids=2, num_test_pids=2, num_cameras=2, images_per_camera=2, num_distractors=1, num_junk=1)
 
@@ -16,6 +20,18 @@ def test_first_use_makes_the_data_set(tmp_path):
     # 4 queries; a gallery of 4 and the distractor, without the junk.
     assert len(test) == 4 + 5
     assert test.metainfo['num_cross_camera_queries'] == 4
+
+
+def test_a_full_disk_leaves_nothing_and_the_next_start_draws_anew(tmp_path):
+    root = tmp_path / 'people'
+    with full_disk(1000), pytest.raises(OSError) as found:
+        SyntheticPeople(data_root=str(root), generation=SMALL)
+    assert found.value.filename == str(root) and not list(tmp_path.iterdir())
+    assert len(SyntheticPeople(data_root=str(root), generation=SMALL)) == 8
+    # As after a machine has lost power.
+    (root / MANIFEST).write_text('')
+    with pytest.raises(DataError, match=MANIFEST):
+        SyntheticPeople(data_root=str(root), generation=SMALL)
 
 
 def test_labels_are_those_of_the_same_picture(tmp_path):
