@@ -9,6 +9,7 @@ import io
 import os
 import re
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Iterator
@@ -31,12 +32,12 @@ _REMEDIES = {
     'EIO': 'the disk reports a fault: is it still there? Try again, or use another disk',
     'EMFILE': _FILES,
     'ENFILE': _FILES,
-    'ENAMETOOLONG': 'give a shorter name',
+    'ENAMETOOLONG': 'give a shorter one',
     'ELOOP': 'its symbolic links lead in a circle: mend them',
     'ENOTDIR': 'a part of this path is a file, not a folder: name another path',
-    'EISDIR': 'this is a folder: name a file',
-    'EEXIST': 'it is there already: name another path',
-    'ENOTEMPTY': 'it is there already and not empty: name another path',
+    'EISDIR': 'name a file',
+    'EEXIST': 'name another path',
+    'ENOTEMPTY': 'name another folder',
     'ENOENT': 'check the path',
     'EACCES': 'change its permissions, or name another path',
     'EPERM': 'change its permissions, or name another path',
@@ -65,11 +66,16 @@ _PHRASES = {
     'received 0 items of ancdata': errno.EMFILE,
     # torch leaves out the system's reason, which is this one nearly always.
     'PytorchStreamWriter failed': errno.ENOSPC,
+    'unexpected pos': errno.ENOSPC,
+    'iostream error': errno.ENOSPC,
     'out of shared memory': errno.ENOMEM,
 }
 # These alone are looked for in the text of other errors: words like "Invalid argument" may mean anything.
 _TOLD = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE')
-_PHRASES |= {os.strerror(getattr(errno, name)): getattr(errno, name) for name in _TOLD if hasattr(errno, name)}
+_FAULTS = {getattr(errno, name) for name in _TOLD if hasattr(errno, name)}
+_PHRASES |= {os.strerror(number): number for number in _FAULTS}
+# Of Python's module for temporary files.
+_NO_TEMPORARY = 'No usable temporary directory'
 # Meant by an error without a file: the file that was being written.
 _WRITING = {getattr(errno, name) for name in ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO') if hasattr(errno, name)}
 # Where the text of an error begins that comes from a loader's worker, behind the worker's traceback.
@@ -107,10 +113,19 @@ def user_line(error: BaseException) -> str | None:
     if isinstance(error, DataError):
         return _own_text(error)
     if isinstance(error, (TypeError, KeyError)):
-        return _config_mistake(error)
+        return _config_mistake(error) or _first_fault(error)
     if isinstance(error, MemoryError):
         return f'the memory is full ({_own_text(error) or "no more is given"}): use fewer workers or smaller batches'
-    return _system_fault(error)
+    return _system_fault(error) or _first_fault(error)
+
+
+def _first_fault(error: BaseException) -> str | None:
+    """The fault of the system's that an error comes from, where handling that one failed."""
+    while error := error.__cause__ or error.__context__:
+        number = getattr(error, 'errno', None)
+        if isinstance(error, OSError) and (number in _FAULTS or _NO_TEMPORARY in str(error)):
+            return _system_fault(error)
+    return None
 
 
 def _own_text(error: BaseException) -> str:
@@ -140,6 +155,9 @@ def _system_fault(error: BaseException) -> str | None:
         # A text of ours, or of a library of the network's.
         return text or type(error).__name__ if isinstance(error, OSError) else None
     remedy = REMEDIES.get(number)
+    unnamed = number in _WRITING and getattr(error, 'filename', None) is None
+    if _NO_TEMPORARY in text or (unnamed and _is_temporary(file)):
+        remedy = 'free space there, or name another folder for temporary files in the environment variable TMPDIR'
     return ': '.join(filter(None, (file, text, remedy)))
 
 
@@ -154,11 +172,23 @@ def _written_file(error: BaseException, number: int | None) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
         for value in frame.f_locals.values():
+            # Of logging, and of TensorBoard.
+            for name in ('baseFilename', '_file_name'):
+                if isinstance(vars(value).get(name) if hasattr(value, '__dict__') else None, str):
+                    return vars(value)[name]
             if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
                 mode = getattr(value, 'mode', '')
                 if any(letter in str(mode) for letter in 'wax+'):
                     return value.name
     return ''
+
+
+def _is_temporary(file: str) -> bool:
+    try:
+        return file.startswith(os.path.join(tempfile.gettempdir(), tempfile.gettempprefix()))
+    except FileNotFoundError:
+        # On a full or read-only disk there is no folder for temporary files.
+        return False
 
 
 @contextmanager

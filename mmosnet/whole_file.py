@@ -51,9 +51,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     # Where a link leads to: only the draft's folder needs to be on the same disk.
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and not os.access(target, os.W_OK):
+    if target.exists():
         # Renaming would ask for the folder's permission alone.
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        with target.open('r+b'):
+            pass
     with _draft(target) as draft, _named(path, draft):
         yield draft
         # Not all disks have permissions.
@@ -64,19 +65,37 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         sync_folder(target.parent)
 
 
+def check_writable(path: str | Path) -> None:
+    """Find out before a long computation that its file cannot be written; its folder is made.
+
+    Raises:
+        OSError: As of :func:`whole_file`.
+    """
+    with suppress(_NothingToWrite), whole_file(path) as draft:
+        # A full disk still takes names.
+        draft.write_bytes(bytes(1000))
+        raise _NothingToWrite
+
+
+class _NothingToWrite(Exception):
+    """Ends :func:`whole_file` without a file."""
+
+
 @contextmanager
 def draft_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty folder beside a file or folder that is to be made of its content; it is removed at the end.
+
+    Folders of killed processes are removed, as the drafts of :func:`whole_file`.
 
     Args:
         path: What is to be made; the folder that it is in is made.
 
     Raises:
-        OSError: The folder cannot be made; names the path.
+        OSError: Something in the folder cannot be written; names the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _draft(path, is_folder=True) as draft:
+    with _draft(path, is_folder=True) as draft, _named(path, draft):
         yield draft
 
 
@@ -110,7 +129,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
         yield
     except OSError as e:
         fault = e if e.errno is not None else _fault(draft)
-        if fault is None or fault.filename not in (None, str(draft)):
+        if fault is None or not str(fault.filename or draft).startswith(str(draft)):
             raise
         raise OSError(fault.errno, fault.strerror, str(path)) from e
     except RuntimeError as e:
@@ -124,7 +143,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
 def _fault(draft: Path) -> OSError | None:
     """What the system has against writing more into a draft."""
     try:
-        with draft.open('ab') as file:
+        with (draft / 'probe' if draft.is_dir() else draft).open('ab') as file:
             file.write(PROBE)
             file.flush()
             os.fsync(file.fileno())

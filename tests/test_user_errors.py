@@ -104,6 +104,20 @@ def test_faults_in_threads_end_the_program_too(capfd):
     assert 'events.out' in found.value.code and 'Traceback' not in capfd.readouterr().err
 
 
+def test_the_fault_is_told_where_handling_it_failed():
+    with pytest.raises(SystemExit) as found, user_errors():
+        try:
+            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+        finally:
+            raise UnboundLocalError('folder')
+    assert '/tmp' in found.value.code and 'TMPDIR' in found.value.code
+    with pytest.raises(UnboundLocalError), user_errors():
+        try:
+            raise FileNotFoundError(errno.ENOENT, 'No such file or directory', 'a')
+        finally:
+            raise UnboundLocalError('folder')
+
+
 def test_the_traceback_is_shown_on_demand(monkeypatch, capsys):
     monkeypatch.setenv(TRACEBACK_VARIABLE, '1')
     assert error_line(OSError(errno.EROFS, 'Read-only file system', 'a')).startswith('error: a: Read-only')

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmosnet.whole_file import ABANDONED_SECONDS, draft_folder, whole_file
+from mmosnet.whole_file import ABANDONED_SECONDS, check_writable, draft_folder, whole_file
 from tests.conftest import full_disk
 
 
@@ -54,7 +54,7 @@ def test_other_errors_pass(old):
     assert found.value.filename == 'other'
 
 
-def test_what_is_there_decides(old, tmp_path, monkeypatch):
+def test_what_is_there_decides(old, tmp_path):
     (tmp_path / 'folder').mkdir()
     with pytest.raises(IsADirectoryError) as found, whole_file(tmp_path / 'folder'):
         pass
@@ -65,11 +65,23 @@ def test_what_is_there_decides(old, tmp_path, monkeypatch):
     with pytest.raises(OSError) as found, whole_file(tmp_path / ('a' * 300)):
         pass
     assert (found.value.errno, found.value.filename) == (errno.ENAMETOOLONG, str(tmp_path / ('a' * 300)))
-    # Not that of the folder alone, as for renaming. Root may write anything.
-    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+
+
+@pytest.mark.skipif(os.name != 'posix' or os.geteuid() == 0, reason='root may write anything')
+def test_a_file_that_must_not_be_written_stays(old):
+    # Renaming asks for the folder's permission alone.
+    old.chmod(0o400)
     with pytest.raises(PermissionError) as found, whole_file(old):
         pass
     assert found.value.filename == str(old) and old.read_text() == 'old'
+
+
+def test_what_cannot_be_written_is_found_before(old):
+    check_writable(old)
+    check_writable(old.parent / 'new' / 'b.json')
+    assert old.read_text() == 'old' and not names(old.parent / 'new')
+    with pytest.raises(IsADirectoryError):
+        check_writable(old.parent / 'new')
 
 
 def test_links_permissions_and_long_names_stay(old, tmp_path):

@@ -54,6 +54,7 @@ def main() -> None:
     from mmosnet.engine import launch
     from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows
     from mmosnet.engine.training_process import train
+    from mmosnet.whole_file import whole_file
 
     with launch.user_errors():
         work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / Path(args.config).stem)
@@ -63,7 +64,8 @@ def main() -> None:
         for row in chosen if not args.list else []:
             train(row.name, row_config(cfg, row), work_dir, ROOT / 'tools' / 'train.py')
         if not args.list:
-            (work_dir / TABLE_FILE).write_text(ablation_table(rows, cfg, work_dir) + '\n')
+            with whole_file(work_dir / TABLE_FILE) as draft:
+                draft.write_text(ablation_table(rows, cfg, work_dir) + '\n')
         print(ablation_table(chosen if args.rows else rows, cfg, work_dir))
 
 

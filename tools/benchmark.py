@@ -51,6 +51,7 @@ def main() -> None:
     from mmosnet.benchmark.rows import ROWS, select_rows
     from mmosnet.benchmark.table import text_table, write_markdown
     from mmosnet.engine import launch
+    from mmosnet.whole_file import check_writable
 
     with launch.user_errors():
         rows = select_rows(args.only, args.device)
@@ -59,6 +60,8 @@ def main() -> None:
                 '\n'.join(f'{row.name:18s}  {row.work}' + (f'; {row.target}' * bool(str(row.target))) for row in rows)
             )
             return
+        for path in filter(None, (args.json, args.markdown)):
+            check_writable(path)
         report = merge_reports([read_report(path) for path in args.render]) if args.render else run(args, rows)
         print(text_table(report, rows))
         if args.markdown:

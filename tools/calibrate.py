@@ -63,10 +63,13 @@ def main() -> None:
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
     from mmosnet.user_errors import user_errors
+    from mmosnet.whole_file import check_writable
 
     with user_errors():
         if not args.features and not args.gallery:
             raise DataError('nothing to compare: give FEATURES, or --gallery with images whose pids are known')
+        if args.figure:
+            check_writable(args.figure)
         with Gallery.open(args.gallery) if args.gallery else nullcontext() as gallery:
             distance = args.distance or (gallery.distance if gallery else 'cosine')
             if gallery and distance != gallery.distance:

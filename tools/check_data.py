@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Check a data set before training on it: reads every image once.
 
-Prints the numbers of each split, then warnings (images or people in train and in test, images that are there twice or
-under two identities, queries without a match under the camera rule, a wrong number of classes) and what is broken
-(files that cannot be read, empty splits, errors in annotations).
+Prints the numbers of each split, then notes (what the data set leaves out, and why), warnings (images or people in
+train and in test, images that are there twice or under two identities, queries without a match under the camera rule,
+a wrong number of classes) and what is broken (files that cannot be read, empty splits, errors in annotations).
 
 contact_sheet.jpg: some people, one a row, with an image by each camera: look whether rows show one person.
 check_data.json: everything found, with all file names.
@@ -62,27 +62,29 @@ def main() -> None:
     from mmosnet.datasets.data_report import broken_things, report_lines, warnings_of
     from mmosnet.engine import launch
     from mmosnet.visualization.contact_sheet import choose_people, save_contact_sheet
+    from mmosnet.whole_file import check_writable, whole_file
 
     with launch.user_errors():
         cfg = launch.load_config(args.config, args.cfg_options, None, 'none', args.data_root)
         name_fields(cfg, id_key=args.id_key, camera_key=args.camera_key)
         out_dir = Path(args.out_dir or Path(cfg.work_dir) / 'check_data')
+        check_writable(out_dir / 'check_data.json')
         parts, errors = load_parts(cfg)
         facts = read_images(parts, args.num_workers)
-    findings = find_all(parts, facts, camera_rule(cfg))
-    broken = errors + broken_things(findings)
-    head = (cfg.get('model') or {}).get('head') or {}
-    warnings = warnings_of(findings, head.get('num_classes'))
-    out_dir.mkdir(parents=True, exist_ok=True)
-    report = dict(broken=broken, warnings=warnings, **findings)
-    (out_dir / 'check_data.json').write_text(json.dumps(report, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
-    lines = [*report_lines(findings, broken, warnings), '']
-    people = choose_people(parts, facts)
-    if people:
-        lines.append(f'picture  {save_contact_sheet(people, out_dir / "contact_sheet.jpg")}')
-    lines.append(f'numbers  {out_dir / "check_data.json"}')
-    lines.append(f'broken: {len(broken)}, warnings: {len(warnings)}')
-    print('\n'.join(lines))
+        findings = find_all(parts, facts, camera_rule(cfg))
+        broken = errors + broken_things(findings)
+        head = (cfg.get('model') or {}).get('head') or {}
+        warnings = warnings_of(findings, head.get('num_classes'))
+        report = json.dumps(dict(broken=broken, warnings=warnings, **findings), indent=2, ensure_ascii=False) + '\n'
+        with whole_file(out_dir / 'check_data.json') as draft:
+            draft.write_text(report, encoding='utf-8')
+        lines = [*report_lines(findings, broken, warnings), '']
+        people = choose_people(parts, facts)
+        if people:
+            lines.append(f'picture  {save_contact_sheet(people, out_dir / "contact_sheet.jpg")}')
+        lines.append(f'numbers  {out_dir / "check_data.json"}')
+        lines.append(f'broken: {len(broken)}, warnings: {len(warnings)}')
+        print('\n'.join(lines))
     sys.exit(1 if broken else 0)
 
 

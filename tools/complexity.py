@@ -48,12 +48,12 @@ def main() -> None:
     # Only now: importing torch takes seconds that --help should not.
     import json
     from dataclasses import asdict
-    from pathlib import Path
 
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch
     from mmosnet.engine.trained_model import build_model
     from mmosnet.models.complexity import complexity_table, count_complexity, left_out_parameters
+    from mmosnet.whole_file import whole_file
 
     with launch.user_errors():
         model = build_model(launch.load_config(args.config, args.cfg_options, None, 'none'))
@@ -61,8 +61,8 @@ def main() -> None:
         left_out = left_out_parameters(model)
         if args.json:
             report = dict(config=args.config, images=[asdict(count) for count in counts], left_out=left_out)
-            Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-            Path(args.json).write_text(json.dumps(report, indent=2) + '\n')
+            with whole_file(args.json) as draft:
+                draft.write_text(json.dumps(report, indent=2) + '\n')
         print(complexity_table(counts, args.per_stage))
         if left_out:
             print('\nleft out: ' + '; '.join(f'{name}, {number:,d} parameters' for name, number in left_out.items()))

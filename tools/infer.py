@@ -61,10 +61,12 @@ def main() -> None:
     from mmosnet.engine import launch
     from mmosnet.engine.config_options import merge_options
     from mmosnet.engine.trained_model import find_trained
+    from mmosnet.whole_file import check_writable
 
     with launch.user_errors():
         if args.out:
             check_prediction_file(args.out)
+            check_writable(args.out)
         cfg, checkpoint = find_trained(args.config, args.checkpoint)
         merge_options(cfg, args.cfg_options)
         inferencer = PersonInferencer(cfg, checkpoint, args.device)

@@ -286,6 +286,7 @@ def drawn_lines(args: argparse.Namespace) -> list[str]:
     from mmosnet.visualization.result_curves import CurveSource, visualize_cmc, visualize_roc
     from mmosnet.visualization.trained_config import trained_config
     from mmosnet.visualization.visualize_network import view_images, visualize_activation, visualize_gates
+    from mmosnet.whole_file import check_writable
 
     curves = args.command in ('cmc', 'roc')
     given = args.checkpoints if curves else [args.checkpoint]
@@ -293,6 +294,7 @@ def drawn_lines(args: argparse.Namespace) -> list[str]:
     if args.config is not None:
         cfg, checkpoints = trained_config(args.config, given, args.cfg_options, args.data_root)
     out_dir = Path(args.out_dir or Path('work_dirs' if cfg is None else cfg.work_dir) / 'visualize')
+    check_writable(out_dir / args.command)
     if curves:
         source = CurveSource(cfg, checkpoints, args.saved, args.names, args.target)
         if args.command == 'roc':

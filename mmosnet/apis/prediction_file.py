@@ -11,6 +11,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.visualization.prediction_sheet import told_attributes
+from mmosnet.whole_file import whole_file
 
 SUFFIXES = ('.json', '.csv')
 # Attributes in a row of the table.
@@ -56,14 +57,18 @@ def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str
     """
     check_prediction_file(path)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == '.json':
-        path.write_text(json.dumps(dict(origin, results=[_plain(result) for result in results]), indent=1) + '\n')
+        text = json.dumps(dict(origin, results=[_plain(result) for result in results]), indent=1) + '\n'
+        with whole_file(path) as draft:
+            draft.write_text(text)
         return path
     rows = [_flat(_plain(result)) for result in results]
     columns = list(dict.fromkeys(['img_path', *(key for row in rows for key in row)]))
     # Names of files that are not UTF-8 keep their bytes.
-    with path.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file:
+    with (
+        whole_file(path) as draft,
+        draft.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

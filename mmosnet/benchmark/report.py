@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmosnet.benchmark.measurement import ERROR, Measurement
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 
 @dataclass
@@ -37,8 +38,8 @@ class Report:
     def write(self, path: str | Path) -> None:
         """Write it as JSON."""
         content = asdict(self) | dict(measurements=[measurement.as_json() for measurement in self.measurements])
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        with whole_file(path) as draft:
+            draft.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def read_report(path: str | Path) -> Report:

@@ -10,6 +10,7 @@ from mmosnet.benchmark.measurement import MEASURED, Measurement, mean_ratio, sec
 from mmosnet.benchmark.report import Report
 from mmosnet.benchmark.row import Row
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 HEAD = ['row', 'case', 'ours', 'peer', 'ratio (min-max)', 'limit share', 'target', '']
 QUICK_NOTE = 'Quick run with small sizes: it shows that everything runs, and says nothing about the published sizes.'
@@ -116,5 +117,5 @@ def write_markdown(path: str | Path, report: Report, rows: Sequence[Row]) -> Non
         if not begin or not end:
             raise DataError(f'{path} has no lines {BEGIN} and {END} to put the table between')
         content = before + content + after
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding='utf-8')
+    with whole_file(path) as draft:
+        draft.write_text(content, encoding='utf-8')

@@ -75,7 +75,7 @@ class AttributeDataset(PersonDataset):
             records += self.usable_records(found, split)
         training = records if 'train' in self.splits else None
         self._metainfo.update(attribute_facts(names, training, f'{type(self).__name__}, {" and ".join(self.splits)}'))
-        MMLogger.get_current_instance().info(self._table(records, len(names)))
+        self.log_table(self._table(records, len(names)))
         if self.check_counts:
             self._compare_counts(records)
         return records

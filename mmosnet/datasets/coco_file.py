@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmosnet.errors import DataError
@@ -35,12 +35,14 @@ class CocoFile:
         images: Entries of ``images`` by their id; each has ``file_name``.
         annotations: Entries of ``annotations``; each has ``id``, ``bbox`` and the ``image_id`` of an image.
         category_ids: Ids of ``categories`` by their names.
+        errors: What is wrong with annotations, by their ids.
     """
 
     path: str
     images: dict[int | str, dict]
     annotations: list[dict]
     category_ids: dict[str, int | str]
+    errors: dict[int | str, str] = field(default_factory=dict)
 
     def place(self, annotation: dict) -> str:
         """File and annotation, for messages."""
@@ -79,8 +81,12 @@ class CocoFile:
         return people
 
 
-def read_coco(path: str | Path) -> CocoFile:
+def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
     """Read and check an annotation file.
+
+    Args:
+        path: The file.
+        keep_faulty: Note what is wrong with single annotations in ``errors``, instead of raising it.
 
     Raises:
         FileNotFoundError: No such file.
@@ -99,17 +105,32 @@ def read_coco(path: str | Path) -> CocoFile:
             'annotations in COCO format'
         )
     images = _by_id(path, 'images', content['images'], IMAGE_FIELDS)
-    annotations = _by_id(path, 'annotations', content['annotations'], ANNOTATION_FIELDS)
-    for annotation in annotations.values():
-        place, crowd = f'{path}, annotation {annotation["id"]}', annotation.get('iscrowd')
-        if not _is_id(annotation['image_id']) or annotation['image_id'] not in images:
-            raise DataError(
-                f'{place}: image_id {repr(annotation["image_id"])[:60]} is not the id of any of the {len(images)} '
-                'images, which are whole numbers or text'
-            )
-        if crowd is not None and (not isinstance(crowd, int) or crowd not in (0, 1)):
-            raise DataError(f'{place}: iscrowd {repr(crowd)[:60]} is neither 0, a single person, nor 1, a group')
-    return CocoFile(str(path), images, list(annotations.values()), _category_ids(path, content.get('categories')))
+    annotations = _by_id(path, 'annotations', content['annotations'], ('id',))
+    errors = {}
+    for place, annotation in enumerate(annotations.values()):
+        error = _mistake(annotation, images, place)
+        if error:
+            errors[annotation['id']] = f'{path}, {error}'
+            if not keep_faulty:
+                raise DataError(f'{path}, {error}')
+    names = _category_ids(path, content.get('categories'))
+    return CocoFile(str(path), images, list(annotations.values()), names, errors)
+
+
+def _mistake(annotation: dict, images: dict[int | str, dict], place: int) -> str:
+    """What is wrong with an annotation; empty for nothing."""
+    for name in ANNOTATION_FIELDS:
+        if annotation.get(name) is None:
+            return f'annotations[{place}]: the field {name!r} is missing (id {annotation["id"]!r})'
+    image, crowd, name = annotation['image_id'], annotation.get('iscrowd'), f'annotation {annotation["id"]}'
+    if not _is_id(image) or image not in images:
+        return (
+            f'{name}: image_id {repr(image)[:60]} is not the id of any of the {len(images)} images, which are whole '
+            'numbers or text'
+        )
+    if crowd is not None and (not isinstance(crowd, int) or crowd not in (0, 1)):
+        return f'{name}: iscrowd {repr(crowd)[:60]} is neither 0, a single person, nor 1, a group'
+    return ''
 
 
 def read_json(path: Path, remedy: str) -> object:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, frame_size, read_coco
 from mmosnet.datasets.crop_person import box_with_margin, region_path
 from mmosnet.datasets.listed_image import image_inside
@@ -17,6 +15,9 @@ from mmosnet.datasets.person_mask import compressed_mask
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+
+# Fewer boxes that reach beyond their frames may do so by chance.
+FEWEST_BOXES = 4
 
 
 @DATASETS.register_module()
@@ -35,9 +36,9 @@ class CocoPerson(NamedPeople):
     The splits come from one file each (``ann_files``), or from one file (``ann_file``) with a field ``split``: train,
     query or gallery. Files that are given are read and checked whatever ``split`` is loaded, frames only for what is.
 
-    A box that reaches beyond its frame is clipped; one wholly outside is an error. Annotations with ``iscrowd`` are
-    groups and are left out with a warning, as are those of other categories. Every other field of the user's goes into
-    the record's ``attributes``, and its name into ``metainfo['attribute_names']``.
+    A box that reaches beyond its frame is clipped; one wholly outside is an error, as are boxes that are corners.
+    Annotations with ``iscrowd`` are groups and are left out with a warning, as are those of other categories. Every
+    other field of the user's goes into the record's ``attributes``, and its name into ``metainfo['attribute_names']``.
 
     Args:
         ann_file: One file for all splits, relative to ``data_root``.
@@ -102,8 +103,7 @@ class CocoPerson(NamedPeople):
         return people
 
     def _people_of(self, coco: CocoFile, split: str | None) -> Iterator[dict]:
-        logger = MMLogger.get_current_instance()
-        for annotation in coco.people(self.category, lambda text: logger.warning(f'CocoPerson: {text}')):
+        for annotation in coco.people(self.category, self.note):
             yield self._person(coco, annotation, split)
 
     def _person(self, coco: CocoFile, annotation: dict, split: str | None) -> dict:
@@ -139,6 +139,7 @@ class CocoPerson(NamedPeople):
         """Turn the boxes of one split into regions of their frames; see the base class."""
         people = super().load_split(split)
         sizes = self._frame_sizes(people)
+        self._refuse_corners(people, sizes)
         records, num_clipped = [], 0
         for person in people:
             size = sizes[person['img_path']]
@@ -156,10 +157,30 @@ class CocoPerson(NamedPeople):
                 )
             records.append(record)
         if num_clipped:
-            MMLogger.get_current_instance().info(
-                f'CocoPerson: {num_clipped} of {len(records)} boxes of {split} reach beyond their frame and are clipped'
+            self.note(
+                f'{num_clipped} of {len(records)} boxes of {split} reach beyond their frame and are clipped', usual=True
             )
         return records
+
+    @staticmethod
+    def _refuse_corners(people: list[dict], sizes: dict[str, tuple[int, int]]) -> None:
+        """Refuse boxes that are corners: most reach beyond their frames, and none would as corners."""
+        beyond = 0
+        for person in people:
+            height, width = sizes[person['img_path']]
+            box = person['annotation']['bbox']
+            if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
+                return
+            left, top, right, bottom = box
+            if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+                return
+            beyond += left + right > width or top + bottom > height
+        if len(people) >= FEWEST_BOXES and 2 * beyond >= len(people):
+            raise DataError(
+                f'{people[0]["place"]}: bbox {people[0]["annotation"]["bbox"]} and {len(people) - 1} others look like '
+                f'[left, top, right, bottom]: as [left, top, width, height] {beyond} reach beyond their frames. '
+                'Convert them'
+            )
 
     @staticmethod
     def _frame_sizes(people: list[dict]) -> dict[str, tuple[int, int]]:

@@ -134,6 +134,8 @@ def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[in
             '(--cfg-options for train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset)'
         )
     data = path.read_bytes()
+    if data.startswith(b'PK\x03\x04') or data.startswith(b'\xd0\xcf\x11\xe0'):
+        raise DataError(f'{path} is a spreadsheet\'s own file and no text; save it as "CSV UTF-8"')
     # Spreadsheets put a byte order mark in front.
     encoding = 'utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig'
     try:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from mmosnet.datasets.cuhk03_extraction import BOXES, classic_test_sets, extract_images
+from mmosnet.datasets.listed_image import image_inside
+from mmosnet.datasets.matlab_annotation import texts, whole_numbers
 from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
@@ -13,7 +15,7 @@ from mmosnet.registry import DATASETS
 
 NUM_CLASSIC_SPLITS = 20
 # Camera pair, person, view, image.
-NAME = re.compile(r'(\d+)_(\d+)_([12])_(\d+)')
+NAME = re.compile(r'(\d{1,9})_(\d{1,9})_([12])_(\d+)', re.ASCII)
 NEW_COUNTS = dict(
     detected=dict(train=(7_365, 767), query=(1_400, 700), gallery=(5_332, 700)),
     labeled=dict(train=(7_368, 767), query=(1_400, 700), gallery=(5_328, 700)),
@@ -70,17 +72,18 @@ class CUHK03(ReIDDataset):
     def _new_split(self, split: str, folder: Path) -> list[dict]:
         path = Path(self.data_root) / f'cuhk03_new_protocol_config_{self.boxes}.mat'
         with MatlabFile(path) as file:
-            names, labels = list(file['filelist']), file['labels'].flatten()
+            names = texts(file['filelist'], f'{path}, filelist')
+            labels = whole_numbers(file['labels'], f'{path}, labels')
             # MATLAB counts from 1.
-            indices = file[f'{split}_idx'].flatten().astype(int) - 1
+            indices = whole_numbers(file[f'{split}_idx'], f'{path}, {split}_idx') - 1
         if len(indices) and not 0 <= min(indices) <= max(indices) < min(len(names), len(labels)):
             raise DataError(f'{path}: {split}_idx points outside of filelist, which has {len(names)} names')
         records = []
         for index in indices:
             match = NAME.match(names[index])
-            if match is None or not (folder / names[index]).is_file():
+            img_path = image_inside(folder, names[index], f'{path}, filelist')
+            if match is None or not Path(img_path).is_file():
                 raise DataError(f'{path}: filelist names {names[index]!r}, which is not in {folder}')
-            img_path = str(folder / names[index])
             records.append(dict(img_path=img_path, pid=int(labels[index]), camid=int(match[3]) - 1))
         return records
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -11,13 +10,18 @@ from filelock import FileLock
 from mmengine.logging import MMLogger
 from mmengine.utils import ProgressBar
 
+from mmosnet.datasets.coco_file import read_json
+from mmosnet.datasets.matlab_annotation import whole_numbers
 from mmosnet.datasets.matlab_file import MatlabFile
+from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 RAW_FILE = 'cuhk-03.mat'
 BOXES = ('detected', 'labeled')
 TEST_SETS_FILE = 'classic_test_sets.json'
 # A person has up to ten images of a camera pair; the first five are of its first camera.
 IMAGES_PER_VIEW = 5
+NUM_TEST_SETS = 20
 
 
 def find_raw_file(root: Path) -> Path | None:
@@ -78,25 +82,29 @@ def _write_images(pairs: list, folder: Path) -> None:
             for index in range(cells.shape[1]):
                 view = 1 if index < IMAGES_PER_VIEW else 2
                 path = folder / f'{pair}_{person + 1:03d}_{view}_{index + 1:02d}.png'
-                if path.exists():
+                # An empty one is what a machine that lost power may leave.
+                if path.exists() and path.stat().st_size:
                     continue
                 image = cells[person, index]
                 # Empty cells: people with fewer images.
                 if image.ndim == 3 and image.size:
                     encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-                    _write_whole(path, encoded.tobytes())
+                    _write_image(path, encoded.tobytes())
             progress.update()
 
 
 def _write_test_sets(file: MatlabFile, root: Path) -> None:
-    test_sets = [test_set.astype(int).tolist() for test_set in file['testsets']]
-    _write_whole(root / TEST_SETS_FILE, json.dumps(test_sets).encode())
+    place = f'{file.path}, testsets'
+    test_sets = [whole_numbers(test_set, place).reshape(test_set.shape).tolist() for test_set in file['testsets']]
+    with whole_file(root / TEST_SETS_FILE) as draft:
+        draft.write_text(json.dumps(test_sets))
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_image(path: Path, content: bytes) -> None:
+    # Not whole_file: waiting for the disk 14,000 times takes minutes.
     draft = path.with_name(f'.{path.name}.tmp')
     draft.write_bytes(content)
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def classic_test_sets(root: Path) -> list[list[list[int]]]:
@@ -104,6 +112,7 @@ def classic_test_sets(root: Path) -> list[list[list[int]]]:
 
     Raises:
         FileNotFoundError: They were not taken out of ``cuhk-03.mat``, which is not there.
+        DataError: The file that they were written to is damaged.
     """
     path = root / TEST_SETS_FILE
     if not path.is_file():
@@ -114,4 +123,12 @@ def classic_test_sets(root: Path) -> list[list[list[int]]]:
             )
         with FileLock(root / '.extraction.lock'), MatlabFile(raw) as file:
             _write_test_sets(file, root)
-    return json.loads(path.read_text())
+    test_sets = read_json(path, f'delete it, so that it is made from {RAW_FILE} again')
+    try:
+        pairs = [[(pair, person) for pair, person in test_set] for test_set in test_sets]
+        whole = all(type(number) is int for test_set in pairs for pair in test_set for number in pair)
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or len(test_sets) != NUM_TEST_SETS:
+        raise DataError(f'{path} does not hold {NUM_TEST_SETS} lists of [camera pair, person]: delete it')
+    return test_sets

@@ -106,7 +106,8 @@ def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
                 try:
                     dataset = DATASETS.build(dict(kept, test_mode=True))
                 except (DataError, FileNotFoundError) as e:
-                    errors.append(str(e))
+                    # The splits of a table are refused for the same row.
+                    errors += [str(e)] if str(e) not in errors else []
                     continue
                 if not isinstance(dataset, ReIDDataset):
                     raise DataError(f'{settings["type"]} in {name} is no re-identification data set')

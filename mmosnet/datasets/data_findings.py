@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -9,6 +10,8 @@ from itertools import product
 import numpy as np
 
 from mmosnet.datasets.data_check import ImageFacts, Part
+from mmosnet.runtime.image_region import split_region
+from mmosnet.runtime.media_files import find_files
 
 
 def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera: str = 'drop') -> dict:
@@ -20,16 +23,35 @@ def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera
         same_camera: The evaluation's camera rule, as of :class:`~mmosnet.evaluation.ReIDMetric`.
 
     Returns:
-        What JSON can hold: ``parts`` (numbers of each split), ``unreadable`` (errors by path), ``duplicates`` (groups
-        of equal images of each split), ``leakage`` (for each pair of a training and a test split) and ``queries``.
+        What JSON can hold: ``parts`` (numbers of each split), ``notes`` (what the data sets left out), ``unreadable``
+        (errors by path), ``duplicates`` (groups of equal images of each split), ``leakage`` (for each pair of a
+        training and a test split) and ``queries``.
     """
     return dict(
         parts={part.name: _numbers(part, facts) for part in parts},
+        notes=list(dict.fromkeys(note for part in parts for note in (*part.dataset.notes, *_unlisted(part, parts)))),
         unreadable={path: fact.error for path, fact in facts.items() if fact.error},
         duplicates={part.name: _duplicates(part, facts) for part in parts},
         leakage=[_leakage(*pair, facts) for pair in product(_of(parts, 'train'), _of(parts, 'query', 'gallery'))],
         queries=[_queries(*pair, facts, same_camera) for pair in _evaluated(parts)],
     )
+
+
+def _unlisted(part: Part, parts: Sequence[Part]) -> list[str]:
+    """Images beside those of a table or annotation file that it does not name."""
+    if not any(getattr(part.dataset, name, None) for name in ('ann_file', 'ann_files')):
+        return []
+    folder = part.dataset.data_prefix['img_path']
+    # A split that could not be loaded names images too.
+    alike = [other for other in parts if other.dataset.data_prefix['img_path'] == folder]
+    if {'train', 'query', 'gallery'} - {other.split for other in alike}:
+        return []
+    listed = {os.path.normpath(split_region(record['img_path'])[0]) for other in alike for record in other.records}
+    files = find_files(folder).files
+    unlisted = [str(file) for file in files if os.path.normpath(file) not in listed]
+    if not unlisted:
+        return []
+    return [f'{len(unlisted):,} of {len(files):,} images in {folder} are in no split, the first {unlisted[0]}']
 
 
 def _of(parts: Sequence[Part], *splits: str) -> list[Part]:

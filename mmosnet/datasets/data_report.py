@@ -9,8 +9,14 @@ NUM_NAMED = 5
 
 
 def broken_things(findings: dict) -> list[str]:
-    """What makes training or testing fail: images that cannot be read, and an evaluation without a single match."""
+    """What makes training or testing fail.
+
+    Images that cannot be read, a training split with a single identity, and an evaluation without a match.
+    """
     found = list(findings['unreadable'].values())
+    for name, part in findings['parts'].items():
+        if name.startswith('train') and part['identities'] + bool(part['distractors']) < 2:
+            found.append(f'{name}: one identity alone; to learn to tell people apart needs two or more')
     for queries in findings['queries']:
         unanswered = len(queries['not_in_gallery']) + len(queries['only_by_their_own_camera'])
         if unanswered == queries['number']:
@@ -114,7 +120,7 @@ def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str])
     if parts:
         lines += ['', 'smallest / median / largest, pixels', *_table(titles, rows)]
         lines += ['', 'identities by camera', *_table(['camera', *parts], counts)]
-    for title, found in (('warning', warnings), ('broken', broken)):
+    for title, found in (('note', findings['notes']), ('warning', warnings), ('broken', broken)):
         lines += ['', *(f'{title}: {text}' for text in found)] if found else []
     return lines
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.whole_file import draft_folder
 
 JPEG_QUALITY = 92
 MANIFEST = 'synthetic.json'
@@ -46,10 +46,9 @@ class DrawnFolder:
         """
         if self.is_complete():
             return
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f'.{self.root.name}.', dir=self.root.parent) as scratch:
-            # A folder inside, because the temporary one is readable for its owner only.
-            unfinished = Path(scratch) / self.root.name
+        with draft_folder(self.root) as scratch:
+            # A folder inside: it is moved away.
+            unfinished = scratch / self.root.name
             write(unfinished)
             manifest = dict(self.manifest, num_images=self._count_images(unfinished))
             (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + '\n', encoding='utf-8')
@@ -69,7 +68,12 @@ class DrawnFolder:
             raise FileExistsError(
                 f'{root} exists and is not a folder of {self.content} (it has no {MANIFEST}): choose another folder'
             )
-        found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
+        try:
+            found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
+            if not isinstance(found, dict):
+                raise ValueError(f'a {type(found).__name__}, not an object')
+        except ValueError as e:
+            raise DataError(f'{root / MANIFEST}: damaged ({e}): delete the folder {root} or choose another') from e
         counts = found.pop('num_images', None)
         if found != self.manifest:
             raise DataError(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mmosnet.datasets.matlab_annotation import whole_numbers
 from mmosnet.datasets.matlab_file import MatlabFile
+from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 
 NUM_SPLITS = 10
 PARTITIONS = 'features_and_partitions.mat'
-NAME = re.compile(r'(\d+)_(\d+)')
+NAME = re.compile(r'(\d+)_(\d+)', re.ASCII)
 
 
 @DATASETS.register_module()
@@ -50,7 +52,11 @@ class GRID(ReIDDataset):
         prefix = 'underground_reid/' if (Path(self.data_root) / 'underground_reid').is_dir() else ''
         probe, gallery = (
             [
-                dict(img_path=path, pid=int(match[1]), camid=int(match[2]) - 1)
+                dict(
+                    img_path=path,
+                    pid=number_in_name(match[1], 'pid', path),
+                    camid=number_in_name(match[2], 'camera', path, 1) - 1,
+                )
                 for path, match in self.list_folder(prefix + folder, NAME)
             ]
             for folder in ('probe', 'gallery')
@@ -70,4 +76,4 @@ class GRID(ReIDDataset):
             values = list(fields.values()) if isinstance(fields, dict) else []
             if len(values) < 3:
                 raise DataError(f'{path}: split {self.split_index} of trainIdxAll is no structure of three fields')
-            return set(values[2].flatten().astype(int).tolist())
+            return set(whole_numbers(values[2], f'{path}: trainIdxAll, split {self.split_index}').tolist())

@@ -125,7 +125,11 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         if not path.is_file():
             raise FileNotFoundError(f'{type(self).__name__}: no file {path}; ann_file starts at data_root')
         number = len(self.CLASSES or ())
-        for row, line in enumerate(path.read_text(encoding='utf-8').splitlines(), start=1):
+        try:
+            lines = path.read_text(encoding='utf-8').splitlines()
+        except UnicodeDecodeError as e:
+            raise DataError(f'{path} is no text in UTF-8 ({e}); save it as UTF-8') from e
+        for row, line in enumerate(lines, start=1):
             name, _, label = line.strip().rpartition(' ') if self.with_label else (line.strip(), '', '0')
             if not name or not label.isdecimal() or (number and int(label) >= number):
                 raise DataError(

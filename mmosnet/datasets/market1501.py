@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.market_attribute_file import market_attributes
-from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.datasets.name_numbers import number_in_name
+from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID, ReIDDataset
 from mmosnet.registry import DATASETS
+from mmosnet.runtime.media_files import find_files
 
 FOLDERS = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
 DISTRACTOR_FOLDER = 'images'
-NAME = re.compile(r'([-\d]+)_c(\d+)')
+# Pid and camera, and what looks like them.
+NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
+ALMOST = re.compile(r'[-+\d].*_c\d', re.IGNORECASE)
 
 
 @DATASETS.register_module()
@@ -21,8 +26,9 @@ class Market1501(ReIDDataset):
     """Market-1501 and every data set in its layout.
 
     ``data_root`` holds ``bounding_box_train``, ``query`` and ``bounding_box_test``; a name like
-    ``0002_c1s1_000451_03.jpg`` states pid 2 and the first camera (camid 0). Official counts: 12,936 images of 751
-    identities; 3,368 queries of 750; a gallery of 19,732 files, 3,819 of which are junk (pid -1) and dropped here.
+    ``0002_c1s1_000451_03.jpg`` states pid 2 and the first camera (camid 0). In data of your own that have a camera c0
+    the camid is the number in the name. Official counts: 12,936 images of 751 identities; 3,368 queries of 750; a
+    gallery of 19,732 files, 3,819 of which are junk (pid -1) and dropped here.
 
     Args:
         distractors_500k: Add the half million distractors in ``images/`` to the gallery.
@@ -57,13 +63,35 @@ class Market1501(ReIDDataset):
         if split == 'gallery' and self.distractors_500k:
             folders.append(DISTRACTOR_FOLDER)
         records = [
-            dict(img_path=path, pid=int(match[1]), camid=int(match[2]) - 1)
+            dict(
+                img_path=path,
+                pid=number_in_name(match[1], 'pid', path, JUNK_PID),
+                camid=number_in_name(match[2], 'camera', path) - self.first_camera,
+            )
             for folder in folders
-            for path, match in self.list_folder(folder, NAME)
+            for path, match in self.list_folder(folder, NAME, ALMOST)
         ]
+        nobody = sum(record['pid'] == DISTRACTOR_PID for record in records)
+        if nobody and split != 'gallery':
+            self.note(
+                f'{nobody} images of {split} are of pid 0, which stands for distractors in this layout; number people '
+                'from 1'
+            )
         if self.attributes:
             self._add_scores(records, split)
         return records
+
+    @cached_property
+    def first_camera(self) -> int:
+        """What cameras count from: 1, or 0 where a name in any split says c0."""
+        for folder in (*FOLDERS.values(), DISTRACTOR_FOLDER):
+            path = Path(self.data_root) / folder
+            for file in find_files(path).files if path.is_dir() else ():
+                match = NAME.match(file.name)
+                if match and not match[2].strip('0'):
+                    self.note(f'cameras count from 0, as in {file}', usual=True)
+                    return 0
+        return 1
 
     def _add_scores(self, records: list[dict], split: str) -> None:
         scores = self._scores['train' if split == 'train' else 'test']

@@ -78,6 +78,7 @@ class Market1501Attributes(AttributeDataset):
             split: self._annotated(split, images, scores['test' if split == 'test' else 'train'])
             for split, images in splits.items()
         }
+        self.notes += market.notes
         return AttributeAnnotation(self.ann_file, attributes, annotated)
 
     def _images(
@@ -85,9 +86,11 @@ class Market1501Attributes(AttributeDataset):
     ) -> dict[int, list[str]]:
         """Paths of the images of each identity, in the order of the files."""
         images: dict[int, list[str]] = {}
+        nobody = 0
         for folder in folders:
             for record in market.load_split(folder):
                 if record['pid'] <= 0:
+                    nobody += 1
                     continue
                 if record['pid'] not in scores:
                     raise DataError(
@@ -95,6 +98,8 @@ class Market1501Attributes(AttributeDataset):
                         f'{record["img_path"]}; is it the attributes of another data set?'
                     )
                 images.setdefault(record['pid'], []).append(record['img_path'])
+        if nobody:
+            self.note(f'left out {nobody:,} {split} images of distractors and junk, without attributes', usual=True)
         without = sorted(set(scores) - set(images))
         if without:
             MMLogger.get_current_instance().info(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets.attribute_annotation import AnnotatedSplit
 from mmosnet.datasets.matlab_file import MatlabCells
@@ -39,6 +40,22 @@ def matrix(value: object, place: str) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in 'buif':
         raise DataError(f'{place} is no matrix of numbers')
     return value
+
+
+def whole_numbers(value: object, place: str) -> np.ndarray:
+    """An array of whole numbers, flattened: ``(N,)`` int64.
+
+    Raises:
+        DataError: No array of numbers, or one that is not whole; names it.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'buif':
+        raise DataError(f'{place} is no array of numbers')
+    values = value.flatten()
+    # Beyond 2**53 a float has no unit digit; NaN fails as well.
+    wrong = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < 2**53)))
+    if len(wrong):
+        raise DataError(f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; get the file anew')
+    return values.astype(np.int64)
 
 
 def structure(value: object, fields: Sequence[str], place: str) -> dict:
@@ -119,5 +136,10 @@ def partitioned(
         chosen = rows - 1
         splits[split] = AnnotatedSplit(
             f'{place}, {split}', folder, [names[index] for index in chosen], labels[chosen], rows.tolist()
+        )
+    if len(taken) < len(names):
+        first = next(number for number in range(1, len(names) + 1) if number not in taken)
+        MMLogger.get_current_instance().info(
+            f'{place}: {len(names) - len(taken):,} of {len(names):,} images are in no split, the first is {first}'
         )
     return splits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmosnet.datasets.listed_image import image_inside
@@ -10,6 +11,8 @@ from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 
 # Folders of training and of test images.
+# Path, in its name the camera in the third field, and identity.
+LINE = re.compile(r'\s*((?:.*/)?[^/_]+_[^/_]+_0*([1-9]\d{0,8})_[^/]*\S)\s+(\d{1,9})\s*', re.ASCII)
 FOLDERS = dict(V1=('train', 'test'), V2=('mask_train_v2', 'mask_test_v2'))
 
 
@@ -81,17 +84,22 @@ class MSMT17(ReIDDataset):
     def _read_list(path: Path, folder: Path) -> list[dict]:
         if not path.is_file():
             raise FileNotFoundError(f'MSMT17: no file {path}')
-        records = []
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            fields = line.split()
-            if not fields:
+        try:
+            lines = path.read_text(encoding='utf-8-sig').splitlines()
+        except UnicodeDecodeError as e:
+            raise DataError(f'MSMT17: {path} is no text in UTF-8 ({e}); get it anew') from e
+        records: dict[str, dict] = {}
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
                 continue
-            camera = Path(fields[0]).name.split('_')[2:3]
-            if len(fields) != 2 or not fields[1].isdigit() or not camera or not camera[0].isdigit():
+            match = LINE.fullmatch(line)
+            if match is None:
                 raise DataError(
-                    f'{path}, line {number}: {line!r} is not a path and an identity, with the camera in the third '
-                    "field of the file's name"
+                    f'{path}, line {number}: {line[:200]!r} is not a path and an identity, with the camera in the '
+                    "third field of the file's name, from 01"
                 )
-            img_path = image_inside(folder, fields[0], f'{path}, line {number}')
-            records.append(dict(img_path=img_path, pid=int(fields[1]), camid=int(camera[0]) - 1))
-        return records
+            img_path = image_inside(folder, match[1], f'{path}, line {number}')
+            if img_path in records:
+                raise DataError(f'{path}, line {number}: {match[1]} is in an earlier line already')
+            records[img_path] = dict(img_path=img_path, pid=int(match[3]), camid=int(match[2]) - 1)
+        return list(records.values())

@@ -48,6 +48,7 @@ class MultiSource(ReIDDataset):
             options = dict(data_root=root, split='train', pipeline=[], lazy_init=True, combineall=self.combineall)
             dataset = DATASETS.build({**options, **{key: value for key, value in cfg.items() if key != 'data_root'}})
             found = dataset.load_data_list()
+            self.notes += dataset.notes
             for record in found:
                 pid, camid = record['gt_label'] + pid_offset, record['camid'] + camid_offset
                 records.append(dict(record, pid=pid, camid=camid, source=source))

@@ -59,6 +59,24 @@ def camera_number(text: str, place: str) -> int:
     return int(match[1])
 
 
+def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
+    """A pid or camera that the name of a file states.
+
+    Args:
+        text: Its digits, with a sign or without.
+        what: ``'pid'`` or ``'camera'``.
+        path: The file, for the error's text.
+        first: The lowest that there is.
+
+    Raises:
+        DataError: A lower number, or one of more than nine digits; names the file.
+    """
+    number = int(text) if len(text) <= 2 * MAX_DIGITS else 10**MAX_DIGITS
+    if not first <= number < 10**MAX_DIGITS:
+        raise DataError(f'{path}: the name states {what} {text[:30]}, not one from {first} to 999,999,999; rename it')
+    return number
+
+
 def number_names(names: Iterable[str]) -> dict[str, int]:
     """Number names: a name that is a whole number keeps its value, if all names are and no two are the same number.
 

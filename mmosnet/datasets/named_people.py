@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mmengine.logging import MMLogger
-
 from mmosnet.datasets.name_numbers import UNKNOWN, alike_names, number_names
 from mmosnet.datasets.reid_dataset import JUNK_PID, ReIDDataset
 from mmosnet.runtime.media_files import same_name
@@ -51,9 +49,9 @@ class NamedPeople(ReIDDataset):
         if alike:
             shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
             more = f' and {len(alike) - MOST_NAMED} more' if len(alike) > MOST_NAMED else ''
-            MMLogger.get_current_instance().warning(
-                f'{type(self).__name__} in {self.data_root}: names that differ in capitals, blanks or zeros in front '
-                f'alone are different people: {shown}{more}. If they are not, rename them'
+            self.note(
+                'names that differ in capitals, blanks or zeros in front alone are different people: '
+                f'{shown}{more}. If they are not, rename them'
             )
 
     def load_split(self, split: str) -> list[dict]:

@@ -50,7 +50,28 @@ class PersonDataset(BaseDataset):
             raise DataError(f"bad_images={bad_images!r}: choose 'error' or 'skip'")
         self.bad_images = bad_images
         self.check_counts = check_counts
+        #: What was left out and what looks odd, in sentences.
+        self.notes: list[str] = []
+        self._usual_notes: list[str] = []
         super().__init__(data_root=data_root, **kwargs)
+
+    def note(self, text: str, usual: bool = False) -> None:
+        """Say what was left out or looks odd, and keep it in :attr:`notes`.
+
+        Args:
+            text: For the user.
+            usual: It belongs to the data set: a line below its table and no warning.
+        """
+        self.notes.append(f'{type(self).__name__}: {text}')
+        if usual:
+            self._usual_notes.append(text)
+        else:
+            MMLogger.get_current_instance().warning(self.notes[-1])
+
+    def log_table(self, table: str) -> None:
+        """Log the table of what was found, and below it the usual notes."""
+        lines = [table, *(f'  {text}' for text in self._usual_notes)]
+        MMLogger.get_current_instance().info('\n'.join(lines))
 
     def origin(self) -> str:
         """A sentence for error messages: where the data set can be had, if that is known."""
@@ -81,9 +102,7 @@ class PersonDataset(BaseDataset):
         bad = [e for e in errors if e]
         if bad:
             shown = '\n  '.join(bad[:10] + ['...'][: len(bad) > 10])
-            MMLogger.get_current_instance().warning(
-                f'{type(self).__name__}: skipped {len(bad)} of {len(records)} {split} images:\n  {shown}'
-            )
+            self.note(f'skipped {len(bad)} of {len(records)} {split} images:\n  {shown}')
         return [record for record, e in zip(records, errors, strict=True) if not e]
 
     def prepare_data(self, idx: int) -> dict:

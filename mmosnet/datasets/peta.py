@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from mmosnet.datasets.attribute_annotation import AttributeAnnotation
 from mmosnet.datasets.attribute_dataset import AttributeDataset
+from mmosnet.datasets.coco_file import read_json
 from mmosnet.datasets.matlab_annotation import matrix, partitioned, read_partition, structure, texts
 from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
@@ -121,12 +121,7 @@ class PETA(AttributeDataset):
                 f'PETA: no file {path} with the splits of the zero-shot protocol; PETA.__doc__ says how to make it '
                 'from the dataset_zs_run0.pkl of https://github.com/valencebond/Rethinking_of_PAR'
             )
-        try:
-            splits = json.loads(path.read_text(encoding='utf-8'))
-        except (UnicodeDecodeError, json.JSONDecodeError) as e:
-            raise DataError(
-                f'{path} is no JSON ({e}); pickles are not read, PETA.__doc__ says how to convert one'
-            ) from e
+        splits = read_json(path, 'pickles are not read, PETA.__doc__ says how to convert one')
         numbers = {name: number for number, name in enumerate(names, start=1)}
         found = {}
         for split in self.split_names:

@@ -32,7 +32,8 @@ class PKSampler(Sampler):
         seed: The same on all ranks; None draws one and shares it.
 
     Raises:
-        DataError: The data set has fewer than P identities, or too few batches for the number of ranks.
+        DataError: Fewer than two identities, in the data set or as P; the data set has fewer than P, or too few
+            batches for the number of ranks.
     """
 
     def __init__(
@@ -48,6 +49,11 @@ class PKSampler(Sampler):
         for index in range(len(dataset)):
             members[dataset.get_data_info(index)['pid']].append(index)
         self.members = [np.array(members[pid]) for pid in sorted(members)]
+        if len(self.members) < 2 or num_pids < 2:
+            raise DataError(
+                f'PKSampler: num_pids={num_pids} of {len(self.members)} identities: in a batch of one person there is '
+                'nobody to tell apart; it needs two or more'
+            )
         if len(self.members) < num_pids:
             raise DataError(
                 f'PKSampler: num_pids={num_pids}, and the data set has {len(self.members)} identities; lower '

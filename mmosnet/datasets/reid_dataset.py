@@ -93,6 +93,9 @@ class ReIDDataset(PersonDataset):
         if not self.shared_pids and train_pids & {r['pid'] for r in test} - {self.distractor_pid, JUNK_PID}:
             offset = max(train_pids) + 1
         seen = {r['img_path'] for r in records}
+        strangers = sum(r['pid'] == self.distractor_pid for r in test)
+        if strangers:
+            self.note(f'left out {strangers:,} distractors of the gallery in training', usual=True)
         for r in test:
             # CUHK03 queries with gallery images.
             if r['pid'] not in (self.distractor_pid, JUNK_PID) and r['img_path'] not in seen:
@@ -110,13 +113,15 @@ class ReIDDataset(PersonDataset):
         for split in self.splits:
             loaded = self.train_records() if split == 'train' else self.load_split(split)
             kept = [dict(r, split=split) for r in loaded if r['pid'] != JUNK_PID]
+            if len(kept) < len(loaded):
+                self.note(f'left out {len(loaded) - len(kept):,} {split} images of nobody (pid {JUNK_PID})', usual=True)
             records.extend(self.usable_records(kept, split))
         labels = {pid: label for label, pid in enumerate(self._pids(records, 'train'))}
         for record in records:
             if record['split'] == 'train':
                 record['gt_label'] = labels[record['pid']]
         self._metainfo.update(self._facts(records))
-        MMLogger.get_current_instance().info(self._table(records))
+        self.log_table(self._table(records))
         if self.check_counts:
             self._compare_counts(records)
         return records
@@ -170,14 +175,21 @@ class ReIDDataset(PersonDataset):
             lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
         return '\n'.join(lines)
 
-    def list_folder(self, folder: str, pattern: re.Pattern) -> list[tuple[str, re.Match]]:
+    def list_folder(
+        self, folder: str, pattern: re.Pattern, almost: re.Pattern | None = None
+    ) -> list[tuple[str, re.Match]]:
         """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
 
         Warnings count the files that are no images, and the images with other names.
 
+        Args:
+            folder: Below ``data_root``.
+            pattern: Of the beginning of names.
+            almost: Of names that are meant to be so: those that are not are errors.
+
         Raises:
             FileNotFoundError: No such folder; names what was looked for and the download page.
-            DataError: No image in it, or none whose name matches.
+            DataError: No image in it, none whose name matches, or one that matches ``almost`` alone.
         """
         path = Path(self.data_root) / folder
         if not path.is_dir():
@@ -185,9 +197,13 @@ class ReIDDataset(PersonDataset):
                 f'{type(self).__name__}: no folder {path}. data_root={self.data_root!r} must hold it: set data_root '
                 f'to the extracted data set.{self.origin()}'
             )
-        logger, owner = MMLogger.get_current_instance(), type(self).__name__
-        files = images_in(path, lambda text: logger.warning(f'{owner}: {text}'))
+        owner, files = type(self).__name__, images_in(path, self.note)
         found = [(file, pattern.match(os.path.basename(file))) for file in files]
+        for file, match in found:
+            if almost is not None and not match and almost.match(os.path.basename(file)):
+                raise DataError(
+                    f'{owner}: {file} has no name like {pattern.pattern!r}; rename the file, or take it out'
+                )
         matched = [(file, match) for file, match in found if match]
         if not matched:
             raise DataError(
@@ -196,8 +212,8 @@ class ReIDDataset(PersonDataset):
             )
         if len(matched) < len(found):
             odd = next(file for file, match in found if not match)
-            logger.warning(
-                f'{owner}: ignored {len(found) - len(matched)} images in {path} whose names are not '
-                f'like {pattern.pattern!r}, the first {odd}'
+            self.note(
+                f'ignored {len(found) - len(matched)} images in {path} whose names are not like {pattern.pattern!r}, '
+                f'the first {odd}'
             )
         return matched

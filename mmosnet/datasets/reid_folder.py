@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
@@ -61,24 +59,19 @@ class ReIDFolder(NamedPeople):
                 people.append(dict(name=below[0], split=split, img_path=str(path), camid=int(match[1])))
         shown = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
         filled = {path.relative_to(folder).parts[0] for path in found.files}
-        empty = [str(person) for person in shown if person.name not in filled]
+        empty = [str(person) for person in shown if person.name not in filled and person not in found.linked]
         self._complain(folder, people, odd + beside, empty, found.left_out_text())
         return people
 
-    @staticmethod
-    def _complain(folder: Path, people: list, odd: list[str], empty: list[str], left_out: str) -> None:
+    def _complain(self, folder: Path, people: list, odd: list[str], empty: list[str], left_out: str) -> None:
         if odd and not people:
             raise DataError(
                 f'ReIDFolder: none of the {len(odd)} images in {folder} is a PERSON/CAMERA_*.jpg with a whole number '
                 f'for the camera, like anna/2_0001.jpg; the first is {odd[0]}'
             )
-        logger = MMLogger.get_current_instance()
         if left_out:
-            logger.warning(f'ReIDFolder: {folder}: {len(people)} images, left out {left_out}')
+            self.note(f'{folder}: {len(people)} images, left out {left_out}')
         if odd:
-            logger.warning(
-                f'ReIDFolder: ignored {len(odd)} images in {folder} that are not PERSON/CAMERA_*.jpg, the first '
-                f'{odd[0]}'
-            )
+            self.note(f'ignored {len(odd)} images in {folder} that are not PERSON/CAMERA_*.jpg, the first {odd[0]}')
         if empty:
-            logger.warning(f'ReIDFolder: {len(empty)} folders in {folder} hold no image, the first {empty[0]}')
+            self.note(f'{len(empty)} folders in {folder} hold no image, the first {empty[0]}')

@@ -6,12 +6,13 @@ import json
 import re
 from pathlib import Path
 
+from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 
 NUM_SPLITS = 20
-NAME = re.compile(r'(\d+)_')
+NAME = re.compile(r'(\d+)_', re.ASCII)
 #: Positions (among the sorted identities) of the 316 training identities of each of ten random halves.
 SPLITS_FILE = Path(__file__).parent / 'viper_splits.json'
 
@@ -55,7 +56,7 @@ class VIPeR(ReIDDataset):
         prefix = 'VIPeR/' if (Path(self.data_root) / 'VIPeR').is_dir() else ''
         cameras = [
             [
-                dict(img_path=path, pid=int(match[1]), camid=camid)
+                dict(img_path=path, pid=number_in_name(match[1], 'pid', path), camid=camid)
                 for path, match in self.list_folder(f'{prefix}cam_{letter}', NAME)
             ]
             for camid, letter in enumerate('ab')

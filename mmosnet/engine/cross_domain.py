@@ -13,6 +13,7 @@ from mmosnet.engine import launch
 from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
 from mmosnet.evaluation.reid_metric import distance_names
+from mmosnet.whole_file import whole_file
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:
@@ -45,6 +46,7 @@ def evaluate_targets(cfg: Config) -> None:
         path = Path(cfg.work_dir) / RESULTS_FILE
         distance = distance_names(runner.test_loop.evaluator)
         results = dict(checkpoint=cfg.load_from, targets=rows) | (dict(distance=distance) if distance else {})
-        path.write_text(json.dumps(results, indent=2) + '\n')
+        with whole_file(path) as draft:
+            draft.write_text(json.dumps(results, indent=2) + '\n')
         table = results_table(rows, distance)
         runner.logger.info('\n'.join(['Results on all targets', table, f'{"numbers":8s} {path}']))

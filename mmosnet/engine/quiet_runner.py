@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from functools import partial
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -36,6 +38,22 @@ class BeginsOtherwise(logging.Filter):
         return not record.getMessage().startswith(self.beginnings)
 
 
+def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    """Let what the system has against writing a log end the run, instead of a traceback for every line of it.
+
+    Args:
+        handler: Of the log file.
+        record: What it could not write.
+
+    Raises:
+        OSError: On a full disk, for example; names the log file.
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError):
+        raise OSError(error.errno, error.strerror, handler.baseFilename) from error
+    logging.FileHandler.handleError(handler, record)
+
+
 class QuietRunner(Runner):
     """mmengine's Runner, which writes some 280 lines before the first epoch, with filters on its logger."""
 
@@ -47,6 +65,8 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             if handler not in files:
                 handler.addFilter(BeginsOtherwise(FILE_ONLY))
+        for handler in files:
+            handler.handleError = partial(end_at_fault, handler)
         if files:
             logger.info(f'Environment and log: {files[0].baseFilename}; settings: vis_data/config.py beside it')
         return logger

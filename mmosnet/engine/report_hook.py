@@ -22,6 +22,7 @@ from mmosnet.registry import HOOKS
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
+from mmosnet.whole_file import whole_file
 
 #: What usually decides, by the prefix of its metric.
 USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')
@@ -119,9 +120,8 @@ class ReportHook(Hook):
         if distance := distance_names(evaluator):
             results['distance'] = distance
         path = Path(runner.work_dir) / RESULTS_FILE
-        draft = path.with_suffix('.tmp')
-        draft.write_text(json.dumps(_json(results), indent=2, allow_nan=False) + '\n')
-        draft.replace(path)
+        with whole_file(path) as draft:
+            draft.write_text(json.dumps(_json(results), indent=2, allow_nan=False) + '\n')
 
     @staticmethod
     def _report(runner: Runner, rows: Mapping[str, Mapping[str, float]], evaluator: Evaluator) -> None:

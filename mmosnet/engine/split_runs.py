@@ -18,6 +18,7 @@ from mmosnet.engine.results_file import read_results
 from mmosnet.engine.results_table import results_table
 from mmosnet.engine.training_process import evaluate, last_checkpoint, train, trained_metrics
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 SUMMARY_FILE = 'splits.json'
 
@@ -104,7 +105,7 @@ def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str
     rows = {f'split {split}': row for split, row in metrics.items()}
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(keys))
     summary = {'mean': dict(zip(keys, values.mean(axis=0), strict=True)), 'std': dict(zip(keys, spread, strict=True))}
-    work_dir.mkdir(parents=True, exist_ok=True)
     distance = read_results(work_dir / split_name(next(iter(metrics)))).get('distance', '')
-    (work_dir / SUMMARY_FILE).write_text(json.dumps(dict(splits=rows, **summary), indent=2) + '\n')
+    with whole_file(work_dir / SUMMARY_FILE) as draft:
+        draft.write_text(json.dumps(dict(splits=rows, **summary), indent=2) + '\n')
     return results_table({**rows, f'mean of {len(rows)}': summary['mean'], 'std': summary['std']}, distance)

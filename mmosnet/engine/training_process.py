@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmosnet.engine.results_file import read_results
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 # Settings that may differ between a training and its continuation.
 MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
@@ -94,8 +95,8 @@ def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint
 
 
 def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
-    work_dir.mkdir(parents=True, exist_ok=True)
-    cfg.dump(work_dir / f'{name}.py')
+    with whole_file(work_dir / f'{name}.py') as draft:
+        cfg.dump(draft)
     return work_dir / f'{name}.py'
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmengine.config import Config
+
+from mmosnet.whole_file import whole_file
 
 
 class WrittenConfig(Config):
@@ -24,6 +28,13 @@ class WrittenConfig(Config):
         super().__setstate__(state)
         # Past Config.__setattr__, which makes settings.
         self.__dict__['_written'] = {}
+
+    def dump(self, file: str | Path | None = None) -> str | None:
+        """Write the settings into a file, whole or not at all, or return them as text."""
+        if file is None:
+            return super().dump()
+        with whole_file(file) as draft:
+            return super().dump(draft)
 
     @property
     def pretty_text(self) -> str:

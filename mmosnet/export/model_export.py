@@ -18,6 +18,8 @@ from mmosnet.export.openvino_format import write_openvino
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
 from mmosnet.export.torchscript_format import write_torchscript
 from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model_description import UNSEALED, seal
+from mmosnet.whole_file import draft_folder, whole_file
 
 WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
 CALIBRATION_IMAGES = 200
@@ -70,6 +72,7 @@ def export_model(
     exportable.description = replace(
         exportable.description,
         precision=precision,
+        checksum='' if path.suffix == '.pt' else UNSEALED,
         **prepared.facts,
     )
     with tempfile.TemporaryDirectory() as drawn:
@@ -84,6 +87,8 @@ def export_model(
         pictures = prepared.prepare(sources)
         with _replacing(path) as written:
             WRITERS[path.suffix](exportable, written, calibration)
+            if exportable.description.checksum:
+                seal(written)
             return check_parity(ExportedModel(written), model, prepared, sources, pictures, path)
 
 
@@ -93,9 +98,11 @@ def _replacing(path: Path) -> Iterator[Path]:
 
     Nobody shall deploy what was not found right, and what was there before is better than nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.export-', dir=path.parent) as folder:
-        yield Path(folder) / path.name
-        # Weights (.bin) before the graph that wants them (.xml).
-        for file in sorted(Path(folder).iterdir()):
-            file.replace(path.parent / file.name)
+    # The graph takes its place last, and has checksums of the weights (.bin): a half replacement does not load.
+    with whole_file(path) as draft, draft_folder(path) as folder:
+        yield folder / path.name
+        for file in folder.iterdir():
+            if file.name != path.name:
+                with whole_file(path.with_name(file.name)) as beside:
+                    file.replace(beside)
+        (folder / path.name).replace(draft)

@@ -72,7 +72,7 @@ def _quantize(path: Path, calibration: np.ndarray) -> None:
     """Weights and activations in 8 bits, as ONNX Runtime's static quantisation has it."""
     quantization = need('onnxruntime.quantization', EXTRA)
     shape_inference = need('onnxruntime.quantization.shape_inference', EXTRA)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         prepared = Path(folder) / 'prepared.onnx'
         shape_inference.quant_pre_process(str(path), str(prepared))
         quantization.quantize_static(

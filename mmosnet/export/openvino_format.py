@@ -33,7 +33,7 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
         DataError: Without the extra ``openvino``.
     """
     openvino = need('openvino', EXTRA)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # OpenVINO's own reader of torch modules took 6 s for what this does in 0.5 s.
         trace(model, Path(folder) / 'graph.onnx', EXTRA)
         graph = openvino.Core().read_model(Path(folder) / 'graph.onnx')

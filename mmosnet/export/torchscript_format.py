@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarra
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         script = torch.jit.freeze(torch.jit.trace(model, model.example(), check_trace=False))
-        torch.jit.save(script, str(path), _extra_files={KEY: model.description.to_json()})
+        # Not into the file: where that fails, torch ends the whole process.
+        content = io.BytesIO()
+        torch.jit.save(script, content, _extra_files={KEY: model.description.to_json()})
+    path.write_bytes(content.getbuffer())
 
 
 class TorchScriptSession:

@@ -19,6 +19,8 @@ from mmosnet.features.person_list import PersonList
 
 # Seconds between looks at what other processes have finished.
 PAUSE = 1.0
+# Seconds without a new shard after which the other processes are given up, at least; and in times of an own shard.
+PATIENCE, MUCH_LONGER = 3600.0, 10
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,29 @@ class Extraction:
                 write_shard(self.folder.shard(number), features, facts)
                 progress.written(number)
 
-    def wait(self, say: Callable[[str], None]) -> None:
-        """Wait until other processes have written their shards too, and say for how many."""
-        number = 0
+    def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
+        """Wait until other processes have written their shards too, and say for how many.
+
+        Args:
+            say: Takes a line for the user.
+            total: Number of processes.
+            seconds: What this process took for its own shards.
+
+        Raises:
+            DataError: No shard was written for much longer than one takes; names the processes that owe some.
+        """
+        patience = max(PATIENCE, MUCH_LONGER * seconds / max(1, len(self.folder.sizes) // total))
+        number, last = 0, time.monotonic()
         while missing := self.folder.missing():
             if len(missing) != number:
-                number = len(missing)
+                number, last = len(missing), time.monotonic()
                 say(f'waiting for {number} shards of other processes')
+            if time.monotonic() - last > patience:
+                owing = ', '.join(map(str, sorted({shard % total for shard in missing})))
+                raise DataError(
+                    f'no shard was written for {patience:.0f} s; missing are {number} of the processes (RANK) {owing}, '
+                    'which have stopped or are lost. Finished shards stay: the same command goes on with the others'
+                )
             time.sleep(PAUSE)
 
     def _extract(

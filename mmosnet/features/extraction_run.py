@@ -62,7 +62,7 @@ def extract(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
             extraction.run(part, progress)
             progress.stop()
             if 'RANK' in environ and part.number == 0:
-                extraction.wait(progress.say)
+                extraction.wait(progress.say, part.total, progress.seconds)
         return _report(folder, extraction, progress) if 'RANK' not in environ or not part.number else ''
     except OSError as e:
         if e.errno is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,9 +70,12 @@ def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter
 
 def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
     """Files of boxes by the inputs that they belong to."""
-    if len(set(inputs)) < len(inputs):
-        twice = next(path for path in inputs if list(inputs).count(path) > 1)
-        raise DataError(f'{twice} is named twice')
+    named: dict[str, str] = {}
+    for path in inputs:
+        place = os.path.normpath(path)
+        if place in named:
+            raise DataError(f'{path} is named twice' + f', as {named[place]} too' * (named[place] != path))
+        named[place] = path
     videos = [path for path in inputs if Path(path).suffix.lower() in VIDEO_SUFFIXES]
     if not videos and options.boxes:
         # Of videos that are folders of frames.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmosnet.errors import DataError
+
 
 @dataclass(frozen=True)
 class ListingOptions:
@@ -47,3 +49,13 @@ class ListingOptions:
     fps: float | None = None
     start_time: Sequence[float] = ()
     skip: bool = False
+
+    def reason(self, error: DataError) -> str:
+        """Why somebody is left out.
+
+        Raises:
+            DataError: Nobody is to be left out.
+        """
+        if not self.skip:
+            raise DataError(f'{error}. --bad-images skip goes on without it') from error
+        return str(error)

@@ -11,7 +11,7 @@ from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.name_numbers import identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.person_box import ImageSizes, boxed_person
+from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
@@ -35,25 +35,26 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
         FileNotFoundError: No such file.
         DataError: Names file, annotation, value and what it should be.
     """
-    coco = read_coco(path)
+    coco = read_coco(path, keep_faulty=True)
     if options.category is not None and options.category not in coco.category_ids:
         names = ', '.join(sorted(coco.category_ids))
         raise DataError(f'{path}: no category {options.category!r}; the file has {names or "none"}')
     _check_named_fields(coco, options)
     wanted = coco.category_ids.get(options.category)
-    sizes = ImageSizes()
+    boxes = InputBoxes(path, options.margin)
     crowds = []
     for annotation in coco.annotations:
         if options.category is not None and annotation.get('category_id') != wanted:
             left_out[f'annotations in {path} of other categories than {options.category}'] += 1
-        elif annotation.get('iscrowd'):
+        elif annotation['id'] not in coco.errors and annotation.get('iscrowd'):
             crowds.append(annotation['id'])
         else:
-            person = _person(coco, annotation, camid, options, sizes)
+            person = _person(coco, annotation, camid, options, boxes)
             if person is None:
                 left_out[f'annotations in {path} of other splits than {options.split}'] += 1
             else:
                 yield person
+    boxes.finish()
     if crowds:
         named = ', '.join(map(str, crowds[:MOST_NAMED])) + ' ...' * (len(crowds) > MOST_NAMED)
         left_out[f'groups in {path}, which have iscrowd 1 (annotation {named}); for a single person write 0'] += len(
@@ -75,12 +76,14 @@ def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
 
 
 def _person(
-    coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, sizes: ImageSizes
+    coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, boxes: InputBoxes
 ) -> ListedPerson | None:
     """The person in the box; None where it belongs to another split."""
-    place, image = coco.place(annotation), coco.images[annotation['image_id']]
-    path = coco.path
+    place, path = coco.place(annotation), coco.path
     try:
+        if annotation['id'] in coco.errors:
+            raise DataError(coco.errors[annotation['id']])
+        image = coco.images[annotation['image_id']]
         own = annotation.get('attributes') or {}
         if not isinstance(own, dict):
             raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
@@ -96,11 +99,9 @@ def _person(
             seconds(time, f'{place}: time') if time else float('nan'),
             place=place,
         )
-        return boxed_person(person, annotation['bbox'], sizes, place, options, image)
+        return boxes.person(person, annotation['bbox'], place, image)
     except DataError as e:
-        if not options.skip:
-            raise
-        return ListedPerson(path, camid=camid, error=str(e), place=place)
+        return ListedPerson(path, camid=camid, error=options.reason(e), place=place)
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
@@ -14,7 +15,7 @@ from mmosnet.runtime.image_region import split_region
 from mmosnet.runtime.media_files import find_files, images_in
 
 # Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
-MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)')
+MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
 
 
 def people_in_folder(
@@ -44,5 +45,12 @@ def person_of_file(path: str, camid: int, options: ListingOptions) -> ListedPers
         if not options.skip:
             raise DataError(text)
         return ListedPerson(path, camid=camid, error=text)
-    pid, camera = int(match[1]), int(match[2])
+    try:
+        pid = number_in_name(match[1], 'pid', path, -1)
+        # One image does not tell whether others say c0, and camid -1 would be unknown.
+        camera = number_in_name(match[2], 'camera', path, 1)
+    except DataError as e:
+        if not options.skip:
+            raise
+        return ListedPerson(path, camid=camid, error=str(e))
     return ListedPerson(path, pid if pid > 0 else -1, camera - 1)

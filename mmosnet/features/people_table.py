@@ -11,7 +11,7 @@ from mmosnet.datasets.csv_table import TableRow, read_table
 from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.person_box import ImageSizes, boxed_person
+from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
 
@@ -35,7 +35,7 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
         DataError: Names the row, the value and what it should be.
     """
     folder = options.root or str(Path(path).parent)
-    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=options.skip)
+    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=True)
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
@@ -46,17 +46,16 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
         rows = [row for row in rows if row.error or row.cells['split'] == options.split]
         if len(rows) < number:
             left_out[f'rows of {path} of other splits than {options.split}'] += number - len(rows)
-    sizes = ImageSizes()
+    boxes = InputBoxes(path, options.margin)
     for row in rows:
         try:
-            yield _person(row, camid, options, sizes)
+            yield _person(row, camid, boxes)
         except DataError as e:
-            if not options.skip:
-                raise
-            yield ListedPerson(row.img_path or path, camid=camid, error=str(e), place=row.place)
+            yield ListedPerson(row.img_path or path, camid=camid, error=options.reason(e), place=row.place)
+    boxes.finish()
 
 
-def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSizes) -> ListedPerson:
+def _person(row: TableRow, camid: int, boxes: InputBoxes) -> ListedPerson:
     if row.error:
         raise DataError(row.error)
     cells = row.cells
@@ -77,4 +76,4 @@ def _person(row: TableRow, camid: int, options: ListingOptions, sizes: ImageSize
             raise ValueError('not finite')
     except ValueError as e:
         raise DataError(f'{row.place}: the box {",".join(box)[:100]} is not left, top, width, height in pixels') from e
-    return boxed_person(person, numbers, sizes, row.place, options)
+    return boxes.person(person, numbers, row.place)

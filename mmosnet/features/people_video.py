@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mmosnet.datasets.crop_person import box_with_margin
 from mmosnet.errors import DataError
 from mmosnet.features.boxes_file import FORMS, FrameBox, read_boxes
 from mmosnet.features.listing_options import ListingOptions
-from mmosnet.features.person_box import ImageSizes, boxed_person
+from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import LAST
 from mmosnet.features.video_frames import VideoFrames
@@ -44,14 +43,14 @@ def people_in_video(
         FileNotFoundError: No such video, or no such file of boxes.
         DataError: A damaged file, frames whose numbers do not tell their order, or a box that is wrong; names its row.
     """
-    read = read_boxes(boxes, options.first_frame, options.skip)
+    read = read_boxes(boxes, options.first_frame, keep_faulty=True)
     if options.tracks_as_pids and not any(row.track >= 0 for row in read):
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
     if options.first_frame is None and read[0].number - read[0].frame == 1:
         LOGGER.warning(f'{boxes}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not')
     rows = list(_chosen(read, boxes, options, left_out))
     images = _Frames(path, options.first_frame) if Path(path).is_dir() else None
-    sizes = ImageSizes()
+    found = InputBoxes(boxes, options.margin)
     if images is None:
         video = VideoFrames(path, options.fps)
         with closing(video):
@@ -68,14 +67,12 @@ def people_in_video(
             if fps and time >= LAST:
                 raise DataError(f'{row.place}: frame {row.frame} at {fps:g} frames per second is after the year 2099')
             if images is None:
-                box, _ = box_with_margin(row.box, frame_size, options.margin, row.place)
-                yield person._replace(path=frame_path(path, row.frame, box))
-                continue
-            yield boxed_person(person._replace(path=images.image(row)), row.box, sizes, row.place, options)
+                yield person._replace(path=frame_path(path, row.frame, found.region(row.box, frame_size, row.place)))
+            else:
+                yield found.person(person._replace(path=images.image(row)), row.box, row.place)
         except DataError as e:
-            if not options.skip:
-                raise
-            yield person._replace(error=str(e))
+            yield person._replace(error=options.reason(e))
+    found.finish()
 
 
 def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:

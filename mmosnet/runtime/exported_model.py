@@ -14,7 +14,7 @@ from mmosnet.errors import DataError
 from mmosnet.runtime.image_array import image_fault
 from mmosnet.runtime.image_reading import read_image
 from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.model_description import ModelDescription
+from mmosnet.runtime.model_description import ModelDescription, check_file
 
 # Imported on use: each needs a package of its own, the last one torch.
 SESSIONS = {
@@ -57,6 +57,7 @@ class ExportedModel:
         if options and self.path.suffix != '.xml':
             raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
         module, session = SESSIONS[self.path.suffix]
+        check_file(self.path)
         try:
             self._session = getattr(import_module(module), session)(self.path, threads, **options)
         except (DataError, ImportError):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +21,8 @@ from mmosnet.version import __version__
 # In ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
 KEY = 'mmosnet'
 INPUT = 'images'
+# What stands in a file for the checksum while it is taken.
+UNSEALED = '0' * 64
 TASKS = dict(embedding='reid', attributes='attributes', category='category')
 
 
@@ -41,6 +49,9 @@ class ModelDescription:
         weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
             of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
+        checksum: SHA-256 of all bytes of the file, and of the ``.bin`` of OpenVINO's, with zeros in the place of the
+            checksum itself. A program that changes a file on purpose leaves it empty. TorchScript files have none:
+            they are archives with checksums of their own.
         version: Of mmosnet.
     """
 
@@ -59,6 +70,7 @@ class ModelDescription:
     read_by_opencv: bool = False
     weights: str = ''
     precision: str = 'fp32'
+    checksum: str = ''
     version: str = __version__
 
     @property
@@ -148,3 +160,40 @@ class ModelDescription:
         if missing:
             raise DataError(f'{path}: its metadata lacks {", ".join(sorted(missing))}: export it again')
         return cls(**values)
+
+
+def seal(path: Path) -> None:
+    """Put the checksum into a new ``.onnx`` or ``.xml`` file whose description has :data:`UNSEALED` for one."""
+    content = path.read_bytes()
+    path.write_bytes(content.replace(UNSEALED.encode(), _checksum(path, content, UNSEALED.encode())))
+
+
+def check_file(path: Path) -> None:
+    """Compare a file with its checksum, if it has one: runtimes load damaged weights without a word.
+
+    Raises:
+        DataError: The file is not what was exported.
+    """
+    content, damage = path.read_bytes(), None
+    if path.suffix == '.pt':
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                damage = archive.testzip()
+        # Damage in the archive's tables.
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, zlib.error) as e:
+            damage = str(e)
+    else:
+        # Before a runtime reads anything. XML has the quotation marks as names.
+        stated = re.search(rb'checksum(?:"|&quot;): (?:"|&quot;)([0-9a-f]{64})(?:"|&quot;)', content)
+        if stated and _checksum(path, content, stated[1]) != stated[1]:
+            damage = 'its checksum differs'
+    if damage:
+        beside = ', with the .bin beside it, which may be of another export' if path.suffix == '.xml' else ''
+        raise DataError(f'{path} is damaged ({damage}): copy or export it again{beside}')
+
+
+def _checksum(path: Path, content: bytes, stated: bytes) -> bytes:
+    found = hashlib.sha256(content.replace(stated, UNSEALED.encode()))
+    if path.suffix == '.xml':
+        found.update(path.with_suffix('.bin').read_bytes())
+    return found.hexdigest().encode()

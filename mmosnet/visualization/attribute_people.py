@@ -17,6 +17,7 @@ from mmosnet.evaluation.attribute_metric import AttributeMetric, ShownAttributes
 from mmosnet.evaluation.attribute_scores import THRESHOLD
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.evaluated_data import evaluate
+from mmosnet.whole_file import whole_file
 
 # A row of the sheet holds four, of some 200 to 500 rows of pixels; a JPEG file has at most 65,535.
 MOST_PEOPLE = 400
@@ -56,7 +57,9 @@ def visualize_attributes(
         stem = f'{STEM}_worst' if worst else STEM
     picture = save_attribute_sheet(people, out_dir / f'{stem}.jpg', title=title)
     numbers = out_dir / f'{stem}.json'
-    numbers.write_text(json.dumps(dict(checkpoint=checkpoint, people=list(map(asdict, people))), indent=1) + '\n')
+    report = dict(checkpoint=checkpoint, people=list(map(asdict, people)))
+    with whole_file(numbers) as draft:
+        draft.write_text(json.dumps(report, indent=1) + '\n')
     return [*title, '', *lines, '', f'picture  {picture}', f'numbers  {numbers}']
 
 

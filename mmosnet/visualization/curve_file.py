@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.whole_file import whole_file
 
 
 def write_curves(path: Path, kind: str, curves: Sequence[dict]) -> Path:
@@ -18,8 +19,8 @@ def write_curves(path: Path, kind: str, curves: Sequence[dict]) -> Path:
         kind: Of the figure: ``'cmc'`` or ``'roc'``.
         curves: Numbers and lists of numbers by name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(kind=kind, curves=list(curves)), indent=1) + '\n')
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(dict(kind=kind, curves=list(curves)), indent=1) + '\n')
     return path
 
 
@@ -55,8 +56,7 @@ def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> Path:
     """Write rows as CSV, floating point numbers unrounded."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
+    with whole_file(path) as draft, draft.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)

@@ -24,6 +24,7 @@ from mmosnet.evaluation.shown_query import QueryGallery, ShownQuery
 from mmosnet.visualization.evaluated_data import evaluate
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 from mmosnet.visualization.text_table import text_table
+from mmosnet.whole_file import whole_file
 
 # A JPEG file has at most 65,535 rows, a row of the sheet 208.
 MOST_QUERIES = 300
@@ -181,7 +182,8 @@ def _save(
     picture = save_ranked_lists(shown, out_dir / f'{stem}.jpg', choice.top_k, title)
     numbers = out_dir / f'{stem}.json'
     report = dict(checkpoint=checkpoint, scores=scores, queries=[asdict(query) for query in shown])
-    numbers.write_text(json.dumps(report, indent=2) + '\n')
+    with whole_file(numbers) as draft:
+        draft.write_text(json.dumps(report, indent=2) + '\n')
     return ['', *_table(shown, choice.top_k), '', f'picture  {picture}', f'numbers  {numbers}']
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmosnet.whole_file import whole_file
+
 # BGR. Green and red also differ in brightness, for those who do not tell them apart, and never stand without a mark.
 WHITE, GREY, BLACK = (255, 255, 255), (225, 225, 225), (40, 40, 40)
 GREEN, RED, BLUE = (95, 140, 0), (0, 60, 210), (190, 110, 0)
@@ -115,7 +117,8 @@ def save(sheet: np.ndarray, path: str | Path) -> Path:
     path = Path(path)
     if not cv2.haveImageWriter(path.name):
         raise OSError(f'{path}: cannot encode a picture of this kind')
-    path.parent.mkdir(parents=True, exist_ok=True)
     # imencode: imwrite cannot open every path. Other kinds of picture pass over the quality.
-    path.write_bytes(cv2.imencode(path.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+    picture = cv2.imencode(path.suffix, sheet, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    with whole_file(path) as draft:
+        draft.write_bytes(picture)
     return path

@@ -22,6 +22,7 @@ from mmosnet.visualization.evaluated_data import data_name
 from mmosnet.visualization.gate_weight_figure import save_gate_weights
 from mmosnet.visualization.gate_weights import GateWeights, stream_names
 from mmosnet.visualization.network_view import View, backbone_of, view_image
+from mmosnet.whole_file import whole_file
 
 # A JPEG file has at most 65,535 rows.
 MOST_IMAGES = 200
@@ -129,7 +130,8 @@ def _gate_lines(views: Sequence[View], streams: Sequence[str], checkpoint: str, 
     weights = GateWeights.of(names, streams, [view.gates for view in views])
     figure = save_gate_weights(weights, [view.mapped.image for view in views], out_dir / FIGURE_FILE)
     numbers = out_dir / NUMBERS_FILE
-    numbers.write_text(json.dumps(dict(checkpoint=checkpoint) | weights.report(), indent=2) + '\n')
+    with whole_file(numbers) as draft:
+        draft.write_text(json.dumps(dict(checkpoint=checkpoint) | weights.report(), indent=2) + '\n')
     return [
         f'Mean of {len(views)} images +- standard deviation; streams by receptive field in pixels of the stage.',
         'Contrast: how differently the streams are weighed (standard deviation of a channel over the streams).',

@@ -202,6 +202,17 @@ def test_encodings_of_json(root, encoding):
         build(root)
 
 
+def test_corners_are_no_boxes(root):
+    def change(content):
+        for entry in content['annotations']:
+            left, top, width, height = entry['bbox']
+            entry['bbox'] = [left, top, left + width, top + height]
+
+    edit(root, change)
+    with pytest.raises(DataError, match=r'train\.json, annotation 1: .*right, bottom'):
+        build(root)
+
+
 def test_clipped_boxes_are_counted(root, log):
     edit(root, annotation(bbox=[80.5, -10, 20, 40]))
     assert infos(build(root))[1]['img_path'].endswith('#xywh=80,0,10,30')

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmosnet.datasets import CUHK03
+from mmosnet.errors import DataError
 from tests.datasets.official_formats import cell, cuhk03_image, write_cuhk03, write_mat
 
 SPLITS = ('train', 'query', 'gallery')
@@ -110,6 +111,20 @@ def test_errors_name_the_file(root, tmp_path):
     write_mat(config, {'filelist': cell(['9_001_1_01.png']), 'labels': one, 'train_idx': one})
     with pytest.raises(ValueError, match=r"filelist names '9_001_1_01\.png', which is not in .*images_detected"):
         load(root)
+    for variables, message in (
+        ({'filelist': cell(['1_001_1_01.png']), 'labels': one * np.nan, 'train_idx': one}, 'labels: value 1 is nan'),
+        ({'filelist': cell(['1_001_1_01.png']), 'labels': one, 'train_idx': one * 1.5}, 'train_idx: value 1 is 1.5'),
+        ({'filelist': one, 'labels': one, 'train_idx': one}, 'filelist is no cell array'),
+        ({'filelist': cell(['../1_001_1_01.png']), 'labels': one, 'train_idx': one}, 'leaves'),
+    ):
+        write_mat(config, variables)
+        with pytest.raises(DataError, match=message):
+            load(root)
+    load(root, protocol='classic')
+    for text in ('[', '[[[1, 2]]]', '{}', '[[[1, "a"]]]', '3'):
+        (root / 'classic_test_sets.json').write_text(text)
+        with pytest.raises(DataError, match=r'classic_test_sets\.json'):
+            load(root, protocol='classic')
     config.unlink()
     with pytest.raises(FileNotFoundError, match='cuhk03_new_protocol_config_detected'):
         load(root)

@@ -171,6 +171,32 @@ def test_queries_that_find_themselves(folder):
     assert any('1 of 2 queries are in the gallery themselves' in line for line in warnings)
 
 
+def test_a_single_identity_is_broken(folder):
+    shutil.rmtree(folder / 'train' / 'bob')
+    _, broken, _ = check('ReIDFolder', folder)
+    assert len(broken) == 1 and 'train: one identity' in broken[0]
+
+
+def test_what_is_left_out_is_listed(folder, market_root, tmp_path):
+    assert not check('ReIDFolder', folder)[0]['notes']
+    (folder / 'train' / 'anna' / 'x.heic').write_bytes(b'')
+    (folder / 'train' / 'anna' / 'front.jpg').write_bytes(b'')
+    findings, broken, warnings = check('ReIDFolder', folder)
+    notes = findings['notes']
+    assert len(notes) == 2 and '1 .heic' in notes[0] and 'front.jpg' in notes[1]
+    lines = report_lines(findings, broken, warnings)
+    assert all(f'note: {note}' in lines for note in notes)
+    (note,) = check('Market1501', market_root, check_counts=False)[0]['notes']
+    assert '1 gallery images of nobody (pid -1)' in note
+    root = tmp_path / 'table'
+    for name in ('a', 'b', 'c', 'd', 'unlisted'):
+        write_person(root / 'crops' / f'{name}.jpg', ord(name[0]))
+    rows = ['path,pid,camid,split', 'crops/a.jpg,1,1,train', 'crops/b.jpg,2,1,train', 'crops/c.jpg,3,1,query']
+    (root / 'people.csv').write_text('\n'.join([*rows, 'crops/d.jpg,3,2,gallery']))
+    (note,) = check('ReIDTable', root)[0]['notes']
+    assert '1 of 5 images' in note and 'unlisted.jpg' in note
+
+
 def test_few_images_and_one_camera(tmp_path):
     for person in ('anna', 'bob'):
         write_person(tmp_path / 'train' / person / f'4_{person}.jpg', 1)

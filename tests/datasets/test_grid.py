@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from mmosnet.datasets import GRID
+from mmosnet.errors import DataError
+from tests.conftest import write_person
 from tests.datasets.official_formats import cell, write_grid, write_mat
 
 SPLITS = ('train', 'query', 'gallery')
@@ -62,4 +64,20 @@ def test_errors(root, tmp_path):
         load(tmp_path)
     write_mat(partitions, {'trainIdxAll': cell([dict(a=np.ones((1, 1)))] * 10, (1, 10))})
     with pytest.raises(ValueError, match='split 0 of trainIdxAll is no structure of three fields'):
+        load(tmp_path)
+    write_mat(
+        partitions,
+        {'trainIdxAll': cell([dict(a=one, b=one, c=one * np.nan) for one in [np.ones((1, 1))] * 10], (1, 10))},
+    )
+    with pytest.raises(DataError, match='split 0: value 1 is nan'):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'name', ['0001_0_25004_107_32_106_221.jpeg', '12345678901_1_25004.jpeg', '0001_12345678901_2.jpeg']
+)
+def test_names_that_state_no_camera_or_pid(tmp_path, name):
+    write_grid(tmp_path)
+    write_person(tmp_path / 'underground_reid' / 'probe' / name, 1)
+    with pytest.raises(DataError, match=name):
         load(tmp_path)

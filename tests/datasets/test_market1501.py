@@ -1,5 +1,8 @@
+import re
+
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from mmosnet.datasets.market1501 import NAME, Market1501
 from mmosnet.datasets.market_attribute_file import market_attributes
@@ -77,3 +80,36 @@ def test_real_data_set(real_data):
     assert train.metainfo['num_train_pids'] > 1
     assert test.metainfo['num_cross_camera_queries'] > 0
     assert test[0]['img'].ndim == 3
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        *('12-3_c1s1_000001_00.jpg', '1--2_c1s1_000001_00.jpg', '-_c1s1_000001_00.jpg', '+3_c1s1_000001_00.jpg'),
+        *('-2_c1s1_000001_00.jpg', '12345678901_c1s1_000001_00.jpg', f'{"9" * 200}_c1.jpg', '0001_c12345678901s1.jpg'),
+        '\u0661_c1.jpg',
+    ],
+)
+def test_names_that_are_almost_right_are_named(tmp_path, name):
+    write_person(tmp_path / 'query' / '0001_c2s1_000001_00.jpg', 1)
+    write_person(tmp_path / 'query' / name, 1)
+    with pytest.raises(DataError, match=re.escape(name)):
+        Market1501(str(tmp_path), split='query')
+
+
+def test_cameras_from_0_are_kept_in_all_splits(tmp_path):
+    for path in ('bounding_box_train/0001_c1s1_1.jpg', 'bounding_box_train/0001_c2s1_2.jpg', 'query/0002_c1s1_3.jpg'):
+        write_person(tmp_path / path, 1)
+    write_person(tmp_path / 'bounding_box_test' / '0002_c0s1_4.jpg', 1)
+    assert [r['camid'] for r in infos(Market1501(str(tmp_path)))] == [1, 2]
+    test = Market1501(str(tmp_path), split=('query', 'gallery'), test_mode=True)
+    assert [r['camid'] for r in infos(test)] == [1, 0] and test.metainfo['num_cross_camera_queries'] == 1
+
+
+def test_people_of_pid_0_are_named(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+    for name in ('0000_c1s1_1.jpg', '0001_c1s1_2.jpg'):
+        write_person(tmp_path / 'bounding_box_train' / name, 1)
+    assert len(Market1501(str(tmp_path), check_counts=False)) == 2
+    assert '1 images of train are of pid 0' in said[0]

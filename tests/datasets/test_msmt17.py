@@ -2,6 +2,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets import MSMT17
+from mmosnet.errors import DataError
 from tests.datasets.official_formats import write_msmt17
 
 SPLITS = ('train', 'query', 'gallery')
@@ -75,11 +76,20 @@ def test_errors(tmp_path):
         ('0000/0000_000_01_x.jpg five', 'line 2'),
         ('0000/x.jpg 3', 'third field'),
         ('../../0000_000_01_x.jpg 3', 'leaves'),
+        ('0000/0000_000_00_x.jpg 3', 'line 2'),
+        ('0000/0000_000_01_x.jpg ²', 'line 2'),
+        ('0000/0000_000_²_x.jpg 3', 'line 2'),
+        ('0000/0000_000_01_x.jpg 12345678901', 'line 2'),
+        ('0000/0000_000_01_x.jpg -3', 'line 2'),
+        ('0000/0000_000_01_a.jpg 2', 'line 2'),
         ('/etc/0000_000_01_x.jpg 3', 'leaves'),
     ):
-        (tmp_path / 'list_query.txt').write_text(f'0000/0000_000_01_a.jpg 1\n{line}\n')
+        (tmp_path / 'list_query.txt').write_text(f'0000/0000_000_01_a.jpg 1\n{line}\n', encoding='utf-8')
         with pytest.raises(ValueError, match=message):
             load(tmp_path, version='V1')
+    (tmp_path / 'list_query.txt').write_bytes(b'0000/0000_000_01_\xe9.jpg 1')
+    with pytest.raises(DataError, match=r'list_query\.txt'):
+        load(tmp_path, version='V1')
     (tmp_path / 'list_query.txt').unlink()
     with pytest.raises(FileNotFoundError, match=r'list_query\.txt'):
         load(tmp_path, version='V1')

@@ -2,8 +2,9 @@ from collections import Counter
 
 import pytest
 
-from mmosnet.datasets import PKSampler
+from mmosnet.datasets import Market1501, PKSampler
 from mmosnet.errors import DataError
+from tests.conftest import write_market
 
 
 class Pids:
@@ -92,3 +93,10 @@ def test_more_processes_than_batches(monkeypatch):
     monkeypatch.setattr('mmosnet.datasets.pk_sampler.get_dist_info', lambda: (0, 8))
     with pytest.raises(DataError, match='less than one batch of 6 identities for each of 8 processes'):
         PKSampler(Pids(COUNTS), num_pids=6, num_instances=4, seed=0)
+
+
+@pytest.mark.parametrize(('people', 'num_pids'), [(1, 1), (1, 2), (3, 1)])
+def test_a_batch_of_one_person_teaches_nothing(tmp_path, people, num_pids):
+    write_market(tmp_path, num_train=people)
+    with pytest.raises(DataError, match=f'num_pids={num_pids} of {people} identities'):
+        PKSampler(Market1501(str(tmp_path), check_counts=False), num_pids=num_pids, num_instances=2, seed=0)

@@ -181,6 +181,9 @@ def test_no_table_empty_table_and_other_encodings(root):
         ReIDTable(str(root))
     with pytest.raises(DataError, match='the train split has no images'):
         ReIDTable(write_table(root))
+    (root / 'people.csv').write_bytes(b'PK\x03\x04\x14\x00')
+    with pytest.raises(DataError, match=r'people\.csv is a spreadsheet'):
+        ReIDTable(str(root))
     with pytest.raises(DataError, match=r'people\.csv is not UTF-8 text'):
         ReIDTable(write_table(root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))
 

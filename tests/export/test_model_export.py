@@ -1,5 +1,7 @@
 """Every network, task and format: an exported file gives what the model gives."""
 
+import copy
+import errno
 import json
 import os
 import sys
@@ -15,6 +17,7 @@ from mmosnet.engine.trained_model import build_model, load_model
 from mmosnet.errors import DataError
 from mmosnet.export import ExportedModel, export_model, model_export
 from mmosnet.export.parity import reference_outputs
+from mmosnet.user_errors import user_line
 from tests.apis.small_models import (
     ATTRIBUTE_NAMES,
     ATTRIBUTES,
@@ -25,7 +28,7 @@ from tests.apis.small_models import (
     small_checkpoint,
     small_config,
 )
-from tests.conftest import write_person
+from tests.conftest import full_disk, write_person
 
 SUFFIXES = ('.onnx', '.xml', '.pt')
 HEADS = dict(reid=REID, attributes=ATTRIBUTES, category=CATEGORY, joint=JOINT)
@@ -145,8 +148,11 @@ def test_other_programs_read_names_and_metadata(models, tmp_path):
     torch.jit.load(str(tmp_path / 'model.pt'), _extra_files=extra)
     texts.append(extra['mmosnet'].decode() if isinstance(extra['mmosnet'], bytes) else extra['mmosnet'])
 
-    assert texts[0] == texts[1] == texts[2]
-    said = json.loads(texts[0])
+    descriptions = [json.loads(text) for text in texts]
+    checksums = [said.pop('checksum') for said in descriptions]
+    assert len(checksums[0]) == len(checksums[1]) == 64 and checksums[2] == ''
+    said = descriptions[0]
+    assert said == descriptions[1] == descriptions[2]
     assert (said['height'], said['width'], said['channel_order'], said['precision']) == (64, 32, 'RGB', 'fp32')
     assert said['attributes'] == ATTRIBUTE_NAMES and said['classes'] == CLASSES and said['version']
     assert said['task'] == 'multitask' and said['resize'][0]['type'] == 'Resize' and len(said['weights']) == 16
@@ -233,6 +239,54 @@ def test_a_file_that_disagrees_is_not_kept(models, tmp_path, monkeypatch, suffix
         export_model(models['reid'], path)
     assert sorted(tmp_path.iterdir()) == sorted(older)
     assert {file.read_text() for file in older} == {'an older one'}
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_a_full_disk_costs_nothing_that_was_there(models, tmp_path, suffix):
+    path = tmp_path / f'model{suffix}'
+    older = [path.with_suffix(end) for end in ('.xml', '.bin')] if suffix == '.xml' else [path]
+    for file in older:
+        file.write_text('an older one')
+    # Of the last one no drawn image is too large, nor the graph in its own format on the way to another.
+    for size, names in ((0, ''), (100_000, ''), (600_000, str(path))):
+        with full_disk(size), pytest.raises(OSError) as found:
+            export_model(models['reid'], path)
+        assert found.value.errno == errno.EFBIG and names in user_line(found.value)
+    assert sorted(tmp_path.iterdir()) == sorted(older)
+    assert {file.read_text() for file in older} == {'an older one'}
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_damaged_files_are_refused(models, tmp_path, suffix):
+    path = tmp_path / f'model{suffix}'
+    export_model(models['reid'], path)
+    images = np.zeros((1, 64, 32, 3), np.uint8)
+    right, random = ExportedModel(path)(images)['embedding'], np.random.RandomState(0)
+    for file in [path, path.with_suffix('.bin')] if suffix == '.xml' else [path]:
+        content = file.read_bytes()
+        # The beginning and the end, where a format has its tables, too.
+        for place in [*random.randint(0, len(content), 16), *range(0, 40, 9), *range(-70, 0, 9)]:
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << random.randint(8)
+            file.write_bytes(flipped)
+            # Names that are for nobody are not checked.
+            try:
+                found = ExportedModel(path)(images)['embedding']
+            except DataError as e:
+                assert str(path) in str(e)
+            else:
+                np.testing.assert_array_equal(found, right)
+        file.write_bytes(content)
+
+
+def test_weights_of_another_export_are_noticed(models, tmp_path):
+    export_model(models['reid'], tmp_path / 'a.xml')
+    other = copy.deepcopy(models['reid'])
+    other.neck.fc.weight.data *= 1.01
+    export_model(other, tmp_path / 'b.xml')
+    (tmp_path / 'b.bin').replace(tmp_path / 'a.bin')
+    with pytest.raises(DataError, match=r'a\.xml is damaged'):
+        ExportedModel(tmp_path / 'a.xml')
 
 
 def test_mistakes(models, tmp_path, crops, monkeypatch):

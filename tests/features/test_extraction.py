@@ -203,6 +203,19 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
     assert folder.missing() == []
 
 
+def test_a_process_that_has_stopped_is_named(people, monkeypatch):
+    monkeypatch.setattr(extraction, 'PAUSE', 0)
+    monkeypatch.setattr(extraction, 'PATIENCE', 0.01)
+    first, progress = Extraction(people, MeanColours(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
+    first.run(Part(0, 3), progress)
+    with pytest.raises(DataError, match=r'missing are 3 of the processes .RANK. 1, 2, which'):
+        first.wait(progress.say, 3)
+    # Where a shard takes long, it waits longer.
+    monkeypatch.setattr(extraction.time, 'sleep', lambda seconds: stop())
+    with pytest.raises(Killed):
+        first.wait(progress.say, 3, seconds=1e6)
+
+
 def test_images_that_cannot_be_used(people):
     cv2.imwrite('2.png', np.full((9, 9, 3), 255, np.uint8))
     Path('4.png').write_bytes(b'broken')

@@ -60,6 +60,17 @@ def test_names_of_market1501(folder):
     assert list(found.errors) == [0, 1] and found.pid.tolist() == [-1, -1, -1, -1, 7]
 
 
+@pytest.mark.parametrize(
+    'name', ['12-3_c1s1_1.jpg', '7_c0s1_1.jpg', '-2_c1_1.jpg', '12345678901_c1_1.jpg', '7_c12345678901_1.jpg']
+)
+def test_names_of_market1501_that_are_almost_right(folder, name):
+    (folder / name).write_bytes(b'')
+    with pytest.raises(DataError, match=name):
+        people([name], ListingOptions(names='market1501', camid=[3]))
+    found = list_people(['frames', name], ListingOptions(names='market1501', camid=[3], skip=True))
+    assert name in found.errors[2]
+
+
 def test_tables(folder):
     (folder / 'people.csv').write_text(
         'camid,path,pid,time,x,y,w,h,split,hat\n'
@@ -195,6 +206,7 @@ def test_boxes_that_are_left_out(folder):
         (['no.jpg#xywh=1,2,3,4'], PLAIN, r'no image, .* no.jpg'),
         (['empty'], PLAIN, 'empty holds no image'),
         (['frames', 'frames'], PLAIN, 'frames is named twice'),
+        (['frames', './frames/'], PLAIN, './frames/ is named twice, as frames too'),
         (['a.mp4'], PLAIN, r'1 videos .a.mp4. and 0 files of boxes'),
         (['frames/a.png'], ListingOptions(boxes=['a.csv']), '0 videos .none. and 1 files of boxes'),
         (['a.mp4'], ListingOptions(boxes=['a.csv']), 'no file of boxes a.csv'),
@@ -319,6 +331,9 @@ def test_a_row_that_is_wrong_is_left_out_alone(folder, change, value):
         ({}, dict(bbox=[30, 2, 3, 4]), 'outside its frame of 30x20'),
         ({}, dict(bbox=[0.1, 0.2, 0.3, 0.4]), 'shares of the image'),
         ({}, dict(bbox='1,2,3,4'), 'bbox'),
+        ({}, dict(bbox=None), 'bbox'),
+        ({}, dict(image_id=9), 'image_id 9'),
+        ({}, dict(iscrowd=2), 'iscrowd 2'),
         *(({}, dict(person_id=value), 'person_id') for value in (math.nan, math.inf, 1.5, -7, True, [1], 2**63)),
         *(({}, dict(camera_id=value), 'camera_id') for value in (math.nan, -7, {})),
         *((dict(time=value), {}, 'time') for value in (-1, 1777636800000, math.nan, 'noon')),
@@ -333,10 +348,10 @@ def test_an_annotation_that_is_wrong_is_left_out_alone(folder, image, annotation
     box = dict(bbox=[1, 2, 3, 4], person_id=5)
     annotations = [dict(box, id=3, image_id=1) | annotation, dict(box, id=4, image_id=2)]
     (folder / 'a.json').write_text(json.dumps(dict(images=images, annotations=annotations)))
-    with pytest.raises(DataError, match=f'a.json, annotation 3.*({value})'):
+    with pytest.raises(DataError, match=f'a.json, annotation.*3.*({value})|{value}.*id 3'):
         list_people(['a.json'], replace(PLAIN, root='frames'))
     found = list_people(['a.json'], replace(SKIP, root='frames'))
-    assert list(found.errors) == [0] and re.search(f'a.json, annotation 3.*({value})', found.errors[0])
+    assert list(found.errors) == [0] and re.search(f'a.json, annotation.*3.*({value})|{value}.*id 3', found.errors[0])
     assert found.path[1] == 'frames/b.png#xywh=1,2,3,4' and found.pid.tolist()[1] == 5
 
 
@@ -404,3 +419,33 @@ def test_a_corrected_row_is_another_list(folder):
     first = list_people(['a.csv'], SKIP).digest()
     (folder / 'a.csv').write_text('path,pid\nframes/a.png,\nframes/b.png,1\n')
     assert list_people(['a.csv'], SKIP).digest() != first
+
+
+@pytest.mark.parametrize('kind', ['csv', 'json', 'txt', 'video'])
+@pytest.mark.parametrize('corners', [True, False])
+def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
+    """Most reach beyond their images as widths and heights, and none does as corners."""
+    write_video(folder / 'a.mp4', 1)
+    boxes = [[10, 2, 25, 18], [12, 3, 28, 19], [1, 1, 9, 15], [14, 5, 30, 20]]
+    if kind == 'video':
+        boxes = [[2 * value + 4 for value in box] for box in boxes]
+    if not corners:
+        boxes[0][0] = -1
+    path = f'a.{kind}'
+    options = replace(SKIP, boxes=['a.txt'] if kind in ('txt', 'video') else ())
+    text = '\n'.join(f'1,{n},{",".join(map(str, box))},1' for n, box in enumerate(boxes))
+    if kind == 'csv':
+        text = '\n'.join(['path,x,y,w,h', *(f'frames/a.png,{",".join(map(str, box))}' for box in boxes)])
+    if kind == 'json':
+        people = [dict(id=n, image_id=1, bbox=box) for n, box in enumerate(boxes)]
+        text = json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=people))
+    (folder / path.replace('video', 'txt')).write_text(text)
+    inputs = dict(txt=['frames'], video=['a.mp4']).get(kind, [path])
+    if corners:
+        with pytest.raises(
+            DataError, match=rf'a.{kind.replace("video", "txt")}, .* and 3 others look like left, top, right'
+        ):
+            list_people(inputs, options)
+    else:
+        assert len(list_people(inputs, options)) == 4
+        assert [text for text in caplog.messages if ' of 4 boxes reach beyond' in text]

@@ -80,3 +80,67 @@ def test_a_frame_rate_of_the_users(tmp_path):
     assert video.fps == 12.5
     np.testing.assert_array_equal(video.read(40), all_frames(tmp_path / 'a.mp4')[40])
     assert video._may_seek
+
+
+def test_files_that_are_no_video_are_refused_without_opening_them(tmp_path, capfd):
+    """FFmpeg would read playlists under any name, which name other files and addresses."""
+    for number, text in enumerate(
+        [b'', b'#EXTM3U\nhttp://localhost/a.ts\n', b'ffconcat version 1.0\nfile a.mp4\n', bytes(999)]
+    ):
+        path = tmp_path / f'000{number}.mp4'
+        path.write_bytes(text)
+        with pytest.raises(DataError, match=rf'000{number}.mp4 is no video'):
+            VideoFrames(path)
+    path = write_video(tmp_path / 'cut.mp4')
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r'cut.mp4 is no video that OpenCV reads, or is damaged'):
+        VideoFrames(path)
+    # Libraries say nothing beside.
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_stream_that_begins_within_a_packet(tmp_path):
+    path = write_video(tmp_path / 'a.ts')
+    path.write_bytes(path.read_bytes()[100:])
+    assert VideoFrames(path).read(3).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_where_a_video_ends_is_found_once(tmp_path):
+    video = VideoFrames(write_video(tmp_path / 'a.avi', codec='MJPG'))
+    opened = []
+    video._captured = lambda real=video._captured: opened.append(0) or real()
+    for number in (99, 60, 10**9):
+        with pytest.raises(DataError, match=rf'a.avi: no frame {number}, .* frames 0 to 59'):
+            video.read(number)
+    assert len(opened) == 2
+    cut = tmp_path / 'cut.avi'
+    cut.write_bytes((tmp_path / 'a.avi').read_bytes()[:20_000])
+    video = VideoFrames(cut)
+    with pytest.raises(DataError, match=r'cut.avi: no frame 59, .* ends after [1-9]\d? of 60 frames'):
+        video.read(59)
+    assert video.read(2).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_what_a_varying_frame_rate_means_is_said_once(tmp_path):
+    path, said = write_video(tmp_path / 'a.mp4'), []
+    video = VideoFrames(path, say=said.append)
+    for number in (50, 3, 20):
+        video.read(number)
+    assert said == []
+    vary_frame_rate(path)
+    video = VideoFrames(path, say=said.append)
+    for number in (50, 3, 50):
+        video.read(number)
+    assert len(said) == 1 and str(path) in said[0]
+
+
+@pytest.mark.parametrize('fps', [0, 1000, float('nan')])
+def test_frame_rates_that_cannot_be(tmp_path, fps):
+    path = write_video(tmp_path / 'a.mp4')
+    video = VideoFrames(path)
+    video._stated_fps = fps
+    video._may_seek = video._is_regular = False
+    with pytest.raises(DataError, match=r'a.mp4 states .*: give --fps'):
+        assert video.fps
+    # Frames have numbers all the same.
+    assert video.read(2).shape == (HEIGHT, WIDTH, 3)

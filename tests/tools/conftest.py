@@ -54,7 +54,12 @@ class Workplace:
         self.config.write_text(CONFIG.format(configs=REPOSITORY / 'configs' / '_base_', data=self.data))
 
     def run(
-        self, *arguments: str | Path, fresh: bool = False, launcher: tuple[str, ...] = (), processes: int = 1
+        self,
+        *arguments: str | Path,
+        fresh: bool = False,
+        launcher: tuple[str, ...] = (),
+        processes: int = 1,
+        limits: dict[str, int] | None = None,
     ) -> subprocess.CompletedProcess:
         """Run a tool in a process of its own.
 
@@ -63,11 +68,12 @@ class Workplace:
             fresh: Share not even the imports with other runs; slower by these.
             launcher: Arguments of Python before the tool; the process is fresh then.
             processes: Of a distributed run.
+            limits: Of the process, as of :meth:`WarmProcess.run`; not with ``fresh`` or a launcher.
         """
         tool, *rest = map(str, arguments)
         command = [str(REPOSITORY / 'tools' / tool), *rest]
         if not fresh and not launcher:
-            return self.warm_process.run(command, self.folder, processes)
+            return self.warm_process.run(command, self.folder, processes, limits)
         command = [sys.executable, *launcher, *command]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=TIMEOUT)
 
@@ -77,9 +83,9 @@ class Workplace:
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout + result.stderr
 
-    def fail(self, *arguments: str | Path) -> str:
+    def fail(self, *arguments: str | Path, **options: object) -> str:
         """Run a tool that must end with an error for people; give its message."""
-        result = self.run(*arguments)
+        result = self.run(*arguments, **options)
         assert result.returncode == 1
         assert 'Traceback' not in result.stderr
         error = result.stderr.strip().splitlines()[-1]

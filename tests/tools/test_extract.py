@@ -1,4 +1,5 @@
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmosnet.apis import PersonInferencer
 from mmosnet.engine.trained_model import load_model
@@ -107,7 +109,8 @@ def test_tables_and_videos(extract):
     assert found.path == ['market/query/0007_c1s1_000000_00.jpg'] + [
         f'door.mp4#frame={n}&xywh={n},0,20,30' for n in (0, 3, 6, 9)
     ]
-    assert found.pid.tolist() == [2, 1, 1, 1, 1] and found.camid.tolist() == [3, -1, -1, -1, -1]
+    assert found.pid.tolist() == [1, 0, 0, 0, 0] and found.names['pid'][1] == 'anna'
+    assert found.camid.tolist() == [3, -1, -1, -1, -1]
     assert found.time[1:].tolist() == [60, 60.12, 60.24, 60.36] and np.isnan(found.time[0])
     np.testing.assert_array_equal(found.embedding, embeddings_of(found.path))
 
@@ -214,6 +217,13 @@ def test_mistakes_get_a_message(extract, monkeypatch):
         ('--shard', 'one', '--shard one: give I/N'),
         ('--batch-size', 0, '--batch-size 0: give a number above 0'),
         ('--fps', 0, '--fps 0.0: give a number above 0'),
+        ('--fps', 'nan', '--fps nan: give a number above 0'),
+        ('--fps', 'inf', '--fps inf: give a number above 0'),
+        ('--min-score', 'nan', '--min-score nan: give a number'),
+        ('--first-frame', -1, '--first-frame -1: give the number'),
+        ('--camid', 10**30, f'--camid {10**30}: give a number from 0 up'),
+        ('--margin', 'nan', '--margin nan: give a share of the box'),
+        ('--start-time', '1777636800000', "--start-time '1777636800000' is after the year 2099; these look like milli"),
         ('--margin', -1, '--margin -1.0: give a share of the box'),
         ('--camid', -1, '--camid -1: give a number from 0 up'),
         ('--start-time', 'noon', "--start-time 'noon' is neither seconds nor a date"),
@@ -223,18 +233,61 @@ def test_mistakes_get_a_message(extract, monkeypatch):
     assert "pip install 'mmosnet[gallery]'" in extract(*MODEL, 'market', *out)
 
 
-def test_a_full_disc(extract, monkeypatch):
-    def full(file):
-        raise OSError(28, 'No space left on device')
+@pytest.mark.parametrize('size', [0, 4000])
+def test_a_full_disk(extract, size):
+    """Files of more bytes are refused: those of the extraction's facts, or of its shards."""
+    command = ('--exported', 'joint.onnx', 'market/query', '--out', 'features', '--shard-size', 3)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        error = extract(*command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    name = 'shard-00000-of-00003.parquet' if size else 'extraction.json'
+    assert error.startswith(f'error: features/{name}: File too large: ') and '\n' not in error
+    assert [path.name for path in Path('features').iterdir()] == ['extraction.json'] * (size > 0)
+    assert 'people     8\n' in extract(*command)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, 'fsync', full)
-        error = extract(*MODEL, 'market/query', '--out', 'features')
-    assert error == (
-        'error: No space left on device (features). Finished shards stay: the same command goes on with the others'
+
+def test_another_preparation_of_images_is_noticed(extract):
+    """With the same weights: another size of images, and other means."""
+    command = ('joint.pth', 'market/query', '--out', 'features', '--shard-size', 3)
+    extract('joint.py', *command)
+    os.remove('features/shard-00001-of-00003.parquet')
+    small = [dict(type='mmosnet.LoadPersonImage'), RESIZE | dict(scale=(16, 64))]
+    for changes, shown in [
+        ({'test_dataloader.dataset.pipeline': small}, 'scale=(16, 64)'),
+        ({'model.data_preprocessor.mean': [1.5, 2, 3]}, 'mean=[1.5, 2, 3]'),
+    ]:
+        cfg = Config.fromfile('joint.py')
+        cfg.merge_from_dict(changes)
+        cfg.dump('other.py')
+        error = extract('other.py', *command)
+        assert error.startswith('error: features holds another extraction: preparation of images') and shown in error
+    assert 'people     8\n' in extract('joint.py', *command)
+
+
+def test_nobody_is_left(extract):
+    Path('a.csv').write_text('path\nno.jpg\nno.png\n')
+    error = extract(*MODEL, 'a.csv', '--out', 'features', '--bad-images', 'skip')
+    assert 'all 2 are in features/skipped.csv' in error and 'a.csv, row 2: no.jpg' in error
+
+
+def test_boxes_of_a_tracker(extract):
+    """NaN in one, and frames that are counted from 0, one of which the video does not have."""
+    write_video(Path('door.mp4'), 10)
+    Path('door.txt').write_text(
+        '0 3.0 1 2 20 30 0.9 -1 -1 -1\n1 3 nan 2 20 30 0.9 -1 -1 -1\n10 3 1 2 20 30 .9 -1 -1 -1\n'
     )
-    assert [path.name for path in Path('features').iterdir()] == ['extraction.json']
-    assert 'people     8\n' in extract(*MODEL, 'market/query', '--out', 'features')
+    command = (*MODEL, 'door.mp4', '--boxes', 'door.txt', '--tracks-as-pids', '--out', 'features')
+    assert extract(*command).startswith('error: door.txt, row 1: frame 0; ')
+    assert extract(*command, '--first-frame', 0).startswith("error: door.txt, row 2: x is 'nan'")
+    output = extract(*command, '--first-frame', 0, '--bad-images', 'skip')
+    assert 'read       3\npeople     1\nskipped    2,' in output
+    assert read_features('features').path == ['door.mp4#frame=0&xywh=1,2,20,30']
+    assert read_features('features').pid.tolist() == [3]
+    skipped = Path('features/skipped.csv').read_text()
+    assert "door.txt, row 2: x is 'nan'" in skipped and 'door.txt, row 3: door.mp4: no frame 10' in skipped
 
 
 def test_help_teaches_without_loading_torch():

@@ -12,11 +12,13 @@ import multiprocessing
 import os
 import random
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 # Seconds until a tool is killed.
 TIMEOUT = 240
@@ -28,13 +30,16 @@ class WarmProcess:
     def __init__(self) -> None:
         self.process = None
 
-    def run(self, command: list[str], folder: Path, processes: int = 1) -> subprocess.CompletedProcess:
+    def run(
+        self, command: list[str], folder: Path, processes: int = 1, limits: dict[str, int] | None = None
+    ) -> subprocess.CompletedProcess:
         """Run a Python file with its arguments in a folder, in the environment of now.
 
         Args:
             command: The file and its arguments.
             folder: Where it runs.
             processes: How many of them, which find each other as those of torchrun do.
+            limits: Of the process, by their names in ``resource``: ``RLIMIT_FSIZE=0`` makes every disk a full one.
 
         Returns:
             Their common output, and the exit code of the first that failed.
@@ -44,7 +49,7 @@ class WarmProcess:
             self.process = subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         with TemporaryDirectory() as outputs:
             out, err = (Path(outputs) / name for name in ('out', 'err'))
-            request = dict(command=command, folder=str(folder), out=str(out), err=str(err))
+            request = dict(command=command, folder=str(folder), out=str(out), err=str(err), limits=limits or {})
             request['environs'] = [dict(os.environ)] if processes == 1 else distributed_environs(processes)
             print(json.dumps(request), file=self.process.stdin, flush=True)
             code = self.process.stdout.readline()
@@ -79,24 +84,35 @@ def import_everything() -> None:
     gc.freeze()
 
 
-def run_tool(command: list[str], folder: str, out: str, err: str, environ: dict[str, str]) -> None:
+def run_tool(command: list[str], folder: str, outputs: list[int], limits: dict, environ: dict[str, str]) -> None:
     """In a fork: run a Python file as if it had been started."""
     import numpy as np
     import torch
 
-    for number, path in ((1, out), (2, err)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, number)
-        os.close(file)
+    for number, pipe in zip((1, 2), outputs, strict=True):
+        os.dup2(pipe, number)
+        os.close(pipe)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
     # Two processes draw different numbers, unless they are told to draw the same.
     for seed in (random.seed, np.random.seed, torch.seed):
         seed()
+    if limits:
+        import resource
+
+        for name, value in limits.items():
+            kind = getattr(resource, name)
+            resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
     sys.argv = command
     sys.path[0] = str(Path(command[0]).parent)
     runpy.run_path(command[0], run_name='__main__')
+
+
+def keep(pipe: int, path: str) -> None:
+    """Write what comes through a pipe into a file."""
+    with os.fdopen(pipe, 'rb') as content, open(path, 'wb') as file:
+        shutil.copyfileobj(content, file)
 
 
 def serve() -> None:
@@ -105,14 +121,24 @@ def serve() -> None:
     context = multiprocessing.get_context('fork')
     for line in sys.stdin:
         request = json.loads(line)
-        environs = request.pop('environs')
+        environs, files = request.pop('environs'), [request.pop('out'), request.pop('err')]
+        # Pipes: limits of a fork's files are none of its output's.
+        pipes = [os.pipe() for _ in files]
+        request['outputs'] = [writing for _, writing in pipes]
         forks = [context.Process(target=run_tool, kwargs=dict(request, environ=environ)) for environ in environs]
         for fork in forks:
             fork.start()
+        for _, writing in pipes:
+            os.close(writing)
+        readers = [Thread(target=keep, args=(pipe[0], file)) for pipe, file in zip(pipes, files, strict=True)]
+        for reader in readers:
+            reader.start()
         for fork in forks:
             fork.join(TIMEOUT)
             fork.kill()
             fork.join()
+        for reader in readers:
+            reader.join(TIMEOUT)
         print(next((fork.exitcode for fork in forks if fork.exitcode), 0), flush=True)
 
 
