@@ -164,17 +164,18 @@ class RecordTable:
         found = []
         for start in range(0, len(ids), FEW):
             some = ids[start : start + FEW]
-            for record, is_sound in self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some):
+            for (id, path, pid, camid, time), is_sound in self._checked(
+                f'WHERE id IN ({", ".join("?" * len(some))})', some
+            ):
                 if not is_sound:
-                    raise damage_error(self.path.parent, DamagedImage(record['id'], record['path'], 'record'))
-                time = math.nan if record['time'] is None else record['time']
-                found.append(Record(*(record[name] for name in FIELDS[:4]), time))
+                    raise damage_error(self.path.parent, DamagedImage(id, str(path), 'record'))
+                found.append(Record(id, path, pid, camid, math.nan if time is None else time))
         return found
 
     def damaged(self) -> list[DamagedImage]:
         """All records whose checksums do not hold."""
         checked = self._checked('ORDER BY id')
-        return [DamagedImage(row['id'], str(row['path']), 'record') for row, is_sound in checked if not is_sound]
+        return [DamagedImage(row[0], str(row[1]), 'record') for row, is_sound in checked if not is_sound]
 
     def check(self) -> str:
         """What SQLite finds wrong with the file; nothing if all is well."""
@@ -188,23 +189,20 @@ class RecordTable:
         for start in range(0, len(ids), FEW):
             some = ids[start : start + FEW]
             records = self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
-            found |= {record['id']: str(record['path']) for record, _ in records}
+            found |= {row[0]: str(row[1]) for row, _ in records}
         return found
 
-    def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[dict, bool]]:
-        """Whole records, and whether the checksum of each holds; in a gallery without, all do."""
+    def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[tuple, bool]]:
+        """:data:`FIELDS` of records, and whether the checksum of each holds; in a gallery without, all do."""
         with self._errors():
-            cursor = self.connection.execute(f'SELECT * FROM records {where}', values)
-            names = [column[0] for column in cursor.description]
-            if not set(FIELDS) <= set(names):
-                raise sqlite3.DatabaseError('columns are missing')
+            cursor = self.connection.execute(f'SELECT {", ".join(FIELDS)}, * FROM records {where}', values)
+            names = [column[0] for column in cursor.description][len(FIELDS) :]
             place = names.index('checksum') if 'checksum' in names else None
             while rows := cursor.fetchmany(FEW):
                 for row in rows:
-                    yield (
-                        dict(zip(names, row, strict=True)),
-                        place is None or row[place] == record_checksum(names, row),
-                    )
+                    whole = row[len(FIELDS) :]
+                    is_sound = place is None or whole[place] == record_checksum(names, whole)
+                    yield row[: len(FIELDS)], is_sound
 
     def _names(self, table: str) -> list[str]:
         return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]
