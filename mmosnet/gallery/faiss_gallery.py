@@ -198,6 +198,12 @@ class FaissGallery(Gallery):
             self._cached = None
             self._table.close()
 
+    def _discard(self) -> None:
+        self.close()
+        for name in (RECORDS, self._vector_file(1).path.name):
+            (self.folder / name).unlink(missing_ok=True)
+        _remove_empty([self.folder])
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:

@@ -434,6 +434,10 @@ class Gallery(ABC):
         """Let go of files and connections; a second time does nothing."""
 
     @abstractmethod
+    def _discard(self) -> None:
+        """Close and remove a gallery that has just been made, and holds nothing."""
+
+    @abstractmethod
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         """Add images and replace the settings, all or none.
 

@@ -34,7 +34,17 @@ def create(args: argparse.Namespace) -> str:
     if shards and dimension is None:
         dimension = next(iter(shards[0])).dimension
     with Gallery.create(args.gallery, dimension or DIMENSION, args.index, args.distance) as gallery:
-        enrolled = _enroll(gallery, shards, again=False) if shards else ''
+        try:
+            enrolled = _enroll(gallery, shards, again=False) if shards else ''
+        except BaseException:
+            if len(gallery):
+                _say(
+                    f'{len(gallery):,} images are enrolled; `python tools/gallery.py enroll {args.gallery} ...` goes on'
+                )
+            else:
+                # So that the same command may be given again.
+                gallery._discard()
+            raise
         return enrolled + info_table(gallery.info())
 
 

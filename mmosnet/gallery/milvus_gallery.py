@@ -156,6 +156,10 @@ class MilvusGallery(Gallery):
         if client is not None:
             disconnect(client, self.address)
 
+    def _discard(self) -> None:
+        self._call('drop_collection')
+        self.close()
+
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         sizes = _checked_sizes(features) + embedding[0].nbytes
         named = {key for key in NAMES if features.names[key]}

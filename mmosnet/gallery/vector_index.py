@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,10 @@ class VectorIndex:
             try:
                 faiss.write_index(self.index, str(draft))
             except RuntimeError as e:
-                # FAISS says the number of the system's error in a text alone.
-                raise OSError(errno.EIO, f'cannot be written ({e})', str(path)) from e
+                # FAISS has the system's error in its text alone.
+                causes = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES)
+                code = next((code for code in causes if os.strerror(code) in str(e)), errno.EIO)
+                raise OSError(code, os.strerror(code), str(path)) from e
         return path.stat().st_size
 
     def candidates(self, queries: np.ndarray, top_k: int, wanted: np.ndarray | None) -> np.ndarray:

@@ -170,3 +170,15 @@ def test_a_path_of_two_devices_is_two_images(tool, tmp_path):
     assert tool('enroll', 'gallery', 'none.parquet').startswith('0 images enrolled, 2 left out')
     said = tool('create', 'other', 'none.parquet') + tool('enroll', 'other', 'b.parquet')
     assert 'without a source' in said and rows(said)['images'] == '4'
+
+
+def test_a_create_that_fails_may_be_repeated(tool, features, tmp_path):
+    assert tool('create', 'gallery', 'features', '--dimension', 9).startswith('error: features: an array of shape')
+    assert not (tmp_path / 'gallery').exists()
+    assert tool('create', 'people.db', 'features', '--dimension', 9).startswith('error: features: an array of shape')
+    for name in ('gallery', 'people.db'):
+        assert tool('create', name, 'features').startswith('40 images enrolled\n')
+    # What is there already is no victim of the second one.
+    write_shard('other.parquet', people(3, model='f00'))
+    assert 'embeddings of the model f00' in tool('create', 'mixed', 'features', 'other.parquet')
+    assert rows(tool('info', 'mixed'))['images'] == '40'
