@@ -170,7 +170,8 @@ class PersonSearch:
             raise DataError('Give either the number of a person or the id of an image.')
         what = f'person {pid}' if id is None else f'image with id {id}'
         with self._lock:
-            if isinstance(pid, str):
+            names = self.gallery.names['pid']
+            if pid is not None:
                 (pid,) = self.gallery.numbers_of('pid', [pid], 'person')
             # Before they are gone. A person's only where pictures were enrolled: the whole table is read for them.
             ids = self.gallery.ids()
@@ -180,7 +181,7 @@ class PersonSearch:
                 records = [record for record in self.gallery.records(ids) if record.pid == pid]
             else:
                 records = []
-            deleted = self.gallery.delete(ids=id, pid=pid)
+            deleted = self.gallery.delete(ids=id, pid=names.get(pid, pid))
             if not deleted:
                 raise DataError(f'There is no {what} in the gallery.')
             self.pictures.forget([record.path for record in records])

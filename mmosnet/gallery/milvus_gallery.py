@@ -226,7 +226,7 @@ class MilvusGallery(Gallery):
             anns_field='embedding',
             limit=candidates,
             filter=expression,
-            output_fields=['embedding', *FIELDS],
+            output_fields=['embedding', *FIELDS, *self._texts],
             search_params=dict(params=parameters),
             consistency_level='Strong',
         )

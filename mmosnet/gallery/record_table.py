@@ -183,11 +183,12 @@ class RecordTable:
             people, cameras = self.names().values()
             for start in range(0, len(ids), FEW):
                 some = ids[start : start + FEW]
-                for record, is_sound in self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some):
+                for (id, path, pid, camid, time, source), is_sound in self._checked(
+                    f'WHERE id IN ({", ".join("?" * len(some))})', some
+                ):
                     if not is_sound:
-                        raise damage_error(self.path.parent, DamagedImage(record['id'], record['path'], 'record'))
-                    id, path, pid, camid, time = (record[name] for name in FIELDS)
-                    names = (people.get(pid, ''), cameras.get(camid, ''), record.get('source') or '')
+                        raise damage_error(self.path.parent, DamagedImage(id, str(path), 'record'))
+                    names = (people.get(pid, ''), cameras.get(camid, ''), source)
                     found.append(Record(id, path, pid, camid, math.nan if time is None else time, *names))
         return found
 
@@ -217,7 +218,7 @@ class RecordTable:
     def damaged(self) -> list[DamagedImage]:
         """All records whose checksums do not hold."""
         checked = self._checked('ORDER BY id')
-        return [DamagedImage(row['id'], str(row['path']), 'record') for row, is_sound in checked if not is_sound]
+        return [DamagedImage(row[0], str(row[1]), 'record') for row, is_sound in checked if not is_sound]
 
     def check(self) -> str:
         """What SQLite finds wrong with the file; nothing if all is well."""
@@ -237,23 +238,24 @@ class RecordTable:
         for start in range(0, len(ids), FEW):
             some = ids[start : start + FEW]
             records = self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
-            found |= {record['id']: str(record['path']) for record, _ in records}
+            found |= {row[0]: str(row[1]) for row, _ in records}
         return found
 
-    def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[dict, bool]]:
-        """Whole records, and whether the checksum of each holds; in a gallery without, all do."""
+    def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[tuple, bool]]:
+        """:data:`FIELDS` and source of records, and whether their checksums hold; in a gallery without, all do."""
         with self._errors():
-            cursor = self.connection.execute(f'SELECT * FROM records {where}', values)
-            names = [column[0] for column in cursor.description]
-            if not set(FIELDS) <= set(names):
-                raise sqlite3.DatabaseError('columns are missing')
+            shown = (*FIELDS, self._source())
+            cursor = self.connection.execute(f'SELECT {", ".join(shown)}, * FROM records {where}', values)
+            names = [column[0] for column in cursor.description][len(shown) :]
             place = names.index('checksum') if 'checksum' in names else None
             while rows := cursor.fetchmany(FEW):
                 for row in rows:
-                    yield (
-                        dict(zip(names, row, strict=True)),
-                        place is None or row[place] == record_checksum(names, row),
-                    )
+                    whole = row[len(shown) :]
+                    is_sound = place is None or whole[place] == record_checksum(names, whole)
+                    yield row[: len(shown)], is_sound
+
+    def _source(self) -> str:
+        return "IFNULL(source, '')" if 'source' in self._columns_of('records') else "''"
 
     def _columns_of(self, table: str) -> list[str]:
         return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]
@@ -265,8 +267,7 @@ class RecordTable:
             try:
                 values = ((_as_bytes(path),) for path in paths)
                 self.connection.executemany('INSERT INTO wanted VALUES (CAST(? AS TEXT))', values)
-                source = "IFNULL(source, '')" if 'source' in self._columns_of('records') else "''"
-                query = f'SELECT path, {source} FROM records WHERE path IN (SELECT path FROM wanted)'
+                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM wanted)'
                 return set(self.connection.execute(query))
             finally:
                 self.connection.execute('DROP TABLE wanted')

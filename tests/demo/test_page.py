@@ -106,3 +106,20 @@ def test_large_galleries_show_some_people():
     html = page_parts.people_grid([Person(-1, 3, None), Person(1, 1, None)], info)
     assert '500 images of 100 people. Distance: euclidean; threshold: none.' in html and 'And 99 more people' in html
     assert 'unknown person' in html and '>1 image<' in html
+
+
+def test_people_are_called_by_their_names(page, upload):
+    told, people = page.enroll([upload], 'Anna <b>', '')
+    assert 'Enrolled 1 image' in told and 'Anna &lt;b&gt; (225)' in people and '<b>' not in people
+    # The number means the person that has it.
+    page.enroll([upload], '225', '')
+    page.enroll([upload], 'Anna <b>', '')
+    assert page.search.gallery.pids()[225] == 3 and page.search.gallery.names['pid'] == {225: 'Anna <b>'}
+    ranked = page.find(upload, 1, '')[0]
+    assert 'The same person: Anna &lt;b&gt; (225) at distance 0.000' in ranked
+    assert 'knows no such name' in page.delete('Bob', '')[0]
+    told, people = page.delete('Anna <b>', '')
+    assert 'Deleted 3 images' in told and 'Anna' not in people
+    assert not list(page.search.pictures.enrolled.glob('225_*'))
+    for wrong in ('-5', '1.5', '1e3'):
+        assert 'is no whole number' in page.enroll([upload], wrong, '')[0]

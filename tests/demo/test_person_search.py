@@ -294,3 +294,19 @@ def test_a_given_gallery(drawn, person_model, tmp_path):
 def test_no_gates_to_look_at(person_model, monkeypatch):
     monkeypatch.setitem(person_model._inferencer.model._modules, 'backbone', torch.nn.Identity())
     assert person_model.look_inside([np.zeros((128, 64, 3), np.uint8)], ['query']) is None
+
+
+def test_pictures_are_kept_all_or_none(tmp_path, monkeypatch):
+    kept, write, left = ShownPictures([], tmp_path / 'enrolled'), Path.write_bytes, [2]
+
+    def full(path, content):
+        left[0] -= 1
+        if left[0] < 0:
+            write(path, content[:10])
+            raise OSError(28, 'No space left on device', str(path))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match='No space left'):
+        kept.keep([np.zeros((4, 4, 3), np.uint8)] * 3, 7)
+    assert not list(kept.enrolled.iterdir())

@@ -464,3 +464,21 @@ def test_what_is_no_file_is_not_waited_for(people):
     report = extract(people, folder=folder_of(people, bad_images='skip'), skip=True)
     assert 'skipped    4' in report and '3.png is no file, but' in report and '5.png is no file, but' in report
     assert len([line for line in report.splitlines() if 'lines.png' in line]) == 1
+
+
+def test_names_and_sources_get_into_the_shards(people):
+    paths = [people.path[0], os.path.abspath(people.path[1]), *people.path[2:5]]
+    listed = PersonList([ListedPerson(path, name, 'door') for path, name in zip(paths, 'abcab', strict=True)])
+    here, named = dict(host='edge', cwd='/work'), dict(names=listed.names)
+    folder = folder_of(listed, 'named', **here, **named)
+    listed.source = folder.sources(listed.path)
+    # What goes on elsewhere writes the same, and what somebody has named stays.
+    assert folder_of(listed, 'named', host='other', cwd='/', **named).sources(['x', '/y']) == ['edge:/work', 'edge']
+    assert folder_of(listed, 'other', **here, origin='gate').sources(['x', '/y']) == ['gate', 'gate']
+    with pytest.raises(DataError, match="--source 'gate', now 'yard'"):
+        folder_of(listed, 'other', **here, origin='yard')
+    extract(listed, folder=folder)
+    found = read_features('named')
+    assert [found.names['pid'][pid] for pid in found.pid.tolist()] == [*'abcab']
+    assert set(found.names['camid'].values()) == {'door'}
+    assert found.source == ['edge:/work', 'edge', *['edge:/work'] * 3]

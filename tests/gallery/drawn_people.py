@@ -21,6 +21,15 @@ def people(number, dimension=8, seed=0, model='abc', names='p'):
     )
 
 
+def named(pids, camids=None, seed=0, source=''):
+    """Features of people, and by cameras, with these names."""
+    number = len(pids)
+    embedding = np.random.RandomState(seed).randn(number, 8)
+    path = [f'crops/{seed}/{row}.jpg' for row in range(number)]
+    camids = [-1] * number if camids is None else camids
+    return Features(embedding, path, pids, camids, np.full(number, np.nan), 'abc', source=source)
+
+
 def nearest(features, query, top_k, distance='cosine', wanted=None):
     """Rows and distances of one query's nearest, in double precision, from the definitions."""
     rows, found = [], []

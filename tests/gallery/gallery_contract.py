@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.match import Record
-from tests.gallery.drawn_people import nearest, people
+from tests.gallery.drawn_people import named, nearest, people
 
 # A fixture's gallery is filled once and only searched.
 SEARCH_ONLY = dict(deadline=None, suppress_health_check=list(HealthCheck))
@@ -245,6 +245,79 @@ class GalleryContract:
         assert [record.pid for record in records] == [2**62, -1, 0]
         np.testing.assert_equal([record.time for record in records], features.time)
         assert gallery.known([*features.path, 'x']).tolist() == [True, True, True, False]
+
+    def test_names_are_people_whatever_their_numbers(self, create):
+        gallery = create()
+        first, second = gallery.enroll(named(['anna', 'bob'])), gallery.enroll(named(['bob', 'carl'], seed=1))
+        assert gallery.pids() == {1: 1, 2: 2, 3: 1} and gallery.names['pid'] == {1: 'anna', 2: 'bob', 3: 'carl'}
+        names = [record.name for record in gallery.records([*first, *second])]
+        assert names == ['anna', 'bob', 'bob', 'carl']
+        assert gallery.info()['identities'] == 3 and gallery.info()['named'] == 3
+        # Another name has the number 1 here, and another number the name 1: neither is anybody else.
+        plain = gallery.enroll(named([1, 2, 9, -1], seed=2))
+        assert gallery.names['pid'] == {1: 'anna', 2: 'bob', 3: 'carl', 4: '1', 5: '2'}
+        assert [record.pid for record in gallery.records(plain)] == [4, 5, 9, -1]
+        gallery = self.reopened(gallery)
+        assert gallery.enroll(named(['1', 'anna', '9'], seed=3)).size == 3
+        assert gallery.pids() == {-1: 1, 1: 2, 2: 2, 3: 1, 4: 2, 5: 1, 9: 2}
+        for ambiguous in (1, '1', [3, 2], ['carl', '2']):
+            with pytest.raises(DataError, match=r"pid=[12]\b.*'(anna|bob)' or [45]"):
+                gallery.delete(pid=ambiguous)
+        with pytest.raises(DataError, match='pid=dora'):
+            gallery.delete(pid=['anna', 'dora'])
+        for wrong in (1.5, [True], [None], ''):
+            with pytest.raises(DataError, match='pid'):
+                gallery.delete(pid=wrong)
+        assert len(gallery) == 11 and gallery.delete(pid=77) == 0
+        assert gallery.delete(pid='anna') == 2 and gallery.delete(pid=['bob', '9']) == 4 and gallery.delete(pid=3) == 1
+        assert gallery.names['pid'] == {4: '1', 5: '2'} and gallery.pids() == {-1: 1, 4: 2, 5: 1}
+        # Nobody else is called so any more.
+        assert gallery.delete(pid=1) == 2 and gallery.delete(pid='-1') == 1
+
+    def test_numbers_that_come_before_names(self, create):
+        gallery = create()
+        gallery.enroll(named([1, 2]))
+        gallery.enroll(named(['anna', '2', 'bob'], seed=1))
+        assert gallery.pids() == {1: 1, 2: 2, 3: 1, 4: 1} and gallery.names['pid'] == {3: 'bob', 4: 'anna'}
+        assert gallery.delete(pid=[1, 'anna']) == 2
+
+    def test_names_of_cameras(self, create):
+        gallery = create()
+        features = named([0, 0, 0], ['door', 'hall', -1])
+        gallery.enroll(features)
+        ids = gallery.enroll(named([0, 0], ['yard', 'door'], seed=1))
+        records = gallery.records(ids)
+        assert [(record.camid, record.camera) for record in records] == [(3, 'yard'), (1, 'door')]
+        query = features.embedding[:1]
+        for camids in ('door', ['door'], 1, [np.int64(1)], ['1']):
+            (matches,) = gallery.search(query, camids=camids)
+            assert {match.camera for match in matches} == {'door'} and len(matches) == 2
+        (matches,) = gallery.search(query, not_camids=['door', 2])
+        assert sorted(match.camera for match in matches) == ['', 'yard']
+        for conditions in (dict(camids='cellar'), dict(not_camids=['hall', 'cellar'])):
+            with pytest.raises(DataError, match='cellar'):
+                gallery.search(query, **conditions)
+        assert gallery.delete(camid='hall') == 1 and gallery.names['camid'] == {1: 'door', 3: 'yard'}
+
+    def test_names_and_sources_move_to_another_gallery(self, create):
+        gallery, other = create(), create()
+        features = named(['anna', 5, 'Zoe\u0308'], ['door', -1, 'hall'], source=['a', '', 'b'])
+        gallery.enroll(features)
+        other.enroll(named(['bob', 'Zoë'], seed=1))
+        ids = other.enroll(gallery.features())
+        found = [(record.name, record.camera, record.source) for record in other.records(ids)]
+        assert found == [('anna', 'door', 'a'), ('', '', ''), ('Zoë', 'hall', 'b')]
+        assert other.features(ids) == gallery.features() and len(set(other.features().pid)) == 4
+
+    def test_a_path_and_its_source_are_an_image(self, create):
+        gallery = create()
+        features = named([0, 0], source='a')
+        gallery.enroll(features)
+        assert gallery.known(features.path).all() and gallery.known(features.path, features.source).all()
+        assert gallery.known(features.path, ['a', 'b']).tolist() == [True, False]
+        assert not gallery.known(features.path, ['', '']).any()
+        gallery.enroll(named([0, 0]))
+        assert gallery.known(features.path, ['', '']).all()
 
     def test_closing_twice(self, create):
         with create() as gallery:

@@ -3,6 +3,7 @@ import os
 import sqlite3
 import sys
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.record_table import RecordTable
-from tests.gallery.drawn_people import nearest, people
+from tests.gallery.drawn_people import named, nearest, people
 from tests.gallery.gallery_contract import GalleryContract
 
 
@@ -443,3 +444,89 @@ def test_functions_and_the_public_name(tmp_path):
         gallery.enroll(people(3))
     with open_gallery(tmp_path / 'gallery') as gallery:
         assert len(gallery) == 3
+
+
+OLD = """
+CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
+    time REAL
+);
+"""
+
+
+def make_old(gallery):
+    """Make a gallery's file one of version 1, which had neither names nor sources nor checksums."""
+    gallery.close()
+    path = gallery.folder / 'gallery.sqlite'
+    with closing(sqlite3.connect(path)) as file:
+        settings, state = (json.loads(text) for text in file.execute('SELECT settings, state FROM gallery').fetchone())
+        records = file.execute('SELECT id, row, path, pid, camid, time FROM records').fetchall()
+    path.unlink()
+    new = ('records', 'index_checksum', 'names_checksum')
+    state = {name: value for name, value in state.items() if name not in new}
+    with closing(sqlite3.connect(path)) as file, file:
+        file.executescript(OLD)
+        file.execute('INSERT INTO gallery VALUES (?, ?)', (json.dumps(settings | dict(version=1)), json.dumps(state)))
+        file.executemany('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)', records)
+
+
+def test_galleries_of_version_1_get_names_by_the_first_change(filled):
+    features = people(40)
+    expected = filled.search(features.embedding[:3], 5)
+    make_old(filled)
+    content = (filled.folder / 'gallery.sqlite').read_bytes()
+    with Gallery.open(filled.uri) as gallery, Gallery.open(filled.uri) as other:
+        assert gallery.search(features.embedding[:3], 5) == expected and gallery.names == dict(pid={}, camid={})
+        assert gallery.known(features.path[:1], ['']).all() and gallery.features().names['pid'] == {}
+        assert (filled.folder / 'gallery.sqlite').read_bytes() == content
+        gallery.enroll(named(['anna', 3], source='edge'))
+        # 0 to 4 are people without a name.
+        assert gallery.names['pid'] == other.names['pid'] == {5: 'anna'}
+        assert other.records(other.ids()[-2:])[0].source == 'edge' and not other.check().unchecked
+        assert other.delete(pid='anna') == 1 and gallery.names['pid'] == {}
+        assert other.delete(ids=other.ids()[-1]) == 1 and gallery.search(features.embedding[:3], 5) == expected
+    with closing(sqlite3.connect(filled.folder / 'gallery.sqlite')) as file:
+        assert json.loads(file.execute('SELECT settings FROM gallery').fetchone()[0])['version'] == 2
+
+
+def test_names_of_people_who_were_deleted_are_erased(filled):
+    filled.enroll(named(['anna kowalska', 'bob'], ['hinterhof', -1]))
+    file = filled.folder / 'gallery.sqlite'
+    assert b'anna kowalska' in file.read_bytes() and b'hinterhof' in file.read_bytes()
+    filled.delete(pid='anna kowalska')
+    assert b'anna kowalska' not in file.read_bytes() and b'hinterhof' not in file.read_bytes()
+    assert b'bob' in file.read_bytes() and filled.names['pid'] == {6: 'bob'}
+
+
+def test_damaged_names_are_seen(filled):
+    filled.enroll(named(['anna', 'bob']))
+    for change in ("name = 'anne'", 'number = 7', "key = 'pie'"):
+        with closing(sqlite3.connect(filled.folder / 'gallery.sqlite')) as file, file:
+            file.execute(f"UPDATE names SET {change} WHERE name = 'anna'")
+        for ask in (lambda: filled.names, lambda: filled.search(np.ones((1, 8))), lambda: filled.delete(pid=1)):
+            with pytest.raises(DataError, match=r'gallery.sqlite: names are damaged'):
+                ask()
+        assert 'names are damaged' in str(filled.check().files)
+        with closing(sqlite3.connect(filled.folder / 'gallery.sqlite')) as file, file:
+            file.execute("UPDATE names SET name = 'anna', number = 5, key = 'pid' WHERE name != 'bob'")
+        assert filled.names['pid'] == {5: 'anna', 6: 'bob'}
+
+
+def test_others_see_names_that_are_written(filled):
+    with Gallery.open(filled.uri) as reader:
+        assert reader.names['pid'] == {}
+        filled.enroll(named(['anna'], seed=9))
+        (match,) = reader.search(named(['anna'], seed=9).embedding, 1)[0]
+        assert match.name == 'anna' and reader.delete(pid='anna') == 1 and filled.names['pid'] == {}
+
+
+@given(st.lists(st.lists(st.sampled_from(['anna', 'bob', '1', '02', 1, 2, 3, -1]), min_size=1, max_size=4), max_size=5))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whoever_comes_in_any_order_is_called_by_name(tmp_path_factory, parts):
+    with Gallery.create(tmp_path_factory.mktemp('any') / 'gallery', dimension=8) as gallery:
+        ids = [gallery.enroll(named(part, seed=number)) for number, part in enumerate(parts)]
+        records = gallery.records(np.concatenate([np.empty(0, int), *ids]))
+        expected = [str(value) for part in parts for value in part]
+        assert [record.name or str(record.pid) for record in records] == expected
+        assert len(gallery.pids()) == len(set(expected))

@@ -400,3 +400,33 @@ def test_a_search_that_finds_too_few_looks_everywhere(server, monkeypatch, kind)
         features = people(60)
         few = there.mask(np.arange(60), features.pid, features.camid, features.time).sum()
         assert len(gallery.search(features.embedding[:1], 40, **where)[0]) == few
+
+
+def test_collections_without_names_take_none(tmp_path, monkeypatch):
+    uri = str(tmp_path / 'people.db')
+    with monkeypatch.context() as patch:
+        patch.setattr(milvus_gallery, 'TEXTS', ())
+        Gallery.create(uri, DIMENSION).close()
+    features = people(4)
+    with Gallery.open(uri) as gallery:
+        ids = gallery.enroll(features)
+        assert gallery.search(features.embedding[:1], 1)[0][0].id == ids[0] and gallery.known(features.path).all()
+        for change in (dict(pid=['a', 'b', 'c', 'd']), dict(source='edge')):
+            named = Features(**vars(features) | dict(names={}) | change)
+            with pytest.raises(DataError, match='export'):
+                gallery.enroll(named)
+        assert len(gallery) == 4
+
+
+def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
+    """As two machines give them that enroll at the same time."""
+    with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
+        first = gallery.enroll(Features(**vars(people(1)) | dict(pid=['anna'], names={})))
+        monkeypatch.setattr(type(gallery), '_used', lambda gallery, key: [])
+        monkeypatch.setattr(type(gallery), '_names', lambda gallery, key: {})
+        gallery.enroll(Features(**vars(people(1, seed=1)) | dict(pid=['bob'], names={})))
+        monkeypatch.undo()
+        for ask in (lambda: gallery.names, lambda: gallery.delete(pid=1)):
+            with pytest.raises(DataError, match=r"'anna' and 'bob'|'bob' and 'anna'"):
+                ask()
+        assert gallery.delete(ids=first) == 1 and gallery.names['pid'] == {1: 'bob'}

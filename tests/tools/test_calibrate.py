@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmosnet.features import Features, write_shard
+from mmosnet.features import Features, read_features, write_shard
 from mmosnet.gallery import Gallery
 from tests.tools.conftest import REPOSITORY
 
@@ -126,3 +126,19 @@ def gallery_of(features):
     with Gallery.create(f'gallery-{features.model}', 16) as gallery:
         gallery.enroll(features)
         return gallery.uri
+
+
+def test_people_of_two_files_are_known_by_their_names(calibrate):
+    """In each file they have other numbers."""
+    features = drawn(40)
+    for number, name in enumerate(('one', 'two')):
+        half = features[number::2]
+        # Half of them are in one file alone, under numbers that others have in the other.
+        names = [f'person {pid if number else pid + 20:02d}' for pid in half.pid.tolist()]
+        write_shard(f'{name}.parquet', Features(half.embedding, half.path, names, half.camid, half.time, half.model))
+    assert '160 images of 60 people: ' in calibrate('one.parquet', 'two.parquet', '--fmr', 0.01)
+    assert '80 images of 40 people: ' in calibrate('one.parquet', '--fmr', 0.01)
+    with Gallery.create('gallery', dimension=16) as gallery:
+        for name in ('one', 'two'):
+            gallery.enroll(read_features(f'{name}.parquet'))
+    assert '160 images of 60 people: ' in calibrate('--gallery', 'gallery', '--fmr', 0.01)

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from mmosnet.features import write_shard
+from mmosnet.features import read_features, write_shard
 from mmosnet.gallery import Gallery
-from tests.gallery.drawn_people import people
+from tests.gallery.drawn_people import named, people
 from tests.tools.conftest import REPOSITORY
 
 
@@ -120,6 +120,56 @@ def test_check_names_what_is_damaged(tool, features, tmp_path, capsys):
     tool('delete', 'gallery', '--id', 17)
     assert tool('enroll', 'gallery', 'features').startswith('1 images enrolled, 39 left out')
     assert '0 damaged' in tool('check', 'gallery')
+
+
+@pytest.mark.parametrize('place', ['gallery', 'people.db'])
+def test_people_who_are_called_by_name(tool, tmp_path, place):
+    for number, names in enumerate((['anna', 'bob'], ['bob', 'carl'])):
+        write_shard(tmp_path / f'{number}.parquet', named(names, ['door', -1], seed=number, source='edge'))
+    tool('create', place, '0.parquet')
+    assert rows(tool('enroll', place, '1.parquet'))['identities'] == '3'
+    people = json.loads(tool('info', place, '--people', '--json'))['people']
+    assert [(one['pid'], one['name'], one['images']) for one in people] == [
+        (1, 'anna', 1),
+        (2, 'bob', 2),
+        (3, 'carl', 1),
+    ]
+    lines = tool('info', place, '--people').splitlines()
+    assert [line.split(' | ')[1].strip() for line in lines[-3:]] == ['anna', 'bob', 'carl']
+    assert tool('delete', place, '--pid', 1).startswith('1 images deleted, 3 left')
+    with Gallery.open(place) as gallery:
+        assert sorted(record.name for record in gallery.records(gallery.ids())) == ['bob', 'bob', 'carl']
+    assert 'anna' in tool('delete', place, '--pid', 'anna')
+    assert tool('delete', place, '--pid', 'carl').startswith('1 images deleted, 2 left')
+    assert tool('delete', place, '--camid', 'door', '--pid', 2).startswith('1 images deleted, 1 left')
+    tool('export', place, 'out')
+    back = read_features('out')
+    assert back.names['pid'] == {2: 'bob'} and back.source == ['edge'] and back.path == ['crops/0/1.jpg']
+    assert 'out' in tool('export', place, 'out')
+
+
+def test_names_that_may_be_mistaken_are_said(tool, tmp_path):
+    for number, names in enumerate(([7, 8], ['07', 'Anna', 'anna'])):
+        write_shard(tmp_path / f'{number}.parquet', named(names, seed=number))
+    assert 'names' not in tool('create', 'gallery', '0.parquet').splitlines()[1]
+    said = tool('enroll', 'gallery', '1.parquet').partition('\n\n')[0]
+    # The people 7 and 8 may have had names that an older version has not kept.
+    assert "'07', '7'" in said and "'Anna', 'anna'" in said and '\n2 people' in said
+
+
+def test_a_path_of_two_devices_is_two_images(tool, tmp_path):
+    for source in ('a', 'b', ''):
+        write_shard(tmp_path / f'{source}.parquet', named(['anna', 'bob'], source=source))
+    write_shard(tmp_path / 'none.parquet', named(['anna', 'bob']))
+    assert tool('create', 'gallery', 'a.parquet').startswith('2 images enrolled\n\n')
+    assert tool('enroll', 'gallery', 'b.parquet').startswith('2 images enrolled\n\n')
+    for source in 'ab':
+        assert tool('enroll', 'gallery', f'{source}.parquet').startswith('0 images enrolled, 2 left out')
+    said = tool('enroll', 'gallery', 'none.parquet')
+    assert said.startswith('2 images enrolled\n2 ') and 'without a source' in said
+    assert tool('enroll', 'gallery', 'none.parquet').startswith('0 images enrolled, 2 left out')
+    said = tool('create', 'other', 'none.parquet') + tool('enroll', 'other', 'b.parquet')
+    assert 'without a source' in said and rows(said)['images'] == '4'
 
 
 def test_a_create_that_fails_may_be_repeated(tool, features, tmp_path):
