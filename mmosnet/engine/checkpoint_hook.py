@@ -52,10 +52,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.training = True
         if self.save_best is not None:
             self._find_moved_best(runner)
-        source = Path(runner._load_from or '')
-        if is_resumed(runner) and source.is_file() and source.resolve().parent == Path(self.out_dir).resolve():
-            # Where the run was killed before it had written this name, or published the file.
-            self.last_ckpt = self.file_backend.join_path(self.out_dir, source.name)
+        name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
+        if is_resumed(runner) and (Path(self.out_dir) / name).is_file():
+            # The run may have been killed before it had written this name, or published the file.
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
             self._write_name(runner)
         if is_main_process() and Path(self.out_dir).is_dir():
             for draft in Path(self.out_dir).glob('.draft-*.pth'):
