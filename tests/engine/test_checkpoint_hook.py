@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from mmosnet.engine import CheckpointHook, safe_checkpoint
 from mmosnet.engine.checkpoint_hook import MissedEvaluationHook
 
 SCORES = (0.1, 0.3, 0.2, 0.4)
+# Runners of one process need different names.
+NUMBERS = count()
 
 
 class Model(BaseModel):
@@ -45,8 +48,7 @@ class Score(BaseMetric):
         return dict(a=SCORES[self.runner[0].epoch - 1], b=-SCORES[self.runner[0].epoch - 1])
 
 
-def build(folder, epochs, number=[0], **saving):
-    number[0] += 1
+def build(folder, epochs, **saving):
     held = []
     metric = Score(held)
     data = [dict(inputs=torch.ones(1))] * 4
@@ -62,7 +64,7 @@ def build(folder, epochs, number=[0], **saving):
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, **saving)),
         default_scope='mmengine',
-        experiment_name=f'toy{number[0]}',
+        experiment_name=f'toy{next(NUMBERS)}',
         resume=epochs > 1 and Path(folder).is_dir(),
     )
     held.append(runner)
