@@ -52,6 +52,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.training = True
         if self.save_best is not None:
             self._find_moved_best(runner)
+        name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
+        if is_resumed(runner) and (Path(self.out_dir) / name).is_file():
+            # The run may have been killed before it had written this name, or published the file.
+            self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+            self._write_name(runner)
         if is_main_process() and Path(self.out_dir).is_dir():
             for draft in Path(self.out_dir).glob('.draft-*.pth'):
                 draft.unlink(missing_ok=True)
@@ -116,15 +121,19 @@ class CheckpointHook(MMEngineCheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
+        self._write_name(runner)
         if is_main_process():
-            with whole_file(Path(runner.work_dir) / 'last_checkpoint') as draft:
-                draft.write_text(self.last_ckpt)
             for number in outdated:
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(number)))
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids.clear()
             self.keep_ckpt_ids.extend(kept[-self.max_keep_ckpts :])
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+
+    @master_only
+    def _write_name(self, runner: Runner) -> None:
+        with whole_file(Path(runner.work_dir) / 'last_checkpoint') as draft:
+            draft.write_text(self.last_ckpt)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Write the best checkpoint, then remove the best before; write nothing twice."""

@@ -66,6 +66,8 @@ def clear_errors(source: str) -> Iterator[None]:
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         if 'weights_only' in reason:
             reason = 'no checkpoint'
+        elif reason == 'File is not a zip file':
+            reason = 'its end is missing, it is cut off'
         raise DataError(f'{source} was not loaded: it is damaged, or no checkpoint ({reason})') from e
 
 
