@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
+from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.training_process import last_checkpoint
 from mmosnet.engine.written_config import WrittenConfig
@@ -24,12 +26,14 @@ __all__ = [
     'add_hook',
     'add_missing_hook',
     'build_runner',
+    'dist_timeout',
     'load_config',
     'resume_advice',
     'resume_from',
     'score_more',
     'use_amp',
     'user_errors',
+    'watched_processes',
 ]
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -49,8 +53,9 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
-        DataError: No such name, or an override that nothing reads.
+        DataError: No such name, an override that nothing reads, or a process that ``launcher`` did not start.
     """
+    check_launcher(launcher, os.environ)
     if not Path(path).is_file():
         # Only now: knowing all names takes reading all of mmpretrain's.
         from mmosnet.engine.trained_model import find_config
@@ -75,7 +80,7 @@ def load_config(
 
 def build_runner(cfg: Config) -> Runner:
     """Build a Runner, which imports a good deal more, without collecting garbage in between."""
-    with collection_paused():
+    with collection_paused(), connection_errors():
         return QuietRunner.from_cfg(cfg)
 
 
@@ -103,11 +108,16 @@ def _fit_distributed(cfg: Config) -> None:
     if cfg.launcher != 'pytorch':
         raise DataError(f'--launcher {cfg.launcher} needs GPUs; on CPUs start the processes with torchrun and pytorch')
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+        start_gloo(dist_timeout(cfg))
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
+
+
+def dist_timeout(cfg: Config) -> float | None:
+    """Seconds that processes of a run wait for each other, if the config says so."""
+    return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
