@@ -168,6 +168,7 @@ class _Watch:
         # When each sign was new, and when the store answered.
         self.seen = dict.fromkeys(self.others, time.monotonic())
         self.answered = time.monotonic()
+        self.give('0')
 
     def key(self, rank: int) -> str:
         return f'mmosnet/sign/{rank}'
@@ -180,16 +181,18 @@ class _Watch:
 
     def read(self) -> None:
         """In a thread: give signs and read those of the others. A store that does not answer holds it up."""
-        count = 0
+        count, present = 0, []
         while not self.ended.wait(self.interval):
             count += 1
             self.give(str(count))
             try:
-                found = self.store.multi_get([self.key(rank) for rank in self.others])
+                # The others may begin later, and reading waits for what is not there.
+                present += [r for r in self.others if r not in present and self.store.check([self.key(r)])]
+                found = self.store.multi_get([self.key(rank) for rank in present])
             except RuntimeError:
                 return
             self.answered = time.monotonic()
-            for rank, sign in zip(self.others, map(bytes.decode, found), strict=True):
+            for rank, sign in zip(present, map(bytes.decode, found), strict=True):
                 if sign != self.signs[rank] or sign == DONE:
                     self.signs[rank], self.seen[rank] = sign, self.answered
 
@@ -208,7 +211,8 @@ class _Watch:
                 self.end(f'process {failed[0]} has ended, its own message says why')
             if now - self.answered > self.limit:
                 self.miss(self.keeper())
-            if missing := [rank for rank in self.others if now - self.seen[rank] > self.limit]:
+            begun = [rank for rank in self.others if self.signs[rank]]
+            if missing := [rank for rank in begun if now - self.seen[rank] > self.limit]:
                 self.miss(f'process {", ".join(map(str, missing))}')
 
     @staticmethod
