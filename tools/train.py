@@ -91,6 +91,7 @@ def main() -> None:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
+        launch.check_numbers(cfg)
         # For every config, those without our base too.
         launch.add_missing_hook(cfg, 'DivergenceHook')
         runner = launch.build_runner(cfg)

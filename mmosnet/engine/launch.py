@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ __all__ = [
     'add_hook',
     'add_missing_hook',
     'build_runner',
+    'check_numbers',
     'dist_timeout',
     'load_config',
     'resume_advice',
@@ -76,6 +78,29 @@ def load_config(
             backends.append(dict(type='TensorboardVisBackend'))
     _fit_distributed(cfg)
     return cfg
+
+
+def check_numbers(cfg: Config) -> None:
+    """Check numbers of a training that fail late, deep inside, or not at all: no epochs, no batch, a negative rate.
+
+    Raises:
+        DataError: Names the setting, its value and what it can be.
+    """
+    loops = cfg.get('train_cfg') or {}
+    loaders = {name: cfg.get(name) or {} for name in DATALOADERS}
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    checks = [(f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')]
+    for name, loader in loaders.items():
+        checks += [(f'{name}.batch_size', loader.get('batch_size'), int, 1)]
+        checks += [(f'{name}.num_workers', loader.get('num_workers'), int, 0)]
+    checks += [('optim_wrapper.optimizer.lr', optimizer.get('lr'), float, 0)]
+    checks += [('randomness.seed', (cfg.get('randomness') or {}).get('seed'), int, 0)]
+    for name, value, kind, least in checks:
+        numbers = int if kind is int else (int, float)
+        if value is None or (isinstance(value, numbers) and not isinstance(value, bool) and least <= value < math.inf):
+            continue
+        what = 'a whole number' if kind is int else 'a number'
+        raise DataError(f'{name}={value!r}: must be {what} of {least} or more')
 
 
 def build_runner(cfg: Config) -> Runner:
