@@ -92,7 +92,7 @@ def user_errors() -> Iterator[Interruption]:
     Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM. What is said of an interruption besides
     is the ``advice`` of :class:`~mmosnet.interruption.Interruption`.
     """
-    with interruptible() as interruption, _mistakes():
+    with interruptible() as interruption, _mistakes(), _resources():
         yield interruption
 
 
@@ -241,6 +241,49 @@ def _close_output() -> bool:
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
+
+
+# What torch says where something of the machine runs out, and the remedy.
+RESOURCES = (
+    (
+        r'Too many open files|received \d+ items of ancdata',
+        'more files are open than the system allows: ulimit -n 65536, or fewer train_dataloader.num_workers',
+    ),
+    (
+        r'out of shared memory|shm_open|</torch_|killed by signal: Bus error',
+        'the shared memory of the machine is full: fewer train_dataloader.num_workers, or more of it (docker run '
+        '--shm-size=8g)',
+    ),
+    (
+        r'DataLoader worker \(pid.*\) (is killed by signal: Killed|exited unexpectedly)',
+        'a process that loads data was killed, as the system does where memory runs out: fewer '
+        'train_dataloader.num_workers, a smaller train_dataloader.batch_size',
+    ),
+    (
+        r'out of memory|DefaultCPUAllocator|Unable to allocate',
+        'memory is full: a smaller batch size (train_dataloader.batch_size, --batch-size), smaller images, or '
+        '--amp on a GPU',
+    ),
+)
+
+
+@contextmanager
+def _resources() -> Iterator[None]:
+    """Turn what torch and numpy raise where memory runs out, or a loader's process was killed, into a line for people.
+
+    Raises:
+        DataError: Says what has run out, and the remedy.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as e:
+        text = str(e)
+        found = [remedy for pattern, remedy in RESOURCES if re.search(pattern, text)]
+        if not found and not isinstance(e, MemoryError):
+            raise
+        # From a loader's worker the traceback comes along.
+        first = text.strip().partition('\n')[0].partition('. ')[0].rstrip('.')
+        raise DataError(f'{found[0] if found else RESOURCES[-1][1]} ({first or "MemoryError"})') from e
 
 
 def _config_mistake(error: TypeError | KeyError) -> str | None:

@@ -163,3 +163,34 @@ def test_wrong_names_in_the_code_keep_their_traceback():
         dict.fromkeys([], vlaue=1)
     with pytest.raises(KeyError), user_errors():
         {}['name']
+
+
+@pytest.mark.parametrize(
+    ('error', 'remedy'),
+    [
+        (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 'num_workers'),
+        (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'num_workers'),
+        (
+            RuntimeError(
+                "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's workers "
+                'are out of shared memory. Please try to raise your shared memory limit.'
+            ),
+            '--shm-size',
+        ),
+        (RuntimeError('unable to write to file </torch_7>: No space left on device (28)'), '--shm-size'),
+        (RuntimeError('received 0 items of ancdata'), 'ulimit'),
+        (RuntimeError('CUDA out of memory. Tried to allocate 2 GiB.\nGPU 0 has'), 'batch_size'),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:115] . DefaultCPUAllocator: can't allocate memory"),
+            'batch_size',
+        ),
+        (MemoryError('Unable to allocate 9 TiB for an array'), 'batch_size'),
+        (MemoryError(), 'batch_size'),
+        (MemoryError('Caught MemoryError in DataLoader worker process 0.\nOriginal Traceback'), 'batch_size'),
+    ],
+)
+def test_what_runs_out_is_one_line_with_a_remedy(error, remedy):
+    with pytest.raises(SystemExit) as found, user_errors():
+        raise error
+    line = found.value.code
+    assert line.startswith('error: ') and remedy in line and '\n' not in line

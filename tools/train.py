@@ -91,12 +91,14 @@ def main() -> None:
             cfg.auto_scale_lr.enable = True
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
+        launch.check_numbers(cfg)
         # For every config, those without our base too.
         launch.add_missing_hook(cfg, 'DivergenceHook')
         runner = launch.build_runner(cfg)
-        runner.train()
-        if cfg.get('test_best'):
-            test_best(runner)
+        with launch.watched_processes(launch.dist_timeout(cfg)):
+            runner.train()
+            if cfg.get('test_best'):
+                test_best(runner)
 
 
 if __name__ == '__main__':

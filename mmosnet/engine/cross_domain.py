@@ -41,7 +41,8 @@ def evaluate_targets(cfg: Config) -> None:
     rows = {}
     for name, config in target_configs(cfg).items():
         runner = launch.build_runner(config)
-        rows[name] = runner.test()
+        with launch.watched_processes(launch.dist_timeout(cfg)):
+            rows[name] = runner.test()
     if len(rows) > 1 and is_main_process():
         path = Path(cfg.work_dir) / RESULTS_FILE
         distance = distance_names(runner.test_loop.evaluator)

@@ -50,11 +50,17 @@ class DivergenceHook(Hook):
         self.last: tuple[int, list[str]] = (0, [])
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the weights to start from.
+        """Look at the weights to start from, and whether there is a batch.
 
         Raises:
-            DataError: Counts the entries that are NaN or infinite and names the first.
+            DataError: Counts the entries that are NaN or infinite and names the first; or there is no batch.
         """
+        if len(runner.train_dataloader) == 0:
+            loader = runner.train_dataloader
+            raise DataError(
+                f'no batch to train on: {len(loader.dataset)} images, train_dataloader.batch_size={loader.batch_size}, '
+                f'drop_last={loader.drop_last}. Give a smaller batch_size, or drop_last=False'
+            )
         model = _plain(runner.model)
         learned = {name for name, _ in model.named_parameters()} | {
             f'{prefix}.{name}' if prefix else name

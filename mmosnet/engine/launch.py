@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from mmengine.runner import Runner
 
 from mmosnet.engine.autocast_optim_wrapper import SLOW_BFLOAT16, bfloat16_pays
 from mmosnet.engine.config_options import merge_options
+from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
 from mmosnet.engine.written_config import WrittenConfig
@@ -24,12 +27,15 @@ __all__ = [
     'add_hook',
     'add_missing_hook',
     'build_runner',
+    'check_numbers',
+    'dist_timeout',
     'load_config',
     'resume_advice',
     'resume_from',
     'score_more',
     'use_amp',
     'user_errors',
+    'watched_processes',
 ]
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -49,8 +55,9 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
-        DataError: No such name, or an override that nothing reads.
+        DataError: No such name, an override that nothing reads, or a process that ``launcher`` did not start.
     """
+    check_launcher(launcher, os.environ)
     if not Path(path).is_file():
         # Only now: knowing all names takes reading all of mmpretrain's.
         from mmosnet.engine.trained_model import find_config
@@ -73,9 +80,32 @@ def load_config(
     return cfg
 
 
+def check_numbers(cfg: Config) -> None:
+    """Check numbers of a training that fail late, deep inside, or not at all: no epochs, no batch, a negative rate.
+
+    Raises:
+        DataError: Names the setting, its value and what it can be.
+    """
+    loops = cfg.get('train_cfg') or {}
+    loaders = {name: cfg.get(name) or {} for name in DATALOADERS}
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    checks = [(f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')]
+    for name, loader in loaders.items():
+        checks += [(f'{name}.batch_size', loader.get('batch_size'), int, 1)]
+        checks += [(f'{name}.num_workers', loader.get('num_workers'), int, 0)]
+    checks += [('optim_wrapper.optimizer.lr', optimizer.get('lr'), float, 0)]
+    checks += [('randomness.seed', (cfg.get('randomness') or {}).get('seed'), int, 0)]
+    for name, value, kind, least in checks:
+        numbers = int if kind is int else (int, float)
+        if value is None or (isinstance(value, numbers) and not isinstance(value, bool) and least <= value < math.inf):
+            continue
+        what = 'a whole number' if kind is int else 'a number'
+        raise DataError(f'{name}={value!r}: must be {what} of {least} or more')
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build a Runner, which imports a good deal more, without collecting garbage in between."""
-    with collection_paused():
+    with collection_paused(), connection_errors():
         return QuietRunner.from_cfg(cfg)
 
 
@@ -103,11 +133,16 @@ def _fit_distributed(cfg: Config) -> None:
     if cfg.launcher != 'pytorch':
         raise DataError(f'--launcher {cfg.launcher} needs GPUs; on CPUs start the processes with torchrun and pytorch')
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+        start_gloo(dist_timeout(cfg))
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
+
+
+def dist_timeout(cfg: Config) -> float | None:
+    """Seconds that processes of a run wait for each other, if the config says so."""
+    return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:

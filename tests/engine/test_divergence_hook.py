@@ -138,6 +138,12 @@ def test_labels_that_are_nan_are_named(tmp_path):
         train(tmp_path / 'run', label=NAN, model=model)
 
 
+def test_no_batch_is_an_error():
+    loader = DataLoader(Images(), batch_size=9, drop_last=True)
+    with pytest.raises(DataError, match=r'8 images, train_dataloader.batch_size=9'):
+        DivergenceHook().before_train(SimpleNamespace(train_dataloader=loader))
+
+
 def test_loss_scaling_that_skips_every_step_is_a_failure(tmp_path):
     class Shrunk(DivergenceHook):
         def before_train(self, runner):

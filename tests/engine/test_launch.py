@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
-from mmosnet.engine.launch import score_more
+from mmosnet.engine.launch import check_numbers, score_more
 from mmosnet.errors import DataError
 from mmosnet.registry import METRICS
 
@@ -58,3 +58,26 @@ def test_mixed_precision_is_refused_where_the_cpu_emulates_it():
     environ = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'ONEDNN_MAX_CPU_ISA': 'AVX2'}
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environ)
     assert result.stdout.split()[-1] == 'False', result.stderr
+
+
+@pytest.mark.parametrize(
+    ('setting', 'bad', 'good'),
+    [
+        ('train_cfg.max_epochs', (0, -1, 2.5, '3', True), 1),
+        ('train_cfg.val_interval', (0,), 1),
+        ('train_dataloader.batch_size', (0, -8), 1),
+        ('val_dataloader.num_workers', (-1,), 0),
+        ('optim_wrapper.optimizer.lr', (-0.1, float('nan'), float('inf'), '1e-3x'), 0.1),
+        ('randomness.seed', ('abc', -1, 0.5), 0),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(setting, bad, good):
+    for value in (good, *bad):
+        cfg = Config()
+        cfg.merge_from_dict({setting: value})
+        if value is good:
+            check_numbers(cfg)
+            continue
+        with pytest.raises(DataError, match=setting) as error:
+            check_numbers(cfg)
+        assert repr(value) in str(error.value)

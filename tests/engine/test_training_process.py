@@ -61,3 +61,10 @@ def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
         train('one', other, tmp_path, write_tool(tmp_path))
     # A longer training goes on.
     train('one', Config(dict(train_cfg=dict(max_epochs=5), answer=42)), tmp_path, write_tool(tmp_path))
+
+
+def test_an_interrupted_training_interrupts_the_series(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train('one', CFG, tmp_path / 'out', write_tool(tmp_path, code=130))
+    with pytest.raises(KeyboardInterrupt):
+        train('one', CFG, tmp_path / 'out', write_tool(tmp_path, code=143))

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -195,6 +197,30 @@ def test_training_that_has_failed_ends_and_is_not_resumed(workplace):
     torch.save(content, path)
     error = workplace.fail('train.py', workplace.config, '--work-dir', 'run', '--resume')
     assert 'epoch_1.pth: ' in error and next(iter(content['state_dict'])) in error
+
+
+def test_ctrl_c_ends_in_one_line_that_names_the_checkpoint(workplace):
+    """Sent to the workers of the loader too, as a terminal does, while the second epoch runs."""
+    options = ('train_cfg.max_epochs=400', 'train_dataloader.num_workers=2')
+    command = [sys.executable, str(REPOSITORY / 'tools' / 'train.py'), str(workplace.config), '--work-dir', 'run']
+    process = subprocess.Popen(
+        [*command, '--no-validate', '--cfg-options', *options],
+        cwd=workplace.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if '[2][1/3]' in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    (line,) = [line for line in err.splitlines() if 'mmengine' not in line]
+    assert line.startswith('interrupted: ') and 'run/epoch_' in line and '--resume' in line
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 def test_resume_without_a_checkpoint_keeps_the_pretrained_weights(workplace):

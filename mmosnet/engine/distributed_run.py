@@ -1,0 +1,235 @@
+"""Distributed runs: how they are started, and an end for all processes where one is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from multiprocessing import active_children
+
+import torch
+from torch import distributed
+
+from mmosnet.errors import DataError
+
+# What a process reads from its environment, and who writes it there.
+VARIABLES = dict(
+    pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR'),
+)
+STARTERS = dict(
+    pytorch='torchrun --nproc_per_node=N in the place of python, or tools/dist_train.sh, tools/dist_test.sh',
+    slurm='srun, or tools/slurm_train.sh',
+    mpi='mpirun -x MASTER_ADDR=HOST',
+)
+# Seconds without a sign of life after which a process counts as missing. Computing takes no part in it: a long
+# evaluation in one process makes nobody miss the others.
+MISSING_SECONDS = 90.0
+# Last signs of a process.
+DONE, FAILED = 'done', 'failed'
+# Seconds that processes wait for each other, as torch has it for GPUs; on CPUs it has half an hour.
+WAIT_SECONDS = 600
+
+
+def check_launcher(launcher: str, environ: Mapping[str, str]) -> None:
+    """Check that a process was started as ``--launcher`` says.
+
+    Args:
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        environ: The process's environment.
+
+    Raises:
+        DataError: It was not, or there are fewer GPUs; names the variable and how to start.
+    """
+    if launcher == 'none':
+        return
+    names = VARIABLES[launcher]
+    missing = [name for name in names if not environ.get(name)]
+    if missing:
+        raise DataError(
+            f'--launcher {launcher}: {", ".join(missing)} {"is" if len(missing) == 1 else "are"} not set, so '
+            f'nothing of that kind has started this. Start with {STARTERS[launcher]}; one process needs no --launcher'
+        )
+    numbers = {}
+    for name in (*names, 'LOCAL_RANK', 'SLURM_LOCALID'):
+        if name in environ and name not in ('MASTER_ADDR', 'SLURM_NODELIST'):
+            if not environ[name].isdecimal():
+                raise DataError(f'--launcher {launcher}: {name}={environ[name]!r} is no number')
+            numbers[name] = int(environ[name])
+    size = next(name for name in names if name in ('WORLD_SIZE', 'SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE'))
+    if numbers[names[0]] >= numbers[size]:
+        raise DataError(f'{names[0]}={numbers[names[0]]} with {size}={numbers[size]}: processes are counted from 0')
+    gpus = torch.cuda.device_count()
+    local = dict(pytorch='LOCAL_RANK', slurm='SLURM_LOCALID', mpi='OMPI_COMM_WORLD_LOCAL_RANK')[launcher]
+    if gpus and numbers.get(local, 0) >= gpus:
+        raise DataError(
+            f'process {numbers[names[0]]} needs GPU {numbers[local]} of its machine, and there are {gpus}: start no '
+            'more processes on a machine than it has GPUs'
+        )
+
+
+def start_gloo(timeout: float | None) -> None:
+    """Start the process group of a run on CPUs.
+
+    Args:
+        timeout: Seconds that processes wait for each other; None for :data:`WAIT_SECONDS`.
+    """
+    with connection_errors():
+        distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout or WAIT_SECONDS))
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """Turn what torch raises where processes do not reach each other into a line for people.
+
+    Raises:
+        DataError: Names this process, and the port where another program has it.
+    """
+    try:
+        yield
+    except RuntimeError as e:
+        if not isinstance(e, distributed.DistError) and 'gloo' not in str(e):
+            raise
+        # Without the line of gloo's source in front and its guesses behind.
+        text = re.sub(r'^\[\S*\] ', '', str(e)).partition('\n')[0].partition('. ')[0]
+        rank, port = os.environ.get('RANK', '?'), os.environ.get('MASTER_PORT', '')
+        if 'EADDRINUSE' in str(e):
+            raise DataError(
+                f'process {rank}: port {port} is taken by another program. Choose another one: PORT={int(port) + 1} '
+                'bash tools/dist_train.sh, or torchrun --master_port'
+            ) from e
+        raise DataError(
+            f'process {rank} has lost the connection to another one, which has ended or takes longer than '
+            f'env_cfg.dist_cfg.timeout; its own message tells more ({text})'
+        ) from e
+
+
+@contextmanager
+def watched_processes(timeout: float | None = None) -> Iterator[None]:
+    """End this process when another one of a distributed run gives no sign of life.
+
+    Torch waits for it, for up to half an hour, and does not tell for whom. Each process writes a sign into the store of
+    the process group, in a thread, and reads those of the others. One that computes for long goes on giving signs; one
+    that was stopped, or whose machine is gone, does not.
+
+    Args:
+        timeout: Seconds that processes wait for each other (``env_cfg.dist_cfg.timeout``), where it is less than
+            :data:`MISSING_SECONDS`.
+    """
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        yield
+        return
+    # Before the operation that waits for it gives up: that one does not know whom it has missed.
+    watch = _Watch(min(MISSING_SECONDS, 0.7 * (timeout or WAIT_SECONDS)))
+    reader = threading.Thread(target=watch.read, name='signs of processes', daemon=True)
+    reader.start()
+    threading.Thread(target=watch.judge, name='missing processes', daemon=True).start()
+    sign = FAILED
+    try:
+        with connection_errors():
+            yield
+        sign = DONE
+    finally:
+        watch.ended.set()
+        # Python does not end well while a thread is in torch.
+        reader.join(2 * watch.interval)
+        # Else it waits for a store that does not answer.
+        if not reader.is_alive():
+            watch.give(sign)
+
+
+class _Watch:
+    """The signs of life of all processes.
+
+    Args:
+        limit: Seconds without a sign after which a process is missing.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.interval = min(5.0, limit / 10)
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+        # A connection of its own: torch's waits while an operation of the main thread does.
+        self.store = distributed.TCPStore(
+            os.environ['MASTER_ADDR'],
+            int(os.environ['MASTER_PORT']),
+            is_master=False,
+            timeout=timedelta(seconds=limit),
+        )
+        self.ended = threading.Event()
+        self.others = [rank for rank in range(self.size) if rank != self.rank]
+        self.signs = dict.fromkeys(self.others, '')
+        # When each sign was new, and when the store answered.
+        self.seen = dict.fromkeys(self.others, time.monotonic())
+        self.answered = time.monotonic()
+        self.give('0')
+
+    def key(self, rank: int) -> str:
+        return f'mmosnet/sign/{rank}'
+
+    def give(self, sign: str) -> None:
+        """Let the others see a sign of this process."""
+        # Where the process that keeps the store has ended before, nobody looks.
+        with suppress(RuntimeError):
+            self.store.set(self.key(self.rank), sign)
+
+    def read(self) -> None:
+        """In a thread: give signs and read those of the others. A store that does not answer holds it up."""
+        count, present = 0, []
+        while not self.ended.wait(self.interval):
+            count += 1
+            self.give(str(count))
+            try:
+                # The others may begin later, and reading waits for what is not there.
+                present += [r for r in self.others if r not in present and self.store.check([self.key(r)])]
+                found = self.store.multi_get([self.key(rank) for rank in present])
+            except RuntimeError:
+                return
+            self.answered = time.monotonic()
+            for rank, sign in zip(present, map(bytes.decode, found), strict=True):
+                if sign != self.signs[rank] or sign == DONE:
+                    self.signs[rank], self.seen[rank] = sign, self.answered
+
+    def judge(self) -> None:
+        """In a thread: end this process where another one is missing."""
+        before = time.monotonic()
+        while not self.ended.wait(self.interval):
+            now = time.monotonic()
+            if now - before > self.limit / 2:
+                # This process itself was stopped, with the others perhaps.
+                self.answered, self.seen = now, dict.fromkeys(self.others, now)
+            before = now
+            failed = [rank for rank, sign in self.signs.items() if sign == FAILED]
+            # The operation that waits for it fails, or torchrun ends all of them. If not:
+            if failed and not self.ended.wait(self.interval):
+                self.end(f'process {failed[0]} has ended, its own message says why')
+            if now - self.answered > self.limit:
+                self.miss(self.keeper())
+            begun = [rank for rank in self.others if self.signs[rank]]
+            if missing := [rank for rank in begun if now - self.seen[rank] > self.limit]:
+                self.miss(f'process {", ".join(map(str, missing))}')
+
+    @staticmethod
+    def keeper() -> str:
+        """Who keeps the store."""
+        return 'torchrun' if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True' else 'process 0'
+
+    def miss(self, whom: str) -> None:
+        """End for want of a sign."""
+        self.end(
+            f'no sign of life of {whom} (of 0 to {self.size - 1}) for {self.limit:.0f} s: it was stopped, or its '
+            'machine is gone. Start all again, with --resume'
+        )
+
+    def end(self, why: str) -> None:
+        """End this process, whose main thread may wait outside of Python."""
+        print(f'error: process {self.rank}: {why}', file=sys.stderr, flush=True)
+        for child in active_children():
+            child.kill()
+        os._exit(1)
