@@ -14,7 +14,8 @@ from mmosnet.demo.shown_pictures import ShownPictures
 from mmosnet.demo.uploaded_image import read_uploaded
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
-from mmosnet.features.person_box import ImageSizes
+from mmosnet.features.person_box import InputBoxes
+from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.read_person import read_person
 from mmosnet.runtime import ExportedModel, ModelDescription
 
@@ -74,8 +75,9 @@ def test_every_reader_gives_the_same(tmp_path, name):
         np.testing.assert_array_equal(read(region), image[11:40, 3:18], err_msg=reader)
     np.testing.assert_array_equal(read_uploaded(path), image)
     facts = image_facts(dict(img_path=file))
-    sizes = (facts.height, facts.width), frame_size(file, {}, 'place'), ImageSizes().of(file, {}, 'place')
-    assert set(sizes) == {(40, 20)}
+    assert {(facts.height, facts.width), frame_size(file, {}, 'place')} == {(40, 20)}
+    boxed = InputBoxes('boxes.csv', 0).person(ListedPerson(file), [0, 0, 99, 99], 'place')
+    assert boxed.path == f'{file}#xywh=0,0,20,40'
 
 
 def test_remote_images_are_read_by_mmengine(monkeypatch):
