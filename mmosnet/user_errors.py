@@ -6,6 +6,7 @@ import difflib
 import errno
 import inspect
 import io
+import logging
 import os
 import re
 import sys
@@ -59,27 +60,47 @@ _REMEDIES = {
     **dict.fromkeys(('ENOLINK', 'ECOMM', 'ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE'), _NETWORK),
 }
 REMEDIES = {getattr(errno, name): remedy for name, remedy in _REMEDIES.items() if hasattr(errno, name)}
-# What libraries say of them in errors of their own, without a number.
+# How libraries word these faults in errors of their own, which have no number.
 _PHRASES = {
     'database or disk is full': errno.ENOSPC,
     'attempt to write a readonly database': errno.EROFS,
     'disk I/O error': errno.EIO,
-    'received 0 items of ancdata': errno.EMFILE,
     # torch leaves out the system's reason, which is this one nearly always.
     'PytorchStreamWriter failed': errno.ENOSPC,
     'unexpected pos': errno.ENOSPC,
     'iostream error': errno.ENOSPC,
-    'out of shared memory': errno.ENOMEM,
 }
+# What torch says where something of the machine runs out, and the remedy.
+OUT_OF_MEMORY = (
+    'memory is full: a smaller batch size (train_dataloader.batch_size, --batch-size), smaller images, or --amp on '
+    'a GPU'
+)
+RESOURCES = (
+    (
+        r'Too many open files|received \d+ items of ancdata',
+        'more files are open than the system allows: ulimit -n 65536, or fewer train_dataloader.num_workers',
+    ),
+    (
+        r'out of shared memory|shm_open|</torch_|killed by signal: Bus error',
+        'the shared memory of the machine is full: fewer train_dataloader.num_workers, or more of it (docker run '
+        '--shm-size=8g)',
+    ),
+    (
+        r'DataLoader worker \(pid.*\) (is killed by signal: Killed|exited unexpectedly)',
+        'a process that loads data was killed, as the system does where memory runs out: fewer '
+        'train_dataloader.num_workers, a smaller train_dataloader.batch_size',
+    ),
+    (r'out of memory|DefaultCPUAllocator|Unable to allocate', OUT_OF_MEMORY),
+)
 # These alone are looked for in the text of other errors: words like "Invalid argument" may mean anything.
 _TOLD = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE')
 _FAULTS = {getattr(errno, name) for name in _TOLD if hasattr(errno, name)}
 _PHRASES |= {os.strerror(number): number for number in _FAULTS}
-# Of Python's module for temporary files.
+# What Python's tempfile says.
 _NO_TEMPORARY = 'No usable temporary directory'
-# Meant by an error without a file: the file that was being written.
+# Where an error of these names no file, the file that was being written is meant.
 _WRITING = {getattr(errno, name) for name in ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO') if hasattr(errno, name)}
-# Where the text of an error begins that comes from a loader's worker, behind the worker's traceback.
+# The error's own text in what a loader's worker sends: it follows the worker's traceback.
 _WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILINE)
 
 
@@ -92,7 +113,7 @@ def user_errors() -> Iterator[Interruption]:
     Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM. What is said of an interruption besides
     is the ``advice`` of :class:`~mmosnet.interruption.Interruption`.
     """
-    with interruptible() as interruption, _mistakes(), _resources():
+    with interruptible() as interruption, _mistakes():
         yield interruption
 
 
@@ -100,8 +121,7 @@ def user_errors() -> Iterator[Interruption]:
 def _mistakes() -> Iterator[None]:
     """End the program with one line for a mistake of the user's or a fault of the system's, as a full disk.
 
-    Other exceptions pass with their traceback. Of the others it is shown where the environment has
-    :data:`TRACEBACK_VARIABLE`.
+    Where the environment has :data:`TRACEBACK_VARIABLE`, the traceback is shown too. Other exceptions pass.
     """
     faults: list[BaseException] = []
     try:
@@ -121,19 +141,30 @@ def _mistakes() -> Iterator[None]:
         if not isinstance(e, DataError):
             # What was left half made by the fault complains while Python ends.
             sys.unraisablehook = lambda unraisable: None
-        # Who reads the output has seen enough, as `head` does.
+        # A closed pipe: the program that reads the output has seen enough, as `head` does.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {line}')
 
 
 def user_line(error: BaseException) -> str | None:
-    """Return what to tell the user of an error in one line; None if it is none of theirs, but a fault in the code."""
+    """Return what to tell the user about an error, in one line; None for a fault in the code."""
     if isinstance(error, DataError):
         return _own_text(error)
     if isinstance(error, (TypeError, KeyError)):
         return _config_mistake(error) or _first_fault(error)
-    if isinstance(error, MemoryError):
-        return f'the memory is full ({_own_text(error) or "no more is given"}): use fewer workers or smaller batches'
+    if isinstance(error, (RuntimeError, MemoryError)) and (line := _exhausted(error)):
+        return line
     return _system_fault(error) or _first_fault(error)
+
+
+def _exhausted(error: RuntimeError | MemoryError) -> str | None:
+    """What has run out, and the remedy, where torch or numpy lacks memory or a loader's process was killed."""
+    text = str(error).strip()
+    remedies = [remedy for pattern, remedy in RESOURCES if re.search(pattern, text)]
+    if isinstance(error, MemoryError):
+        remedies.append(OUT_OF_MEMORY)
+    # The first sentence: a traceback may follow where a loader's worker failed.
+    first = text.partition('\n')[0].partition('. ')[0].rstrip('.')
+    return f'{remedies[0]} ({first or "MemoryError"})' if remedies else None
 
 
 def _first_fault(error: BaseException) -> str | None:
@@ -148,9 +179,8 @@ def _first_fault(error: BaseException) -> str | None:
 def _own_text(error: BaseException) -> str:
     """An error's text, without the traceback of a loader's worker in front of it."""
     text = str(error).strip()
-    if 'Original Traceback' in text:
-        text = text[[found.end() for found in _WORKER.finditer(text)][-1] :] if _WORKER.search(text) else text
-    return text.strip()
+    ends = [found.end() for found in _WORKER.finditer(text)] if 'Original Traceback' in text else []
+    return text[ends[-1] :].strip() if ends else text
 
 
 def _system_fault(error: BaseException) -> str | None:
@@ -184,19 +214,25 @@ def _written_file(error: BaseException, number: int | None) -> str:
         return ''
     if not _takes(sys.stdout, ''):
         return 'standard output'
+    # Python's own write() names no file, but the function that called it has the file in a variable.
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
-        for value in frame.f_locals.values():
-            # Of logging, and of TensorBoard.
-            for name in ('baseFilename', '_file_name'):
-                if isinstance(vars(value).get(name) if hasattr(value, '__dict__') else None, str):
-                    return vars(value)[name]
-            if isinstance(value, io.IOBase) and isinstance(getattr(value, 'name', None), str):
-                mode = getattr(value, 'mode', '')
-                if any(letter in str(mode) for letter in 'wax+'):
-                    return value.name
+        if names := list(filter(None, map(_file_name, frame.f_locals.values()))):
+            return names[0]
     # A line that was too long to be kept is forgotten: whether another one fails tells.
     return '' if _takes(sys.stdout, '\n') else 'standard output'
+
+
+def _file_name(value: object) -> str:
+    """The file that an object writes; empty if it writes none."""
+    if isinstance(value, logging.FileHandler):
+        return value.baseFilename
+    if isinstance(value, io.IOBase):
+        name, mode = getattr(value, 'name', None), str(getattr(value, 'mode', ''))
+        return name if isinstance(name, str) and set(mode) & set('wax+') else ''
+    # TensorBoard's writer.
+    name = getattr(value, '__dict__', {}).get('_file_name')
+    return name if isinstance(name, str) else ''
 
 
 def _takes(stream: io.TextIOBase, text: str) -> bool:
@@ -241,49 +277,6 @@ def _close_output() -> bool:
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
-
-
-# What torch says where something of the machine runs out, and the remedy.
-RESOURCES = (
-    (
-        r'Too many open files|received \d+ items of ancdata',
-        'more files are open than the system allows: ulimit -n 65536, or fewer train_dataloader.num_workers',
-    ),
-    (
-        r'out of shared memory|shm_open|</torch_|killed by signal: Bus error',
-        'the shared memory of the machine is full: fewer train_dataloader.num_workers, or more of it (docker run '
-        '--shm-size=8g)',
-    ),
-    (
-        r'DataLoader worker \(pid.*\) (is killed by signal: Killed|exited unexpectedly)',
-        'a process that loads data was killed, as the system does where memory runs out: fewer '
-        'train_dataloader.num_workers, a smaller train_dataloader.batch_size',
-    ),
-    (
-        r'out of memory|DefaultCPUAllocator|Unable to allocate',
-        'memory is full: a smaller batch size (train_dataloader.batch_size, --batch-size), smaller images, or '
-        '--amp on a GPU',
-    ),
-)
-
-
-@contextmanager
-def _resources() -> Iterator[None]:
-    """Turn what torch and numpy raise where memory runs out, or a loader's process was killed, into a line for people.
-
-    Raises:
-        DataError: Says what has run out, and the remedy.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as e:
-        text = str(e)
-        found = [remedy for pattern, remedy in RESOURCES if re.search(pattern, text)]
-        if not found and not isinstance(e, MemoryError):
-            raise
-        # From a loader's worker the traceback comes along.
-        first = text.strip().partition('\n')[0].partition('. ')[0].rstrip('.')
-        raise DataError(f'{found[0] if found else RESOURCES[-1][1]} ({first or "MemoryError"})') from e
 
 
 def _config_mistake(error: TypeError | KeyError) -> str | None:
