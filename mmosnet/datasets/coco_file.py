@@ -6,12 +6,12 @@ with a bare KeyError and prints while it loads. Of pycocotools only the masks ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
 from mmosnet.runtime.image_reading import read_size
 
 # What each list's entries must have.
@@ -131,34 +131,6 @@ def _mistake(annotation: dict, images: dict[int | str, dict], place: int) -> str
     if crowd is not None and (not isinstance(crowd, int) or crowd not in (0, 1)):
         return f'{name}: iscrowd {repr(crowd)[:60]} is neither 0, a single person, nor 1, a group'
     return ''
-
-
-def read_json(path: Path, remedy: str) -> object:
-    """Read a JSON file in UTF-8, UTF-16 or UTF-32.
-
-    Args:
-        path: The file.
-        remedy: What to do about one that is none, for the error's text.
-
-    Raises:
-        DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.
-    """
-
-    def strict(pairs: list[tuple[str, object]]) -> dict:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f'an object has the key {twice[:60]!r} twice')
-        return found
-
-    data = path.read_bytes()
-    try:
-        return json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=strict)
-    except ValueError as e:
-        raise DataError(f'{path} is no JSON ({e}); {remedy}') from e
-    except RecursionError as e:
-        raise DataError(f'{path} is nested too deeply; {remedy}') from e
 
 
 def _is_id(value: object) -> bool:

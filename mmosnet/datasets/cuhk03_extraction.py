@@ -10,10 +10,11 @@ from filelock import FileLock
 from mmengine.logging import MMLogger
 from mmengine.utils import ProgressBar
 
-from mmosnet.datasets.coco_file import read_json
 from mmosnet.datasets.matlab_annotation import whole_numbers
 from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
+from mmosnet.whole_file import whole_file
 
 RAW_FILE = 'cuhk-03.mat'
 BOXES = ('detected', 'labeled')
@@ -88,17 +89,18 @@ def _write_images(pairs: list, folder: Path) -> None:
                 # Empty cells: people with fewer images.
                 if image.ndim == 3 and image.size:
                     encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-                    _write_whole(path, encoded.tobytes())
+                    _write_image(path, encoded.tobytes())
             progress.update()
 
 
 def _write_test_sets(file: MatlabFile, root: Path) -> None:
     place = f'{file.path}, testsets'
     test_sets = [whole_numbers(test_set, place).reshape(test_set.shape).tolist() for test_set in file['testsets']]
-    _write_whole(root / TEST_SETS_FILE, json.dumps(test_sets).encode())
+    with whole_file(root / TEST_SETS_FILE) as draft:
+        draft.write_text(json.dumps(test_sets))
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_image(path: Path, content: bytes) -> None:
     # Not whole_file: waiting for the disk 14,000 times takes minutes.
     draft = path.with_name(f'.{path.name}.tmp')
     draft.write_bytes(content)

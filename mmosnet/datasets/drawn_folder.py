@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
 from mmosnet.whole_file import draft_folder
 
 JPEG_QUALITY = 92
@@ -68,12 +69,10 @@ class DrawnFolder:
             raise FileExistsError(
                 f'{root} exists and is not a folder of {self.content} (it has no {MANIFEST}): choose another folder'
             )
-        try:
-            found = json.loads((root / MANIFEST).read_text(encoding='utf-8'))
-            if not isinstance(found, dict):
-                raise ValueError(f'a {type(found).__name__}, not an object')
-        except (ValueError, RecursionError) as e:
-            raise DataError(f'{root / MANIFEST}: damaged ({e}): delete the folder {root} or choose another') from e
+        remedy = f'delete the folder {root} or choose another'
+        found = read_json(root / MANIFEST, remedy)
+        if not isinstance(found, dict):
+            raise DataError(f'{root / MANIFEST} is damaged (a {type(found).__name__}, not an object): {remedy}')
         counts = found.pop('num_images', None)
         if found != self.manifest:
             raise DataError(

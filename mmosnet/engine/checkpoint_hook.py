@@ -13,6 +13,8 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
 from mmosnet.registry import HOOKS
 from mmosnet.whole_file import whole_file
 
@@ -212,7 +214,7 @@ def last_evaluation(runner: Runner) -> dict:
 def _read_evaluation(path: Path) -> dict:
     """The file, or nothing where it is missing or damaged: then the evaluation is made once more."""
     try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError, RecursionError):
+        found = read_json(path, '')
+    except (FileNotFoundError, DataError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get('best'), dict) else {}

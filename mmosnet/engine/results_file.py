@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
 
 RESULTS_FILE = 'results.json'
 
@@ -19,16 +19,8 @@ def read_results(folder: str | Path) -> dict:
     path = Path(folder) / RESULTS_FILE
     if not path.is_file():
         return {}
-    try:
-        results = json.loads(path.read_bytes())
-    # Recursion: lists within lists within lists.
-    except (ValueError, RecursionError) as e:
-        reason = str(e)
-    else:
-        if isinstance(results, dict):
-            return results
-        reason = f'a {type(results).__name__}, not an object'
-    raise DataError(
-        f'{path}: damaged ({reason}). Delete it: a training goes on from its checkpoints, the best epoch is then '
-        'that since'
-    )
+    remedy = 'delete it: a training goes on from its checkpoints, the best epoch is then that since'
+    results = read_json(path, remedy)
+    if not isinstance(results, dict):
+        raise DataError(f'{path} is damaged (a {type(results).__name__}, not an object): {remedy}')
+    return results

@@ -227,7 +227,7 @@ def _names_beside(path: Path) -> dict[str, dict[int, str]]:
         names = {key: {number: name for name, number in known.items()} for key, known in facts['names'].items()}
     except (FileNotFoundError, KeyError):
         return {}
-    except (ValueError, AttributeError, TypeError) as e:
+    except (ValueError, AttributeError, TypeError, RecursionError) as e:
         raise DataError(f'{path.parent / FACTS} is damaged ({e}): delete the folder, and extract again') from e
     return {key: found for key, found in names.items() if key in NAMES}
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.json_file import read_json
 from mmosnet.whole_file import whole_file
 
 
@@ -39,10 +40,7 @@ def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no file {path}: tools/visualize.py {kind} writes {kind}.json')
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError) as e:
-        raise DataError(f'{path} is no JSON ({e}): give a {kind}.json of tools/visualize.py {kind}') from e
+    content = read_json(path, f'give a {kind}.json of tools/visualize.py {kind}')
     found = content.get('kind') if isinstance(content, dict) else None
     if found != kind or not isinstance(content.get('curves'), list):
         what = f'curves of the kind {found}' if found else 'no curves'
