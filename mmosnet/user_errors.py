@@ -141,7 +141,7 @@ def _mistakes() -> Iterator[None]:
         if not isinstance(e, DataError):
             # What was left half made by the fault complains while Python ends.
             sys.unraisablehook = lambda unraisable: None
-        # A closed pipe: the program that reads the output has seen enough, as `head` does.
+        # Who reads the output has seen enough, as `head` does.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {line}')
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, frame_size, read_coco
-from mmosnet.datasets.crop_person import box_with_margin, region_path
+from mmosnet.datasets.crop_person import BoxCounts, box_with_margin, region_path
 from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.name_numbers import identity, number_names
 from mmosnet.datasets.named_people import NamedPeople
@@ -15,9 +15,6 @@ from mmosnet.datasets.person_mask import compressed_mask
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
-
-# Fewer boxes that reach beyond their frames may do so by chance.
-FEWEST_BOXES = 4
 
 
 @DATASETS.register_module()
@@ -139,12 +136,12 @@ class CocoPerson(NamedPeople):
         """Turn the boxes of one split into regions of their frames; see the base class."""
         people = super().load_split(split)
         sizes = self._frame_sizes(people)
-        self._refuse_corners(people, sizes)
-        records, num_clipped = [], 0
+        records, counts = [], BoxCounts()
         for person in people:
             size = sizes[person['img_path']]
-            box, clipped = box_with_margin(person['annotation']['bbox'], size, self.margin, person['place'])
-            num_clipped += clipped
+            bbox, place = person['annotation']['bbox'], person['place']
+            box, is_clipped = box_with_margin(bbox, size, self.margin, place)
+            counts.add(bbox, size, place, is_clipped)
             record = dict(
                 img_path=region_path(person['img_path'], box),
                 pid=person['pid'],
@@ -152,35 +149,15 @@ class CocoPerson(NamedPeople):
                 attributes=person['attributes'],
             )
             if self.mask_background:
-                record['segmentation'] = compressed_mask(
-                    person['annotation'].get('segmentation'), size, person['place']
-                )
+                record['segmentation'] = compressed_mask(person['annotation'].get('segmentation'), size, place)
             records.append(record)
-        if num_clipped:
+        counts.refuse_corners()
+        if counts.beyond:
             self.note(
-                f'{num_clipped} of {len(records)} boxes of {split} reach beyond their frame and are clipped', usual=True
+                f'{counts.beyond} of {counts.number} boxes of {split} reach beyond their frame and are clipped',
+                usual=True,
             )
         return records
-
-    @staticmethod
-    def _refuse_corners(people: list[dict], sizes: dict[str, tuple[int, int]]) -> None:
-        """Refuse boxes that are corners: most reach beyond their frames, and none would as corners."""
-        beyond = 0
-        for person in people:
-            height, width = sizes[person['img_path']]
-            box = person['annotation']['bbox']
-            if not (isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)):
-                return
-            left, top, right, bottom = box
-            if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-                return
-            beyond += left + right > width or top + bottom > height
-        if len(people) >= FEWEST_BOXES and 2 * beyond >= len(people):
-            raise DataError(
-                f'{people[0]["place"]}: bbox {people[0]["annotation"]["bbox"]} and {len(people) - 1} others look like '
-                f'[left, top, right, bottom]: as [left, top, width, height] {beyond} reach beyond their frames. '
-                'Convert them'
-            )
 
     @staticmethod
     def _frame_sizes(people: list[dict]) -> dict[str, tuple[int, int]]:

@@ -14,8 +14,10 @@ from mmosnet.runtime.image_region import Box, cut, region_path, split_region
 
 # No image is as wide.
 LARGEST = 10**9
+# Fewer boxes that reach beyond their frames may do so by chance.
+FEWEST_BOXES = 4
 
-__all__ = ['Box', 'box_with_margin', 'cut', 'region_path', 'split_region']
+__all__ = ['Box', 'BoxCounts', 'box_with_margin', 'cut', 'region_path', 'split_region']
 
 
 def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, place: str) -> tuple[Box, bool]:
@@ -55,3 +57,38 @@ def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, plac
     last_x = min(frame_width, math.ceil(left + width + margin * width))
     last_y = min(frame_height, math.ceil(top + height + margin * height))
     return Box(first_x, first_y, last_x - first_x, last_y - first_y), clipped
+
+
+class BoxCounts:
+    """Counts the boxes of one source, and tells boxes that are corners from sizes.
+
+    Attributes:
+        number: Of all boxes.
+        beyond: Of those that reach beyond their frames.
+    """
+
+    def __init__(self) -> None:
+        self.number = self.beyond = 0
+        self._first = ''
+        self._may_be_corners = True
+
+    def add(self, bbox: list, frame_size: tuple[int, int], place: str, is_clipped: bool) -> None:
+        """Count a box; arguments and results of :func:`box_with_margin`."""
+        self.number += 1
+        self.beyond += is_clipped
+        self._first = self._first or f'{place}: bbox {bbox}'
+        left, top, right, bottom = bbox
+        height, width = frame_size
+        self._may_be_corners &= 0 <= left < right <= width and 0 <= top < bottom <= height
+
+    def refuse_corners(self) -> None:
+        """Refuse boxes that look like corners, once all were counted.
+
+        Raises:
+            DataError: Most reach beyond their frames, and as corners none would; names the first.
+        """
+        if self._may_be_corners and self.number >= FEWEST_BOXES and 2 * self.beyond >= self.number:
+            raise DataError(
+                f'{self._first} and {self.number - 1} others look like left, top, right, bottom: as left, top, width, '
+                f'height {self.beyond} reach beyond their frames. Convert them'
+            )
