@@ -13,7 +13,7 @@ UNKNOWN = ('', '-1', '-1.0')
 # As programs write an empty cell, or a number that is none; a person may be called Nan.
 NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
 NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
-# Of cameras; nine digits fit into every integer type.
+# Digits of a camera's number; nine fit into every integer type.
 MAX_DIGITS = 9
 # Groups of names that are mixed up, of which that many are shown.
 MOST_NAMED = 5

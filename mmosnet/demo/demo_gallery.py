@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from mmosnet.evaluation.distances import Embeddings
 from mmosnet.evaluation.verification import compare_pairs, operating_point
 from mmosnet.features import Features
 from mmosnet.gallery import Gallery
+from mmosnet.whole_file import draft_folder
 
 PEOPLE_FOLDER, KEPT_FOLDER = 'people', 'enrolled'
 # Of pairs of two drawn people, as many pass for one.
@@ -76,8 +76,8 @@ def _enroll_drawn(model: PersonModel, people: Path, uri: Path) -> Gallery:
         true_positive_rate=share,
     )
     # Whole or not there, however a start ends.
-    with TemporaryDirectory(prefix='.draft-', dir=uri.parent) as folder:
-        part = Path(folder) / uri.name
+    with draft_folder(uri) as draft:
+        part = draft / uri.name
         with Gallery.create(part, dimension=model.dimension, model=model.digest) as gallery:
             gallery.enroll(features)
             gallery.set_threshold(threshold, facts)

@@ -1,4 +1,4 @@
-"""Pictures of a gallery's people, read from the disc for the page: from its own folders and no others."""
+"""Pictures of a gallery's people, read from the disk for the page: from its own folders and no others."""
 
 from __future__ import annotations
 

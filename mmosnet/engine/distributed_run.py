@@ -139,7 +139,7 @@ def watched_processes(timeout: float | None = None) -> Iterator[None]:
         watch.ended.set()
         # Python does not end well while a thread is in torch.
         reader.join(2 * watch.interval)
-        # Else it waits for a store that does not answer.
+        # A reader that is still there waits for a store that does not answer.
         if not reader.is_alive():
             watch.give(sign)
 

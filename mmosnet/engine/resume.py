@@ -25,7 +25,7 @@ COMPARED = (
     *('auto_scale_lr', 'custom_hooks', 'val_dataloader', 'val_evaluator'),
 )
 HELD = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
-# Where data come from quickly; and a hook that is added to resumed trainings.
+# Settings that change the speed of loading alone, and a hook that is added to resumed trainings.
 INDIFFERENT = re.compile(
     r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)|custom_hooks\..*CheckpointFitHook.*'
 )

@@ -12,7 +12,7 @@ from mmosnet.errors import DataError
 
 COLUMNS = ('frame', 'x', 'y', 'w', 'h')
 OPTIONAL = ('track', 'score')
-# Of the MOTChallenge: no first row with names, and frames from 1.
+# Columns of the MOTChallenge's files: no first row names them, and frames count from 1.
 MOT_COLUMNS = ('frame', 'track', 'x', 'y', 'w', 'h', 'score')
 NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
 WHOLE = re.compile(r'[+-]?\d{1,19}', re.ASCII)

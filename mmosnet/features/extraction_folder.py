@@ -27,7 +27,7 @@ IDENTITY = dict(
     cfg_options='--cfg-options',
     origin='--source',
 )
-# Of the machine that began: others that share the work, or go on with it elsewhere, write the same sources.
+# Facts of the machine that began: others that share the work, or go on with it elsewhere, write the same sources.
 BEGUN_ON = ('host', 'cwd')
 # Characters of a value that are shown.
 LONGEST = 300
@@ -97,7 +97,7 @@ class ExtractionFolder:
         try:
             facts = read_facts(path)
         except DataError:
-            # Of a disk that lost what it had confirmed: computed again.
+            # The disk lost what it had confirmed: the shard is computed again.
             return False
         there = facts['rows'] + len(facts.get('skipped', ()))
         return facts.get('extraction') == self.extraction and there == self.sizes[number]

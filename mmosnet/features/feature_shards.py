@@ -49,7 +49,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
 
     Raises:
         DataError: A path that is no Unicode text, or a number that is not finite in an embedding; names the row.
-        OSError: The file cannot be written, as on a full disc.
+        OSError: The file cannot be written, as on a full disk.
     """
     pa, parquet = _pyarrow()
     path = Path(path)

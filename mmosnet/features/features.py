@@ -16,7 +16,7 @@ from mmosnet.errors import DataError
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
-# Those whose numbers may have names.
+# Columns whose numbers may have names.
 NAMED = ('pid', 'camid')
 INT64 = np.iinfo(np.int64)
 

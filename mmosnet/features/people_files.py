@@ -30,7 +30,7 @@ def people_in_folder(
     if found.left_out_text():
         number = found.left_out.total() + len(found.linked)
         left_out[f'files in {folder} that are no images ({found.left_out_text()})'] += number
-    # Of none, the reason is said there.
+    # images_in says why there is none.
     for path in found.files or images_in(folder):
         yield person_of_file(str(path), camid, options)
 

@@ -93,7 +93,7 @@ class FaissGallery(Gallery):
         self._table = RecordTable(self.folder / RECORDS)
         self._version: int | None = None
         self._cached: View | None = None
-        # Of the records that were all checked.
+        # Version of the records when all were checked.
         self._checked_version: int | None = None
         self._damaged_index: Path | None = None
         try:
@@ -210,7 +210,7 @@ class FaissGallery(Gallery):
             with self._file_lock:
                 # Settings, too, may have been written by others.
                 view = self._view()
-                # Of a process that was killed.
+                # Left by a process that was killed.
                 self._remove_strays(view.state)
                 if view.state.records is None:
                     self._add_checksums(view)

@@ -10,7 +10,8 @@ from mmosnet.errors import DataError
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# Of the format. A newer one is refused. 2 has names, sources and, in folders, checksums; older mmosnets refuse it.
+# Version of the format; a newer one is refused. 2 has names, sources and, in folders, checksums; older mmosnets refuse
+# it.
 VERSION, WITH_CHECKSUMS = 2, 2
 
 

@@ -408,7 +408,7 @@ def _errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.ProgrammingError:
-        # Of the caller's: a gallery that was closed.
+        # The caller's mistake: a gallery that was closed.
         raise
     except sqlite3.OperationalError as e:
         raise _meaning(e, path) from e

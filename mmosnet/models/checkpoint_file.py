@@ -125,7 +125,7 @@ def _checksums_hold(path: Path) -> bool:
         if len({entry.filename for entry in entries}) < len(entries):
             raise DataError('it is damaged, two of its entries have one name')
         for entry in entries:
-            # Of a folder, by the mark of MS-DOS, torch reads nothing and gives what the memory held.
+            # torch reads nothing of an entry with MS-DOS's mark of a folder, and gives what the memory held.
             if entry.is_dir() or entry.external_attr & 0x10:
                 raise DataError(f'it is damaged, its entry {entry.filename} is marked as a folder')
             # torch compresses nothing. Compressed entries could fill the memory.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -25,7 +24,7 @@ from torch import Tensor
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import find_osnet, load_file
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
-from mmosnet.whole_file import whole_file
+from mmosnet.whole_file import draft_folder, whole_file
 
 SCHEME = 'torchreid://'
 FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'
@@ -154,9 +153,8 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
         ) from e
     MMLogger.get_current_instance().info(f'Downloading {filename} to {folder}')
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # A folder of its own: processes of a distributed run may download at the same time.
-        with tempfile.TemporaryDirectory(dir=folder) as part:
+        with draft_folder(folder / filename) as part:
             path = Path(hf_hub_download(REPOSITORY, filename, revision=REVISION, local_dir=part, endpoint=endpoint))
             address = hf_hub_url(REPOSITORY, filename, revision=REVISION, endpoint=endpoint)
             stated = get_hf_file_metadata(address, endpoint=endpoint)

@@ -266,7 +266,7 @@ def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
     """Open a picture with the decoder of its kind; whatever this raises for damage becomes a ``ValueError``."""
     try:
         with warnings.catch_warnings():
-            # Of what _check_pixels allows or refuses.
+            # _check_pixels decides which sizes are refused.
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             picture = Image.open(file, formats=(kind,))
         with picture:

@@ -15,7 +15,7 @@ from mmosnet.version import __version__
 # In ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
 KEY = 'mmosnet'
 INPUT = 'images'
-# Of images that a network takes. What a file says decides how much memory is taken.
+# The longest side of a network's input, in pixels: a file's own statement decides how much memory is taken.
 MAX_SIDE = 8192
 TASKS = dict(embedding='reid', attributes='attributes', category='category')
 

@@ -298,6 +298,7 @@ def test_no_gates_to_look_at(person_model, monkeypatch):
 
 def test_pictures_are_kept_all_or_none(tmp_path, monkeypatch):
     kept, write, left = ShownPictures([], tmp_path / 'enrolled'), Path.write_bytes, [2]
+    blank = np.zeros((4, 4, 3), np.uint8)
 
     def full(path, content):
         left[0] -= 1
@@ -307,6 +308,6 @@ def test_pictures_are_kept_all_or_none(tmp_path, monkeypatch):
         return write(path, content)
 
     monkeypatch.setattr(Path, 'write_bytes', full)
-    with pytest.raises(OSError, match='No space left'):
-        kept.keep([np.zeros((4, 4, 3), np.uint8)] * 3, 7)
+    with pytest.raises(OSError, match='No space left'), kept.kept([blank] * 3, kept.new_paths(7, 3)):
+        raise AssertionError('the third picture was written')
     assert not list(kept.enrolled.iterdir())
