@@ -10,7 +10,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.model import BaseModel
-from mmengine.registry import HOOKS, DefaultScope
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -20,12 +20,6 @@ from mmosnet.engine.checkpoint_hook import MissedEvaluationHook
 SCORES = (0.1, 0.3, 0.2, 0.4)
 # Runners of one process need different names.
 NUMBERS = count()
-
-
-@pytest.fixture(autouse=True)
-def scope(monkeypatch):
-    """The scope of these runners is not that of later tests."""
-    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
 
 
 class Model(BaseModel):

@@ -283,7 +283,7 @@ def test_weights_of_another_export_are_noticed(models, tmp_path):
     other.neck.fc.weight.data *= 1.01
     export_model(other, tmp_path / 'b.xml')
     (tmp_path / 'b.bin').replace(tmp_path / 'a.bin')
-    with pytest.raises(DataError, match=r'a\.xml is damaged'):
+    with pytest.raises(DataError, match=r'a\.bin is damaged'):
         ExportedModel(tmp_path / 'a.xml')
 
 

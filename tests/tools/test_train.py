@@ -196,7 +196,7 @@ def test_training_that_has_failed_ends_and_is_not_resumed(workplace):
     next(iter(content['state_dict'].values())).fill_(float('nan'))
     torch.save(content, path)
     error = workplace.fail('train.py', workplace.config, '--work-dir', 'run', '--resume')
-    assert 'epoch_1.pth: ' in error and next(iter(content['state_dict'])) in error
+    assert 'epoch_1.pth (' in error and next(iter(content['state_dict'])) in error
 
 
 def test_ctrl_c_ends_in_one_line_that_names_the_checkpoint(workplace):
