@@ -94,7 +94,7 @@ def main() -> None:
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
         launch.check_numbers(cfg)
-        # For every config, those without our base too.
+        # The hook of checkpoints adds it; this is for runs that save none.
         launch.add_missing_hook(cfg, 'DivergenceHook')
         runner = launch.build_runner(cfg)
         with launch.watched_processes(launch.dist_timeout(cfg)):
