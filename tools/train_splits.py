@@ -70,7 +70,11 @@ def main() -> None:
         if metrics:
             print(split_runs.summarize(metrics, work_dir))
         if failed:
-            sys.exit(f'error: {len(failed)} of {len(splits)} splits failed: {", ".join(map(str, failed))}')
+            first, cause = next(iter(failed.items()))
+            sys.exit(
+                f'error: {len(failed)} of {len(splits)} splits failed: {", ".join(map(str, failed))}. Split {first}: '
+                + cause
+            )
 
 
 if __name__ == '__main__':
