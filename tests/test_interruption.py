@@ -3,9 +3,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+TOOLS = sorted((Path(__file__).resolve().parents[1] / 'tools').glob('*.py'))
 # Torch is hidden: importing it would take longer than all the rest.
 PROGRAM = """
 import ctypes, multiprocessing, os, sys, time
@@ -107,3 +109,15 @@ def test_signals_are_given_back_and_ignored_ones_stay_ignored():
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before[0])
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=[tool.stem for tool in TOOLS])
+def test_ctrl_c_while_a_tool_imports_leaves_no_traceback(tmp_path, tool):
+    # What all of them import, before what takes seconds.
+    (tmp_path / 'argparse.py').write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    environ = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    process = subprocess.Popen([sys.executable, tool], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+    assert process.stdout.readline() == b'ready\n'
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == b''
+    assert process.returncode == -signal.SIGINT

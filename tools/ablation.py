@@ -6,8 +6,13 @@ interrupted table goes on where it stopped, and finished rows are not trained ag
 several machines or GPUs can share a table with --rows.
 """
 
-import argparse
 import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import argparse
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -50,9 +55,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch

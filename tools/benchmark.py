@@ -8,6 +8,12 @@ needs at least. A full run takes hours: choose rows with --only, put pieces toge
 Ends with 1 if results differ or a measurement fails, else with 0.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import shlex
 import sys

@@ -6,6 +6,12 @@ people than the model was trained on: those are easier than any it will meet. Pr
 stores the wanted one with a gallery, whose searches then answer "the same person?".
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 EXAMPLES = """\

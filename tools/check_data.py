@@ -11,6 +11,12 @@ check_data.json: everything found, with all file names.
 Ends with 1 if something is broken, else with 0.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import sys
 

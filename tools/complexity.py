@@ -4,6 +4,12 @@
 Mult-adds and activations (output elements) are those of convolutions and linear layers, as in the OSNet paper.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 from mmengine.config import DictAction

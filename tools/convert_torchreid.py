@@ -5,6 +5,12 @@ Configs and tools read released files without this step (load_from = 'torchreid:
 converted file is for other programs that want a plain checkpoint of mmengine's.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 EXAMPLES = """\

@@ -9,8 +9,13 @@ no password, and whoever reaches it can see, add and delete people.
 Needs the extra "demo": pip install -e '.[lite,demo]'
 """
 
-import argparse
 import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import argparse
 import time
 
 EXAMPLES = """\
@@ -61,8 +66,6 @@ def main() -> None:
     from mmosnet.engine.trained_model import find_trained
     from mmosnet.optional_package import need
 
-    # As Ctrl+C: what was uploaded is deleted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with launch.user_errors():
         # What fails fast comes first.
         for package in ('gradio', 'faiss'):

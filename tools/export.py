@@ -7,6 +7,12 @@ what attributes and categories are called. Before it takes its place, it is held
 and 7 images, both from the JPEG on; one that disagrees is not kept, and an older file stays.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 from pathlib import Path
 

@@ -1,6 +1,12 @@
 #!/usr/bin/env python
 """Tables of what exporting costs, in Markdown: exactness of every network, and scores of a trained one."""
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 EXAMPLES = """\

@@ -6,9 +6,14 @@ folder, in shards of 10,000 people, each written wholly or not at all. The same 
 interrupted. Several processes, on one machine or on several with a common folder, share the shards.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
-import signal
 
 EXAMPLES = """\
 examples:
@@ -137,9 +142,6 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
 
 def main() -> None:
     args = parse_args()
-    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: what is imported takes seconds that --help should not.
     from mmosnet.features.extraction_run import extract

@@ -5,6 +5,12 @@ A gallery is a folder, searched by FAISS; or a file NAME.db or an address http:/
 the features that tools/extract.py writes: embeddings with path, person, camera and time, and no images.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 EXAMPLES = """\

@@ -5,6 +5,12 @@ Prints a line an image: attributes with a score of 0.5 or more, the category, th
 everything, embeddings included.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 from mmengine.config import DictAction

@@ -5,6 +5,12 @@ Prints a table a query, and says of each image whether it shows the same person 
 (tools/calibrate.py). --out draws the ranked lists.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 
 EXAMPLES = """\

@@ -4,9 +4,14 @@
 A config with test_targets = dict(NAME=dict(type=..., data_root=...), ...) is evaluated on each of them, a row each.
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
-import signal
 
 from mmengine.config import DictAction
 
@@ -66,9 +71,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch

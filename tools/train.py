@@ -1,9 +1,14 @@
 #!/usr/bin/env python
 """Train a model and report its results."""
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
-import signal
 
 from mmengine.config import DictAction
 
@@ -69,9 +74,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     from mmosnet.engine import launch
@@ -92,7 +94,7 @@ def main() -> None:
         if args.resume is not None:
             launch.resume_from(cfg, args.resume)
         launch.check_numbers(cfg)
-        # For every config, those without our base too.
+        # The hook of checkpoints adds it; this is for runs that save none.
         launch.add_missing_hook(cfg, 'DivergenceHook')
         runner = launch.build_runner(cfg)
         with launch.watched_processes(launch.dist_timeout(cfg)):

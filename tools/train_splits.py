@@ -6,8 +6,13 @@ stopped; one that fails is named at the end and does not lose the others, unless
 it has ended: then no other is tried. Prints every split, the mean and the standard deviation.
 """
 
-import argparse
 import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import argparse
 import sys
 from pathlib import Path
 
@@ -44,9 +49,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # Ctrl-C during the imports ends without a traceback; background jobs of a shell ignore it.
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
@@ -68,7 +70,11 @@ def main() -> None:
         if metrics:
             print(split_runs.summarize(metrics, work_dir))
         if failed:
-            sys.exit(f'error: {len(failed)} of {len(splits)} splits failed: {", ".join(map(str, failed))}')
+            first, cause = next(iter(failed.items()))
+            sys.exit(
+                f'error: {len(failed)} of {len(splits)} splits failed: {", ".join(map(str, failed))}. Split {first}: '
+                + cause
+            )
 
 
 if __name__ == '__main__':

@@ -11,6 +11,12 @@ roc           how many pairs of one person pass for how many pairs of two people
 training      loss, learning rate and scores of a training, from its log
 """
 
+import signal
+
+# Ctrl-C during the imports, which take seconds, ends without a traceback. Background jobs of a shell ignore it.
+if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import sys
 

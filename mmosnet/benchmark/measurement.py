@@ -11,6 +11,7 @@ from statistics import geometric_mean, median
 from mmosnet.benchmark.row import Case, Contest, NotMeasured, Row, Settings, Unequal
 from mmosnet.benchmark.target import Target
 from mmosnet.benchmark.timer import alternate
+from mmosnet.user_errors import user_line
 
 MEASURED, NOT_MEASURED, ERROR = 'measured', 'not measured', 'error'
 
@@ -99,8 +100,10 @@ def measure(row: Row, case: Case, settings: Settings, say: Callable[[str], None]
         measurement.status, measurement.reason = ERROR, f'results differ, not timed: {e}'
     except Exception as e:
         # One of many measurements, some hours of them: the others go on.
-        measurement.status, measurement.reason = ERROR, f'{type(e).__name__}: {e}'.splitlines()[0]
-        say(traceback.format_exc())
+        fault = user_line(e)
+        measurement.status, measurement.reason = ERROR, (fault or f'{type(e).__name__}: {e}').splitlines()[0]
+        if fault is None:
+            say(traceback.format_exc())
     else:
         measurement.reached = _judge(target, measurement, settings)
     say(f'{row.name}: {case.name}: {outcome(measurement)}')

@@ -26,6 +26,8 @@ def read_image(path: str | Path) -> np.ndarray:
     try:
         return image_reading.decode_image(fileio.get(str(path)))
     except (OSError, SyntaxError, ValueError) as e:
+        if image_reading.is_machine_fault(e):
+            raise
         raise DataError(f'{path}: unreadable image ({e}). {REMEDY}') from e
 
 

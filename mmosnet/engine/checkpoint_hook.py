@@ -13,6 +13,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from mmosnet.engine.divergence_hook import DivergenceHook
 from mmosnet.errors import DataError
 from mmosnet.json_file import read_json
 from mmosnet.registry import HOOKS
@@ -33,7 +34,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     ``last_checkpoint``, and then old ones are removed. The best score and its checkpoint stand in
     ``last_evaluation.json``, which a resumed run reads. How the files themselves are written is
     :func:`~mmosnet.engine.safe_checkpoint.save_checkpoint`. A resumed run first evaluates a checkpoint whose evaluation
-    was missed.
+    was missed. A training that has failed, with losses or weights that are NaN or infinite, ends before its checkpoints
+    take the place of good ones: where the config has no
+    :class:`~mmosnet.engine.divergence_hook.DivergenceHook`, this hook adds it.
 
     Arguments are those of mmengine's hook.
     """
@@ -41,9 +44,11 @@ class CheckpointHook(MMEngineCheckpointHook):
     training = False
 
     def before_run(self, runner: Runner) -> None:
-        """Let a resumed run evaluate what was not evaluated, after all other hooks are ready."""
-        if not any(isinstance(hook, MissedEvaluationHook) for hook in runner.hooks):
-            runner.register_hook(MissedEvaluationHook(), 'LOWEST')
+        """Add the hooks that go with this one: a failed training ends, a missed evaluation is made up for."""
+        for kind in (DivergenceHook, MissedEvaluationHook):
+            # Once, although the first moves this hook to a later place, where it is called again.
+            if not any(isinstance(hook, kind) for hook in runner.hooks):
+                runner.register_hook(kind())
 
     def before_train(self, runner: Runner) -> None:
         """Find the best checkpoint of a resumed run again; remove what killed runs have begun to write."""

@@ -14,6 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, IterableDataset
 
 from mmosnet.errors import DataError
 from mmosnet.registry import HOOKS
@@ -55,8 +56,9 @@ class DivergenceHook(Hook):
         Raises:
             DataError: Counts the entries that are NaN or infinite and names the first; or there is no batch.
         """
-        if len(runner.train_dataloader) == 0:
-            loader = runner.train_dataloader
+        loader = runner.train_dataloader
+        # A data set without a known length has no sampler of one either.
+        if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset) and len(loader) == 0:
             raise DataError(
                 f'no batch to train on: {len(loader.dataset)} images, train_dataloader.batch_size={loader.batch_size}, '
                 f'drop_last={loader.drop_last}. Give a smaller batch_size, or drop_last=False'
@@ -85,7 +87,8 @@ class DivergenceHook(Hook):
         Raises:
             DataError: Names losses, iteration, images, learning rate and the last good checkpoint.
         """
-        losses = {key: float(torch.as_tensor(v).detach()) for key, v in (outputs or {}).items() if 'loss' in key}
+        found = {key: torch.as_tensor(value).detach() for key, value in (outputs or {}).items() if 'loss' in key}
+        losses = {key: float(value) for key, value in found.items() if value.numel() == 1}
         if 'loss' in losses and not math.isfinite(losses['loss']):
             # The sum only where none of its parts is to blame.
             wrong = {key: value for key, value in losses.items() if not math.isfinite(value)}

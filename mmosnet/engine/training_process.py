@@ -45,7 +45,7 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
         Whether there was something to train.
 
     Raises:
-        DataError: The training failed; its own message stands above. Or an earlier one with other settings is there.
+        DataError: The training failed; says why. Or an earlier one with other settings is there.
         KeyboardInterrupt: It was interrupted.
     """
     last = read_results(work_dir / name).get('last')
@@ -92,7 +92,7 @@ def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint
     """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
 
     Raises:
-        DataError: The evaluation failed; its own message stands above.
+        DataError: The evaluation failed; says why.
     """
     config = _write_config(name, cfg, work_dir)
     run_tool(f'testing {name}', test_tool, config, checkpoint, '--work-dir', work_dir / name)
@@ -111,8 +111,17 @@ def run_tool(what: str, *command: str | Path) -> None:
         DataError: It failed.
         KeyboardInterrupt: It was interrupted.
     """
-    process = subprocess.Popen([sys.executable, *map(str, command)])
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace'
+    )
+    fault = 'see above'
     try:
+        for line in process.stderr:
+            # Its last line becomes part of ours; of an interruption ours says more.
+            if line.startswith('error: '):
+                fault = line.removeprefix('error: ').strip()
+            elif not line.startswith('interrupted'):
+                print(line, end='', file=sys.stderr, flush=True)
         code = process.wait()
     except BaseException:
         # Ctrl-C in a terminal has reached it too, and a second kind of signal does no more. A signal to this process
@@ -127,4 +136,4 @@ def run_tool(what: str, *command: str | Path) -> None:
     if code in INTERRUPTED:
         raise KeyboardInterrupt
     if code:
-        raise DataError(f'{what} failed, see above; once mended, {GOES_ON}')
+        raise DataError(f'{what} failed: {fault}; once mended, {GOES_ON}')

@@ -8,6 +8,7 @@ tells of damage that Pillow and OpenCV pass over. docs/own_data.md lists what be
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import struct
@@ -73,6 +74,14 @@ DAMAGED = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError),
     *(RuntimeError, struct.error, zlib.error),
 )
+# Faults of the machine's, which say nothing about a file: nothing may be left out because of them.
+_MACHINE = ('EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'ENOTCONN', 'EHOSTDOWN', 'ENXIO')
+MACHINE_FAULTS = {getattr(errno, name) for name in _MACHINE if hasattr(errno, name)}
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether a file could not be read for a reason that is none of its own, as a disk or a network that fails."""
+    return isinstance(error, OSError) and error.errno in MACHINE_FAULTS
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -277,6 +286,8 @@ def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
     except MemoryError as e:
         raise ValueError('more pixels than there is memory for: make it smaller') from e
     except (*DAMAGED, Image.DecompressionBombError) as e:
+        if is_machine_fault(e):
+            raise
         if kind not in Image.OPEN:
             raise ValueError(f'{kind}, which this version of Pillow does not read: {CONVERT}') from e
         raise ValueError(str(e) or f'damaged: {e!r}') from e
@@ -317,6 +328,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
     Raises:
         DataError: Missing, or no image; names the file.
+        OSError: A disk or a network fails, or too many files are open.
     """
     try:
         with Path(path).open('rb') as file:
@@ -331,6 +343,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
                 picture.load()
             orientation = tags.get(ORIENTATION, 1) if picture.format == 'TIFF' else _orientation(picture)
     except (OSError, ValueError) as e:
+        if is_machine_fault(e):
+            raise
         raise DataError(f'{path}: unreadable image ({e})') from e
     return size[::-1] if orientation in SWAPS_SIDES else size
 
@@ -349,6 +363,7 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
     Raises:
         DataError: Missing, empty, truncated, no image, or of pixels without a known black and white; names the file. Or
             the image has no such region.
+        OSError: A disk or a network fails, or too many files are open: nobody skips such images as damaged.
     """
     file, box = split_region(str(path))
     try:
@@ -357,6 +372,8 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
         if by_opencv:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, ValueError) as e:
+        if is_machine_fault(e):
+            raise
         raise DataError(f'{file}: unreadable image ({e}). {remedy}') from e
     if image is None:
         raise DataError(f'{file}: unreadable image (OpenCV does not know its format). {remedy}')

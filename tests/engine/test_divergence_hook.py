@@ -71,7 +71,8 @@ def train(folder, faults=None, checkpoint=EPOCHS, hook=None, label=1.0, model=No
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', max_keep_ckpts=1, **(checkpoint or dict(interval=1)))
         ),
-        custom_hooks=[hook or DivergenceHook()],
+        # CheckpointHook adds one where there is none.
+        custom_hooks=[hook] if hook else None,
         default_scope='mmengine',
         # Runners of one process need different names.
         experiment_name=f'divergence_{next(NUMBERS)}',

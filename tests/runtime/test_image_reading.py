@@ -1,6 +1,7 @@
 """Images are read with the same pixels everywhere, upright, and damaged ones are refused."""
 
 import contextlib
+import errno
 import io
 import os
 import random
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -524,3 +526,20 @@ def test_cmyk_jpegs_have_their_colors(tmp_path):
     """JPEG loses some, and Adobe's files hold the inverse, which a decoder must know."""
     (tmp_path / 'a.jpg').write_bytes(saved(PICTURE.convert('CMYK'), 'JPEG', quality=100))
     assert np.abs(read_image(tmp_path / 'a.jpg')[:, :, ::-1].astype(int) - RGB).max() <= 4
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize('read', [read_image, read_size])
+def test_a_fault_of_the_machine_is_no_damaged_image(tmp_path, monkeypatch, read, number):
+    """Who skips damaged images would leave all of them out."""
+    path = tmp_path / 'a.jpg'
+    Image.new('RGB', (8, 8)).save(path)
+
+    def fail(self, mode='r', *more, **named):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, 'open', fail)
+    monkeypatch.setattr(Path, 'read_bytes', fail)
+    with pytest.raises(OSError, match=r'a\.jpg') as error:
+        read(path)
+    assert error.value.errno == number

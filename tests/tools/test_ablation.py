@@ -17,3 +17,10 @@ def test_trains_the_rows_and_prints_the_table(workplace):
 
 def test_unknown_row_has_a_message(workplace):
     assert "no row 't9'" in workplace.fail('ablation.py', workplace.config, '--rows', 't9')
+
+
+def test_the_cause_of_a_row_that_fails_stands_in_one_line(workplace):
+    command = ('ablation.py', workplace.config, '--rows', 't1', '--cfg-options', 'train_cfg.max_epochs=0')
+    result = workplace.run(*command)
+    assert result.returncode == 1 and result.stderr.count('\n') == 1
+    assert 't1' in result.stderr and 'train_cfg.max_epochs=0' in result.stderr

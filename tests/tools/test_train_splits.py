@@ -34,5 +34,6 @@ def test_mistakes_have_messages(workplace):
     assert 'train it with tools/train.py' in workplace.fail('train_splits.py', workplace.config)
     # Not ten times.
     result = workplace.run('train_splits.py', CONFIG, '--data-root', 'nowhere', *SMALL)
-    assert result.returncode == 1 and result.stderr.endswith('error: 1 of 10 splits failed: 0\n')
-    assert (result.stdout + result.stderr).count('no folder nowhere/probe') == 1
+    assert result.returncode == 1 and result.stdout.count('no folder nowhere/probe') == 1
+    assert result.stderr.startswith('error: 1 of 10 splits failed: 0. ') and result.stderr.count('\n') == 1
+    assert 'no folder nowhere/probe' in result.stderr
