@@ -7,3 +7,8 @@ class DataError(ValueError):
     The message names the file or setting, the value found and the remedy. The tools print it without a
     traceback.
     """
+
+
+def in_one_line(text: str) -> str:
+    """Text without line breaks, as names of files may have, and without half characters, at which a terminal stops."""
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, in_one_line
 from mmosnet.interruption import Interruption, interruptible
 
 #: Set to anything, this environment variable makes errors of one line show their traceback too.
@@ -137,12 +137,13 @@ def _mistakes() -> Iterator[None]:
             raise
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        closed = _close_output()
+        # Unbuffered, a line that failed is forgotten: whether another one fails tells.
+        closed = _close_output('\n' if isinstance(e, BrokenPipeError) else '')
         if not isinstance(e, DataError):
             # What was left half made by the fault complains while Python ends.
             sys.unraisablehook = lambda unraisable: None
         # Who reads the output has seen enough, as `head` does.
-        sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {line}')
+        sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {in_one_line(line)}')
 
 
 def user_line(error: BaseException) -> str | None:
@@ -200,7 +201,7 @@ def _system_fault(error: BaseException) -> str | None:
             file = _written_file(error, number)
     if number is None:
         # A text of ours, or of a library of the network's.
-        return text or type(error).__name__ if isinstance(error, OSError) else None
+        return _own_text(error) or type(error).__name__ if isinstance(error, OSError) else None
     remedy = REMEDIES.get(number)
     unnamed = number in _WRITING and getattr(error, 'filename', None) is None
     if _NO_TEMPORARY in text or (unnamed and _is_temporary(file)):
@@ -270,9 +271,9 @@ def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
         threading.excepthook = others
 
 
-def _close_output() -> bool:
+def _close_output(text: str) -> bool:
     """Drop what standard output does not take, and say if it did not: Python flushes once more at its end."""
-    if _takes(sys.stdout, ''):
+    if _takes(sys.stdout, text):
         return False
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 import errno
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 
@@ -28,6 +29,7 @@ def error_line(error):
 
 def test_mistakes_are_one_line_and_faults_of_the_code_keep_their_traceback():
     assert error_line(DataError('a.csv, row 3: no pid')) == 'error: a.csv, row 3: no pid'
+    assert error_line(FileNotFoundError('no image a\nb.jpg')) == 'error: no image a\\nb.jpg'
     for error in (RuntimeError('Expected 3 channels'), ValueError('invalid literal'), AttributeError('no attribute')):
         with pytest.raises(type(error)), user_errors():
             raise error
@@ -194,3 +196,19 @@ def test_what_runs_out_is_one_line_with_a_remedy(error, remedy):
         raise error
     line = found.value.code
     assert line.startswith('error: ') and remedy in line and '\n' not in line
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize('characters', [10, 200_000])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(unbuffered, characters):
+    program = f'from mmosnet.user_errors import user_errors\nwith user_errors():\n    print("x" * {characters})'
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, 'PYTHONUNBUFFERED': unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b'')

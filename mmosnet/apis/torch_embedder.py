@@ -21,6 +21,7 @@ from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.models.deploy_form import switch_to_deploy
 from mmosnet.models.weights_digest import weights_digest
+from mmosnet.runtime.image_array import as_image
 
 # Height and width of the image that shows how many numbers an embedding has.
 PROBE = (256, 128)
@@ -116,7 +117,7 @@ class TorchEmbedder(Embedder):
 
     def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
         """See the base class."""
-        source = ImageInput(path, image=image)
+        source = ImageInput(path, image=as_image(image, path))
         return self._inferencer.pipeline(source), source
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:

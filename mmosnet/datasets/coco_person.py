@@ -173,9 +173,8 @@ class CocoPerson(NamedPeople):
 def _field(key: str, holders: tuple[dict, ...], place: str, option: str) -> str:
     """The value of a field, as text, from the first of several objects that has it."""
     value = next((holder[key] for holder in holders if holder.get(key) is not None), None)
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
-        what = 'whole number or name' if isinstance(value, float) else 'number or a name'
-        found = 'is missing' if value is None else f'is {repr(value)[:60]}, not a {what}'
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not str(value).strip():
+        found = 'is missing' if value is None else f'is {repr(value)[:60]}, not a number or a name'
         others = sorted({name for holder in holders[:2] for name in holder if name not in (*COCO_FIELDS, key)})
         options = ' '.join(f'{loader}_dataloader.dataset.{option}=FIELD' for loader in ('train', 'val', 'test'))
         raise DataError(

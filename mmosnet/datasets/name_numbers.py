@@ -13,7 +13,9 @@ UNKNOWN = ('', '-1', '-1.0')
 # As programs write an empty cell, or a number that is none; a person may be called Nan.
 NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
 NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
-# Digits of a camera's number; nine fit into every integer type.
+# A spreadsheet's number in many languages; 1,000 may also be a thousand.
+DECIMAL_COMMA = re.compile(r'[+-]?\d+,\d*', re.ASCII)
+# Of cameras; nine digits fit into every integer type.
 MAX_DIGITS = 9
 # Groups of names that are mixed up, of which that many are shown.
 MOST_NAMED = 5
@@ -33,6 +35,8 @@ def identity(text: str, place: str) -> str | int:
     match = NUMBER.fullmatch(text)
     if NO_NAME.fullmatch(text):
         raise DataError(f'{place} is {text!r}, no identity: leave it empty, or -1, where it is unknown')
+    if DECIMAL_COMMA.fullmatch(text):
+        raise DataError(f'{place} is {text[:60]!r}: write whole numbers without a comma')
     if match is None:
         return same_name(text)
     whole = int(match[1]) if len(match[1]) < 20 else 2**63

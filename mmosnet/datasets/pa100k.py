@@ -9,6 +9,7 @@ from mmosnet.datasets.attribute_dataset import AttributeDataset
 from mmosnet.datasets.matlab_annotation import matrix, texts
 from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.registry import DATASETS
+from mmosnet.runtime.media_files import find_files
 
 ANNOTATIONS = ('annotation/annotation.mat', 'annotation.mat')
 IMAGES = 'data'
@@ -32,7 +33,14 @@ class PA100K(AttributeDataset):
 
     def read_annotation(self) -> AttributeAnnotation:
         """Read all splits; see the base class."""
-        return read_pa100k(self.find_file(*ANNOTATIONS), self.find_folder(IMAGES))
+        path = self.find_file(*ANNOTATIONS)
+        folder = self.find_folder(IMAGES)
+        annotation = read_pa100k(path, folder)
+        listed = {name for split in annotation.splits.values() for name in split.names}
+        others = [path for path in find_files(folder).files if path.relative_to(folder).as_posix() not in listed]
+        if others:
+            self.note(f'left out {len(others):,} images in {folder} that no split lists, the first {others[0].name}')
+        return annotation
 
 
 def read_pa100k(path: Path, folder: Path) -> AttributeAnnotation:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmosnet.errors import DataError
+from mmosnet.runtime.media_files import LOGGER
 
 COLUMNS = ('frame', 'x', 'y', 'w', 'h')
 OPTIONAL = ('track', 'score')
@@ -70,6 +71,9 @@ def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bo
     has_names = NUMBER.fullmatch(columns[0]) is None
     if has_names:
         _check_names(columns, path)
+        others = [name for name in columns if name not in (*COLUMNS, *OPTIONAL)]
+        if any(others):
+            LOGGER.warning(f'{path}: the columns {", ".join(others)} are not read')
         del lines[0]
     else:
         _check_numbers(columns, place)

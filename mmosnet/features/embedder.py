@@ -10,6 +10,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.image_array import as_image
 from mmosnet.runtime.image_reading import read_image
 
 
@@ -98,7 +99,7 @@ class ExportedEmbedder(Embedder):
 
     def prepare(self, path: str, image: np.ndarray) -> np.ndarray:
         """See the base class."""
-        return self._description.resized(image, path)
+        return self._description.resized(as_image(image, path), path)
 
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
         """See the base class."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmosnet.errors import in_one_line
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
@@ -44,8 +45,8 @@ def extraction_report(
         rows.append(('people', f'{people - len(skipped):,}'))
         if skipped:
             rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
-            rows += [(f'  {_line(path)}', _line(reason)) for path, reason in skipped[:MOST_NAMED]]
-        rows += [('left out', f'{count:,} {_line(text)}') for text, count in left_out.items()]
+            rows += [(f'  {in_one_line(path)}', in_one_line(reason)) for path, reason in skipped[:MOST_NAMED]]
+        rows += [('left out', f'{count:,} {in_one_line(text)}') for text, count in left_out.items()]
         rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
     rows.append(('dimension', str(embedder.dimension)))
     rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
@@ -54,8 +55,3 @@ def extraction_report(
     rows += [('speed', speed), ('folder', str(folder.path))]
     width = max(len(name) for name, _ in rows if not name.startswith(' '))
     return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows)
-
-
-def _line(text: str) -> str:
-    """Without line breaks, and without half characters, at which a terminal stops."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

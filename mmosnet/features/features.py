@@ -13,12 +13,15 @@ from numbers import Integral, Real
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.features.seconds import LAST, check_seconds
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
 # Columns whose numbers may have names.
 NAMED = ('pid', 'camid')
 INT64 = np.iinfo(np.int64)
+# str() of what pandas and NumPy have where nobody is known: all of these would be one person.
+UNKNOWN_AS_TEXT = ('nan', 'NaN', 'NaT', '<NA>', 'None')
 
 
 @dataclass(eq=False)
@@ -230,7 +233,8 @@ def check_alike(first: Features, dimension: int, model: str, place: str) -> None
 def _embedding(given: object) -> np.ndarray:
     try:
         array = np.asarray(given)
-    except ValueError as e:
+    # What torch raises for a tensor with a gradient, or on a GPU.
+    except (ValueError, TypeError, RuntimeError) as e:
         raise DataError(f'embedding: {e}: give numbers, (N, D)') from e
     if array.dtype.kind not in 'fiu':
         raise DataError(f'embedding has values of the type {array.dtype}: give numbers, (N, D)')
@@ -290,6 +294,8 @@ def _seconds(array: np.ndarray) -> np.ndarray:
         raise DataError(
             f'time, row {infinite[0]}: {times[infinite[0]]} is no number of seconds; nan stands for unknown'
         )
+    for row in np.flatnonzero((times < 0) | (times >= LAST))[:1]:
+        check_seconds(times[row], f'time, row {row}: {times[row]:.15g}')
     return times
 
 
@@ -313,6 +319,8 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
 
 def _label(key: str, row: int, value: object) -> int | str:
     """A number, or a name."""
+    if value in UNKNOWN_AS_TEXT:
+        raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
     if isinstance(value, str):
         return -1 if value.strip() == '-1' else checked_name(value, f'{key}, row {row}')
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))

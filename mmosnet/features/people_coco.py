@@ -14,6 +14,7 @@ from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
+from mmosnet.runtime.media_files import LOGGER
 
 # Groups that are named.
 MOST_NAMED = 5
@@ -63,16 +64,19 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
 
 
 def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
-    """Refuse a field that was named and that nothing has: everybody would be unknown."""
+    """Refuse a field that was named and that nothing has: everybody would be unknown. Warn of one that was not."""
     for option, place in (('id_key', ()), ('camera_key', coco.images.values())):
         key = getattr(options, option)
         entries = [*coco.annotations, *(a.get('attributes') for a in coco.annotations), *place]
         held = {name for entry in entries if isinstance(entry, dict) for name in entry}
-        if key != getattr(ListingOptions, option) and key not in held:
-            others = ', '.join(sorted(held - {*COCO_FIELDS, 'file_name', 'height', 'width'})) or 'none'
-            raise DataError(
-                f'{coco.path}: --{option.replace("_", "-")} {key}: no annotation has this field; there are {others}'
-            )
+        others = ', '.join(sorted(held - {*COCO_FIELDS, 'file_name', 'height', 'width'}))
+        if key in held:
+            continue
+        name = f'--{option.replace("_", "-")}'
+        if key != getattr(ListingOptions, option):
+            raise DataError(f'{coco.path}: {name} {key}: no annotation has this field; there are {others or "none"}')
+        if others:
+            LOGGER.warning(f'{coco.path}: no annotation has the field {key}; {name} may name another: {others}')
 
 
 def _person(

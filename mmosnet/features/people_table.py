@@ -14,15 +14,17 @@ from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
 from mmosnet.features.seconds import seconds
+from mmosnet.runtime.media_files import LOGGER
 
 BOX = ('x', 'y', 'w', 'h')
+COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)
 
 
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`, of which only ``path`` must be there.
 
     Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 where unknown; ``time`` in seconds or
-    as a date; ``x,y,w,h``, a box in the image; ``split``. Others are passed over.
+    as a date; ``x,y,w,h``, a box in the image; ``split``. A warning names others, which are not read.
 
     Args:
         path: The table.
@@ -39,6 +41,9 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
+    others = [column for column in columns if column not in COLUMNS]
+    if others:
+        LOGGER.warning(f'{path}: the columns {", ".join(others)} are not read; those that are: {", ".join(COLUMNS)}')
     if options.split is not None:
         if 'split' not in columns:
             raise DataError(f'{path}: no column split, of which --split {options.split} could choose')

@@ -44,6 +44,9 @@ def people_in_video(
         DataError: A damaged file, frames whose numbers do not tell their order, or a box that is wrong; names its row.
     """
     read = read_boxes(boxes, options.first_frame, keep_faulty=True)
+    wrong = next((row for row in read if row.error), None)
+    if wrong is not None and not options.skip:
+        options.reason(DataError(wrong.error))
     if options.tracks_as_pids and not any(row.track >= 0 for row in read):
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
     if options.first_frame is None and read[0].number - read[0].frame == 1:

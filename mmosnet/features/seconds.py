@@ -37,13 +37,26 @@ def seconds(text: str, place: str) -> float:
         value = float(text)
     else:
         value = _of_date(text, place)
+    check_seconds(value, f'{place} {text!r}')
+    return value
+
+
+def check_seconds(value: float, name: str) -> None:
+    """Refuse what is no time from 1970 to 2099.
+
+    Args:
+        value: Seconds; NaN, an unknown time, passes.
+        name: Place and value, for the error's text.
+
+    Raises:
+        DataError: Says which unit the number looks like.
+    """
     if value < 0:
-        raise DataError(f'{place} {text!r} is before 1970: {FORM}')
+        raise DataError(f'{name} is before 1970: {FORM}')
     if value >= LAST:
         unit = next((name for name, parts in UNITS.items() if RECENT <= value / parts <= LAST), None)
         hint = f'these look like {unit}: {FORM}' if unit else FORM
-        raise DataError(f'{place} {text!r} is after the year 2099; {hint}')
-    return value
+        raise DataError(f'{name} is after the year 2099; {hint}')
 
 
 def _of_date(text: str, place: str) -> float:

@@ -28,7 +28,11 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
         DataError: Another shape, another type, NaN or infinity, a vector too short to have a cosine, or so long that
             its squared distances are not finite in float32.
     """
-    embedding = np.asarray(embedding)
+    try:
+        embedding = np.asarray(embedding)
+    # What torch raises for a tensor with a gradient, or on a GPU; rows of unlike lengths; or no array at all.
+    except (ValueError, TypeError, RuntimeError) as e:
+        raise DataError(f'{what}: {e}: give floating point numbers, (N, {dimension})') from e
     if embedding.ndim != 2 or embedding.shape[1] != dimension:
         raise DataError(f'{what}: an array of shape {embedding.shape}; this gallery takes (N, {dimension})')
     if embedding.dtype.kind != 'f':

@@ -167,6 +167,8 @@ class Gallery(ABC):
                 enrolled.
             OSError: The disk is full, or cannot be written; nothing is enrolled.
         """
+        if not isinstance(features, Features):
+            raise DataError(f'enroll: {type(features).__name__} given; give Features, of a file those of read_features')
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
             if self.model or len(self):
@@ -229,6 +231,8 @@ class Gallery(ABC):
         camids = self.numbers_of('camid', camids, 'camids')
         not_camids = self.numbers_of('camid', not_camids, 'not_camids')
         where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
+        if isinstance(embedding, Features):
+            raise DataError('queries: Features given; give their .embedding')
         embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
         if not len(embedding):
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mmosnet.errors import in_one_line
 from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.gallery_benchmark import BenchmarkResult
 from mmosnet.gallery.match import Match, Record
@@ -119,11 +120,6 @@ def known(number: int) -> str:
 def known_time(time: float) -> str:
     """Seconds; nothing for an unknown time."""
     return '' if math.isnan(time) else f'{time:.2f}'
-
-
-def in_one_line(text: str) -> str:
-    """A name without line breaks, and without half characters, at which a terminal stops."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _megabytes(number: int) -> str:

@@ -228,6 +228,17 @@ def test_sizes_of_frames_need_not_be_stated(root):
     assert len(build(root)) == 24
 
 
+def test_numbers_with_a_decimal_point_are_whole(root):
+    pids = [record['pid'] for record in build(root).load_data_list()]
+
+    def change(content):
+        for entry in content['annotations']:
+            entry['person_id'] = float(entry['person_id'])
+
+    edit(root, change)
+    assert [record['pid'] for record in build(root).load_data_list()] == pids
+
+
 def test_unused_splits_need_no_frames(root):
     (root / 'frames' / '6_0_0.png').unlink()
     assert len(build(root)) == 24
@@ -270,9 +281,9 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
         (annotation(bbox=[1, 2, 3]), r'annotation 2: bbox \[1, 2, 3\] is not'),
         (annotation(bbox=[1, 2, 0, 3]), r'annotation 2: bbox \[1, 2, 0, 3\] has no area'),
         (annotation(bbox=[95, 2, 5, 3]), 'annotation 2: bbox .* wholly outside its frame of 90x60'),
-        (annotation(person_id=3.0), "annotation 2: the field 'person_id' is 3.0"),
-        (annotation(person_id=math.nan), "annotation 2: the field 'person_id' is nan"),
-        (annotation(person_id=math.inf), "annotation 2: the field 'person_id' is inf"),
+        (annotation(person_id=3.5), "annotation 2: person_id is '3.5'"),
+        (annotation(person_id=math.nan), "annotation 2: person_id is 'nan'"),
+        (annotation(person_id=math.inf), "annotation 2: person_id is 'inf'"),
         (annotation(bbox=[0.1, 0.2, 0.3, 0.4]), r'annotation 2: bbox .*look like shares of the image'),
         (annotation(bbox=[0, 0, 1, 1.0]), r'annotation 2: bbox .*look like shares of the image'),
         (annotation(bbox=[1, 2, math.nan, 3]), r'annotation 2: bbox \[1, 2, nan, 3\] is not'),

@@ -31,7 +31,9 @@ def test_identities_as_files_write_them(text, name):
     assert identity(text, 'here') == name
 
 
-@pytest.mark.parametrize('text', ['12.5', '1E+05', '1e5', '-2', '+3', 'NaN', 'nan', 'inf', 'NULL', '#N/A', '9' * 30])
+@pytest.mark.parametrize(
+    'text', ['12.5', '1E+05', '1e5', '-2', '+3', 'NaN', 'nan', 'inf', 'NULL', '#N/A', '9' * 30, '12,0', '1,000']
+)
 def test_what_is_no_identity(text):
     with pytest.raises(DataError, match='here'):
         identity(text, 'here')

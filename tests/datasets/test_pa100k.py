@@ -35,3 +35,12 @@ def test_missing_variable(tmp_path):
     write_pa100k(tmp_path, edit=lambda variables: variables.pop('val_label'))
     with pytest.raises(DataError, match=r"annotation\.mat has no variable 'val_label'; it has attributes"):
         PA100K(str(tmp_path))
+
+
+def test_images_that_no_split_lists_are_counted(tmp_path):
+    write_pa100k(tmp_path)
+    assert not any('no split' in note for note in PA100K(str(tmp_path)).notes)
+    for name in ('other_1.jpg', 'other_2.jpg'):
+        (tmp_path / 'data' / name).write_bytes(b'')
+    (note,) = [note for note in PA100K(str(tmp_path)).notes if 'no split' in note]
+    assert 'left out 2 images' in note and 'other_1.jpg' in note

@@ -414,6 +414,33 @@ def test_what_is_left_out_is_counted(folder, caplog):
         list_people(['a.json'], PLAIN)
 
 
+def test_columns_and_fields_that_are_not_read_are_named(folder, caplog):
+    write_video(folder / 'a.mp4', 3)
+    (folder / 'a.csv').write_text('path,person\nframes/a.png,7\n')
+    coco = dict(
+        images=[dict(id=1, file_name='frames/a.png')],
+        annotations=[dict(id=1, image_id=1, bbox=[1, 2, 3, 4], track_id=7, camera_id=1)],
+    )
+    (folder / 'a.json').write_text(json.dumps(coco))
+    (folder / 'b.csv').write_text('frame,x,y,w,h,pid\n0,1,2,3,4,7\n')
+    list_people(['a.csv', 'a.json', 'a.mp4'], replace(PLAIN, boxes=['b.csv']))
+    texts = [record.getMessage() for record in caplog.records]
+    assert [any(value in text for text in texts) for value in ('columns person are', 'track_id', 'columns pid')] == [
+        True
+    ] * 3
+    caplog.clear()
+    (folder / 'a.csv').write_text('path,pid\nframes/a.png,7\n')
+    list_people(['a.csv'], PLAIN)
+    assert not caplog.records
+
+
+def test_a_row_that_is_wrong_is_named_before_what_all_rows_lack(folder):
+    write_video(folder / 'a.mp4', 3)
+    (folder / 'a.txt').write_text('1;7;1,5;2;3;4;1\n')
+    with pytest.raises(DataError, match=r"a.txt, row 1: x is '1,5'.*--bad-images skip"):
+        people('a.mp4', ListingOptions(boxes=['a.txt'], tracks_as_pids=True))
+
+
 def test_a_corrected_row_is_another_list(folder):
     (folder / 'a.csv').write_text('path,pid\nframes/a.png,-7\nframes/b.png,1\n')
     first = list_people(['a.csv'], SKIP).digest()

@@ -148,6 +148,9 @@ class GalleryContract:
         assert gallery.pids() == dict(zip(pids.tolist(), counts.tolist(), strict=True))
         assert list(gallery.pids()) == sorted(gallery.pids())
         assert gallery.known(['nowhere.jpg', features.path[4]]).tolist() == [False, True]
+        for wrong in ('features', dict(embedding=1), np.ones((1, 4), np.float32)):
+            with pytest.raises(DataError, match=r'enroll: .*Features'):
+                gallery.enroll(wrong)
         with pytest.raises(DataError, match='no image with id 999999'):
             gallery.records([ids[0], 999999])
         info = gallery.info()
@@ -215,7 +218,8 @@ class GalleryContract:
     def test_bad_searches_are_refused(self, filled):
         gallery, features, _ = filled
         query = features.embedding[:1]
-        for embedding in (query[0], query[:, :5], query.astype(int), np.full((1, 8), np.nan)):
+        ragged = [[1.0, 2.0], [3.0]]
+        for embedding in (query[0], query[:, :5], query.astype(int), np.full((1, 8), np.nan), ragged, features[:1]):
             with pytest.raises(DataError, match='queries'):
                 gallery.search(embedding)
         for top_k in (0, -1, 2.5, True):
@@ -224,6 +228,8 @@ class GalleryContract:
         for conditions in (dict(camids='nowhere'), dict(not_camids=[0.5]), dict(after='noon'), dict(before=math.nan)):
             with pytest.raises(DataError, match=next(iter(conditions))):
                 gallery.search(query, **conditions)
+        with pytest.raises(DataError, match=r'after=1700000000000.*milliseconds'):
+            gallery.search(query, after=1.7e12)
         assert gallery.search(query[:0]) == []
 
     def test_an_empty_gallery(self, create):
