@@ -14,7 +14,9 @@ import ctypes, multiprocessing, os, sys, time
 sys.modules['torch'] = None
 from mmosnet import interruption as module
 from mmosnet.user_errors import user_errors
-module.GRACE_SECONDS = 0.5
+# The others return to Python, however busy the machine is.
+if '{body}' == 'stuck':
+    module.GRACE_SECONDS = 0.5
 
 def work():
     print('ready', flush=True)
@@ -69,8 +71,11 @@ def test_an_interrupted_program_says_one_line(body, number, code):
     out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert (out, err) == ('', 'interrupted: epoch_3.pth, --resume\n')
+    # Children that have ended stay listed until the system has noticed.
     with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize('body', ['slow_end', 'stuck'])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.name_numbers import alike_names
+from mmosnet.datasets.name_numbers import alike_text
 from mmosnet.errors import DataError
 from mmosnet.features import Features, FeatureShards, write_shard
 from mmosnet.features.feature_shards import shard_name
@@ -23,8 +23,6 @@ from mmosnet.gallery.milvus_connection import keeps_milvus
 DIMENSION = 512
 # Images in a file of an export.
 SHARD_SIZE = 10_000
-# Names that are easily mixed up, of which that many are shown.
-MOST_ALIKE = 5
 
 
 def create(args: argparse.Namespace) -> str:
@@ -183,12 +181,8 @@ def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> s
             f'{len(numbered):,} people that were there before have only numbers: whether somebody with a name is one '
             'of them is unknown\n'
         )
-    alike = alike_names(names.get(pid, str(pid)) for pid in gallery.pids() if pid >= 0) if names else []
-    if alike:
-        shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_ALIKE])
-        more = f' and {len(alike) - MOST_ALIKE} more' if len(alike) > MOST_ALIKE else ''
-        text += f'names that differ in capitals, blanks or zeros in front alone are different people: {shown}{more}\n'
-    return text + '\n'
+    alike = alike_text(names.get(pid, str(pid)) for pid in gallery.pids() if pid >= 0) if names else ''
+    return text + f'{alike}\n' * bool(alike) + '\n'
 
 
 def _number_from_unknown_places(gallery: Gallery, features: Features, there: np.ndarray) -> int:

@@ -1,8 +1,5 @@
 """The page's model and gallery as a newcomer gets them, made once."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,17 +11,6 @@ from mmosnet.demo.server import served
 from mmosnet.engine.trained_model import find_config
 
 MODEL = 'osnet-x0.25_multitask-synthetic'
-
-
-@contextmanager
-def file_size_limit(number_of_bytes: int) -> Iterator[None]:
-    """No file of this process gets larger, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (number_of_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope='session')

@@ -36,7 +36,8 @@ from tests.apis.small_models import (
     small_checkpoint,
     small_config,
 )
-from tests.demo.conftest import MODEL, file_size_limit
+from tests.conftest import full_disk
+from tests.demo.conftest import MODEL
 
 
 def test_default_gallery_finds_the_drawn_people(drawn):
@@ -171,7 +172,7 @@ def test_enrolling_is_all_or_nothing(drawn, monkeypatch, fault):
         replace = Path.replace
         calls = iter([replace, Mock(side_effect=OSError(errno.EIO, 'input/output error'))])
         monkeypatch.setattr(Path, 'replace', lambda path, new: next(calls)(path, new))
-    with pytest.raises(OSError), file_size_limit(10_000) if fault == 'disk' else nullcontext():
+    with pytest.raises(OSError), full_disk(10_000) if fault == 'disk' else nullcontext():
         search.enroll(images, pid=400)
     assert search.gallery.ids().tolist() == before and not list((folder / 'enrolled').glob('**/*'))
 

@@ -16,7 +16,7 @@ from gradio.state_holder import StateHolder
 from mmosnet.demo.server import MOST_VISITORS, is_loopback, served
 from mmosnet.demo.uploaded_image import MAX_BYTES
 from mmosnet.errors import DataError
-from tests.demo.conftest import file_size_limit
+from tests.conftest import full_disk
 
 
 def ask(address: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes, dict]:
@@ -132,7 +132,7 @@ def test_too_many_uploads(address, monkeypatch):
 
 
 def test_an_upload_onto_a_full_disk(address):
-    with file_size_limit(5000):
+    with full_disk(5000):
         assert upload(address, 'a.png', bytes(100_000))[0] == 507
     assert upload(address, 'a.png', bytes(100_000))[0] == 200
 

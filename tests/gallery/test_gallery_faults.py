@@ -150,8 +150,10 @@ def test_a_kill_at_any_step_leaves_all_or_nothing(tmp_path, change):
     faiss.omp_set_num_threads(threads)
 
 
+# Torch is hidden: importing it would take longer than all the rest.
 SCRIPT = """
 import resource, sys, warnings
+sys.modules['torch'] = None
 import numpy as np
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.faiss_gallery import FaissGallery
