@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 from mmosnet.errors import DataError
 from mmosnet.interruption import Interruption, interruptible
@@ -94,6 +95,27 @@ def user_errors() -> Iterator[Interruption]:
     """
     with interruptible() as interruption, _mistakes(), _resources():
         yield interruption
+
+
+@contextmanager
+def import_faults() -> Iterator[None]:
+    """Let a fault of the system's that ends an import, as a read-only disk, be shown in one line if nobody handles it.
+
+    Imports come before :func:`user_errors`, which is imported by them itself.
+    """
+    try:
+        yield
+    except OSError as e:
+        fault, others = e, sys.excepthook
+
+        def show(kind: type, error: BaseException, trace: TracebackType | None) -> None:
+            if error is not fault or os.environ.get(TRACEBACK_VARIABLE):
+                others(kind, error, trace)
+            else:
+                print(f'error: {user_line(error)}', file=sys.stderr)
+
+        sys.excepthook = show
+        raise
 
 
 @contextmanager
