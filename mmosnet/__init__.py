@@ -34,9 +34,10 @@ WITHOUT_TORCH = (
 if find_spec('torch') is not None:
     from mmosnet.compatibility import check_versions
     from mmosnet.garbage_collection import collection_paused
+    from mmosnet.user_errors import import_faults
 
     # ruff: noqa: F403
-    with collection_paused(), warnings.catch_warnings():
+    with collection_paused(), import_faults(), warnings.catch_warnings():
         # Before the imports below: they would fail with less to say.
         check_versions()
         # mmcv-lite announces the compiled operators that it leaves out; none is used here.

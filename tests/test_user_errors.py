@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from mmosnet.errors import DataError
 from mmosnet.registry import MODELS
 from mmosnet.user_errors import TRACEBACK_VARIABLE, user_errors
 from tests.conftest import full_disk
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +215,16 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(unbuffered, charac
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b'')
+
+
+def test_a_fault_during_the_imports_is_one_line(tmp_path):
+    """As in a container whose disk is read-only, where torch finds no folder for temporary files."""
+    broken = "raise FileNotFoundError(2, 'No usable temporary directory found in', '/tmp')\n"
+    (tmp_path / 'mmpretrain').mkdir()
+    (tmp_path / 'mmpretrain' / '__init__.py').write_text(f"__version__ = '1.2.0'\n{broken}")
+    environ = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
+    command = [sys.executable, str(ROOT / 'tools' / 'gallery.py'), 'info', 'gallery']
+    result = subprocess.run(command, capture_output=True, text=True, env=environ)
+    assert result.returncode == 1
+    assert result.stderr.startswith('error: /tmp: ') and 'TMPDIR' in result.stderr
+    assert result.stderr.count('\n') == 1

@@ -77,11 +77,14 @@ class ReportHook(Hook):
 
     @master_only
     def _find_best(self, runner: Runner) -> None:
-        """The best evaluation before a resumption: checkpoints are saved before their evaluation."""
+        """The last and the best evaluation before a resumption: checkpoints are saved before their evaluation."""
         if runner.epoch == 0:
             return
-        best = read_results(runner.work_dir).get('best')
+        results = read_results(runner.work_dir)
+        last, best = results.get('last'), results.get('best')
         # One behind the checkpoint's epoch will be made again.
+        if last is not None and last['epoch'] <= runner.epoch:
+            self.last = last
         if best is not None and best['epoch'] <= runner.epoch and self.key in best['metrics']:
             self.best = best
 
@@ -99,7 +102,7 @@ class ReportHook(Hook):
     @master_only
     def after_train(self, runner: Runner) -> None:
         """Report the training run."""
-        if self.last is None:
+        if self.last is None or runner.val_loop is None:
             runner.logger.info(f'No evaluation in this run. Checkpoints: {runner.work_dir}')
             return
         rows = {f'last (epoch {self.last["epoch"]})': self.last['metrics']}

@@ -28,6 +28,7 @@ def test_a_resumed_run_remembers_its_best(tmp_path):
 
     resumed = ReportHook()
     resumed.before_train(run)
+    assert resumed.last['epoch'] == 3
     run.epoch = 4
     resumed.after_val_epoch(run, {'reid/mAP': 0.45})
     assert resumed.best == dict(epoch=2, metrics={'reid/mAP': 0.5})
@@ -36,7 +37,7 @@ def test_a_resumed_run_remembers_its_best(tmp_path):
     for epoch in (1, 0):
         earlier = ReportHook()
         earlier.before_train(Run(work_dir=str(tmp_path), epoch=epoch))
-        assert earlier.best is None
+        assert earlier.best is None and earlier.last is None
 
 
 def test_the_distance_is_named_in_file_and_table(tmp_path):
