@@ -6,6 +6,7 @@ import difflib
 import errno
 import inspect
 import io
+import logging
 import os
 import re
 import sys
@@ -104,6 +105,8 @@ def _mistakes() -> Iterator[None]:
     :data:`TRACEBACK_VARIABLE`.
     """
     faults: list[BaseException] = []
+    # A log that cannot be written, as to `head` when it has seen enough, would print a traceback for each line.
+    raised, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         with _threads_heard(faults):
             yield
@@ -124,6 +127,8 @@ def _mistakes() -> Iterator[None]:
             sys.unraisablehook = lambda unraisable: None
         # Who reads the output has seen enough, as `head` does.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {in_one_line(line)}')
+    finally:
+        logging.raiseExceptions = raised
 
 
 def user_line(error: BaseException) -> str | None:
