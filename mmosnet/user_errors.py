@@ -146,6 +146,8 @@ def _mistakes() -> Iterator[None]:
     Where the environment has :data:`TRACEBACK_VARIABLE`, the traceback is shown too. Other exceptions pass.
     """
     faults: list[BaseException] = []
+    # A log that cannot be written, as to `head` when it has seen enough, would print a traceback for each line.
+    raised, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         with _threads_heard(faults):
             yield
@@ -166,6 +168,8 @@ def _mistakes() -> Iterator[None]:
             sys.unraisablehook = lambda unraisable: None
         # Who reads the output has seen enough, as `head` does.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {in_one_line(line)}')
+    finally:
+        logging.raiseExceptions = raised
 
 
 def user_line(error: BaseException) -> str | None:

@@ -204,7 +204,10 @@ def test_what_runs_out_is_one_line_with_a_remedy(error, remedy):
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 @pytest.mark.parametrize('characters', [10, 200_000])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(unbuffered, characters):
-    program = f'from mmosnet.user_errors import user_errors\nwith user_errors():\n    print("x" * {characters})'
+    program = (
+        'import logging, sys\nfrom mmosnet.user_errors import user_errors\nlogging.basicConfig(stream=sys.stdout)\n'
+        f'with user_errors():\n    logging.warning("left out 2")\n    print("x" * {characters})'
+    )
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
