@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -164,11 +163,11 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         MMLogger.get_current_instance().info(f'Nothing to resume in {cfg.work_dir}: starting anew')
         return
     check_settings(found, cfg)
-    later = [path.name for path in checkpoint_files(cfg.work_dir) if re.fullmatch(r'(epoch|iter)_\d+\.pth', path.name)]
-    if checkpoint != 'auto' and later and later[0] != Path(found.path).name:
+    files = checkpoint_files(cfg.work_dir) if checkpoint != 'auto' and cfg.get('work_dir') else []
+    if files and files[0].name != Path(found.path).name:
         MMLogger.get_current_instance().warning(
-            f'{cfg.work_dir} has {later[0]} too: until this training has come as far, --resume without a name goes on '
-            'from that one. Delete what is not to be gone on from'
+            f'{files[0]} is there too: --resume without a name goes on from that one until this training has come as '
+            'far. Delete what is not to be gone on from'
         )
     cfg.resume = True
     cfg.load_from = found.path

@@ -25,10 +25,10 @@ COMPARED = (
     *('auto_scale_lr', 'custom_hooks', 'val_dataloader', 'val_evaluator'),
 )
 HELD = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
-# Settings that change the speed of loading alone, and a hook that is added to resumed trainings.
-INDIFFERENT = re.compile(
-    r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)|custom_hooks\..*CheckpointFitHook.*'
-)
+# Where data come from quickly.
+INDIFFERENT = re.compile(r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)')
+# Hooks that tools/train.py adds by itself.
+ADDED_HOOKS = ('mmosnet.CheckpointFitHook', 'mmosnet.DivergenceHook')
 MOST_LINES = 20
 
 
@@ -249,6 +249,7 @@ def _settings(text: object) -> dict[str, object]:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
             if statement.targets[0].id in COMPARED
             for key, value in _flat(statement.value, statement.targets[0].id)
+            if value not in ADDED_HOOKS
         }
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}

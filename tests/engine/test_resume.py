@@ -202,3 +202,19 @@ def test_the_text_of_a_config_in_a_checkpoint_is_not_executed(tmp_path, said, mo
     write(tmp_path / 'epoch_4.pth', meta=dict(epoch=4, iter=9, cfg=call))
     resume_from(changed(), str(tmp_path / 'epoch_4.pth'))
     assert not (tmp_path / 'mark').exists()
+
+
+def test_hooks_that_the_tool_adds_are_no_other_settings(tmp_path, said):
+    before = Config(dict(CONFIG, custom_hooks=[dict(type='mmosnet.DivergenceHook')]))
+    write(tmp_path / 'epoch_1.pth', meta=dict(epoch=1, iter=3, cfg=before.pretty_text))
+    resume_from(Config(CONFIG), str(tmp_path / 'epoch_1.pth'))
+    assert said == []
+
+
+def test_going_back_says_which_checkpoint_is_newer(tmp_path, said):
+    for epoch in (1, 2):
+        write(tmp_path / f'epoch_{epoch}.pth', epoch)
+    for epoch in (2, 1):
+        assert said == []
+        resume_from(Config(dict(CONFIG, work_dir=str(tmp_path))), str(tmp_path / f'epoch_{epoch}.pth'))
+    assert len(said) == 1 and 'epoch_2.pth' in said[0]
