@@ -294,7 +294,7 @@ def _seconds(array: np.ndarray) -> np.ndarray:
         raise DataError(
             f'time, row {infinite[0]}: {times[infinite[0]]} is no number of seconds; nan stands for unknown'
         )
-    for row in np.flatnonzero((times < 0) | (times >= LAST))[:1]:
+    for row in np.flatnonzero(times >= LAST)[:1]:
         check_seconds(times[row], f'time, row {row}: {times[row]:.15g}')
     return times
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.features.seconds import check_seconds
+from mmosnet.features.seconds import LAST, UNITS, check_seconds
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _seconds(name: str, value: float | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or math.isnan(value):
         raise DataError(f'{name}={value!r}: give a number of seconds')
-    # All of time is no mistake.
-    if math.isfinite(value):
+    # Other units; infinity and the like, all of time, are no mistakes.
+    if LAST <= value <= LAST * max(UNITS.values()):
         check_seconds(value, f'{name}={value!r}')
     return float(value)
