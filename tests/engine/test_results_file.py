@@ -17,5 +17,5 @@ def test_what_a_run_wrote(tmp_path):
 @pytest.mark.parametrize('content', [b'{"last": {"ep', b'', b'[1, 2]', b'\xff\xfe{}'])
 def test_damage_is_one_sentence_with_the_file_and_the_remedy(tmp_path, content):
     (tmp_path / RESULTS_FILE).write_bytes(content)
-    with pytest.raises(DataError, match=rf'{RESULTS_FILE}: damaged \(.*Delete it'):
+    with pytest.raises(DataError, match=rf'{RESULTS_FILE} is .*delete it'):
         read_results(tmp_path)
