@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from mmosnet import optional_package
@@ -29,3 +33,21 @@ def test_without_torch_its_packages_are(monkeypatch):
     monkeypatch.setattr(optional_package, 'requires', not_installed)
     with pytest.raises(DataError, match=r"pip install 'mmosnet\[gallery\]'$"):
         need('no_such_package', 'gallery')
+
+
+def test_openvino_reports_to_nobody(tmp_path):
+    program = (
+        'import socket, sys\n'
+        'asked = []\n'
+        'socket.getaddrinfo = lambda *arguments, **options: asked.append(arguments)\n'
+        'from mmosnet.optional_package import need\n'
+        "need('openvino', 'openvino')\n"
+        'import threading\n'
+        '[t.join(5) for t in threading.enumerate() if t is not threading.main_thread()]\n'
+        'print(asked, [name for name in sys.modules if name.startswith("openvino_telemetry.")])\n'
+    )
+    environment = {**os.environ, 'HOME': str(tmp_path)}
+    done = subprocess.run([sys.executable, '-c', program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split('\n')[-2] == '[] []'
+    # Where it keeps the number that it gives each machine.
+    assert not (tmp_path / 'intel').exists()

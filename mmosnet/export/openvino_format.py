@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -45,8 +44,6 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
 
 def _quantized(graph: object, calibration: np.ndarray) -> object:
     """Weights and activations in 8 bits, as NNCF's post-training quantisation has it, without its progress bars."""
-    # Else NNCF reports its use over the network.
-    os.environ.setdefault('NNCF_CI', '1')
     with quiet(), redirect_stdout(io.StringIO()):
         nncf = need('nncf', EXTRA)
         nncf.set_log_level(logging.ERROR)
