@@ -127,6 +127,9 @@ def import_faults() -> Iterator[None]:
     try:
         yield
     except OSError as e:
+        if e.errno is None:
+            # A broken installation.
+            raise
         fault, others = e, sys.excepthook
 
         def show(kind: type, error: BaseException, trace: TracebackType | None) -> None:
