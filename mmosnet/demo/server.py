@@ -85,8 +85,8 @@ class OwnFilesOnly:
         else:
             try:
                 await self.app(scope, receive, send_with_headers)
-            except Exception as e:
-                # A full disk, or whatever Gradio's routes raise at a request that its browser would not send.
+            except (KeyError, OSError) as e:
+                # Gradio's queue at a number of no function of the page; an upload onto a full disk.
                 MMLogger.get_current_instance().warning(f'refused {scope["method"]} {scope["path"]!r}: {e!r}')
                 if not started:
                     await refuse(HTTPStatus.INSUFFICIENT_STORAGE if isinstance(e, OSError) else HTTPStatus.BAD_REQUEST)

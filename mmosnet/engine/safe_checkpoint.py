@@ -40,8 +40,9 @@ try:
 except ImportError:  # numpy < 2
     from numpy.core import multiarray
 
-# The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
+# mmengine's own, for what is no local file.
 _save_elsewhere = mmengine_checkpoint.save_checkpoint
+# The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
 _METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
     (OneCycleParamScheduler, name) for name in ('_annealing_cos', '_annealing_linear')
 }
