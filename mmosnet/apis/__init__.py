@@ -1,4 +1,3 @@
 from mmosnet.apis.person_inferencer import PersonInferencer
-from mmosnet.gallery import Gallery
 
-__all__ = ['Gallery', 'PersonInferencer']
+__all__ = ['PersonInferencer']

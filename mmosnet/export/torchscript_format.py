@@ -34,27 +34,3 @@ def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarra
         content = io.BytesIO()
         torch.jit.save(script, content, _extra_files={KEY: model.description.to_json()})
     path.write_bytes(content.getbuffer())
-
-
-class TorchScriptSession:
-    """A TorchScript file.
-
-    Args:
-        path: The file.
-        threads: To compute with: of the whole process, so only set where given.
-    """
-
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        if threads:
-            torch.set_num_threads(threads)
-        extra = {KEY: ''}
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            self._script = torch.jit.load(str(path), map_location='cpu', _extra_files=extra)
-        found = extra[KEY]
-        self.metadata = found.decode() if isinstance(found, bytes) else found
-
-    def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
-        with torch.inference_mode():
-            return [output.numpy() for output in self._script(torch.from_numpy(inputs))]

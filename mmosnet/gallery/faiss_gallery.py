@@ -23,7 +23,7 @@ from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.gallery.checksums import DamagedImage, GalleryCheck, damage_error, file_checksum, vector_checksums
 from mmosnet.gallery.exact_search import nearest_rows, ranked
-from mmosnet.gallery.gallery import Gallery
+from mmosnet.gallery.gallery import Gallery, register_back_end
 from mmosnet.gallery.gallery_settings import GallerySettings
 from mmosnet.gallery.match import Record
 from mmosnet.gallery.record_filter import RecordFilter
@@ -63,6 +63,7 @@ class View:
     misplaced: tuple[int, ...]
 
 
+@register_back_end
 class FaissGallery(Gallery):
     """A folder.
 
@@ -101,6 +102,11 @@ class FaissGallery(Gallery):
         except DataError:
             self._table.close()
             raise
+
+    @staticmethod
+    def keeps(uri: str) -> bool:
+        """See the base class: any name may be that of a folder."""
+        return True
 
     @classmethod
     def _create(cls, uri: str, settings: GallerySettings) -> FaissGallery:

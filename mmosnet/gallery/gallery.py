@@ -19,7 +19,6 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.back_ends import back_end
 from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.distance import checked_embeddings
 from mmosnet.gallery.gallery_settings import GallerySettings
@@ -29,6 +28,23 @@ from mmosnet.gallery.record_filter import RecordFilter
 Numbers = int | Iterable[int] | None
 # People or cameras, by number or by name.
 Named = int | str | Iterable[int | str] | None
+
+# Back ends, in the order in which they are asked for :meth:`Gallery.keeps`.
+_BACK_ENDS: list[type[Gallery]] = []
+
+
+def register_back_end(kind: type[Gallery]) -> type[Gallery]:
+    """Let :meth:`Gallery.create` and :meth:`Gallery.open` use a back end; a decorator.
+
+    The last one registered is asked first.
+    """
+    _BACK_ENDS.insert(0, kind)
+    return kind
+
+
+def back_end(uri: str) -> type[Gallery]:
+    """Return the class that keeps galleries at a place."""
+    return next(kind for kind in _BACK_ENDS if kind.keeps(uri))
 
 
 class Gallery(ABC):
@@ -148,7 +164,7 @@ class Gallery(ABC):
                 f'{self.model or "unknown"}: extract them with that model, or create a gallery of its own for this one'
             )
 
-    def enroll(self, features: Features) -> np.ndarray:
+    def enroll(self, features: Features, skip_known: bool = False) -> np.ndarray:
         """Add images; all of them, or none if something goes wrong.
 
         The first features give a gallery that was created without a model theirs.
@@ -158,9 +174,11 @@ class Gallery(ABC):
 
         Args:
             features: Paths need not be new: an image that is enrolled twice is found twice.
+            skip_known: Leave out images whose path and source the gallery has already (:meth:`known`). Nobody else can
+                enroll the same in between.
 
         Returns:
-            ``(N,)`` int64, their numbers in the gallery, in order.
+            ``(N,)`` int64, the numbers in the gallery of those that were added, in order.
 
         Raises:
             DataError: Another dimension or model, NaN, or a vector too short or too long to be compared; nothing is
@@ -171,6 +189,9 @@ class Gallery(ABC):
             raise DataError(f'enroll: {type(features).__name__} given; give Features, of a file those of read_features')
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
+            if skip_known:
+                new = ~self.known(features.path, features.source)
+                features, embedding = features[new], embedding[new]
             if self.model or len(self):
                 self.check_model(features.model, 'features')
             if not len(embedding):
@@ -350,6 +371,16 @@ class Gallery(ABC):
         """
         raise DataError(f'{self.uri}: only galleries in folders have checksums; Milvus looks after its own files')
 
+    def discard(self) -> None:
+        """Close and remove a gallery that holds no image, as one whose first features cannot be enrolled.
+
+        Raises:
+            DataError: There are images in it.
+        """
+        if len(self):
+            raise DataError(f'{self.uri} holds {len(self):,} images: delete it as a folder, or drop the collection')
+        self._discard()
+
     def __enter__(self) -> Gallery:
         return self
 
@@ -403,6 +434,11 @@ class Gallery(ABC):
         """Held while the gallery is changed: keeps others from writing, and reads what they wrote before."""
         return nullcontext()
 
+    @staticmethod
+    @abstractmethod
+    def keeps(uri: str) -> bool:
+        """Return whether this back end keeps the galleries at such a place."""
+
     @classmethod
     @abstractmethod
     def _create(cls, uri: str, settings: GallerySettings) -> Gallery:
@@ -439,7 +475,7 @@ class Gallery(ABC):
 
     @abstractmethod
     def _discard(self) -> None:
-        """Close and remove a gallery that has just been made, and holds nothing."""
+        """Close and remove a gallery that holds nothing."""
 
     @abstractmethod
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:

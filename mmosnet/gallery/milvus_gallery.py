@@ -25,10 +25,10 @@ from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.gallery.distance import distances
 from mmosnet.gallery.exact_search import SPARE
-from mmosnet.gallery.gallery import Gallery
+from mmosnet.gallery.gallery import Gallery, register_back_end
 from mmosnet.gallery.gallery_settings import VERSION, GallerySettings
 from mmosnet.gallery.match import Record
-from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, milvus_errors, patiently
+from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, keeps_milvus, milvus_errors, patiently
 from mmosnet.gallery.milvus_expression import EVERYTHING, milvus_expressions
 from mmosnet.gallery.record_filter import RecordFilter
 
@@ -65,6 +65,7 @@ EMBEDDED_EUCLIDEAN_QUERIES = 4
 _turn = threading.RLock()
 
 
+@register_back_end
 class MilvusGallery(Gallery):
     """See :class:`~mmosnet.gallery.Gallery`.
 
@@ -85,6 +86,11 @@ class MilvusGallery(Gallery):
         self._texts = TEXTS
         self._named: set[str] = set()
         self._learn(self._call('describe_collection'))
+
+    @staticmethod
+    def keeps(uri: str) -> bool:
+        """See the base class."""
+        return keeps_milvus(uri)
 
     @classmethod
     def _create(cls, uri: str, settings: GallerySettings) -> MilvusGallery:

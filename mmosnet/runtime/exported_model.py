@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from os import PathLike, fspath
@@ -20,16 +19,12 @@ from mmosnet.runtime.image_reading import read_image
 from mmosnet.runtime.image_region import split_region
 from mmosnet.runtime.model_description import ModelDescription
 
-# Imported on use: each needs a package of its own, the last one torch.
-SESSIONS = {
-    '.onnx': ('mmosnet.runtime.onnx_session', 'OnnxSession'),
-    '.xml': ('mmosnet.runtime.openvino_session', 'OpenVinoSession'),
-    '.pt': ('mmosnet.export.torchscript_format', 'TorchScriptSession'),
-}
+# Of the files that :func:`_session` opens.
+SUFFIXES = ('.onnx', '.xml', '.pt')
 
 
 class ExportedModel:
-    """Runs what ``tools/export.py`` wrote, without torch but for its own format.
+    """Run what ``mmosnet export`` wrote, without torch but for its own format.
 
     Args:
         path: ``.onnx``, ``.xml`` (OpenVINO, the ``.bin`` beside it) or ``.pt`` (TorchScript).
@@ -51,16 +46,15 @@ class ExportedModel:
         self, path: str | Path, threads: int | None = None, bf16: bool = False, batch_size: int | None = None
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix not in SESSIONS:
-            raise DataError(f'{path}: name a file that ends in {", ".join(SESSIONS)}')
+        if self.path.suffix not in SUFFIXES:
+            raise DataError(f'{path}: name a file that ends in {", ".join(SUFFIXES)}')
         if not self.path.is_file():
-            raise FileNotFoundError(f'no exported model {path}; tools/export.py writes them')
+            raise FileNotFoundError(f'no exported model {path}; `mmosnet export` writes them')
         if self.path.suffix == '.pt' and find_spec('torch') is None:
             raise DataError(f'{path} needs torch (pip install torch): without it run models exported to ONNX')
         options = {name: value for name, value in dict(bf16=bf16, batch_size=batch_size).items() if value}
         if options and self.path.suffix != '.xml':
             raise DataError(f'{path}: {" and ".join(options)} are for OpenVINO; export with --format openvino')
-        module, session = SESSIONS[self.path.suffix]
         weights = self.path.with_suffix('.bin')
         lacks_weights = self.path.suffix == '.xml' and not weights.is_file()
         has_checksum = not lacks_weights and check_checksum(self.path)
@@ -71,7 +65,7 @@ class ExportedModel:
         if lacks_weights:
             raise FileNotFoundError(f'no {weights}, which has the weights of {self.path.name}')
         try:
-            self._session = getattr(import_module(module), session)(self.path, threads, **options)
+            self._session = _session(self.path.suffix)(self.path, threads, **options)
         except (DataError, ImportError):
             raise
         # Every runtime has errors of its own for damaged files.
@@ -169,3 +163,18 @@ class ExportedModel:
 
     def _blank(self) -> np.ndarray:
         return np.zeros((self.description.height, self.description.width, 3), np.uint8)
+
+
+def _session(suffix: str) -> type:
+    """Return the class that runs files with a suffix; each needs a package of its own, imported on use."""
+    if suffix == '.onnx':
+        from mmosnet.runtime.onnx_session import OnnxSession
+
+        return OnnxSession
+    if suffix == '.xml':
+        from mmosnet.runtime.openvino_session import OpenVinoSession
+
+        return OpenVinoSession
+    from mmosnet.runtime.torchscript_session import TorchScriptSession
+
+    return TorchScriptSession

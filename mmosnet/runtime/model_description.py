@@ -144,7 +144,7 @@ class ModelDescription:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, Mapping):
-            raise DataError(f'{path} has no metadata of mmosnet: export it again with tools/export.py')
+            raise DataError(f'{path} has no metadata of mmosnet: export it again with `mmosnet export`')
         known = {field.name for field in fields(cls)}
         # What a later version adds is left out.
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}

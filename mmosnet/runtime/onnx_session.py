@@ -26,7 +26,7 @@ class OnnxSession:
         runtime = need('onnxruntime', 'onnx')
         # ONNX Runtime would read them, in some versions from any folder.
         if EXTERNAL_DATA in path.read_bytes():
-            raise DataError(f'{path} has weights in other files, which are not read: export it with tools/export.py')
+            raise DataError(f'{path} has weights in other files, which are not read: export it with `mmosnet export`')
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         if threads:

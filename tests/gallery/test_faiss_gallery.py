@@ -435,17 +435,6 @@ def test_a_missing_package_is_named(filled, monkeypatch):
         Gallery.open(filled.uri)
 
 
-def test_functions_and_the_public_name(tmp_path):
-    from mmosnet.apis import Gallery as public
-    from mmosnet.gallery import create_gallery, open_gallery
-
-    assert public is Gallery
-    with create_gallery(tmp_path / 'gallery', dimension=8) as gallery:
-        gallery.enroll(people(3))
-    with open_gallery(tmp_path / 'gallery') as gallery:
-        assert len(gallery) == 3
-
-
 OLD = """
 CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
 CREATE TABLE records (
