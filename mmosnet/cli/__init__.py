@@ -1,0 +1,1 @@
+"""The command ``mmosnet``: one module per command, imported when it is asked for."""

@@ -1,0 +1,145 @@
+# PYTHON_ARGCOMPLETE_OK
+"""The command ``mmosnet``: finds the command that is asked for, and runs it.
+
+A command is a module of this package. Its docstring is the text of ``--help``: the first line is the summary that
+``mmosnet --help`` lists. ``EXAMPLES`` and ``PAGE`` follow its options, ``add_arguments(parser)`` adds these, and
+``run(args)`` does the work and may return an exit code. ``args.interruption.advice`` is a function that says what an
+interrupted run has kept and how to go on (:class:`mmosnet.interruption.Interruption`).
+
+Nothing here imports torch, mmengine or numpy: a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from mmosnet.user_errors import user_errors
+from mmosnet.version import __version__
+
+#: Commands by group, in the order in which ``mmosnet --help`` lists them.
+COMMANDS = {
+    'Start': ('demo', 'configs', 'check-data'),
+    'Train and evaluate': ('train', 'test', 'train-splits', 'ablation'),
+    'Use': ('infer', 'export', 'convert'),
+    'Cameras and galleries': ('extract', 'gallery', 'search', 'calibrate'),
+    'Look inside': ('visualize', 'complexity'),
+    'Maintain': ('doctor',),
+}
+NAMES = tuple(name for names in COMMANDS.values() for name in names)
+USAGE = 'mmosnet COMMAND ...'
+FIRST = """\
+See it work, without data:
+  mmosnet train osnet_reid_synthetic    draw people, train on them and report: some minutes on a CPU
+  mmosnet demo                          search for people on a page in your browser"""
+LAST = """\
+mmosnet COMMAND --help explains a command and gives examples; mmosnet --version tells what is installed.
+Shell completion (bash, zsh): eval "$(register-python-argcomplete mmosnet)"; docs/getting_started.md says more."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command as it is typed, and return its exit code.
+
+    Args:
+        argv: What follows ``mmosnet``; that of this process by default.
+
+    Returns:
+        0, or 1 after a mistake of the user's or a fault of the system's, 2 where the arguments make no sense, 130 after
+        Ctrl-C and 143 after SIGTERM.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if '_ARGCOMPLETE' in os.environ:
+        complete()
+    try:
+        with user_errors() as interruption:
+            if not argv or argv[0] in ('-h', '--help'):
+                print(overview())
+                return 0
+            if argv[0] == '--version':
+                from mmosnet.cli.doctor import version_lines
+
+                print('\n'.join(version_lines()))
+                return 0
+            name, *rest = argv
+            if name not in NAMES:
+                _refuse(name)
+            module = load(name)
+            parser = build_parser(name, module)
+            # Positional arguments may stand before and after options; argparse has this for plain parsers only.
+            args = parser.parse_args(rest) if parser._subparsers else parser.parse_intermixed_args(rest)
+            args.interruption = interruption
+            return module.run(args) or 0
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+
+
+def load(name: str) -> ModuleType:
+    """Import the module of a command."""
+    return import_module(f'mmosnet.cli.{name.replace("-", "_")}')
+
+
+def build_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """Build the parser of a command."""
+    parser = argparse.ArgumentParser(prog=f'mmosnet {name}')
+    fill_parser(parser, module)
+    return parser
+
+
+def fill_parser(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    """Give a parser the text and the arguments of a command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = module.__doc__.strip()
+    parser.epilog = f'examples:\n{module.EXAMPLES.strip(chr(10))}\n\nmore: docs/{module.PAGE}'
+    module.add_arguments(parser)
+
+
+def summary(module: ModuleType) -> str:
+    """Return the first line of a command's text."""
+    return module.__doc__.strip().partition('\n')[0].rstrip('.')
+
+
+def overview() -> str:
+    """Return what ``mmosnet --help`` prints: how to see it work, and every command with its summary."""
+    lines = [f'mmosnet {__version__}: OSNet for person re-identification, attributes and categories', '', FIRST, '']
+    lines += [f'usage: {USAGE}', '']
+    width = max(map(len, NAMES))
+    for group, names in COMMANDS.items():
+        lines += [group, *(f'  {name:{width}}  {summary(load(name))}' for name in names), '']
+    return '\n'.join([*lines, LAST])
+
+
+def complete() -> None:
+    """Answer the shell that asks for completions, and end; do nothing where argcomplete is not installed."""
+    try:
+        import argcomplete
+    except ModuleNotFoundError:
+        return
+    parser = argparse.ArgumentParser(prog='mmosnet')
+    parser.add_argument('--version', action='store_true')
+    commands = parser.add_subparsers()
+    for name in NAMES:
+        module = load(name)
+        fill_parser(commands.add_parser(name, help=summary(module)), module)
+    argcomplete.autocomplete(parser)
+
+
+def _refuse(name: str) -> None:
+    """End with an error for a command that is not there."""
+    parser = argparse.ArgumentParser(prog='mmosnet', usage=USAGE)
+    if name.startswith('-'):
+        parser.error(f'no option {name} before a command; mmosnet --help lists the commands')
+    nearest = difflib.get_close_matches(name.lower().replace('_', '-'), NAMES, n=3)
+    hint = f'did you mean {" or ".join(nearest)}?' if nearest else f'there are {", ".join(NAMES)}'
+    parser.error(f'no command {name!r}: {hint}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

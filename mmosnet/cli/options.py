@@ -1,0 +1,130 @@
+"""Options that several commands share. Needs argparse alone: ``--help`` imports this module."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def add_config(parser: argparse.ArgumentParser, nargs: str | None = None, **settings: object) -> argparse.Action:
+    """Add the positional ``config``.
+
+    Args:
+        parser: The parser of a command.
+        nargs: As of ``add_argument``.
+        settings: Other arguments of ``add_argument``, instead of the usual ones.
+    """
+    settings.setdefault('metavar', 'CONFIG')
+    settings.setdefault('help', 'file of a config, or name of a config or model: "mmosnet configs" lists them')
+    action = parser.add_argument('config', nargs=nargs, **settings)
+    action.completer = complete_config
+    return action
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None, **settings: object) -> argparse.Action:
+    """Add the positional ``checkpoint``; arguments as of :func:`add_config`."""
+    settings.setdefault('metavar', 'CHECKPOINT')
+    settings.setdefault('help', 'checkpoint file, torchreid://NAME, or "released": the weights that belong to CONFIG')
+    return parser.add_argument('checkpoint', nargs=nargs, **settings)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add ``--cfg-options KEY=VALUE ...``, which may be given several times; see :func:`parse_cfg_options`."""
+    return parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        type=_key_value,
+        metavar='KEY=VALUE',
+        help='override settings of the config, nested keys with dots; quote lists: key="[a,b]"',
+    )
+
+
+def add_data_root(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add ``--data-root``."""
+    return parser.add_argument('--data-root', metavar='FOLDER', help='folder of the data set, for training and testing')
+
+
+def add_work_dir(parser: argparse.ArgumentParser, help: str, **settings: object) -> argparse.Action:
+    """Add ``--work-dir``; ``help`` says what goes there, and the default."""
+    settings.setdefault('metavar', 'FOLDER')
+    return parser.add_argument('--work-dir', help=help, **settings)
+
+
+def add_device(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add ``--device``."""
+    return parser.add_argument('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one)')
+
+
+def add_amp(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add ``--amp``."""
+    return parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU with AVX-512 (often slower)',
+    )
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add ``--launcher``, and what ``torch.distributed.launch`` passes besides; see :func:`set_local_rank`."""
+    action = parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='how the processes of a distributed run were started'
+    )
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK itself.
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+    return action
+
+
+def set_local_rank(args: argparse.Namespace) -> None:
+    """Tell mmengine the rank that ``torch.distributed.launch`` has passed as an option."""
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+
+def parse_cfg_options(pairs: Sequence[str] | None) -> dict[str, object]:
+    """Return the overrides of ``--cfg-options`` by dotted keys, with values as mmengine's ``DictAction`` reads them.
+
+    Args:
+        pairs: Each ``KEY=VALUE``; None where the option was not given.
+
+    Raises:
+        DataError: Brackets of a value do not match.
+    """
+    if not pairs:
+        return {}
+    from mmengine.config import DictAction
+
+    from mmosnet.errors import DataError
+
+    found = argparse.Namespace(cfg_options=None)
+    action = DictAction(['--cfg-options'], 'cfg_options')
+    for pair in pairs:
+        try:
+            action(None, found, [pair])
+        except AssertionError as e:
+            raise DataError(f'--cfg-options {pair}: brackets do not match; quote lists: key="[a,b]"') from e
+    return found.cfg_options
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more, as the ``type`` of an argument."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{text} must be at least 1')
+    return number
+
+
+def complete_config(prefix: str, **_: object) -> list[str]:
+    """Return the names of configs that begin with a prefix, for argcomplete."""
+    from mmosnet.config_files import config_names
+
+    return [name for name in config_names() if name.startswith(prefix)]
+
+
+def _key_value(text: str) -> str:
+    if '=' not in text.lstrip('='):
+        raise argparse.ArgumentTypeError(f'{text!r} is not KEY=VALUE')
+    return text
