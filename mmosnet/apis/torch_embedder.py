@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmosnet.apis.image_input import ImageInput
@@ -15,8 +14,7 @@ from mmosnet.apis.image_preparation import PACKERS, pipeline_of
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
-from mmosnet.engine.config_options import merge_options
-from mmosnet.engine.trained_model import find_trained, load_model
+from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.models.deploy_form import switch_to_deploy
@@ -25,24 +23,6 @@ from mmosnet.runtime.image_array import as_image
 
 # Height and width of the image that shows how many numbers an embedding has.
 PROBE = (256, 128)
-
-
-def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tuple[Config, str]:
-    """Config and checkpoint that a command line means.
-
-    Args:
-        name: A config file, or a name in ``model-index.yml``.
-        checkpoint: Of it, or ``'released'`` for the index's.
-        options: Overrides, ``KEY=VALUE`` each.
-
-    Raises:
-        FileNotFoundError, DataError: No such config, no released weights, or an override that nothing reads.
-    """
-    cfg, checkpoint = find_trained(name, checkpoint)
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
-    merge_options(cfg, parser.parse_args(['--cfg-options', *(options or ())]).cfg_options)
-    return cfg, checkpoint
 
 
 def _preparation(cfg: Config) -> str:
@@ -70,6 +50,9 @@ class TorchEmbedder(Embedder):
     Raises:
         FileNotFoundError: No such checkpoint.
         DataError: A checkpoint of another network, a model without embedding, or no such device.
+
+    Example:
+        >>> TorchEmbedder(*find_trained('osnet-x0.25_multitask-synthetic', 'released'))
     """
 
     def __init__(

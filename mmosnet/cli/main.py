@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if '_ARGCOMPLETE' in os.environ:
         complete()
+    if sys.stdout.errors == 'strict' and hasattr(sys.stdout, 'reconfigure'):
+        # Names of files that are no Unicode text are escaped: Python would end with an error otherwise.
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with user_errors() as interruption:
             if not argv or argv[0] in ('-h', '--help'):
@@ -70,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _refuse(name)
             module = load(name)
             parser = build_parser(name, module)
-            # Positional arguments may stand before and after options; argparse has this for plain parsers only.
-            args = parser.parse_args(rest) if parser._subparsers else parser.parse_intermixed_args(rest)
+            args = parse(parser, rest)
             args.interruption = interruption
             return module.run(args) or 0
     except SystemExit as end:
@@ -91,6 +93,21 @@ def build_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f'mmosnet {name}')
     fill_parser(parser, module)
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments of a command, of which positional ones may stand before and after options.
+
+    argparse allows that for parsers without sub-commands only, so that a sub-command's parser is called here.
+    """
+    if not parser._subparsers:
+        return parser.parse_intermixed_args(argv)
+    (commands,) = parser._subparsers._group_actions
+    if not argv or argv[0] not in commands.choices:
+        return parser.parse_args(argv)
+    args = commands.choices[argv[0]].parse_intermixed_args(argv[1:])
+    setattr(args, commands.dest, argv[0])
+    return args
 
 
 def fill_parser(parser: argparse.ArgumentParser, module: ModuleType) -> None:

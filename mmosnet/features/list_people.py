@@ -24,13 +24,13 @@ FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[Lis
 }
 
 
-def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
+def list_people(inputs: Sequence[str], options: ListingOptions | None = None) -> PersonList:
     """List the people in all inputs, in order.
 
     Args:
         inputs: Images, regions of images, folders of images, CSV tables, COCO files, and videos or folders of their
             frames with files of boxes in ``options.boxes``.
-        options: What else is known.
+        options: What else is known; nothing by default.
 
     Returns:
         The people, and counts of what was left out.
@@ -39,6 +39,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
         FileNotFoundError: An input is missing.
         DataError: Something in an input is wrong, there is nobody in it, or options do not fit.
     """
+    options = options or ListingOptions()
     videos = _videos(inputs, options)
     camids = _one_for_each('--camid', options.camid, list(inputs), -1)
     starts = _one_for_each('--start-time', options.start_time, list(videos), 0.0)
@@ -57,7 +58,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
     if alike:
         LOGGER.warning(alike)
     found = PersonList(people)
-    found.left_out = left_out
+    found.left_out, found.inputs, found.options = left_out, list(inputs), options
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,12 @@ class ListingOptions:
         fps: Frames a second of videos, instead of what the files state; needed for folders of frames.
         start_time: Seconds at which videos start; one for all, or one for each.
         skip: Boxes and files that cannot be used are noted with the person, instead of raised.
+
+    Raises:
+        DataError: A number that cannot be.
+
+    Example:
+        >>> list_people(['people.csv', 'door.mp4'], ListingOptions(boxes=['door.csv'], split='gallery'))
     """
 
     names: str = ''
@@ -49,6 +56,23 @@ class ListingOptions:
     fps: float | None = None
     start_time: Sequence[float] = ()
     skip: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ('frame_step', 'fps'):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise DataError(f'--{name.replace("_", "-")} {value}: give a number above 0')
+        if not 0 <= self.margin <= 10:
+            raise DataError(f'--margin {self.margin}: give a share of the box, from 0 to 10')
+        for camid in self.camid:
+            if not 0 <= camid < 10**9:
+                raise DataError(f'--camid {camid}: give a number from 0 up, below 1,000,000,000')
+        if self.first_frame is not None and self.first_frame < 0:
+            raise DataError(
+                f'--first-frame {self.first_frame}: give the number of the first frame, 0 or 1 for instance'
+            )
+        if self.min_score is not None and not math.isfinite(self.min_score):
+            raise DataError(f'--min-score {self.min_score}: give a number')
 
     def reason(self, error: DataError) -> str:
         """Why somebody is left out.

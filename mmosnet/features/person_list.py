@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmosnet.features.features import NAMED, checked_name, own_numbers
+from mmosnet.features.listing_options import ListingOptions
 
 
 class ListedPerson(NamedTuple):
@@ -50,6 +51,8 @@ class PersonList:
         left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
         source: ``N`` texts, where the images are; empty until somebody says so.
+        inputs: What was listed, and ``options`` how; :func:`~mmosnet.features.list_people.list_people` says so.
+        options: See ``inputs``.
     """
 
     def __init__(self, people: Sequence[ListedPerson]) -> None:
@@ -60,6 +63,8 @@ class PersonList:
         self.errors: dict[int, str] = {}
         self.place: list[str] = []
         self.left_out: Counter[str] = Counter()
+        self.inputs: list[str] = []
+        self.options = ListingOptions()
         columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
         for row, person in enumerate(people):
             self.path.append(person.path)

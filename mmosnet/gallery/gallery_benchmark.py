@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from mmosnet.gallery.drawn_vectors import CAMERAS, drawn_features
 from mmosnet.gallery.faiss_gallery import FaissGallery
 from mmosnet.gallery.gallery import Gallery
+from mmosnet.gallery.gallery_report import table
 from mmosnet.gallery.vector_file import CHUNK
 from mmosnet.optional_package import need
 
@@ -199,3 +200,23 @@ def _timed(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: ob
 
 def _recall(found: list[list[int]], truth: list[list[int]]) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, truth, strict=True)]))
+
+
+def benchmark_table(results: Sequence[BenchmarkResult]) -> str:
+    """Lay out benchmarks, a gallery a line; the first column but the name is what was asked for."""
+    titles = ('index', 'vectors', 'build', 'memory, build', 'files', 'recall@10', 'recall@10, 1 camera of 8')
+    titles += ('queries/s, single', 'of 1 camera', 'queries/s, 100 at once', 'memory')
+    rows = []
+    for result in results:
+        built = (f'{result.build_seconds:.0f} s', _megabytes(result.build_memory), _megabytes(result.file_bytes))
+        searched = ('',) * 6
+        if result.recall is not None:
+            recall = (f'{result.recall:.4f}', f'{result.camera_recall:.4f}')
+            speed = (f'{value:.1f}' for value in (result.single, result.camera_single, result.batch))
+            searched = (*recall, *speed, _megabytes(result.memory))
+        rows.append((result.index, f'{result.vectors:,} x {result.dimension}', *built, *searched))
+    return table(titles, rows)
+
+
+def _megabytes(number: int) -> str:
+    return f'{number / 1e6:,.0f} MB'

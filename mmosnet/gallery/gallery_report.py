@@ -1,4 +1,4 @@
-"""Galleries, searches and benchmarks as tables for people, and searches as JSON for programs."""
+"""Galleries and searches as tables for people, and searches as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from mmosnet.errors import in_one_line
 from mmosnet.gallery.checksums import GalleryCheck
-from mmosnet.gallery.gallery_benchmark import BenchmarkResult
 from mmosnet.gallery.match import Match, Record
 
 # Damaged images that a check lists.
@@ -19,7 +18,7 @@ def info_table(info: Mapping) -> str:
     """Lay out :meth:`mmosnet.gallery.Gallery.info`, a line each."""
     rows = dict(info)
     if rows['threshold'] is None:
-        rows['threshold'] = 'none: tools/calibrate.py finds one'
+        rows['threshold'] = 'none: `mmosnet calibrate` finds one'
     if 'bytes' in rows:
         rows['bytes'] = f'{rows["bytes"] / 1e6:,.2f} MB'
     named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else value for name, value in rows.items()}
@@ -72,22 +71,6 @@ def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
     return dict(query=query, matches=[dict(rank=rank, **plain(match)) for rank, match in enumerate(matches, 1)])
 
 
-def benchmark_table(results: Sequence[BenchmarkResult]) -> str:
-    """Lay out benchmarks, a gallery a line; the first column but the name is what was asked for."""
-    titles = ('index', 'vectors', 'build', 'memory, build', 'files', 'recall@10', 'recall@10, 1 camera of 8')
-    titles += ('queries/s, single', 'of 1 camera', 'queries/s, 100 at once', 'memory')
-    rows = []
-    for result in results:
-        built = (f'{result.build_seconds:.0f} s', _megabytes(result.build_memory), _megabytes(result.file_bytes))
-        searched = ('',) * 6
-        if result.recall is not None:
-            recall = (f'{result.recall:.4f}', f'{result.camera_recall:.4f}')
-            speed = (f'{value:.1f}' for value in (result.single, result.camera_single, result.batch))
-            searched = (*recall, *speed, _megabytes(result.memory))
-        rows.append((result.index, f'{result.vectors:,} x {result.dimension}', *built, *searched))
-    return table(titles, rows)
-
-
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows in columns."""
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
@@ -120,7 +103,3 @@ def known(number: int) -> str:
 def known_time(time: float) -> str:
     """Seconds; nothing for an unknown time."""
     return '' if math.isnan(time) else f'{time:.2f}'
-
-
-def _megabytes(number: int) -> str:
-    return f'{number / 1e6:,.0f} MB'

@@ -1,0 +1,43 @@
+"""The model of a command that embeds images: a config with a checkpoint, or an exported file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmosnet.cli import options
+
+if TYPE_CHECKING:
+    from mmosnet.features.embedder import Embedder
+
+
+def add_model(parser: argparse._ArgumentGroup) -> None:
+    """Add ``--exported``, ``--device`` and ``--cfg-options``."""
+    parser.add_argument('--exported', metavar='FILE', help='model of mmosnet export (.onnx, .xml, .pt)')
+    options.add_device(parser)
+    options.add_cfg_options(parser)
+
+
+def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: str | None = None) -> Embedder:
+    """Build the model that the options of :func:`add_model` ask for.
+
+    Args:
+        args: Of the command.
+        model: Config and checkpoint; of no use with ``--exported``.
+        local_rank: Number of the process on this machine: of several GPUs each takes its own.
+    """
+    if args.exported:
+        from mmosnet.features.embedder import ExportedEmbedder
+
+        return ExportedEmbedder(args.exported)
+    from mmosnet.optional_package import need
+
+    need('torch', 'lite')
+    from mmosnet.apis.torch_embedder import TorchEmbedder
+    from mmosnet.engine.config_options import merge_options
+    from mmosnet.engine.trained_model import find_trained
+
+    cfg, checkpoint = find_trained(*model)
+    merge_options(cfg, options.parse_cfg_options(args.cfg_options))
+    return TorchEmbedder(cfg, checkpoint, args.device, getattr(args, 'amp', False), local_rank)

@@ -1,0 +1,233 @@
+"""Extract features of people: embeddings with path, identity, camera and time.
+
+Inputs are images, folders of images, CSV tables, COCO files, and videos with files of boxes. The features go into a
+folder of Parquet files, in shards of 10,000 people, each written wholly or not at all. The same command goes on where
+it was interrupted. Several processes, on one machine or on several with a common folder, share the shards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mmosnet.cli import options
+from mmosnet.cli.embedder import add_model, build_embedder
+
+if TYPE_CHECKING:
+    from mmosnet.features.extraction import Part
+    from mmosnet.features.listing_options import ListingOptions
+
+EXAMPLES = """\
+  mmosnet extract CONFIG CHECKPOINT crops/ --out features
+  mmosnet extract osnet-x0.25_reid-market1501 released data/market1501/query --names market1501 --out query
+  mmosnet extract CONFIG CHECKPOINT people.csv --split gallery --out gallery     columns path,pid,camid ...
+  mmosnet extract CONFIG CHECKPOINT annotations.json --root frames --out people  COCO: boxes in frames
+  mmosnet extract CONFIG CHECKPOINT door.mp4 hall.mp4 --boxes door.csv hall.txt --camid 0 1 --out today
+  mmosnet extract --exported osnet.onnx crops/ --out features                    without torch
+  torchrun --nproc_per_node 4 -m mmosnet extract CONFIG CHECKPOINT crops/ --out features      on 4 GPUs
+  mmosnet extract CONFIG CHECKPOINT crops/ --out /shared/features --shard 0/8    on the first of 8 machines
+
+in Python:
+  from mmosnet.features import read_features
+  features = read_features('features')     features.embedding (N, D), .path, .pid, .camid, .time
+
+needs the extra "gallery", and for --exported also "onnx" or "openvino"
+"""
+PAGE = 'features.md'
+PART = re.compile(r'([0-9]+)/([0-9]+)')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.usage = '%(prog)s (CONFIG CHECKPOINT | --exported FILE) INPUT [INPUT ...] --out FOLDER [options]'
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='INPUT',
+        help='image, region of one (frame.jpg#xywh=120,80,64,190), folder, .csv, COCO .json, or video with --boxes; '
+        'in front a config ("mmosnet configs" lists them) and a checkpoint file or "released", unless --exported is '
+        'given',
+    )
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='where the features go')
+    parser.add_argument('--overwrite', action='store_true', help='delete features of another extraction in the folder')
+    model = parser.add_argument_group('model')
+    add_model(model)
+    options.add_amp(model)
+    _add_people(parser.add_argument_group('people'))
+    _add_video(parser.add_argument_group('video'))
+    _add_work(parser.add_argument_group('work'))
+
+
+def _add_people(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--names', choices=('market1501',), default='', help='names of images tell pid and camera: 0002_c1s1_...'
+    )
+    group.add_argument(
+        '--camid', type=int, nargs='+', default=(), metavar='N', help='camera of all inputs, or of each in order'
+    )
+    group.add_argument(
+        '--source',
+        metavar='NAME',
+        help='where the images are: a path and its source identify an image in galleries (host name and, for relative '
+        'paths, the working directory; name it where these change, as in containers)',
+    )
+    group.add_argument('--root', metavar='FOLDER', help="where paths in .csv and .json start (the file's folder)")
+    group.add_argument('--split', help='only this split of .csv and .json: query, gallery ...')
+    group.add_argument('--category', metavar='NAME', help='only boxes of this category in COCO files')
+    group.add_argument('--id-key', default='person_id', help='field of the identity in COCO files (person_id)')
+    group.add_argument('--camera-key', default='camera_id', help='field of the camera in COCO files (camera_id)')
+    group.add_argument(
+        '--margin', type=float, default=0.0, metavar='SHARE', help='added to boxes on each side, 0.1 for a tenth (0)'
+    )
+    group.add_argument(
+        '--bad-images',
+        choices=('error', 'skip'),
+        default='error',
+        help='stop at images that are missing or damaged and at rows that are wrong, or leave them out and list them '
+        '(error)',
+    )
+
+
+def _add_video(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--boxes',
+        nargs='+',
+        default=(),
+        metavar='FILE',
+        help='a file for each video, or folder of frames: CSV with frame,x,y,w,h[,track][,score], or rows as trackers '
+        'write them, like det.txt and gt.txt of the MOTChallenge',
+    )
+    group.add_argument(
+        '--first-frame',
+        type=int,
+        metavar='N',
+        help='number of the first frame in files of boxes (0 where the first row names the columns, 1 elsewhere)',
+    )
+    group.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
+    group.add_argument('--tracks-as-pids', action='store_true', help='numbers of tracks are identities')
+    group.add_argument(
+        '--frame-step', type=options.positive, default=1, metavar='N', help='only frames 0, N, 2N ... (1)'
+    )
+    group.add_argument('--fps', type=float, help='frames per second (what the video states)')
+    group.add_argument(
+        '--start-time',
+        nargs='+',
+        default=(),
+        metavar='T',
+        help='when the videos start, one or one for each: seconds, or 2026-05-01T12:00:00+02:00 (0)',
+    )
+
+
+def _add_work(group: argparse._ArgumentGroup) -> None:
+    group.add_argument('--batch-size', type=options.positive, default=64, metavar='N', help='images at once (64)')
+    group.add_argument(
+        '--workers', type=options.positive, metavar='N', help='threads that read images (2 on a CPU, 8 for a GPU)'
+    )
+    group.add_argument(
+        '--shard-size', type=options.positive, default=10_000, metavar='N', help='people per file (10000)'
+    )
+    group.add_argument('--shard', metavar='I/N', help='process I of N, from 0: only shards I, I + N, I + 2N ...')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Extract features, and print a report; of the processes of torchrun the first one prints it."""
+    args.interruption.advice = lambda: 'the same command goes on from here'
+    from mmosnet.errors import DataError
+    from mmosnet.features.extraction_run import extract
+    from mmosnet.features.list_people import list_people
+    from mmosnet.optional_package import need
+    from mmosnet.user_errors import user_line
+
+    need('pyarrow.parquet', 'gallery')
+    part = _part(args.shard, os.environ)
+    if args.overwrite and part.total > 1:
+        raise DataError(
+            f'--overwrite by one of {part.total} processes may delete what the others write: delete {args.out}'
+        )
+    model, inputs = _model_and_inputs(args)
+    people = list_people(inputs, _listing_options(args))
+    embedder = build_embedder(args, model, os.environ.get('LOCAL_RANK'))
+    launched = 'RANK' in os.environ
+    try:
+        report = extract(
+            people,
+            embedder,
+            args.out,
+            source=args.source,
+            batch_size=args.batch_size,
+            workers=args.workers,
+            shard_size=args.shard_size,
+            overwrite=args.overwrite,
+            part=part,
+            wait=launched and part.number == 0,
+            cfg_options=args.cfg_options,
+        )
+    except OSError as e:
+        if e.errno is None:
+            raise
+        # The file, the cause and the remedy, as other commands say them.
+        raise DataError(f'{user_line(e)}. Finished shards stay: the same command goes on with the others') from e
+    if not launched or part.number == 0:
+        print(report)
+
+
+def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return config and checkpoint, or nothing; and the inputs."""
+    from mmosnet.errors import DataError
+
+    if not args.exported:
+        if len(args.inputs) < 3:
+            raise DataError('give CONFIG, CHECKPOINT and at least one INPUT; or --exported FILE and INPUT')
+        return args.inputs[:2], args.inputs[2:]
+    given = [f'--{name}' for name in ('device', 'amp', 'cfg_options') if getattr(args, name)]
+    if given:
+        raise DataError(f'{given[0].replace("_", "-")} is for a config and a checkpoint, not for --exported')
+    return [], args.inputs
+
+
+def _listing_options(args: argparse.Namespace) -> ListingOptions:
+    """Return what is known about the images."""
+    from mmosnet.features.listing_options import ListingOptions
+    from mmosnet.features.seconds import seconds
+
+    return ListingOptions(
+        names=args.names,
+        camid=args.camid,
+        root=args.root,
+        split=args.split,
+        category=args.category,
+        id_key=args.id_key,
+        camera_key=args.camera_key,
+        margin=args.margin,
+        boxes=args.boxes,
+        first_frame=args.first_frame,
+        min_score=args.min_score,
+        tracks_as_pids=args.tracks_as_pids,
+        frame_step=args.frame_step,
+        fps=args.fps,
+        start_time=[seconds(text, '--start-time') for text in args.start_time],
+        skip=args.bad_images == 'skip',
+    )
+
+
+def _part(text: str | None, environ: Mapping[str, str]) -> Part:
+    """Return the part of the work that ``--shard`` names, or torchrun's environment.
+
+    Raises:
+        DataError: Both name one, or there is no such part.
+    """
+    from mmosnet.errors import DataError
+    from mmosnet.features.extraction import Part
+
+    if text is None:
+        return Part(int(environ.get('RANK', 0)), int(environ.get('WORLD_SIZE', 1)))
+    if int(environ.get('WORLD_SIZE', 1)) > 1:
+        raise DataError('--shard is for processes that are started one by one; torchrun shares the work by itself')
+    match = PART.fullmatch(text)
+    number, total = map(int, match.groups()) if match else (0, 0)
+    if number >= total:
+        raise DataError(f'--shard {text}: give I/N with I from 0 to N - 1, 0/4 to 3/4 for four processes')
+    return Part(number, total)

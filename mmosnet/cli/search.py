@@ -1,0 +1,168 @@
+"""Search a gallery for people: a ranked list of the nearest images for each query.
+
+Prints a table per query, which says of each image whether it shows the same person if the gallery has a threshold
+("mmosnet calibrate" finds one). --out draws the ranked lists.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmosnet.cli import options
+from mmosnet.cli.embedder import add_model, build_embedder
+
+if TYPE_CHECKING:
+    from mmosnet.drawing.match_sheet import ShownImage
+    from mmosnet.gallery import Match
+
+EXAMPLES = """\
+  mmosnet search CONFIG CHECKPOINT work_dirs/gallery query.jpg --out ranked.jpg
+  mmosnet search CONFIG CHECKPOINT work_dirs/gallery 'frame.jpg#xywh=120,80,64,190' --top-k 5
+  mmosnet search osnet-x0.25_multitask-synthetic released work_dirs/gallery a.jpg b.jpg --not-camids 0
+  mmosnet search --exported osnet.onnx work_dirs/gallery query.jpg --json        without torch
+  mmosnet search CONFIG CHECKPOINT work_dirs/gallery query.jpg --after 2026-05-01T12:00:00+02:00
+
+The model must be the one that the gallery's features were extracted with.
+needs the extra "gallery", and for --exported also "onnx" or "openvino"
+"""
+PAGE = 'gallery.md'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.usage = '%(prog)s (CONFIG CHECKPOINT | --exported FILE) GALLERY QUERY [QUERY ...] [options]'
+    parser.add_argument(
+        'arguments',
+        nargs='+',
+        metavar='GALLERY QUERY',
+        help='gallery of mmosnet gallery, and images: whole, a region (frame.jpg#xywh=120,80,64,190), or one of a '
+        'frame of a video (video.mp4#frame=7&xywh=120,80,64,190); in front a config ("mmosnet configs" lists them) '
+        'and a checkpoint file or "released", unless --exported is given',
+    )
+    add_model(parser.add_argument_group('model'))
+    what = parser.add_argument_group('search')
+    what.add_argument('--top-k', type=options.positive, default=10, metavar='K', help='images per query (10)')
+    what.add_argument('--camids', nargs='+', metavar='C', help='only of these cameras, by number or name')
+    what.add_argument('--not-camids', nargs='+', metavar='C', help='not of these cameras')
+    what.add_argument('--after', metavar='T', help='seen then or later: seconds, or 2026-05-01T12:00:00+02:00')
+    what.add_argument('--before', metavar='T', help='seen before, likewise')
+    output = parser.add_argument_group('output')
+    output.add_argument('--out', metavar='FILE', help='draw the ranked lists into this picture')
+    output.add_argument('--json', action='store_true', help='print JSON instead of tables')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Search a gallery, and print the ranked lists."""
+    import json
+    import sys
+    from contextlib import redirect_stdout
+
+    from mmosnet.features.seconds import seconds
+    from mmosnet.gallery import Gallery
+    from mmosnet.gallery.gallery_report import matches_as_json, search_table
+    from mmosnet.gallery.query_search import search
+
+    model, uri, queries = _taken_apart(args)
+    if args.out:
+        _check_picture(args.out)
+    times = dict(after=args.after, before=args.before)
+    after, before = (text if text is None else seconds(text, f'--{name}') for name, text in times.items())
+    with Gallery.open(uri) as gallery:
+        # mmengine logs on stdout, which is for the result.
+        with redirect_stdout(sys.stderr):
+            embedder = build_embedder(args, model)
+        found = search(gallery, embedder, queries, args.top_k, args.camids, args.not_camids, after, before)
+        threshold = gallery.threshold
+    searches = list(zip(queries, found, strict=True))
+    if args.out:
+        from mmosnet.drawing.match_sheet import save_matches
+
+        save_matches([_shown_search(*one) for one in searches], threshold, args.out)
+    if args.json:
+        found = [matches_as_json(*one) for one in searches]
+        print(json.dumps(dict(threshold=threshold, searches=found), indent=1))
+        return
+    for one in searches:
+        print(search_table(*one) + '\n')
+    if threshold is None:
+        print('no threshold: `mmosnet calibrate` finds the distance at which "same person" is said')
+    else:
+        print(f'same person: at a distance of at most {threshold:.4f}')
+    if args.out:
+        print(f'picture: {args.out}')
+
+
+def _taken_apart(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
+    """Return config and checkpoint, or nothing; the gallery; the queries.
+
+    Raises:
+        DataError: Too few arguments.
+        FileNotFoundError: A query is missing.
+    """
+    from pathlib import Path
+
+    from mmosnet.errors import DataError
+    from mmosnet.runtime.image_region import split_region
+
+    given = args.arguments
+    number = 0 if args.exported else 2
+    if len(given) < number + 2:
+        raise DataError('give CONFIG CHECKPOINT GALLERY QUERY, or --exported FILE and GALLERY QUERY')
+    if args.exported and (args.device or args.cfg_options):
+        raise DataError('--device and --cfg-options are for a config and a checkpoint, not for --exported')
+    queries = given[number + 1 :]
+    for query in queries:
+        if Path(query).is_dir():
+            raise DataError(f'{query} is a folder: name the images in it')
+        if '#' not in query and not Path(split_region(query)[0]).is_file():
+            raise FileNotFoundError(f'no image {query}')
+    return given[:number], given[number], queries
+
+
+def _check_picture(path: str) -> None:
+    """Check that a picture can be drawn, before anything is computed.
+
+    Raises:
+        DataError: No kind of picture, or no matplotlib, which comes with torch's packages.
+    """
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    import cv2
+
+    from mmosnet.errors import DataError
+
+    if not cv2.haveImageWriter(Path(path).name):
+        raise DataError(f'--out {path}: name a file that ends in .jpg or .png')
+    if find_spec('matplotlib') is None:
+        raise DataError('--out draws with matplotlib: pip install matplotlib')
+
+
+def _shown_search(query: str, matches: Sequence[Match]) -> tuple[ShownImage, list[ShownImage]]:
+    """Return a query and what was found for it, with the lines below each, for the sheet."""
+    from pathlib import Path
+
+    from mmosnet.gallery.gallery_report import camera_of, known_time, person_of
+
+    shown = []
+    for rank, match in enumerate(matches, 1):
+        person, camera = match.name or f'pid {person_of(match) or "unknown"}', camera_of(match)
+        lines = [f'{rank}: {match.distance:.3f}', person]
+        lines += [match.camera or (camera and f'camera {camera}'), known_time(match.time)]
+        shown.append(_shown(match.path, lines, match.same_person))
+    return _shown(query, [Path(query).name]), shown
+
+
+def _shown(path: str, lines: list[str], same: bool | None = None) -> ShownImage:
+    from mmosnet.drawing.match_sheet import ShownImage
+    from mmosnet.errors import DataError
+    from mmosnet.features.read_person import read_person
+
+    try:
+        image = read_person(path)
+    except (DataError, FileNotFoundError):
+        # A gallery outlives its images.
+        image = None
+    return ShownImage(image, lines, same)

@@ -1,0 +1,1 @@
+"""Pictures and tables of results: they take data, and know neither configs nor models."""
