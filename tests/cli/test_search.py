@@ -1,24 +1,25 @@
 import json
-import runpy
 import shutil
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from mmosnet.cli.main import main
+from mmosnet.engine.trained_model import load_model
+from mmosnet.export import export_model
 from mmosnet.gallery import Gallery
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, small_checkpoint, small_config
+from tests.cli.command import outcome
 from tests.conftest import write_person
-from tests.tools.conftest import REPOSITORY
 
 MODEL = ('joint.py', 'joint.pth')
 
 
 @pytest.fixture(scope='module')
 def enrolled(tmp_path_factory):
-    """A gallery of six images of three people by two cameras, made with the tools."""
+    """A gallery of six images of three people by two cameras, made with the commands."""
     folder = tmp_path_factory.mktemp('enrolled')
     small_config(JOINT).dump(folder / 'joint.py')
     small_checkpoint(folder / 'joint.pth', JOINT, attributes=ATTRIBUTE_NAMES, classes=CLASSES)
@@ -27,31 +28,17 @@ def enrolled(tmp_path_factory):
             write_person(folder / 'crops' / f'{pid:04d}_c{camera}s1_000000_00.jpg', pid)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run(patch, 'extract.py', *MODEL, 'crops', '--names', 'market1501', '--out', 'features')
-        run(patch, 'gallery.py', 'create', 'gallery', 'features')
+        assert main(['extract', *MODEL, 'crops', '--names', 'market1501', '--out', 'features']) == 0
+        assert main(['gallery', 'create', 'gallery', 'features']) == 0
     return folder
-
-
-def run(patch, tool, *arguments):
-    patch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    runpy.run_path(str(REPOSITORY / 'tools' / tool), run_name='__main__')
 
 
 @pytest.fixture
 def search(enrolled, tmp_path, monkeypatch, capsys):
-    """The tool in this process, in a copy of the folder: gives its output, or its error for people."""
+    """The command in this process, in a copy of the folder: gives its output, or its error for people."""
     folder = shutil.copytree(enrolled, tmp_path / 'copy')
     monkeypatch.chdir(folder)
-    capsys.readouterr()
-
-    def searched(*arguments):
-        try:
-            run(monkeypatch, 'search.py', *arguments)
-        except SystemExit as e:
-            return e.code
-        return capsys.readouterr().out
-
-    return searched
+    return lambda *arguments: outcome(capsys, 'search', *arguments)
 
 
 def found(output):
@@ -101,11 +88,10 @@ def test_images_that_are_gone_have_an_empty_frame(search, enrolled):
     assert before.shape == after.shape and changed.min() > 88 and changed.max() > 200
 
 
-def test_an_exported_model_and_one_that_is_not_the_gallerys(search, monkeypatch):
-    run(monkeypatch, 'export.py', *MODEL, '--out', 'osnet.onnx', '--no-timing')
+def test_an_exported_model_and_one_that_is_not_the_gallerys(search):
+    export_model(load_model(small_config(JOINT), 'joint.pth', testing=True), 'osnet.onnx')
     paths = ('gallery', 'crops/0003_c1s1_000000_00.jpg', '--json')
     exported = search('--exported', 'osnet.onnx', *paths)
-    exported = exported[exported.index('{\n "threshold"') :]
     assert found(exported) == found(search(*MODEL, *paths))
     checkpoint = torch.load('joint.pth', weights_only=True)
     checkpoint['state_dict']['neck.fc.weight'] *= 2
@@ -122,7 +108,7 @@ def test_mistakes_get_a_message(search):
     assert search(*MODEL, 'nowhere', query).startswith('error: no gallery nowhere')
     assert search(*MODEL, 'gallery').startswith('error: give CONFIG CHECKPOINT GALLERY QUERY')
     assert search(*MODEL, 'gallery', query, '--out', 'a.txt').startswith('error: --out a.txt: name a file that ends')
-    assert search(*MODEL, 'gallery', query, '--top-k', 0).startswith('error: --top-k 0')
+    assert search(*MODEL, 'gallery', query, '--top-k', 0) == 2
     assert search(*MODEL, 'gallery', query, '--before', 'x').startswith("error: --before 'x'")
     assert 'no such region' in search(*MODEL, 'gallery', f'{query}#xywh=0,0,999,9')
     assert search() == 2

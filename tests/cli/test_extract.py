@@ -1,6 +1,5 @@
 import os
 import resource
-import runpy
 import signal
 import subprocess
 import sys
@@ -19,21 +18,22 @@ from mmosnet.features import read_features
 from mmosnet.features.read_person import read_person
 from mmosnet.models.weights_digest import weights_digest
 from tests.apis.small_models import ATTRIBUTE_NAMES, ATTRIBUTES, CLASSES, JOINT, RESIZE, small_checkpoint, small_config
+from tests.cli.command import outcome
 from tests.conftest import write_market, write_person
 from tests.features.drawn_video import write_video
-from tests.tools.conftest import REPOSITORY
 
-# Runs a tool where only what a device beside a camera has can be imported, as if it were not installed.
+# Runs mmosnet where only what a device beside a camera has can be imported, as if it were not installed.
 WITHOUT_TORCH = """
-import runpy, sys
+import sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 gone = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'scipy', 'matplotlib', 'pandas', 'rich'}
 PathFinder.find_spec = lambda name, *args: None if name.partition('.')[0] in gone else find(name, *args)
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name='__main__')
+from mmosnet.cli.main import main
+sys.exit(main())
 """
-TOOL = str(REPOSITORY / 'tools' / 'extract.py')
+# A process of its own runs what is tested here.
+ENVIRONMENT = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
 MODEL = ('joint.py', 'joint.pth')
 
 
@@ -51,7 +51,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def extract(tmp_path, models, monkeypatch, capsys):
-    """The tool in this process, in a folder with models and images: gives its output, or its error for people."""
+    """The command in this process, in a folder with models and images: gives its output, or its error for people."""
     for path in models.iterdir():
         (tmp_path / path.name).symlink_to(path)
     write_market(tmp_path / 'market')
@@ -59,16 +59,7 @@ def extract(tmp_path, models, monkeypatch, capsys):
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['extract.py', *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            runpy.run_path(TOOL, run_name='__main__')
-        except SystemExit as e:
-            return e.code
-        return capsys.readouterr().out
-
-    return run
+    return lambda *arguments: outcome(capsys, 'extract', *arguments)
 
 
 def embeddings_of(paths):
@@ -164,9 +155,8 @@ def test_a_killed_process_goes_on_without_torch(extract):
         cv2.imwrite(f'crops/{number:03d}.png', np.random.RandomState(number).randint(0, 255, (64, 32, 3), np.uint8))
     options = ('--exported', 'joint.onnx', 'crops', '--shard-size', '10', '--batch-size', '4')
     extract(*options, '--out', 'whole')
-    command = [sys.executable, '-c', WITHOUT_TORCH, TOOL, *options, '--out', 'killed']
-    environment = dict(os.environ, PYTHONPATH=str(REPOSITORY))
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, '-c', WITHOUT_TORCH, 'extract', *options, '--out', 'killed']
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(list(Path('killed').glob('shard-*'))) < 3 and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -174,7 +164,7 @@ def test_a_killed_process_goes_on_without_torch(extract):
     assert process.returncode == -signal.SIGKILL, errors
     before = {path.name: path.stat().st_mtime_ns for path in Path('killed').glob('shard-*')}
     assert 3 <= len(before) < 30
-    result = subprocess.run([*command[:-1], 'killed'], env=environment, capture_output=True, text=True)
+    result = subprocess.run([*command[:-1], 'killed'], env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert 'people     300\n' in result.stdout and f'; {10 * len(before)} were there' in result.stdout
     assert all((Path('killed') / name).stat().st_mtime_ns == time for name, time in before.items())
@@ -188,8 +178,8 @@ def test_tables_and_videos_without_torch(extract):
     Path('people.csv').write_text('path,pid,x,y,w,h\nmarket/query/0007_c1s1_000000_00.jpg,7,2,3,9,90\n')
     options = ('--exported', 'joint.onnx', 'people.csv', 'door.mp4', '--boxes', 'door.csv')
     extract(*options, '--out', 'with')
-    command = [sys.executable, '-c', WITHOUT_TORCH, TOOL, *options, '--out', 'without']
-    result = subprocess.run(command, env=dict(os.environ, PYTHONPATH=str(REPOSITORY)), capture_output=True, text=True)
+    command = [sys.executable, '-c', WITHOUT_TORCH, 'extract', *options, '--out', 'without']
+    result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     with_torch, without = read_features('with'), read_features('without')
     assert without.path == with_torch.path
@@ -211,11 +201,10 @@ def test_mistakes_get_a_message(extract, monkeypatch):
     assert error.startswith('error: broken.jpg: unreadable image') and '--bad-images skip goes on' in error
     assert extract('--exported', 'no.onnx', 'market', *out).startswith('error: no exported model no.onnx')
     assert extract('--exported', 'joint.onnx', 'market', '--amp', *out).startswith('error: --amp is for a config')
-    assert extract(*MODEL, 'market') == 2
+    assert extract(*MODEL, 'market') == extract(*MODEL, 'market', *out, '--batch-size', 0) == 2
     for option, value, text in [
         ('--shard', '4/4', '--shard 4/4: give I/N'),
         ('--shard', 'one', '--shard one: give I/N'),
-        ('--batch-size', 0, '--batch-size 0: give a number above 0'),
         ('--fps', 0, '--fps 0.0: give a number above 0'),
         ('--fps', 'nan', '--fps nan: give a number above 0'),
         ('--fps', 'inf', '--fps inf: give a number above 0'),
@@ -288,14 +277,3 @@ def test_boxes_of_a_tracker(extract):
     assert read_features('features').pid.tolist() == [3]
     skipped = Path('features/skipped.csv').read_text()
     assert "door.txt, row 2: x is 'nan'" in skipped and 'door.txt, row 3: door.mp4: no frame 10' in skipped
-
-
-def test_help_teaches_without_loading_torch():
-    program = (
-        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
-        f'try: runpy.run_path({TOOL!r}, run_name="__main__")\n'
-        'finally: assert "torch" not in sys.modules'
-    )
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert 'examples:' in result.stdout and '--boxes' in result.stdout and 'mmosnet[gallery]' in result.stdout

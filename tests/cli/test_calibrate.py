@@ -1,5 +1,3 @@
-import runpy
-import sys
 from datetime import date
 
 import cv2
@@ -8,7 +6,7 @@ import pytest
 
 from mmosnet.features import Features, read_features, write_shard
 from mmosnet.gallery import Gallery
-from tests.tools.conftest import REPOSITORY
+from tests.cli.command import outcome
 
 
 def drawn(people, images=4, seed=0, model='abc', dimension=16):
@@ -26,21 +24,11 @@ def drawn(people, images=4, seed=0, model='abc', dimension=16):
 
 @pytest.fixture
 def calibrate(tmp_path, monkeypatch, capsys):
-    """Runs the tool in this process; gives what it prints, or its error."""
+    """The command in this process: gives what it prints, or its error."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['calibrate.py', *map(str, arguments)])
-        try:
-            runpy.run_path(str(REPOSITORY / 'tools' / 'calibrate.py'), run_name='__main__')
-        except SystemExit as e:
-            return str(e.code)
-        output = capsys.readouterr()
-        assert output.err == ''
-        return output.out
-
     write_shard('labelled.parquet', drawn(40))
-    return run
+    return lambda *arguments: outcome(capsys, 'calibrate', *arguments)
 
 
 def row(output, rate):

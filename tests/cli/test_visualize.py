@@ -1,18 +1,29 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import pytest
 import torch
 from mmengine.config import Config
 
+from mmosnet.cli.main import main
 from mmosnet.engine.trained_model import build_model
+from tests.cli.command import outcome
 from tests.conftest import write_person
-from tests.tools.conftest import REPOSITORY
+from tests.tools.conftest import Workplace
 from tests.visualization.test_training_log import evaluation, train, write_start
 
-COMMANDS = ('ranked', 'activation', 'gates', 'attributes', 'confusion', 'cmc', 'roc', 'training')
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with a miniature data set and a config for it, in which commands run."""
+    monkeypatch.chdir(tmp_path)
+    return Workplace(tmp_path, None)
+
+
+@pytest.fixture
+def visualize(workplace, capsys):
+    """The command in this process: gives its output, or its error for people."""
+    return lambda *arguments: outcome(capsys, 'visualize', *arguments)
 
 
 def save_checkpoint(workplace, name='model.pth', seed=0, **options):
@@ -29,9 +40,9 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_results_of_the_test_set(workplace):
-    tool, checkpoint = ('visualize.py', 'ranked', workplace.config), save_checkpoint(workplace)
-    output = workplace.succeed(*tool, checkpoint, '--worst', '--num-queries', 3, '--top-k', 4)
+def test_results_of_the_test_set(visualize, workplace):
+    tool, checkpoint = ('ranked', workplace.config), save_checkpoint(workplace)
+    output = visualize(*tool, checkpoint, '--worst', '--num-queries', 3, '--top-k', 4)
     # Beside the training's results, in the folder of the config.
     out_dir = workplace.folder / 'work_dirs' / 'tiny' / 'visualize'
     assert files(out_dir) == ['ranked_lists_worst.jpg', 'ranked_lists_worst.json']
@@ -41,24 +52,24 @@ def test_results_of_the_test_set(workplace):
     assert cv2.imread(str(out_dir / 'ranked_lists_worst.jpg')).shape[0] > 3 * 160
 
     save_checkpoint(workplace, 'other.pth', seed=1)
-    tool = ('visualize.py', 'cmc', workplace.config, checkpoint, 'other.pth', '--max-rank', 5)
-    output = workplace.succeed(*tool, '--rerank', '--out-dir', 'a')
+    tool = ('cmc', workplace.config, checkpoint, 'other.pth', '--max-rank', 5)
+    output = visualize(*tool, '--rerank', '--out-dir', 'a')
     assert files(workplace.folder / 'a') == ['cmc.csv', 'cmc.json', 'cmc.png']
     names = [curve['name'] for curve in json.loads((workplace.folder / 'a' / 'cmc.json').read_text())['curves']]
     assert names == ['model', 'model, re-ranked', 'other', 'other, re-ranked'] and 'other, re-ranked | ' in output
 
-    output = workplace.succeed('visualize.py', 'roc', workplace.config, checkpoint, '--det', '--out-dir', 'a')
+    output = visualize('roc', workplace.config, checkpoint, '--det', '--out-dir', 'a')
     assert 'TPR@1e-2' in output and {'det.png', 'roc.csv', 'roc.json'} < set(files(workplace.folder / 'a'))
-    output = workplace.succeed('visualize.py', 'roc', '--saved', 'a/roc.json', 'a/roc.json', '--names', 'x', 'y')
+    output = visualize('roc', '--saved', 'a/roc.json', 'a/roc.json', '--names', 'x', 'y')
     assert 'picture  work_dirs/visualize/roc.png' in output and '\nx | ' in output and '\ny | ' in output
 
 
-def test_a_look_inside(workplace):
+def test_a_look_inside(visualize, workplace):
     checkpoint = save_checkpoint(workplace)
-    tool = ('visualize.py', 'gates', workplace.config, checkpoint, '--num-images', 3)
-    output = workplace.succeed(*tool, '--out-dir', 'new/seen')
+    tool = ('gates', workplace.config, checkpoint, '--num-images', 3)
+    output = visualize(*tool, '--out-dir', 'new/seen')
     out_dir = workplace.folder / 'new' / 'seen'
-    assert files(out_dir) == ['gate_weights.json', 'gate_weights.png'] and 'Warning' not in output
+    assert files(out_dir) == ['gate_weights.json', 'gate_weights.png']
     report = json.loads((out_dir / 'gate_weights.json').read_text())
     assert report['checkpoint'] == checkpoint
     # Three of the four people, one query each.
@@ -67,37 +78,37 @@ def test_a_look_inside(workplace):
     mean, std = report['mean']['stages.2'][0], report['std']['stages.2'][0]
     assert f'stages.2         | {mean:.4f} +- {std:.4f} | ' in output
 
-    workplace.succeed('visualize.py', 'activation', workplace.config, checkpoint, '--num-images', 3, '--out-dir', 'a')
+    visualize('activation', workplace.config, checkpoint, '--num-images', 3, '--out-dir', 'a')
     assert cv2.imread(str(workplace.folder / 'a' / 'activation_maps.jpg')).shape[0] > 3 * 192
 
 
-def test_own_images_of_any_size_and_a_network_without_gates(workplace):
+def test_own_images_of_any_size_and_a_network_without_gates(visualize, workplace):
     write_person(workplace.folder / 'crops' / 'a.jpg', 1, height=64, width=32)
     write_person(workplace.folder / 'b.png', 2, height=50, width=40)
     # Neither data set nor identities are needed.
     options = ('--out-dir', 'seen', '--data-root', 'nowhere', '--cfg-options', 'model.head.num_classes=99')
     images = ('b.png', *options[:2], 'crops')
-    workplace.succeed('visualize.py', 'gates', workplace.config, save_checkpoint(workplace), *images, *options[2:])
+    visualize('gates', workplace.config, save_checkpoint(workplace), *images, *options[2:])
     report = json.loads((workplace.folder / 'seen' / 'gate_weights.json').read_text())
     assert [image['image'] for image in report['images']] == ['b.png', 'crops/a.jpg']
 
     checkpoint = save_checkpoint(workplace, 'sum.pth', fusion='sum')
     plain = (workplace.config, checkpoint, 'crops', '--out-dir', 'plain', '--cfg-options', 'model.backbone.fusion=sum')
-    assert 'no gate weights: ' in workplace.fail('visualize.py', 'gates', *plain)
-    workplace.succeed('visualize.py', 'activation', *plain)
+    assert 'no gate weights: ' in visualize('gates', *plain)
+    visualize('activation', *plain)
     assert files(workplace.folder / 'plain') == ['activation_maps.jpg']
 
 
-def test_training_needs_no_config(workplace):
+def test_training_needs_no_config(visualize, workplace):
     write_start(workplace.folder / 'run', '20260101_000000', [train(1, 10), evaluation(1)], tail='{"lr"')
-    output = workplace.succeed('visualize.py', 'training', 'run', '--metrics', 'mAP')
+    output = visualize('training', 'run', '--metrics', 'mAP')
     assert files(workplace.folder / 'run' / 'visualize') == ['training.csv', 'training.png']
     assert '| reid/mAP | 0.5000 |' in output
     assert 'note: run: run/20260101_000000/vis_data/scalars.json: its last line is damaged' in output
     # Its own folder is none of a start.
-    workplace.succeed('visualize.py', 'training', 'run')
-    assert 'no score mA in the logs' in workplace.fail('visualize.py', 'training', 'run', '--metrics', 'mA')
-    assert 'crops holds no log' in workplace.fail('visualize.py', 'training', make(workplace.folder / 'crops'))
+    visualize('training', 'run')
+    assert 'no score mA in the logs' in visualize('training', 'run', '--metrics', 'mA')
+    assert 'crops holds no log' in visualize('training', make(workplace.folder / 'crops'))
 
 
 def make(folder):
@@ -105,14 +116,14 @@ def make(folder):
     return folder
 
 
-def test_mistakes_get_a_message_and_no_traceback(workplace):
+def test_mistakes_get_a_message_and_no_traceback(visualize, workplace):
     checkpoint = save_checkpoint(workplace)
     config = workplace.config
     make(workplace.folder / 'empty')
     (workplace.folder / 'broken.jpg').write_bytes(b'broken')
 
     def fail(command, *arguments):
-        return workplace.fail('visualize.py', command, config, *arguments)
+        return visualize(command, config, *arguments)
 
     assert 'no checkpoint nothing.pth; ' in fail('activation', 'nothing.pth')
     assert 'no image or folder no.jpg' in fail('activation', checkpoint, 'no.jpg')
@@ -124,35 +135,18 @@ def test_mistakes_get_a_message_and_no_traceback(workplace):
     assert 'nowhere/query' in fail('roc', checkpoint, '--data-root', 'nowhere')
     error = fail('attributes', checkpoint)
     assert 'needs AttributeMetric' in error and 'fit this config: ranked, cmc, roc, activation' in error
-    assert 'no config nothing.py' in workplace.fail('visualize.py', 'confusion', 'nothing.py', checkpoint)
+    assert 'no config nothing.py' in visualize('confusion', 'nothing.py', checkpoint)
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'SUBCOMMAND'),
+        ([], 'visualize'),
         (['config.py', 'model.pth'], "invalid choice: 'config.py'"),
         (['cmc'], 'cmc needs CONFIG CHECKPOINT, or --saved FILE'),
         (['roc', 'config.py'], 'roc needs a checkpoint behind config.py'),
         (['ranked', 'config.py', 'model.pth', '--num-queries', 'x'], 'invalid int value'),
     ],
 )
-def test_commands_that_cannot_be_understood(workplace, arguments, message):
-    result = workplace.run('visualize.py', *arguments)
-    assert result.returncode == 2 and message in result.stderr
-
-
-def test_help_teaches_without_loading_torch():
-    program = f"""
-import contextlib, io, runpy, sys
-for command in {['', *COMMANDS]!r}:
-    sys.argv = ['tool', *command.split(), '--help']
-    text = io.StringIO()
-    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):
-        runpy.run_path({str(REPOSITORY / 'tools' / 'visualize.py')!r}, run_name='__main__')
-    assert f'python tools/visualize.py {{command or "training"}} ' in text.getvalue(), command
-    assert max(map(len, text.getvalue().splitlines())) <= 120
-assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules
-"""
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+def test_commands_that_cannot_be_understood(arguments, message, capsys):
+    assert main(['visualize', *arguments]) == 2 and message in capsys.readouterr().err

@@ -1,33 +1,30 @@
-"""The tool as users start it; the page itself is tested in tests/demo."""
+"""The command as users start it; the page itself is tested in tests/demo."""
 
-import runpy
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.apis.small_models import CATEGORY, CLASSES, small_checkpoint, small_config
-from tests.tools.conftest import REPOSITORY
+from tests.cli.command import outcome
 
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch, capsys):
-    """The tool in this process: gives its output, or its error for people."""
+    """The command in this process: gives its output, or its error for people."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['demo.py', *map(str, arguments)])
-        try:
-            runpy.run_path(str(REPOSITORY / 'tools' / 'demo.py'), run_name='__main__')
-        except SystemExit as e:
-            return e.code
-        return capsys.readouterr().out
-
-    return run
+    return lambda *arguments: outcome(capsys, 'demo', *arguments)
 
 
-def test_without_arguments(workplace, tmp_path):
+def test_without_arguments(tmp_path):
     # In a process of its own: Gradio's server changes what a process logs, and to where.
-    output = workplace.succeed('demo.py', '--check', '--port', 0, '--device', 'cpu', fresh=True)
+    command = [sys.executable, '-m', 'mmosnet', 'demo', '--check', '--port', '0', '--device', 'cpu']
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    output = result.stdout + result.stderr
     assert '192 images in work_dirs/demo/gallery-' in output and 'page     http://127.0.0.1:' in output
     assert 'check    status 200' in output and 'warning' not in output
     assert [path.name for path in sorted((tmp_path / 'work_dirs' / 'demo').iterdir())[1:]] == ['people']
