@@ -101,7 +101,7 @@ class FeatureShards:
         elif self.path.is_file():
             self.files = [self.path]
         else:
-            raise FileNotFoundError(f'no folder or file of features {path}; tools/extract.py makes them')
+            raise FileNotFoundError(f'no folder or file of features {path}; `mmosnet extract` makes them')
 
     def __iter__(self) -> Iterator[Features]:
         """Read a file after the other.
@@ -119,7 +119,7 @@ class FeatureShards:
 
     def _check_folder(self) -> None:
         if not self.files:
-            raise DataError(f'{self.path} holds no {SUFFIX} file; tools/extract.py makes folders of them')
+            raise DataError(f'{self.path} holds no {SUFFIX} file; `mmosnet extract` makes folders of them')
         found = [match for match in (SHARD.fullmatch(file.name) for file in self.files) if match]
         totals = {int(match[2]) for match in found}
         if len(totals) > 1:
@@ -131,7 +131,7 @@ class FeatureShards:
         if missing:
             raise DataError(
                 f'{self.path}: {len(missing)} of {totals.pop()} shards are missing, the first '
-                f'{shard_name(missing[0], len(missing) + len(found))}: start tools/extract.py again, it goes on where '
+                f'{shard_name(missing[0], len(missing) + len(found))}: start `mmosnet extract` again, it goes on where '
                 'it was'
             )
 
@@ -283,7 +283,7 @@ def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dic
     dimension = facts.get('dimension') if isinstance(facts, dict) else None
     if type(dimension) is not int or dimension < 1 or not isinstance(facts.get('model'), str):
         raise DataError(
-            f"{path} has no metadata of mmosnet's: write it with tools/extract.py or mmosnet.features.write_shard"
+            f"{path} has no metadata of mmosnet's: write it with `mmosnet extract` or mmosnet.features.write_shard"
         )
     return facts
 

@@ -37,7 +37,7 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
         DataError: Names the row, the value and what it should be.
     """
     folder = options.root or str(Path(path).parent)
-    columns, rows = read_table(path, ('path',), (), folder, 'tools/extract.py', BOX, keep_faulty=True)
+    columns, rows = read_table(path, ('path',), (), folder, 'mmosnet extract', BOX, keep_faulty=True)
     found = [name for name in BOX if name in columns]
     if found and len(found) < len(BOX):
         raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')

@@ -92,6 +92,6 @@ def damage_error(gallery: str | Path, image: DamagedImage) -> DataError:
     """Return what to raise for a damaged image: names it and says what to do."""
     return DataError(
         f'{gallery}: the {image.part} of image {image.id} ({image.path!r}) is damaged, its checksum does not hold: '
-        f'restore the gallery, or `python tools/gallery.py delete {gallery} --id {image.id}` and enroll the image '
-        f'again; `python tools/gallery.py check {gallery}` finds all that are damaged'
+        f'restore the gallery, or `mmosnet gallery delete {gallery} --id {image.id}` and enroll the image '
+        f'again; `mmosnet gallery check {gallery}` finds all that are damaged'
     )

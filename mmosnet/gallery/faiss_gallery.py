@@ -128,7 +128,7 @@ class FaissGallery(Gallery):
     @classmethod
     def _open(cls, uri: str) -> FaissGallery:
         if not (Path(uri) / RECORDS).is_file():
-            raise FileNotFoundError(f'no gallery {uri}; tools/gallery.py create makes one')
+            raise FileNotFoundError(f'no gallery {uri}; `mmosnet gallery create` makes one')
         return cls(uri)
 
     def __len__(self) -> int:
@@ -206,8 +206,9 @@ class FaissGallery(Gallery):
 
     def _discard(self) -> None:
         self.close()
-        for name in (RECORDS, self._vector_file(1).path.name):
-            (self.folder / name).unlink(missing_ok=True)
+        for pattern in (RECORDS, 'vectors-*.f32', 'index-*.faiss*'):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
         _remove_empty([self.folder])
 
     @contextmanager
@@ -365,7 +366,7 @@ class FaissGallery(Gallery):
         with self._turn:
             damaged = len(self._table.damaged())
         known = f'{damaged} records are damaged' if damaged else 'those of the records hold'
-        return f'{known}; `python tools/gallery.py check {self.uri}` looks at everything'
+        return f'{known}; `mmosnet gallery check {self.uri}` looks at everything'
 
     def _view(self, indexed: bool = False) -> View:
         """What the gallery holds now; of an unchanged one what was read before.
@@ -490,7 +491,7 @@ class FaissGallery(Gallery):
             # What was enrolled is enrolled, and found.
             warnings.warn(
                 f'{self.uri}: the index was not brought up to date ({e}); searches compare what it lacks one by one. '
-                f'`python tools/gallery.py compact {self.uri}` makes it anew',
+                f'`mmosnet gallery compact {self.uri}` makes it anew',
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -18,7 +18,7 @@ class Record:
         time: Seconds, on whatever clock the features were extracted with; nan if unknown.
         name: Of the person; empty where there is only the number.
         camera: Name of the camera; empty where there is only the number.
-        source: Where the path is: host and folder, as ``tools/extract.py`` noted them; empty if unknown.
+        source: Where the path is: host and folder, as ``mmosnet extract`` noted them; empty if unknown.
     """
 
     id: int

@@ -116,7 +116,7 @@ class MilvusGallery(Gallery):
     def _open(cls, uri: str) -> MilvusGallery:
         address = MilvusAddress.of(uri)
         if address.is_embedded and not address.path.exists():
-            raise FileNotFoundError(f'no gallery {uri}: create it with tools/gallery.py create')
+            raise FileNotFoundError(f'no gallery {uri}: create it with `mmosnet gallery create`')
         with _connected(address) as client:
             if not client.has_collection(address.collection):
                 there = ', '.join(sorted(client.list_collections())) or 'none'
@@ -172,7 +172,7 @@ class MilvusGallery(Gallery):
         if not self._texts and (named or any(features.source)):
             raise DataError(
                 f'{self.uri}: this collection was made before people had names and images sources: '
-                f'`python tools/gallery.py export {self.uri} FOLDER`, and create another one with the features there'
+                f'`mmosnet gallery export {self.uri} FOLDER`, and create another one with the features there'
             )
         if named - self._named:
             # Before the names: whoever looks for some has to find them all.
@@ -339,7 +339,7 @@ class MilvusGallery(Gallery):
                 if getattr(e.code, 'name', '') == 'UNAVAILABLE' and 'failed to connect' not in e.message:
                     raise DataError(
                         f'{self.uri}: the connection ended while {len(rows)} images were sent, which may be there or '
-                        'not: `python tools/gallery.py enroll` again leaves out those that are'
+                        'not: `mmosnet gallery enroll` again leaves out those that are'
                     ) from e
                 raise
             return list(answer['ids'])

@@ -145,4 +145,4 @@ class VectorIndex:
 
 def damaged(path: Path) -> DataError:
     """What is raised for an index file that is not what was written."""
-    return DataError(f'{path}: damaged: `python tools/gallery.py compact {path.parent}` makes it anew from the vectors')
+    return DataError(f'{path}: damaged: `mmosnet gallery compact {path.parent}` makes it anew from the vectors')

@@ -39,12 +39,12 @@ def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'no file {path}: tools/visualize.py {kind} writes {kind}.json')
-    content = read_json(path, f'give a {kind}.json of tools/visualize.py {kind}')
+        raise FileNotFoundError(f'no file {path}: `mmosnet visualize {kind}` writes {kind}.json')
+    content = read_json(path, f'give a {kind}.json of `mmosnet visualize {kind}`')
     found = content.get('kind') if isinstance(content, dict) else None
     if found != kind or not isinstance(content.get('curves'), list):
         what = f'curves of the kind {found}' if found else 'no curves'
-        raise DataError(f'{path} holds {what}: give a {kind}.json of tools/visualize.py {kind}')
+        raise DataError(f'{path} holds {what}: give a {kind}.json of `mmosnet visualize {kind}`')
     for curve in content['curves']:
         missing = [key for key in keys if not isinstance(curve, dict) or key not in curve]
         if missing:

@@ -30,7 +30,7 @@ from mmosnet.registry import EVALUATORS
 
 Metric = TypeVar('Metric', bound=BaseMetric)
 
-#: Sub-commands of ``tools/visualize.py`` that draw results, by the metric that they need.
+#: Sub-commands of ``mmosnet visualize`` that draw results, by the metric that they need.
 COMMANDS = {
     ReIDMetric: 'ranked, cmc, roc',
     AttributeMetric: 'attributes',
@@ -94,13 +94,13 @@ def build_metric(cfg: Config, kind: type[Metric]) -> tuple[Evaluator, Metric]:
         names = ', '.join(type(metric).__name__ for metric in evaluator.metrics)
         raise DataError(
             f'{cfg.filename} is tested by {names}, and this picture needs {kind.__name__}. Sub-commands of '
-            f'tools/visualize.py that fit this config: {", ".join([*fitting, "activation, gates"])}'
+            f'`mmosnet visualize` that fit this config: {", ".join([*fitting, "activation, gates"])}'
         )
     return evaluator, found[0]
 
 
 def evaluate(cfg: Config, checkpoint: str, kind: type[Metric]) -> Evaluated:
-    """Send all test data through a model in the form for prediction, as ``tools/test.py`` does.
+    """Send all test data through a model in the form for prediction, as ``mmosnet test`` does.
 
     Args:
         cfg: With ``model``, ``test_dataloader`` and ``test_evaluator``.

@@ -105,7 +105,7 @@ def _log_files(path: Path) -> list[Path]:
     if files:
         return files
     below = sorted({str(p.parents[2]) for p in path.glob('*/*/vis_data/scalars.json')})
-    advice = f'; there are some of {", ".join(below[:4])}' if below else '; tools/train.py writes them'
+    advice = f'; there are some of {", ".join(below[:4])}' if below else '; `mmosnet train` writes them'
     raise FileNotFoundError(f'{path} holds no log of a training (TIME/vis_data/scalars.json or TIME/TIME.log){advice}')
 
 

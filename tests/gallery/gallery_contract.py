@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -324,6 +325,29 @@ class GalleryContract:
         assert not gallery.known(features.path, ['', '']).any()
         gallery.enroll(named([0, 0]))
         assert gallery.known(features.path, ['', '']).all()
+
+    def test_images_that_are_known_may_be_skipped(self, create):
+        gallery, features = create(), named(['anna', 'bob', 'carl'], source='a')
+        assert len(gallery.enroll(features[:2], skip_known=True)) == 2
+        ids = gallery.enroll(features, skip_known=True)
+        assert [record.name for record in gallery.records(ids)] == ['carl']
+        assert len(gallery.enroll(features, skip_known=True)) == 0 and len(gallery) == 3
+        # The same paths of another device are other images.
+        assert len(gallery.enroll(named(['anna'], source='b'), skip_known=True)) == 1
+        assert len(gallery.enroll(features)) == 3 and len(gallery) == 7
+
+    def test_an_empty_one_may_be_discarded(self, create):
+        gallery = create()
+        gallery.enroll(people(2))
+        with pytest.raises(DataError, match='2 images'):
+            gallery.discard()
+        assert len(gallery) == 2
+        gallery.delete(ids=gallery.ids())
+        gallery.compact()
+        gallery.discard()
+        assert not Path(gallery.uri).is_dir()
+        with pytest.raises(FileNotFoundError):
+            Gallery.open(gallery.uri)
 
     def test_closing_twice(self, create):
         with create() as gallery:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
-from mmosnet.gallery import Gallery
+from mmosnet.gallery import FaissGallery, Gallery, MilvusGallery
+from mmosnet.gallery import gallery as base
 from mmosnet.gallery.record_table import RecordTable
 from tests.gallery.drawn_people import named, nearest, people
 from tests.gallery.gallery_contract import GalleryContract
@@ -209,7 +210,7 @@ def test_names_that_are_no_text_keep_their_bytes(filled):
 
 
 def test_places_that_are_no_gallery(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no gallery .*tools/gallery.py create'):
+    with pytest.raises(FileNotFoundError, match=r'no gallery .*none'):
         Gallery.open(tmp_path / 'none')
     (tmp_path / 'file').write_text('')
     with pytest.raises(FileExistsError):
@@ -433,6 +434,22 @@ def test_a_missing_package_is_named(filled, monkeypatch):
     monkeypatch.setitem(sys.modules, 'faiss', None)
     with pytest.raises(DataError, match=r"pip install 'mmosnet\[gallery\]'"):
         Gallery.open(filled.uri)
+
+
+def test_the_address_tells_the_back_end(monkeypatch):
+    monkeypatch.setattr(base, '_BACK_ENDS', list(base._BACK_ENDS))
+    for uri in ('people.db', 'people.db#boys', 'http://localhost:19530', 'https://cloud/people#boys'):
+        assert base.back_end(uri) is MilvusGallery
+    for uri in ('people', 'db', '/data/people.d', 'http'):
+        assert base.back_end(uri) is FaissGallery
+
+    @base.register_back_end
+    class Other(FaissGallery):
+        @staticmethod
+        def keeps(uri):
+            return uri.startswith('other://')
+
+    assert base.back_end('other://people') is Other and base.back_end('people.db') is MilvusGallery
 
 
 OLD = """
