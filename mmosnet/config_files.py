@@ -22,6 +22,7 @@ class IndexedModel:
     Attributes:
         name: ``osnet-x1.0_reid-market1501``.
         config: The config file.
+        data: The data set; two where it was trained on one and tested on another.
         parameters: Weights of the network without its identity classifier.
         metrics: The published result by metric, in percent; empty if there is none.
         weights: What ``released`` stands for; None if nothing was released.
@@ -29,6 +30,7 @@ class IndexedModel:
 
     name: str
     config: Path
+    data: str
     parameters: int
     metrics: dict[str, float]
     weights: str | None
@@ -63,11 +65,13 @@ def indexed_models() -> dict[str, IndexedModel]:
     models = {}
     for metafile in index['Import']:
         for entry in yaml.safe_load((folder.parent / metafile).read_text(encoding='utf-8'))['Models']:
+            result = entry.get('Results', [{}])[0]
             models[entry['Name']] = IndexedModel(
                 name=entry['Name'],
                 config=folder.parent / entry['Config'],
+                data=result.get('Dataset') or entry['Metadata']['Training Data'],
                 parameters=entry['Metadata']['Parameters'],
-                metrics=entry['Results'][0]['Metrics'] if 'Results' in entry else {},
+                metrics=result.get('Metrics', {}),
                 weights=entry.get('Weights'),
             )
     return models

@@ -15,6 +15,8 @@ from mmosnet.engine.resume import checkpoint_files
 from mmosnet.errors import DataError
 from mmosnet.whole_file import whole_file
 
+# How a command is started: works from a clone and from a wheel.
+COMMAND = (sys.executable, '-m', 'mmosnet')
 # Exit codes of a command that was interrupted, before and after it has prepared for it.
 INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 # How long an interrupted command may take to end.
@@ -114,9 +116,7 @@ def run_command(what: str, *command: str | Path) -> None:
         DataError: It failed.
         KeyboardInterrupt: It was interrupted.
     """
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'mmosnet', *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace'
-    )
+    process = subprocess.Popen([*COMMAND, *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace')
     fault = 'see above'
     try:
         for line in process.stderr:
