@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmosnet.command_list import EXTRAS, JOBS
 
 from mmosnet import __main__ as program
-from mmosnet.command_list import EXTRAS, JOBS
 from tests.docs_blocks import REPOSITORY, tool_calls
 
 

@@ -1,4 +1,4 @@
-"""The paper's ablation of the OSBlock on any data set: one training a row, one table (``tools/ablation.py``)."""
+"""The paper's ablation of the OSBlock on any data set: one training a row, one table (``mmosnet ablation``)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from mmengine.config import Config
 
+from mmosnet.config_files import config_files, indexed_models
 from mmosnet.engine.trained_model import build_model
 from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError
@@ -39,19 +39,19 @@ class AblationRow:
     published: tuple[float, float]
 
 
-def ablation_rows(configs: Path) -> list[AblationRow]:
+def ablation_rows() -> list[AblationRow]:
     """The rows of the paper's table, in its order, from ``configs/ablation``."""
-    base = Config.fromfile(configs / f'{BASE}.py').model.backbone
+    base = Config.fromfile(config_files()[BASE]).model.backbone
     rows = []
-    for model in yaml.safe_load((configs / 'ablation' / 'metafile.yml').read_text())['Models']:
-        path = configs.parent / model['Config']
-        backbone = Config.fromfile(path).model.backbone
-        metrics = model['Results'][0]['Metrics']
+    for model in indexed_models().values():
+        if model.config.parent.name != 'ablation':
+            continue
+        backbone = Config.fromfile(model.config).model.backbone
         rows.append(
             AblationRow(
-                name=path.stem.removeprefix(f'{BASE}_'),
+                name=model.config.stem.removeprefix(f'{BASE}_'),
                 options={key: value for key, value in backbone.items() if key not in base},
-                published=(metrics['Rank-1'], metrics['mAP']),
+                published=(model.metrics['Rank-1'], model.metrics['mAP']),
             )
         )
     return rows

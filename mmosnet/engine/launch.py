@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: from a config to a Runner, and errors for people."""
+"""What ``mmosnet train`` and ``mmosnet test`` share: from a config to a Runner."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
+from mmosnet.engine.trained_model import find_config_path
 from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
 from mmosnet.garbage_collection import collection_paused
@@ -47,7 +48,7 @@ def load_config(
     """Read a config and fit it to this machine.
 
     Args:
-        path: The config file, or a name in ``model-index.yml``.
+        path: The config file, or the name of a config or of a model in ``model-index.yml``.
         options: Overrides from ``--cfg-options``.
         work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
@@ -58,11 +59,7 @@ def load_config(
         DataError: No such name, an override that nothing reads, or a process that ``launcher`` did not start.
     """
     check_launcher(launcher, os.environ)
-    if not Path(path).is_file():
-        # Only now: knowing all names takes reading all of mmpretrain's.
-        from mmosnet.engine.trained_model import find_config
-
-        path = find_config(path)[0].filename
+    path = find_config_path(path)
     cfg = WrittenConfig(Config.fromfile(path))
     merge_options(cfg, options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)

@@ -1,4 +1,4 @@
-"""Protocols whose result is the mean over splits: VIPeR, GRID, CUHK03 classic (``tools/train_splits.py``)."""
+"""Protocols whose result is the mean over splits: VIPeR, GRID, CUHK03 classic (``mmosnet train-splits``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def split_numbers(cfg: Config) -> tuple[int, int]:
         dataset = DATASETS.build(dict(cfg.test_dataloader.dataset, pipeline=[], lazy_init=True))
     number = getattr(dataset, 'num_splits', 1)
     if number == 1:
-        raise DataError(f'{type(dataset).__name__} has one split only: train it with tools/train.py')
+        raise DataError(f'{type(dataset).__name__} has one split only: train it with "mmosnet train"')
     return number, getattr(dataset, 'splits_per_training', 1)
 
 
@@ -45,7 +45,7 @@ def split_config(cfg: Config, split_index: int) -> Config:
     return cfg
 
 
-def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) -> dict[int, str]:
+def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, str]:
     """Train and evaluate splits that are not finished; one that fails does not stop the others.
 
     If the first training fails before an epoch of it has ended, the cause is not that split's: a missing folder, a
@@ -55,7 +55,6 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) 
         cfg: The config, for any split.
         splits: Which splits.
         work_dir: Gets a config and a folder for each split.
-        tools: The folder of ``train.py`` and ``test.py``.
 
     Returns:
         What went wrong, for each failed split.
@@ -66,10 +65,10 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) 
         trained = split - split % shared
         before = checkpoint_files(work_dir / split_name(trained))
         try:
-            some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir, tools / 'train.py')
+            some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir)
             if split != trained and split_metrics(work_dir, split) is None:
                 checkpoint = newest_checkpoint(work_dir / split_name(trained))
-                evaluate(split_name(split), split_config(cfg, split), work_dir, tools / 'test.py', checkpoint)
+                evaluate(split_name(split), split_config(cfg, split), work_dir, checkpoint)
         except DataError as e:
             MMLogger.get_current_instance().error(f'split {split}: {e}')
             failed[split] = str(e)

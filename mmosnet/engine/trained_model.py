@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.apis.model import ModelHub, list_models
 from torch import nn
 
+from mmosnet.config_files import allow_package_bases, find_config_file, nearest_names, released_weights
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import read_checkpoint
 from mmosnet.models.checkpoint_fit import check_fit
@@ -20,31 +20,53 @@ RELEASED = 'released'
 
 
 def find_config(model: str | Path) -> tuple[Config, str | None]:
-    """The config that a path or a name in ``model-index.yml`` stands for, and the index's weights for a name.
+    """Return the config that a path or a name stands for, and the released weights for a name.
+
+    Args:
+        model: As of :func:`find_config_path`.
 
     Raises:
         FileNotFoundError: No such file.
         DataError: No such name; gives the nearest.
     """
+    path = find_config_path(model)
+    if path == str(model):
+        return Config.fromfile(path), None
+    if find_config_file(str(model)):
+        return Config.fromfile(path), released_weights(Path(path))
+    return Config.fromfile(path), ModelHub.get(str(model)).weights
+
+
+def find_config_path(model: str | Path) -> str:
+    """Return the file of a config.
+
+    Args:
+        model: The file itself, which may inherit from ``mmosnet::NAME.py``; or the name of a config of ours, with or
+            without ``.py``, or of a model in our ``model-index.yml`` or mmpretrain's. A file goes before a name.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: No such name; gives the nearest.
+    """
+    allow_package_bases()
     if Path(model).is_file():
-        return Config.fromfile(model), None
+        return str(model)
+    if file := find_config_file(str(model)):
+        return str(file)
     if Path(model).suffix == '.py':
-        raise FileNotFoundError(f'no config {model}; configs/README.md lists them')
-    # Registers mmpretrain's own models too, on its first call.
+        raise FileNotFoundError(f'no config {model}; {nearest_names(str(model))}')
+    # Only now: knowing all names takes reading all of mmpretrain's.
     known = list_models()
     if str(model).lower() not in known:
-        nearest = difflib.get_close_matches(str(model).lower(), known, n=3, cutoff=0.4)
-        hint = f' Nearest: {", ".join(nearest)}' if nearest else ''
-        raise DataError(f'{str(model)!r} is neither a config file nor a model of model-index.yml.{hint}')
-    entry = ModelHub.get(str(model))
-    return entry.config, entry.weights
+        raise DataError(f'{str(model)!r} is neither a config file nor a name; {nearest_names(str(model), known)}')
+    return ModelHub.get(str(model)).config.filename
 
 
 def find_trained(model: str | Path, checkpoint: str | None) -> tuple[Config, str]:
     """Config and checkpoint that a command line means.
 
     Args:
-        model: The path of a config, or a name in ``model-index.yml``.
+        model: As of :func:`find_config_path`.
         checkpoint: A file, or anything that mmengine loads; ``'released'`` or None for the index's weights.
 
     Raises:
@@ -116,4 +138,4 @@ def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> No
 def _require(checkpoint: str) -> None:
     """Before the model is built, which takes longer."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'no checkpoint {checkpoint}; tools/train.py leaves them in work_dirs/NAME_OF_CONFIG')
+        raise FileNotFoundError(f'no checkpoint {checkpoint}; "mmosnet train" leaves them in work_dirs/NAME_OF_CONFIG')

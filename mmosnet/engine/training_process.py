@@ -1,4 +1,4 @@
-"""Trainings that a tool starts one after the other, each in a process of its own, and may be asked for again."""
+"""Trainings that a command starts one after the other, each in a process of its own, and may be asked for again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from mmosnet.engine.resume import checkpoint_files
 from mmosnet.errors import DataError
 from mmosnet.whole_file import whole_file
 
-# Exit codes of a tool that was interrupted, before and after it has prepared for it.
+# How a command is started: works from a clone and from a wheel.
+COMMAND = (sys.executable, '-m', 'mmosnet')
+# Exit codes of a command that was interrupted, before and after it has prepared for it.
 INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
-# How long an interrupted tool may take to end.
+# How long an interrupted command may take to end.
 END_SECONDS = 30
 # What an interrupted series of trainings says.
 GOES_ON = 'the same command goes on from here'
@@ -32,14 +34,13 @@ def trained_metrics(work_dir: Path) -> dict | None:
     return None if last is None else last['metrics']
 
 
-def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
+def train(name: str, cfg: Config, work_dir: Path) -> bool:
     """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
 
     Args:
         name: Of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
         cfg: The config.
-        work_dir: Of all trainings of the tool.
-        train_tool: ``tools/train.py``.
+        work_dir: Of all trainings of the command.
 
     Returns:
         Whether there was something to train.
@@ -54,7 +55,7 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
         if last is not None and last['epoch'] == cfg.train_cfg.max_epochs:
             return False
     config = _write_config(name, cfg, work_dir)
-    run_tool(f'training {name}', train_tool, config, '--work-dir', work_dir / name, '--resume')
+    run_command(f'training {name}', 'train', config, '--work-dir', work_dir / name, '--resume')
     return True
 
 
@@ -88,14 +89,14 @@ def _flat(settings: dict, prefix: str = '') -> dict:
     }
 
 
-def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: Path) -> None:
+def evaluate(name: str, cfg: Config, work_dir: Path, checkpoint: Path) -> None:
     """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
 
     Raises:
         DataError: The evaluation failed; says why.
     """
     config = _write_config(name, cfg, work_dir)
-    run_tool(f'testing {name}', test_tool, config, checkpoint, '--work-dir', work_dir / name)
+    run_command(f'testing {name}', 'test', config, checkpoint, '--work-dir', work_dir / name)
 
 
 def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
@@ -104,16 +105,18 @@ def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
     return work_dir / f'{name}.py'
 
 
-def run_tool(what: str, *command: str | Path) -> None:
-    """Run a tool of ours.
+def run_command(what: str, *command: str | Path) -> None:
+    """Run a command of ``mmosnet`` in a process of its own.
+
+    Args:
+        what: What it does, for errors.
+        command: Its name and arguments.
 
     Raises:
         DataError: It failed.
         KeyboardInterrupt: It was interrupted.
     """
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace'
-    )
+    process = subprocess.Popen([*COMMAND, *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace')
     fault = 'see above'
     try:
         for line in process.stderr:

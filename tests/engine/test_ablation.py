@@ -32,11 +32,11 @@ def cfg():
 
 
 def test_rows_are_the_papers():
-    assert {row.name: row.published for row in ablation_rows(CONFIGS)} == PUBLISHED
+    assert {row.name: row.published for row in ablation_rows()} == PUBLISHED
 
 
 def test_selection_keeps_the_order_asked_for():
-    rows = ablation_rows(CONFIGS)
+    rows = ablation_rows()
     assert [row.name for row in select_rows(rows, ['sum', 't1'])] == ['sum', 't1']
     assert select_rows(rows, None) == rows
     with pytest.raises(DataError, match="no row 't9' in the table, choose from t1, t2"):
@@ -44,7 +44,7 @@ def test_selection_keeps_the_order_asked_for():
 
 
 def test_row_changes_the_backbone_of_any_config(cfg):
-    (row,) = select_rows(ablation_rows(CONFIGS), ['t1'])
+    (row,) = select_rows(ablation_rows(), ['t1'])
     variant = row_config(cfg, row)
     assert variant.model.backbone == dict(type='OSNet', widen_factor=0.25, num_streams=1, fusion='sum')
     assert 'num_streams' not in cfg.model.backbone
@@ -60,7 +60,7 @@ def write_results(folder: Path, epoch: int) -> None:
 
 def test_table_has_sizes_results_and_what_the_paper_reports(cfg, tmp_path):
     write_results(tmp_path / 'sum', 4)
-    table = ablation_table(select_rows(ablation_rows(CONFIGS), ['sum', 't4']), cfg, tmp_path)
+    table = ablation_table(select_rows(ablation_rows(), ['sum', 't4']), cfg, tmp_path)
     cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in table.splitlines()]
     assert cells[2] == ['sum', 'fusion=sum', '201,296', '82.3 M', '0.512', '0.250', '92.0 / 78.2']
     assert cells[3][2:] == ['201,864', '82.3 M', '', '', '93.6 / 81.0']
@@ -78,4 +78,4 @@ def test_table_has_sizes_results_and_what_the_paper_reports(cfg, tmp_path):
 def test_a_config_that_would_spoil_the_rows_is_refused(cfg, options, message):
     cfg.merge_from_dict(options)
     with pytest.raises(DataError, match=message):
-        row_config(cfg, ablation_rows(CONFIGS)[0])
+        row_config(cfg, ablation_rows()[0])
