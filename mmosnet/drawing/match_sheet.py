@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.visualization.sheet import BLUE, GREEN, GREY, MARK, RED, blank, fitted, mark, save, write
+from mmosnet.visualization.sheet import BLUE, GREEN, GREY, MARK, RED, blank, fitted, mark, save, text_width, write
 
 # Height and width of a person, thickness of the frame, height of a line of text, gap behind the query: pixels.
 CELL = (160, 80)
@@ -50,9 +50,10 @@ def draw_matches(searches: Sequence[tuple[ShownImage, Sequence[ShownImage]]], th
     """
     columns = max((len(matches) for _, matches in searches), default=0)
     meaning = 'No threshold.' if threshold is None else f'Ticked: same person, at most {threshold:.4g} away.'
-    width = CELL[1] + 2 * FRAME
-    header = blank(2 * LINE + 4, max(GAP + (columns + 1) * width, 560))
-    write(header, f'Below: rank and distance, person, camera, seconds. {meaning}', 4, LINE - 4)
+    text = f'Below: rank and distance, person, camera, seconds. {meaning}'
+    width = GAP + (columns + 1) * (CELL[1] + 2 * FRAME)
+    header = blank(2 * LINE + 4, max(width, text_width(text) + 8))
+    write(header, text, 4, LINE - 4)
     write(header, 'query', 4, 2 * LINE - 4)
     rows = [header]
     for query, matches in searches:
