@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
+from mmosnet.errors import DataError
+
 STACKS = (
     "pip install '.[lite]' in a clone of mmosnet, or 'mmosnet-VERSION-py3-none-any.whl[lite]', for OpenMMLab's last "
-    "releases (mmengine, mmcv-lite, mmpretrain); '[onedl]' in place of '[lite]' for their maintained forks"
+    "releases (mmengine, mmcv-lite, mmpretrain); '[onedl]' in place of '[lite]' for their maintained forks, in an "
+    'environment without the others'
 )
 # module: (first supported, first unsupported, what to install).
 SUPPORTED_VERSIONS = {
@@ -24,6 +27,10 @@ SUPPORTED_VERSIONS = {
 DISTRIBUTIONS = {'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'mmpretrain': ('mmpretrain', 'onedl-mmpretrain')}
 
 
+class StackError(ImportError, DataError):
+    """A package that mmosnet needs is missing, or of a version that it does not support."""
+
+
 def check_versions(*names: str) -> None:
     """Raise where a package is missing or outside of :data:`SUPPORTED_VERSIONS`.
 
@@ -34,16 +41,16 @@ def check_versions(*names: str) -> None:
         names: Of the packages; all by default.
 
     Raises:
-        ImportError: Names the package, the version found, the supported window and the command that installs a
+        StackError: Names the package, the version found, the supported window and the command that installs a
             supported one.
     """
     for name in names or SUPPORTED_VERSIONS:
         first, beyond, remedy = SUPPORTED_VERSIONS[name]
         if find_spec(name) is None:
-            raise ImportError(f'mmosnet needs {name}>={first},<{beyond}, and it is not installed: {remedy}')
+            raise StackError(f'mmosnet needs {name}>={first},<{beyond}, and it is not installed: {remedy}')
         installed = _version_of(name)
         if not _release(first) <= _release(installed) < _release(beyond):
-            raise ImportError(f'mmosnet supports {name}>={first},<{beyond} and found {installed}: {remedy}')
+            raise StackError(f'mmosnet supports {name}>={first},<{beyond} and found {installed}: {remedy}')
 
 
 def _version_of(name: str) -> str:
@@ -72,7 +79,7 @@ def supported_stack(*names: str) -> Iterator[None]:
         names: As of :func:`check_versions`.
 
     Raises:
-        ImportError: As of :func:`check_versions`.
+        StackError: As of :func:`check_versions`.
     """
     check_versions(*names)
     with warnings.catch_warnings():

@@ -82,12 +82,12 @@ mmpretrain.get_model('osnet-x0.25_reid-market1501')
 def test_nothing_is_replaced_by_the_backbone():
     run("""
 import mmcv.cnn, mmcv.transforms, mmengine.runner, torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook as Hook
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 
 def state():
-    modules = [mmengine.runner, mmengine.runner.checkpoint, mmengine.runner.runner, mmengine.registry, CheckpointHook]
+    modules = [mmengine.runner, mmengine.runner.checkpoint, mmengine.runner.runner, mmengine.registry, Hook]
     found = {(str(m), name): value for m in modules for name, value in vars(m).items()}
     found |= {('loader', name): value for name, value in vars(CheckpointLoader).items() if name != '_schemes'}
     found |= {('schemes', name): value for name, value in CheckpointLoader._schemes.items()}

@@ -148,7 +148,7 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as e:
         raise FileNotFoundError(
-            f"{SCHEME}{name}: no file {filename} here. To download it: pip install -e '.[weights]'. {by_hand}"
+            f'{SCHEME}{name}: no file {filename} here. To download it: pip install huggingface_hub. {by_hand}'
         ) from e
     MMLogger.get_current_instance().info(f'Downloading {filename} to {folder}')
     try:
