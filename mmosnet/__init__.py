@@ -1,22 +1,25 @@
 """OSNet for OpenMMLab: person re-identification, attributes and category classification.
 
-Importing the package registers everything it adds, makes mmengine's checkpoints resumable under
-``weights_only=True`` and closes two holes through which a checkpoint could run code
-(:mod:`mmosnet.engine.safe_checkpoint`).
+Importing the package imports neither torch nor OpenMMLab and replaces nothing that works in them. It sees to two
+things, whichever is imported first: ``type='OSNet'`` is known in every toolbox, and our configs are known by their
+names, to ``mmpretrain.get_model`` and as ``_base_ = 'mmosnet::osnet_reid_market.py'`` of another config.
 
-Our configs become known to ``mmpretrain.get_model`` by their names in ``model-index.yml``.
+All registered classes are attributes of the package, imported when they are first used. mmengine reads
+``type='mmosnet.ReIDMetric'`` as a python path where it does not reach a registry of ours.
 
-All registered classes are attributes of the package too: where mmengine cannot reach a registry of ours it reads
-``type='mmosnet.ReIDMetric'`` as a python path.
+Checkpoints load without running code in all that is ours. :func:`install_safe_checkpoints` makes all of mmengine load
+them so; the commands and the ``CheckpointHook`` of our configs call it.
 
-Where torch is not installed, as on a device beside a camera, nothing is registered, and the package is what runs
-exported models and searches their embeddings: :data:`WITHOUT_TORCH`. A torch that is installed and broken is an error.
+Where torch is not installed, as on a device beside a camera, the package is what runs exported models and searches
+their embeddings: :data:`WITHOUT_TORCH`. A torch that is installed and broken is an error.
 """
 
-import warnings
-from importlib import import_module
 from importlib.util import find_spec
 
+from mmosnet.compatibility import register_backbone
+from mmosnet.config_files import allow_package_bases
+from mmosnet.lazy_import import after_import, lazy_names, public_names
+from mmosnet.model_index import register_models
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.
@@ -31,42 +34,25 @@ WITHOUT_TORCH = (
     'version',
 )
 
-if find_spec('torch') is not None:
-    from mmosnet.compatibility import check_versions
-    from mmosnet.garbage_collection import collection_paused
-    from mmosnet.user_errors import import_faults
+__all__ = ['__version__', *(public_names(__name__) if find_spec('torch') is not None else WITHOUT_TORCH)]
 
-    # ruff: noqa: F403
-    with collection_paused(), import_faults(), warnings.catch_warnings():
-        # Before the imports below: they would fail with less to say.
-        check_versions()
-        # mmcv-lite announces the compiled operators that it leaves out; none is used here.
-        warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
-        # Registries import it on first use, outside this block.
-        import mmpretrain.models  # noqa: F401
+_resolve, __dir__ = lazy_names(__name__)
 
-        from mmosnet import datasets, engine, evaluation, models
 
-    from mmosnet.datasets import *
-    from mmosnet.engine import *
-    from mmosnet.evaluation import *
-    from mmosnet.model_index import register_models
-    from mmosnet.models import *
-
-    register_models()
-
-    __all__ = ['__version__', *datasets.__all__, *engine.__all__, *evaluation.__all__, *models.__all__]
-else:
-    __all__ = ['__version__', *WITHOUT_TORCH]
-
-    def __getattr__(name: str) -> object:
-        """What is not there without torch: says so, and does not look like a mistyped name."""
-        if name in WITHOUT_TORCH:
-            return import_module(f'mmosnet.{name}')
-        # Python and its tools ask for these of any module.
-        if name.startswith('__'):
-            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+def __getattr__(name: str) -> object:
+    """Import a public name, a module or a package; without torch, say so, as it does not look like a mistyped name."""
+    try:
+        return _resolve(name)
+    except ImportError as e:
+        if find_spec('torch') is not None:
+            raise
         raise ImportError(
             f'mmosnet.{name} needs torch, which is not installed: pip install torch torchvision, then '
-            "pip install 'mmosnet[lite]'. Without torch there are: " + ', '.join(f'mmosnet.{n}' for n in WITHOUT_TORCH)
-        )
+            "pip install '.[lite]' in a clone of mmosnet. Without torch there are: "
+            + ', '.join(f'mmosnet.{n}' for n in WITHOUT_TORCH)
+        ) from e
+
+
+after_import('mmengine.registry', register_backbone)
+after_import('mmpretrain.apis.model', register_models)
+after_import('mmengine.config.config', allow_package_bases)

@@ -117,7 +117,8 @@ def allow_package_bases() -> None:
     mmengine has a fixed list of packages for this, and asks ``pkg_resources`` where they are, which setuptools dropped
     in version 82. What mmengine finds by itself it finds as before.
     """
-    from mmengine.config import Config
+    # Not from mmengine.config, which may be in the middle of its import.
+    from mmengine.config.config import Config
 
     found_by_mmengine = Config._get_cfg_path
     if found_by_mmengine.__module__ == __name__:

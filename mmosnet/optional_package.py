@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires
-from importlib.util import find_spec
 from types import ModuleType
 
 from mmosnet.errors import DataError
@@ -31,17 +30,13 @@ def need(name: str, extra: str) -> ModuleType:
 
 
 def _packages(extra: str) -> str:
-    """The extra; on a device without torch, which extras would bring along, the packages in it."""
-    if find_spec('torch') is None:
-        try:
-            found = [line.split(';') for line in requires('mmosnet') or []]
-        except PackageNotFoundError:
-            # Run from a folder with the code.
-            found = []
-        packages = [repr(line[0].strip()) for line in found if f"extra=='{extra}'" in _plain(line[-1])]
-        if packages:
-            return ' '.join(packages)
-    return f"'mmosnet[{extra}]'"
+    """Return the packages of an extra, as they are typed; its name where mmosnet is not installed, but a clone."""
+    try:
+        found = [line.split(';') for line in requires('mmosnet') or []]
+    except PackageNotFoundError:
+        found = []
+    packages = [repr(line[0].strip()) for line in found if f"extra=='{extra}'" in _plain(line[-1])]
+    return ' '.join(packages) or f"'.[{extra}]', in the clone of mmosnet"
 
 
 def _plain(marker: str) -> str:

@@ -5,12 +5,24 @@ module before ours: ``type='ImageClassifier'`` is then found with ``default_scop
 Every registry that a Runner looks into has a child here, so that this scope runs without warnings.
 """
 
-import mmpretrain.registry as _mmpretrain
-from mmengine.registry import Registry
+from mmosnet.compatibility import supported_stack
+from mmosnet.lazy_import import public_modules
+
+with supported_stack():
+    # Registries import it on first use, outside of this block.
+    import mmpretrain.models  # noqa: F401
+    import mmpretrain.registry as _mmpretrain
+    from mmengine.registry import Registry
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmosnet', locations=list(locations))
+def _child(parent: Registry, *packages: str) -> Registry:
+    """Return a registry that imports mmpretrain's modules, and all modules of ours with public names."""
+    locations = [name for package in packages for name in _modules(package)]
+    return Registry(parent.name, parent=parent, scope='mmosnet', locations=locations)
+
+
+def _modules(package: str) -> list[str]:
+    return public_modules(package) if package.startswith('mmosnet.') else [package]
 
 
 # Engine

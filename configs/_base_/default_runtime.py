@@ -1,12 +1,13 @@
 default_scope = 'mmpretrain'
-custom_imports = dict(imports=['mmosnet'])
+# mmosnet, and mmpretrain without a warning of mmcv-lite's.
+custom_imports = dict(imports=['mmosnet.registry'])
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # best_reid_mAP_epoch_N.pth beside the last two.
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='reid/mAP', rule='greater'),
+    checkpoint=dict(type='mmosnet.CheckpointHook', interval=1, max_keep_ckpts=2, save_best='reid/mAP', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
 custom_hooks = [

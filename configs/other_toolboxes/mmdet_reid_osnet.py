@@ -107,7 +107,9 @@ auto_scale_lr = dict(enable=False, base_batch_size=8)
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_best='reid-metric/mAP', rule='greater'),
+    checkpoint=dict(
+        type='mmosnet.CheckpointHook', interval=1, max_keep_ckpts=2, save_best='reid-metric/mAP', rule='greater'
+    ),
 )
 # Several processes: average the batch statistics, so that all evaluate what the checkpoint holds.
 custom_hooks = [dict(type='SyncBuffersHook')]

@@ -102,7 +102,7 @@ auto_scale_lr = dict(base_batch_size=512)
 
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
-    checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=2, save_best='coco/AP', rule='greater'),
+    checkpoint=dict(type='mmosnet.CheckpointHook', interval=10, max_keep_ckpts=2, save_best='coco/AP', rule='greater'),
     visualization=dict(type='PoseVisualizationHook', enable=False),
 )
 # Several processes: average the batch statistics, so that all evaluate what the checkpoint holds.

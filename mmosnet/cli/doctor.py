@@ -44,6 +44,8 @@ STACK = {
 }
 #: What the extras of the distribution give; those of developers are not listed.
 EXTRAS = {
+    'lite': 'training: mmengine, mmcv-lite and mmpretrain, the last releases of OpenMMLab',
+    'onedl': 'the same: their maintained forks; one of the two',
     'weights': "the authors' released weights are downloaded",
     'matlab': 'CUHK03 is read as downloaded',
     'onnx': 'export to ONNX, and run it without torch',

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import mmpretrain.datasets
-from mmpretrain.datasets.utils import check_md5
-
+from mmosnet.compatibility import supported_stack
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+
+with supported_stack():
+    import mmpretrain.datasets
+    from mmpretrain.datasets.utils import check_md5
 
 
 class OfficialFiles:

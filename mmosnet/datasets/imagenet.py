@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import mmpretrain.datasets
 from mmengine.logging import MMLogger
 
+from mmosnet.compatibility import supported_stack
 from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 from mmosnet.runtime.media_files import IMAGE_SUFFIXES, find_files, same_name
+
+with supported_stack():
+    import mmpretrain.datasets
 
 CLASSES_REMEDY = (
     'Categories of your own: --cfg-options model.head.num_classes=N, and their names, in alphabetical order of the '

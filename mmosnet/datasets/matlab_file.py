@@ -77,7 +77,7 @@ class MatlabFile:
             try:
                 import h5py
             except ImportError as e:
-                raise DataError(f"{self.path} is a MATLAB 7.3 file: pip install -e '.[matlab]' to read it") from e
+                raise DataError(f'{self.path} is a MATLAB 7.3 file: pip install h5py to read it') from e
             try:
                 self._hdf5 = h5py.File(self.path, 'r')
             except OSError as e:

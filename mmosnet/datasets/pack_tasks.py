@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmcv.transforms import BaseTransform
-from mmpretrain.datasets import PackInputs
-from mmpretrain.structures import DataSample, MultiTaskDataSample
 
+from mmosnet.compatibility import supported_stack
 from mmosnet.errors import DataError
 from mmosnet.registry import TRANSFORMS
+
+with supported_stack():
+    from mmpretrain.datasets import PackInputs
+    from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 
 @TRANSFORMS.register_module()

@@ -1,28 +1,10 @@
-from mmosnet.engine.autocast_optim_wrapper import AutocastOptimWrapper
-from mmosnet.engine.base_freeze_hook import BaseFreezeHook
-from mmosnet.engine.checkpoint_fit_hook import CheckpointFitHook
-from mmosnet.engine.checkpoint_hook import CheckpointHook
-from mmosnet.engine.compile_hook import CompileHook
-from mmosnet.engine.deploy_hook import DeployHook
-from mmosnet.engine.divergence_hook import DivergenceHook
-from mmosnet.engine.num_classes_hook import NumClassesHook
-from mmosnet.engine.pos_ratio_hook import PosRatioHook
-from mmosnet.engine.report_hook import ReportHook
-from mmosnet.engine.safe_checkpoint import install as install_safe_checkpoints
-from mmosnet.engine.sample_seed_hook import SampleSeedHook
+"""Training and testing: hooks, the start of a run, checkpoints, reports and series of runs."""
 
-install_safe_checkpoints()
+from mmosnet.compatibility import supported_stack
+from mmosnet.lazy_import import lazy_names, public_names
 
-__all__ = [
-    'AutocastOptimWrapper',
-    'BaseFreezeHook',
-    'CheckpointFitHook',
-    'CheckpointHook',
-    'CompileHook',
-    'DeployHook',
-    'DivergenceHook',
-    'NumClassesHook',
-    'PosRatioHook',
-    'ReportHook',
-    'SampleSeedHook',
-]
+with supported_stack():
+    import mmcv.cnn  # noqa: F401
+
+__all__ = list(public_names(__name__))
+__getattr__, __dir__ = lazy_names(__name__)

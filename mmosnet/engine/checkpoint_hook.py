@@ -10,10 +10,10 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.hooks import Hook
 from mmengine.optim import ReduceOnPlateauParamScheduler
-from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from mmosnet.engine.divergence_hook import DivergenceHook
+from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
 from mmosnet.json_file import read_json
 from mmosnet.registry import HOOKS
@@ -23,8 +23,6 @@ from mmosnet.whole_file import whole_file
 EVALUATION_FILE = 'last_evaluation.json'
 
 
-# In place of mmengine's: configs name it without a scope, and Runner adds it by default.
-@ROOT_HOOKS.register_module(name='CheckpointHook', force=True)
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
     """mmengine's hook, with an order of steps that leaves something whole whenever the run is killed.
@@ -44,7 +42,11 @@ class CheckpointHook(MMEngineCheckpointHook):
     training = False
 
     def before_run(self, runner: Runner) -> None:
-        """Add the hooks that go with this one: a failed training ends, a missed evaluation is made up for."""
+        """Let checkpoints load safely, and add the hooks that go with this one.
+
+        Those end a failed training and make up for a missed evaluation. mmengine loads nothing before this.
+        """
+        install_safe_checkpoints()
         for kind in (DivergenceHook, MissedEvaluationHook):
             # Once, although the first moves this hook to a later place, where it is called again.
             if not any(isinstance(hook, kind) for hook in runner.hooks):

@@ -11,11 +11,12 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, IterableDataset
 
+from mmosnet.engine.resume import newest_checkpoint
 from mmosnet.errors import DataError
 from mmosnet.registry import HOOKS
 
@@ -73,7 +74,7 @@ class DivergenceHook(Hook):
         found = list(_not_finite(model))
         self.exempt = set(found) - learned
         if wrong := [name for name in found if name in learned]:
-            source = runner._load_from or (find_latest_checkpoint(runner.work_dir) if runner._resume else None)
+            source = runner._load_from or (newest_checkpoint(runner.work_dir) if runner._resume else None)
             raise DataError(
                 f'{source or "the model"}: {_some(wrong)} NaN or infinite, as a training leaves that has failed: start '
                 'from an earlier checkpoint, or anew'

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
@@ -18,10 +19,9 @@ from mmosnet.engine.config_options import merge_options
 from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
+from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.engine.trained_model import find_config_path
-from mmosnet.engine.written_config import WrittenConfig
 from mmosnet.errors import DataError
-from mmosnet.garbage_collection import collection_paused
 from mmosnet.user_errors import user_errors
 
 __all__ = [
@@ -60,7 +60,7 @@ def load_config(
     """
     check_launcher(launcher, os.environ)
     path = find_config_path(path)
-    cfg = WrittenConfig(Config.fromfile(path))
+    cfg = Config.fromfile(path)
     merge_options(cfg, options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     cfg.launcher = launcher
@@ -101,9 +101,21 @@ def check_numbers(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build a Runner, which imports a good deal more, without collecting garbage in between."""
-    with collection_paused(), connection_errors():
+    """Build a Runner that loads checkpoints safely and, whatever its config, saves them by our ``CheckpointHook``."""
+    install_safe_checkpoints()
+    _name_checkpoint_hook(cfg)
+    with connection_errors():
         return QuietRunner.from_cfg(cfg)
+
+
+def _name_checkpoint_hook(cfg: Config) -> None:
+    """Put our ``CheckpointHook`` in the place of mmengine's, which Runner adds where a config does not mention it."""
+    hooks = dict(cfg.get('default_hooks') or {})
+    hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
+    cfg.default_hooks = hooks
+    for hook in [*cfg.default_hooks.values(), *(cfg.get('custom_hooks') or [])]:
+        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook):
+            hook['type'] = 'mmosnet.CheckpointHook'
 
 
 def _fit_dataloader(loader: dict) -> None:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import load_file, not_numbers
+from mmosnet.models.checkpoint_file import load_checkpoint, load_file, not_numbers
 
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 LAST_CHECKPOINT = 'last_checkpoint'
@@ -142,7 +141,7 @@ def read_resumable(source: str) -> FoundCheckpoint:
         FileNotFoundError: No such file.
         DataError: It is damaged, or not what a training can go on from.
     """
-    content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    content = load_checkpoint(source, map_location='cpu')
     fault = state_fault(content)
     if fault is not None:
         raise DataError(f'{source} cannot be resumed: {fault}')

@@ -1,119 +1,60 @@
-"""Checkpoints that load without running code, and that still resume.
+"""Checkpoints of mmengine's own functions: loaded without running code, written whole or not at all.
 
-Since torch 2.6 ``torch.load`` reads weights only and refuses mmengine's training checkpoints, because they hold the
-log history and numpy scalars. :func:`install` allows exactly what those checkpoints contain, and closes the two
-holes that ``weights_only=True`` leaves in mmengine: ``Runner.resume`` executes python text found in
-``meta['config']``, and checkpoints from the web are loaded with ``weights_only=False``. All loading passes
-here, so that files are compared with their checksums here (:func:`mmosnet.models.checkpoint_file.load_file`), and
-those of the released code are recognized (:func:`mmosnet.models.released_files.recognize`). All saving passes here
-too, so that no checkpoint is ever half a file.
+What is ours loads by :func:`mmosnet.models.checkpoint_file.load_checkpoint`. mmengine's Runner has loading and saving
+of its own, which :func:`install_safe_checkpoints` replaces: torch refuses its training checkpoints since version 2.6,
+the forks of OpenMMLab then load them without protection, checkpoints from the web are always loaded so, and
+``Runner.resume`` executes python text found in ``meta['config']``.
 """
 
 from __future__ import annotations
 
 import io
-import os
-from functools import wraps
-from http.client import HTTPException
-from pathlib import Path
-from urllib.error import URLError
-from urllib.parse import urlparse
 
-import numpy as np
 import torch
 from mmengine import runner
 from mmengine.fileio import LocalBackend, get_file_backend
-from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner import runner as mmengine_runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.engine.resume import newest_checkpoint
-from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import clear_errors, load_file
-from mmosnet.models.released_files import recognize
+from mmosnet.models.checkpoint_file import (
+    checkpoint_globals,
+    load_checkpoint,
+    load_from_local,
+    load_from_web,
+    load_url,
+    torch_load,
+)
 from mmosnet.whole_file import whole_file
-
-try:
-    from numpy._core import multiarray
-except ImportError:  # numpy < 2
-    from numpy.core import multiarray
 
 # mmengine's own, for what is no local file.
 _save_elsewhere = mmengine_checkpoint.save_checkpoint
-# The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
-_METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
-    (OneCycleParamScheduler, name) for name in ('_annealing_cos', '_annealing_linear')
-}
-# Dtypes of the numpy scalars and arrays in a log history: all plain numbers.
-_NUMBER_CODES = '?bhilqBHILQefdg'
 
 
-def _known_getattr(owner: object, name: str) -> object:
-    """Stand in for ``getattr`` in a pickle: resolves :data:`_METHODS`, nothing else."""
-    if (owner, name) in _METHODS:
-        return getattr(owner, name)
-    raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
+def install_safe_checkpoints() -> None:
+    """Let mmengine load and save checkpoints as mmosnet does, in this process, for all toolboxes.
 
+    Training checkpoints resume, no checkpoint runs code, files are compared with their checksums, and those of the
+    released code are recognized (:func:`~mmosnet.models.checkpoint_file.load_checkpoint`). Checkpoints are written
+    whole or not at all (:func:`save_checkpoint`), and a resumed run takes the newest one that loads
+    (:func:`~mmosnet.engine.resume.newest_checkpoint`).
 
-def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
-    """Stand in for numpy's own start of an array, which is always empty: a pickle could ask for terabytes."""
-    if (kind, tuple(shape)) != (np.ndarray, (0,)):
-        raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
-    return multiarray._reconstruct(kind, shape, code)
-
-
-def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
-    """Stand in for numpy's scalars; a pickle could ask for one of any size."""
-    return multiarray.scalar(dtype, data)
-
-
-def checkpoint_globals() -> list:
-    """What a training checkpoint of mmengine may name, in the form of ``torch.serialization.add_safe_globals``."""
-    allowed = [
-        HistoryBuffer,
-        OneCycleParamScheduler,
-        np.ndarray,
-        np.dtype,
-        (_known_getattr, 'builtins.getattr'),
-    ]
-    # numpy 1 and numpy 2 write different module names.
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
-        allowed += [
-            (_known_array, f'{module}._reconstruct'),
-            (_known_scalar, f'{module}.scalar'),
-        ]
-    return allowed + [type(np.dtype(code)) for code in _NUMBER_CODES]
-
-
-def install() -> None:
-    """Make resuming work under ``weights_only=True``, close both holes and recognize released files, for this process.
-    Idempotent."""
+    All commands of mmosnet call it, and :class:`~mmosnet.engine.checkpoint_hook.CheckpointHook` does, which our configs
+    name; for other programs it is there to be called. Calling it again changes nothing.
+    """
     torch.serialization.add_safe_globals(checkpoint_globals())
-    if getattr(CheckpointLoader, '_mmosnet_safe', False):
-        return
-    # load_url is what every scheme that downloads ends in.
-    mmengine_checkpoint.load_url = load_url
+    CheckpointLoader.load_checkpoint = staticmethod(load_checkpoint)
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.register_scheme(['http://', 'https://'], load_from_web, force=True)
+    # What the loaders of all other schemes end in.
+    mmengine_checkpoint.load_url = load_url
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        mmengine_checkpoint._safe_torch_load = torch_load
     # Runner has names of its own for them; a CheckpointHook that publishes asks the package.
     for module in (mmengine_checkpoint, mmengine_runner, runner):
         module.save_checkpoint = save_checkpoint
         module.find_latest_checkpoint = newest_checkpoint
-    load_checkpoint = CheckpointLoader.load_checkpoint
-
-    @wraps(load_checkpoint)
-    def load_safely(filename, map_location=None, logger='current'):
-        with clear_errors(filename):
-            checkpoint = load_checkpoint(str(filename), map_location, logger)
-        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-        if isinstance(meta, dict):
-            # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].
-            meta.pop('config', None)
-        return recognize(checkpoint, str(filename))
-
-    CheckpointLoader.load_checkpoint = staticmethod(load_safely)
-    CheckpointLoader._mmosnet_safe = True
 
 
 def save_checkpoint(
@@ -140,39 +81,3 @@ def save_checkpoint(
     torch.save(checkpoint, content)
     with whole_file(filename) as draft:
         draft.write_bytes(content.getbuffer())
-
-
-def load_from_local(filename: str, map_location: object = None) -> object:
-    """Load a checkpoint file; in place of mmengine's loader of this name."""
-    return load_file(os.path.expanduser(filename), map_location)
-
-
-def load_url(
-    url: str, model_dir: str | None = None, map_location: object = None, progress: bool = True, **unused: object
-) -> object:
-    """Load a checkpoint from the web, or from torch's cache; stands in for torch's function of this name.
-
-    A download gets its name in the cache after it was loaded: a damaged one is never found there.
-
-    Args:
-        url: The address; the file in the cache is called as in its path.
-        model_dir: The cache; torch's by default.
-        map_location: As of :func:`torch.load`.
-        progress: Show a bar.
-        unused: torch's further options; weights alone are loaded whatever they say.
-
-    Raises:
-        DataError: It cannot be downloaded, or is no checkpoint.
-    """
-    path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / Path(urlparse(url).path).name
-    if path.is_file():
-        try:
-            return load_file(path, map_location)
-        except DataError as e:
-            raise DataError(f'{e}. It stands in the cache for {url}: delete it, and it is downloaded again') from e
-    try:
-        with whole_file(path) as draft:
-            torch.hub.download_url_to_file(url, str(draft), progress=progress)
-            return load_file(draft, map_location, source=url)
-    except (URLError, HTTPException, ConnectionError, TimeoutError) as e:
-        raise DataError(f'{url} cannot be downloaded: {str(e) or type(e).__name__}') from e

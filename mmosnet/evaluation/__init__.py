@@ -1,6 +1,10 @@
-from mmosnet.evaluation.attribute_metric import AttributeMetric
-from mmosnet.evaluation.category_metric import CategoryMetric
-from mmosnet.evaluation.reid_metric import ReIDMetric
-from mmosnet.evaluation.task_evaluator import TaskEvaluator
+"""Metrics of the three tasks: thin registered classes over functions of arrays."""
 
-__all__ = ['AttributeMetric', 'CategoryMetric', 'ReIDMetric', 'TaskEvaluator']
+from mmosnet.compatibility import supported_stack
+from mmosnet.lazy_import import lazy_names, public_names
+
+with supported_stack():
+    import mmcv.cnn  # noqa: F401
+
+__all__ = list(public_names(__name__))
+__getattr__, __dir__ = lazy_names(__name__)

@@ -1,21 +1,13 @@
-from mmosnet.models.attribute_head import AttributeHead
-from mmosnet.models.embedded_weights import load_from_embedded
-from mmosnet.models.joint_head import JointHead
-from mmosnet.models.osnet import OSNet
-from mmosnet.models.pooled_linear_neck import PooledLinearNeck
-from mmosnet.models.reid_head import ReIDHead
-from mmosnet.models.released_files import load_from_torchreid
-from mmosnet.models.triplet_loss import TripletLoss
-from mmosnet.models.weighted_bce_loss import WeightedBCELoss
+"""OSNet, its necks, heads and losses, and their weights. The backbone needs no mmpretrain."""
 
-__all__ = [
-    'AttributeHead',
-    'JointHead',
-    'OSNet',
-    'PooledLinearNeck',
-    'ReIDHead',
-    'TripletLoss',
-    'WeightedBCELoss',
-    'load_from_embedded',
-    'load_from_torchreid',
-]
+from mmosnet.compatibility import supported_stack
+from mmosnet.lazy_import import lazy_names, public_names
+
+with supported_stack('torch', 'mmengine', 'mmcv'):
+    import mmcv.cnn  # noqa: F401
+
+    # Checkpoint schemes register themselves.
+    from mmosnet.models import embedded_weights, released_files  # noqa: F401
+
+__all__ = list(public_names(__name__))
+__getattr__, __dir__ = lazy_names(__name__)

@@ -1,25 +1,44 @@
-"""Reading the weights of a checkpoint file and the names saved with them, whatever is wrong with it."""
+"""Checkpoints: loading them without running code, and reading the weights and the names saved with them.
+
+Since torch 2.6 ``torch.load`` reads weights only and refuses mmengine's training checkpoints, because they hold the
+log history and numpy scalars. :func:`checkpoint_globals` allows exactly what those contain, and nothing is ever loaded
+another way, as the forks of OpenMMLab do with what they cannot load safely.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
 import pickle
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import URLError
+from urllib.parse import urlparse
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_rank
 from mmengine.logging import MMLogger
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
 from mmosnet.runtime.file_kind import file_kind
+from mmosnet.whole_file import whole_file
+
+try:
+    from numpy._core import multiarray
+except ImportError:  # numpy < 2
+    from numpy.core import multiarray
 
 # What torch raises for damaged files, beside UnpicklingError. Claims of more memory than there is are among them.
 DAMAGE = (
@@ -41,6 +60,197 @@ MARK = re.compile(
 COMPILED = '_orig_mod.'
 # What torch's layers call what they learn and measure.
 WEIGHT_NAMES = ('weight', 'bias', 'running_mean', 'running_var')
+# The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
+_METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
+    (OneCycleParamScheduler, name) for name in ('_annealing_cos', '_annealing_linear')
+}
+# Dtypes of the numpy scalars and arrays in a log history: all plain numbers.
+_NUMBER_CODES = '?bhilqBHILQefdg'
+# Makes torch.load read weights only, even where its caller asks for more.
+_WEIGHTS_ONLY = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+_WEB = ('http://', 'https://')
+# mmengine's own, for the schemes that are not ours.
+_load_by_mmengine = CheckpointLoader.load_checkpoint
+# Our own schemes; and what every checkpoint from elsewhere passes, with its name. Filled by the modules that know.
+_LOADERS: dict[str, Callable] = {}
+_RECOGNIZERS: list[Callable[[object, str], object]] = []
+
+
+def _known_getattr(owner: object, name: str) -> object:
+    """Stand in for ``getattr`` in a pickle: resolve :data:`_METHODS`, nothing else."""
+    if (owner, name) in _METHODS:
+        return getattr(owner, name)
+    raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
+
+
+def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
+    """Stand in for numpy's own start of an array, which is always empty: a pickle could ask for terabytes."""
+    if (kind, tuple(shape)) != (np.ndarray, (0,)):
+        raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
+    return multiarray._reconstruct(kind, shape, code)
+
+
+def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
+    """Stand in for numpy's scalars; a pickle could ask for one of any size."""
+    return multiarray.scalar(dtype, data)
+
+
+def checkpoint_globals() -> list:
+    """Return what a training checkpoint of mmengine may name, as ``torch.serialization.add_safe_globals`` takes it."""
+    allowed = [
+        HistoryBuffer,
+        OneCycleParamScheduler,
+        np.ndarray,
+        np.dtype,
+        (_known_getattr, 'builtins.getattr'),
+    ]
+    # numpy 1 and numpy 2 write different module names.
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
+        allowed += [
+            (_known_array, f'{module}._reconstruct'),
+            (_known_scalar, f'{module}.scalar'),
+        ]
+    return allowed + [type(np.dtype(code)) for code in _NUMBER_CODES]
+
+
+def torch_load(file: object, map_location: object = None, weights_only: bool | None = True) -> object:
+    """Load a file by torch, as weights and training state alone.
+
+    Args:
+        file: A path or an open file.
+        map_location: As of :func:`torch.load`.
+        weights_only: Not used: nothing is loaded another way. The forks of OpenMMLab have a function with these
+            arguments, which loads anything where this fails.
+    """
+    with torch.serialization.safe_globals(checkpoint_globals()):
+        return torch.load(file, map_location=map_location, weights_only=True)
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Let loaders of mmengine's load weights and training state alone, whatever they ask torch for."""
+    before = os.environ.get(_WEIGHTS_ONLY)
+    os.environ[_WEIGHTS_ONLY] = '1'
+    # The forks of OpenMMLab allow the real getattr here, and then anything.
+    forks = getattr(mmengine_checkpoint, '_safe_torch_load', None)
+    mmengine_load_url = mmengine_checkpoint.load_url
+    mmengine_checkpoint.load_url = load_url
+    if forks is not None:
+        mmengine_checkpoint._safe_torch_load = torch_load
+    try:
+        with torch.serialization.safe_globals(checkpoint_globals()):
+            yield
+    finally:
+        mmengine_checkpoint.load_url = mmengine_load_url
+        if forks is not None:
+            mmengine_checkpoint._safe_torch_load = forks
+        if before is None:
+            del os.environ[_WEIGHTS_ONLY]
+        else:
+            os.environ[_WEIGHTS_ONLY] = before
+
+
+def loads_scheme(scheme: str) -> Callable[[Callable], Callable]:
+    """Return a decorator: the function loads checkpoints whose names begin with a scheme, here and in mmengine.
+
+    Args:
+        scheme: ``torchreid://``, for example.
+    """
+
+    def register(loader: Callable) -> Callable:
+        _LOADERS[scheme] = loader
+        CheckpointLoader.register_scheme(scheme, loader, force=True)
+        return loader
+
+    return register
+
+
+def recognizes(recognizer: Callable[[object, str], object]) -> Callable[[object, str], object]:
+    """Let every checkpoint pass a function: takes what was loaded and its name, returns what to use. A decorator."""
+    _RECOGNIZERS.append(recognizer)
+    return recognizer
+
+
+def load_checkpoint(filename: str | Path, map_location: object = None, logger: object = 'current') -> object:
+    """Load a checkpoint from anywhere without running code that is in it; stands in for mmengine's function.
+
+    Python text in ``meta['config']``, which mmengine executes when it resumes, is dropped.
+
+    Args:
+        filename: A file, a web address, ``torchreid://NAME``, ``mmosnet://NAME``, or another scheme of mmengine's.
+        map_location: As of :func:`torch.load`.
+        logger: As of mmengine's function, for a line that says where the checkpoint comes from.
+
+    Raises:
+        FileNotFoundError: No such file.
+        DataError: It is damaged, or no checkpoint, or holds more than weights and training state.
+    """
+    source = str(filename)
+    loader = next((loader for scheme, loader in _LOADERS.items() if source.startswith(scheme)), None)
+    with clear_errors(source):
+        if loader is not None:
+            checkpoint = loader(source, map_location)
+        elif source.startswith(_WEB):
+            checkpoint = load_from_web(source, map_location)
+        elif '://' in source:
+            with _weights_only():
+                checkpoint = _load_by_mmengine(source, map_location, logger)
+        else:
+            checkpoint = load_from_local(source, map_location)
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if isinstance(meta, dict):
+        # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].
+        meta.pop('config', None)
+    for recognizer in _RECOGNIZERS:
+        checkpoint = recognizer(checkpoint, source)
+    return checkpoint
+
+
+def load_from_local(filename: str, map_location: object = None) -> object:
+    """Load a checkpoint file; stands in for mmengine's loader of this name."""
+    return load_file(os.path.expanduser(filename), map_location)
+
+
+def load_from_web(url: str, map_location: object = None) -> object:
+    """Load a checkpoint from the web. Of several processes the first one downloads it.
+
+    Raises:
+        DataError: As of :func:`load_url`.
+    """
+    checkpoint = load_url(url, map_location=map_location) if get_rank() == 0 else None
+    barrier()
+    return load_url(url, map_location=map_location) if checkpoint is None else checkpoint
+
+
+def load_url(
+    url: str, model_dir: str | None = None, map_location: object = None, progress: bool = True, **unused: object
+) -> object:
+    """Load a checkpoint from the web, or from torch's cache; stands in for torch's function of this name.
+
+    A download gets its name in the cache after it was loaded: a damaged one is never found there.
+
+    Args:
+        url: The address; the file in the cache is called as in its path.
+        model_dir: The cache; torch's by default.
+        map_location: As of :func:`torch.load`.
+        progress: Show a bar.
+        unused: torch's further options; weights alone are loaded whatever they say.
+
+    Raises:
+        DataError: It cannot be downloaded, or is no checkpoint.
+    """
+    path = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / Path(urlparse(url).path).name
+    if path.is_file():
+        try:
+            return load_file(path, map_location)
+        except DataError as e:
+            raise DataError(f'{e}. It stands in the cache for {url}: delete it, and it is downloaded again') from e
+    try:
+        with whole_file(path) as draft:
+            torch.hub.download_url_to_file(url, str(draft), progress=progress)
+            return load_file(draft, map_location, source=url)
+    except (URLError, HTTPException, ConnectionError, TimeoutError) as e:
+        raise DataError(f'{url} cannot be downloaded: {str(e) or type(e).__name__}') from e
 
 
 @contextmanager
@@ -98,7 +308,7 @@ def load_file(path: str | Path, map_location: object = None, source: str | None 
     with clear_errors(source):
         try:
             checked = kind.name == 'checkpoint' and _checksums_hold(path)
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+            checkpoint = torch_load(path, map_location)
             _check_sizes(checkpoint, path.stat().st_size)
         except DataError as e:
             raise DataError(f'{source} was not loaded: {e}') from e
@@ -275,7 +485,7 @@ def read_checkpoint(source: str) -> Checkpoint:
         FileNotFoundError: No such file.
         DataError: The file is damaged, or holds something else than named tensors.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(str(source), map_location='cpu')
+    checkpoint = load_checkpoint(source, map_location='cpu')
     state = weights_in(checkpoint, str(source))
     meta = checkpoint.get('meta')
     dataset_meta = meta.get('dataset_meta') if isinstance(meta, Mapping) else None

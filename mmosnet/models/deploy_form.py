@@ -4,7 +4,6 @@ single layers taken away. Same output to rounding, less work, and fewer steps fo
 from __future__ import annotations
 
 from mmcv.cnn import ConvModule, fuse_conv_bn
-from mmpretrain.models import LinearNeck
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_linear_bn_eval
@@ -25,7 +24,7 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     """
     model.eval()
     for module in list(model.modules()):
-        if isinstance(module, LinearNeck):
+        if _is_linear_neck(module):
             _fold_neck(module)
         elif callable(getattr(module, 'switch_to_deploy', None)):
             module.switch_to_deploy()
@@ -86,7 +85,14 @@ def _unpacked(module: ConvModule) -> nn.Module:
     return nn.Sequential(module.conv, norm, activation)
 
 
-def _fold_neck(neck: LinearNeck) -> None:
+def _is_linear_neck(module: nn.Module) -> bool:
+    # By its name: the backbone is used without mmpretrain too.
+    return any(
+        (c.__module__.partition('.')[0], c.__name__) == ('mmpretrain', 'LinearNeck') for c in type(module).__mro__
+    )
+
+
+def _fold_neck(neck: nn.Module) -> None:
     if isinstance(neck.norm, _BatchNorm):
         neck.fc = fuse_linear_bn_eval(neck.fc, neck.norm)
         neck.norm = nn.Identity()

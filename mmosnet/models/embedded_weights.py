@@ -17,9 +17,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmosnet.models.checkpoint_file import load_file, read_checkpoint
+from mmosnet.models.checkpoint_file import load_file, loads_scheme, read_checkpoint
 from mmosnet.models.checkpoint_fit import PARTS, predicts
 from mmosnet.version import __version__
 from mmosnet.whole_file import whole_file
@@ -53,7 +52,7 @@ def embedded_file(name: str) -> Path:
     return WEIGHTS_FOLDER / f'{name}{SUFFIX}'
 
 
-@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+@loads_scheme(SCHEME)
 def load_from_embedded(filename: str, map_location: str | torch.device | None = None) -> dict:
     """Load embedded weights; the loader behind ``mmosnet://NAME``.
 

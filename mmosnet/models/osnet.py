@@ -17,7 +17,7 @@ from mmcv.cnn import ConvModule
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, ModuleList, Sequential
 from mmengine.model.weight_init import PretrainedInit
-from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -26,7 +26,6 @@ from mmosnet.models.checkpoint_file import read_state_dict
 from mmosnet.models.checkpoint_fit import misfits
 from mmosnet.models.deploy_form import fold_normalisation
 from mmosnet.models.stream_fusion import FUSIONS
-from mmosnet.registry import MODELS
 
 # An OSBlock's streams have 1/4 of the block's output channels.
 BLOCK_REDUCTION = 4
@@ -122,8 +121,8 @@ class OSBlock(BaseModule):
         return self.sum_norm(self.expand(fused).add_(self.shortcut(x))).relu_()
 
 
-@MODELS.register_module()
-@ROOT_MODELS.register_module()
+# In mmengine's registry, which all toolboxes look into: in place of what imports this module when it is called.
+@MODELS.register_module(force=True)
 class OSNet(BaseModule):
     """The Omni-Scale Network as a backbone for any OpenMMLab toolbox.
 

@@ -18,11 +18,10 @@ from pathlib import Path
 
 import torch
 from mmengine.logging import MMLogger
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import find_osnet, load_file
+from mmosnet.models.checkpoint_file import find_osnet, load_file, loads_scheme, recognizes
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
 from mmosnet.whole_file import draft_folder, whole_file
 
@@ -149,7 +148,7 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as e:
         raise FileNotFoundError(
-            f"{SCHEME}{name}: no file {filename} here. To download it: pip install -e '.[weights]'. {by_hand}"
+            f'{SCHEME}{name}: no file {filename} here. To download it: pip install huggingface_hub. {by_hand}'
         ) from e
     MMLogger.get_current_instance().info(f'Downloading {filename} to {folder}')
     try:
@@ -226,7 +225,7 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
     path = find_released(name)
     if name in RELEASED_FILES:
         _check_digest(name, path)
-    # Not by mmengine's loader, which would have recognized it already.
+    # Not by load_checkpoint, which would have recognized it already.
     checkpoint = load_file(path, map_location='cpu')
     state_dict, model = _renamed(checkpoint, str(path), keep_classifier)
     expected = _network_of(name)
@@ -243,7 +242,7 @@ def _network_of(name: str) -> tuple[str, float] | None:
     return match[1], float(f'{match[2]}.{match[3]}') if match[2] else 1.0
 
 
-@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+@loads_scheme(SCHEME)
 def load_from_torchreid(filename: str, map_location: str | torch.device | None = None) -> dict:
     """Load a released checkpoint under our names; the loader behind ``torchreid://NAME``.
 
@@ -258,6 +257,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
     return dict(state_dict=read_released(filename.removeprefix(SCHEME))[0])
 
 
+@recognizes
 def recognize(checkpoint: object, source: str) -> object:
     """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
 

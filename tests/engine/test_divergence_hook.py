@@ -69,7 +69,7 @@ def train(folder, faults=None, checkpoint=EPOCHS, hook=None, label=1.0, model=No
         train_cfg=dict(by_epoch=True, max_epochs=3),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.125)),
         default_hooks=dict(
-            checkpoint=dict(type='CheckpointHook', max_keep_ckpts=1, **(checkpoint or dict(interval=1)))
+            checkpoint=dict(type='mmosnet.CheckpointHook', max_keep_ckpts=1, **(checkpoint or dict(interval=1)))
         ),
         # CheckpointHook adds one where there is none.
         custom_hooks=[hook] if hook else None,

@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger
 
 from mmosnet.engine.launch import resume_from
 from mmosnet.engine.resume import find_newest
+from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
 
 CONFIG = dict(
@@ -115,6 +116,7 @@ def test_the_folder_counts_and_not_last_checkpoint(tmp_path, said, content):
         (tmp_path / 'run' / 'last_checkpoint').write_bytes(content)
     assert find_newest(tmp_path / 'run').path == str(tmp_path / 'run' / 'epoch_2.pth')
     assert len(said) == 1 and 'epoch_2.pth' in said[0] and '\n' not in said[0]
+    install_safe_checkpoints()
     # mmengine's own name for it.
     assert runner.find_latest_checkpoint(str(tmp_path / 'run')) == str(tmp_path / 'run' / 'epoch_2.pth')
 

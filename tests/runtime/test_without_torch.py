@@ -124,6 +124,6 @@ except errors.DataError as e:
 
 def test_a_broken_torch_is_not_taken_for_none(device, tmp_path):
     (tmp_path / 'torch.py').write_text('raise OSError("libtorch.so: cannot open shared object file")')
-    result = device(f'sys.path.insert(0, {str(tmp_path)!r})\nimport mmosnet')
+    result = device(f'sys.path.insert(0, {str(tmp_path)!r})\nimport mmosnet\nmmosnet.OSNet')
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == 'OSError: libtorch.so: cannot open shared object file'

@@ -1,0 +1,8 @@
+# The public names, by package; mmosnet/lazy_import.py reads them here.
+from mmosnet.datasets import *  # noqa: F403
+from mmosnet.engine import *  # noqa: F403
+from mmosnet.evaluation import *  # noqa: F403
+from mmosnet.models import *  # noqa: F403
+
+__version__: str
+WITHOUT_TORCH: tuple[str, ...]
