@@ -50,7 +50,7 @@ EXTRAS = {
     'matlab': ('h5py',),
     'onnx': ('onnx', 'onnxruntime'),
     'openvino': ('onnx', 'openvino', 'nncf'),
-    'gallery': ('faiss-cpu', 'pyarrow'),
-    'milvus': ('pyarrow', 'pymilvus', 'milvus-lite'),
+    'gallery': ('faiss-cpu', 'pyarrow', 'tabulate'),
+    'milvus': ('pyarrow', 'tabulate', 'pymilvus', 'milvus-lite'),
     'demo': ('faiss-cpu', 'gradio', 'pyarrow'),
 }
