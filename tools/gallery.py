@@ -24,7 +24,6 @@ examples:
   python tools/gallery.py check work_dirs/gallery                           look for damage; then ends with 1
   python tools/gallery.py info work_dirs/gallery --people                   with numbers and names of all people
   python tools/gallery.py export work_dirs/gallery work_dirs/features       as features, for another gallery
-  python tools/gallery.py benchmark work_dirs/benchmark --vectors 1000000 --index exact ivfpq
 
 in Python:
   from mmosnet.gallery import Gallery
@@ -70,19 +69,6 @@ def parse_args() -> argparse.Namespace:
     info.add_argument('--json', action='store_true', help='as JSON')
     export = command('export', 'write all images as features')
     export.add_argument('folder', metavar='FOLDER', help='where the features go, as of tools/extract.py')
-    benchmark = command('benchmark', 'speed and recall with drawn embeddings, in galleries below this folder')
-    benchmark.add_argument('--vectors', type=int, default=100_000, metavar='N', help='images (100000)')
-    benchmark.add_argument('--dimension', type=int, default=512, metavar='D', help='of the embeddings (512)')
-    benchmark.add_argument('--index', nargs='+', choices=INDEX_KINDS, default=INDEX_KINDS, help='(all)')
-    benchmark.add_argument('--queries', type=int, default=500, metavar='N', help='(500)')
-    benchmark.add_argument('--threads', type=int, default=1, metavar='N', help='to compute with (1)')
-    benchmark.add_argument(
-        '--seconds',
-        type=float,
-        default=float('inf'),
-        metavar='S',
-        help='stop building then; the same command goes on (never)',
-    )
     return parser.parse_args()
 
 

@@ -16,8 +16,7 @@ from mmosnet.features import Features, FeatureShards, write_shard
 from mmosnet.features.feature_shards import shard_name
 from mmosnet.features.seconds import seconds
 from mmosnet.gallery.gallery import Gallery
-from mmosnet.gallery.gallery_benchmark import GalleryBenchmark
-from mmosnet.gallery.gallery_report import MOST_SHOWN, benchmark_table, check_table, info_table, people_table
+from mmosnet.gallery.gallery_report import MOST_SHOWN, check_table, info_table, people_table
 from mmosnet.gallery.milvus_connection import keeps_milvus
 
 DIMENSION = 512
@@ -128,26 +127,6 @@ def info(args: argparse.Namespace) -> str:
         return info_table(facts) + found + (f'\n\n{people_table(people)}' if args.people else '')
 
 
-def benchmark(args: argparse.Namespace) -> str:
-    """Measure galleries of drawn embeddings."""
-    results = []
-    for index in args.index:
-        if keeps_milvus(args.gallery):
-            # Only now: it is another package.
-            from mmosnet.gallery.milvus_benchmark import MilvusBenchmark
-
-            folder = args.gallery
-            measured = MilvusBenchmark(args.gallery, index, args.vectors, args.dimension)
-        else:
-            folder = Path(args.gallery) / f'{index}-{args.vectors}x{args.dimension}'
-            measured = GalleryBenchmark(folder, index, args.vectors, args.dimension, args.threads)
-        complete = measured.build(args.seconds, lambda rows, index=index: _say(f'{index}: {rows:,} enrolled'))
-        if not complete:
-            return f'{folder}: {args.seconds:g} seconds are over; the same command goes on'
-        results.append(measured.search(args.queries))
-    return benchmark_table(results)
-
-
 def _shards(paths: Sequence[str]) -> list[FeatureShards]:
     """All of them are looked for before the first is read."""
     return [FeatureShards(path) for path in paths]
@@ -213,5 +192,4 @@ COMMANDS = dict(
     check=check,
     info=info,
     export=export,
-    benchmark=benchmark,
 )

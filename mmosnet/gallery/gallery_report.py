@@ -1,4 +1,4 @@
-"""Galleries, searches and benchmarks as tables for people, and searches as JSON for programs."""
+"""Galleries and searches as tables for people, and searches as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from mmosnet.errors import in_one_line
 from mmosnet.gallery.checksums import GalleryCheck
-from mmosnet.gallery.gallery_benchmark import BenchmarkResult
 from mmosnet.gallery.match import Match, Record
+from mmosnet.visualization.text_table import fact_table, text_table
 
 # Damaged images that a check lists.
 MOST_SHOWN = 100
@@ -22,9 +22,8 @@ def info_table(info: Mapping) -> str:
         rows['threshold'] = 'none: tools/calibrate.py finds one'
     if 'bytes' in rows:
         rows['bytes'] = f'{rows["bytes"] / 1e6:,.2f} MB'
-    named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else value for name, value in rows.items()}
-    width = max(map(len, named))
-    return '\n'.join(f'{name:{width}s}  {value}' for name, value in named.items())
+    named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else str(value) for name, value in rows.items()}
+    return fact_table(list(named.items()))
 
 
 def check_table(check: GalleryCheck) -> str:
@@ -36,11 +35,11 @@ def check_table(check: GalleryCheck) -> str:
         *((name, 'file', problem or 'sound') for name, problem in check.files.items()),
         *((name, 'no checksum', reason) for name, reason in check.unchecked.items()),
     ]
-    text = table(('checked', '', 'found'), rows)
+    text = text_table(('checked', '', 'found'), rows, 'l')
     if check.damaged:
         shown = check.damaged[:MOST_SHOWN]
-        text += '\n\n' + table(
-            ('damaged id', 'part', 'path'), [(str(image.id), image.part, in_one_line(image.path)) for image in shown]
+        text += '\n\n' + text_table(
+            ('damaged id', 'part', 'path'), [(str(image.id), image.part, image.path) for image in shown], 'rl'
         )
         if len(shown) < len(check.damaged):
             text += f'\n... and {len(check.damaged) - len(shown):,} more'
@@ -56,8 +55,8 @@ def search_table(query: str, matches: Sequence[Match]) -> str:
     for rank, match in enumerate(matches, 1):
         same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
         found = (person_of(match), camera_of(match), known_time(match.time))
-        rows.append((str(rank), f'{match.distance:.4f}', same, *found, in_one_line(match.path)))
-    return f'{in_one_line(query)}\n{table(titles, rows)}'
+        rows.append((str(rank), f'{match.distance:.4f}', same, *found, match.path))
+    return f'{in_one_line(query)}\n{text_table(titles, rows, "rrlllrl")}'
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
@@ -72,34 +71,10 @@ def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
     return dict(query=query, matches=[dict(rank=rank, **plain(match)) for rank, match in enumerate(matches, 1)])
 
 
-def benchmark_table(results: Sequence[BenchmarkResult]) -> str:
-    """Lay out benchmarks, a gallery a line; the first column but the name is what was asked for."""
-    titles = ('index', 'vectors', 'build', 'memory, build', 'files', 'recall@10', 'recall@10, 1 camera of 8')
-    titles += ('queries/s, single', 'of 1 camera', 'queries/s, 100 at once', 'memory')
-    rows = []
-    for result in results:
-        built = (f'{result.build_seconds:.0f} s', _megabytes(result.build_memory), _megabytes(result.file_bytes))
-        searched = ('',) * 6
-        if result.recall is not None:
-            recall = (f'{result.recall:.4f}', f'{result.camera_recall:.4f}')
-            speed = (f'{value:.1f}' for value in (result.single, result.camera_single, result.batch))
-            searched = (*recall, *speed, _megabytes(result.memory))
-        rows.append((result.index, f'{result.vectors:,} x {result.dimension}', *built, *searched))
-    return table(titles, rows)
-
-
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (titles, *rows)]
-    lines.insert(1, '-+-'.join('-' * width for width in widths))
-    return '\n'.join(map(str.rstrip, lines))
-
-
 def people_table(people: Sequence[tuple[int, str, int]]) -> str:
     """Lay out pid, name and number of images of each person."""
-    rows = [(known(pid) or 'unknown', in_one_line(name), f'{images:,}') for pid, name, images in people]
-    return table(('pid', 'name', 'images'), rows)
+    rows = [(known(pid) or 'unknown', name, f'{images:,}') for pid, name, images in people]
+    return text_table(('pid', 'name', 'images'), rows, 'rlr')
 
 
 def person_of(record: Record) -> str:
@@ -120,7 +95,3 @@ def known(number: int) -> str:
 def known_time(time: float) -> str:
     """Seconds; nothing for an unknown time."""
     return '' if math.isnan(time) else f'{time:.2f}'
-
-
-def _megabytes(number: int) -> str:
-    return f'{number / 1e6:,.0f} MB'

@@ -89,22 +89,6 @@ def test_mistakes_get_a_message(tool, features, tmp_path):
     assert tool('info') == 2 and tool() == 2
 
 
-def test_the_benchmark_goes_on_where_it_was(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmosnet.gallery.gallery_benchmark.STEP', 500)
-    options = ('--vectors', 1000, '--dimension', 32, '--queries', 8, '--index', 'exact', 'hnsw')
-    assert 'seconds are over' in tool('benchmark', 'drawn', *options, '--seconds', 0)
-    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.index_from', 600)
-    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.exact_up_to', 200)
-    output = tool('benchmark', 'drawn', *options)
-    titles, _, exact, hnsw = ([cell.strip() for cell in line.split('|')] for line in output.splitlines())
-    assert exact[:2] == ['exact', '1,000 x 32'] and hnsw[0] == 'hnsw'
-    found = dict(zip(titles, exact, strict=True))
-    assert found['recall@10'] == found['recall@10, 1 camera of 8'] == '1.0000'
-    assert float(dict(zip(titles, hnsw, strict=True))['recall@10']) > 0.9
-    stored = json.loads((tmp_path / 'drawn' / 'hnsw-1000x32' / 'benchmark.json').read_text())
-    assert stored['vectors'] == 1000 and stored['single'] > 0 and stored['build_seconds'] > 0
-
-
 def test_check_names_what_is_damaged(tool, features, tmp_path, capsys):
     tool('create', 'gallery', 'features')
     assert '0 damaged' in tool('check', 'gallery')
