@@ -75,7 +75,7 @@ def test_what_is_missing_comes_with_its_command(monkeypatch):
     monkeypatch.setattr(program, 'installed', lambda name: {'mmengine': '0.10.7', 'pyarrow': '21.0'}.get(name))
     lines = list(program.version_lines())
     assert any(re.match(r'mmcv or mmcv-lite +missing', line) for line in lines)
-    assert any(re.match(r"gallery .* pip install 'mmosnet\[gallery\]' \(missing: faiss-cpu\)", line) for line in lines)
+    assert any(re.match(r"gallery .*'mmosnet\[gallery\]' \(missing: faiss-cpu, tabulate\)", line) for line in lines)
     assert any(re.match(r"onnx .* pip install 'mmosnet\[onnx\]'$", line) for line in lines)
 
 

@@ -17,7 +17,9 @@ if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
 import argparse
 import shlex
 import sys
+from pathlib import Path
 
+CLONE = Path(__file__).resolve().parents[1]
 EXAMPLES = """\
 examples:
   python tools/benchmark.py --list                                        rows and targets
@@ -25,7 +27,11 @@ examples:
   python tools/benchmark.py --quick                                       does everything run? small sizes
   python tools/benchmark.py --device cuda --json gpu.json                 the rows for a GPU
   python tools/benchmark.py --render cpu.json more.json --markdown docs/benchmarks.md
+  python tools/benchmark.py gallery work_dirs/benchmark --vectors 1000000 --index exact ivfpq
+
+runs in a clone of the repository: what it measures is not part of the installed package
 """
+INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,34 +48,68 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write all seconds and the description of the machine')
     parser.add_argument('--markdown', metavar='FILE', help='put the table into a Markdown file, between its marks')
     parser.add_argument('--render', nargs='+', metavar='JSON', help='measure nothing: the table of earlier runs')
+    commands = parser.add_subparsers(dest='command', metavar='gallery', help='speed and recall of galleries instead')
+    text = 'speed and recall of galleries of random embeddings'
+    gallery = commands.add_parser('gallery', help=text, description=text)
+    gallery.add_argument('place', metavar='PLACE', help='folder for galleries; or file NAME.db or address of Milvus')
+    gallery.add_argument('--vectors', type=int, default=100_000, metavar='N', help='images (100000)')
+    gallery.add_argument('--dimension', type=int, default=512, metavar='D', help='size of the embeddings (512)')
+    gallery.add_argument('--index', nargs='+', choices=INDEX_KINDS, default=INDEX_KINDS, help='(all)')
+    gallery.add_argument('--queries', type=int, default=500, metavar='N', help='searches (500)')
+    gallery.add_argument('--threads', type=int, default=1, metavar='N', help='threads that FAISS computes with (1)')
+    gallery.add_argument(
+        '--seconds',
+        type=float,
+        default=float('inf'),
+        metavar='S',
+        help='stop building then; the same command goes on (never)',
+    )
     args = parser.parse_args()
-    for name in ('repeats', 'threads'):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
+    if args.command and sys.argv[1] != args.command:
+        parser.error('give the command gallery first, then its options')
+    for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries'):
+        if getattr(args, name, None) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
     return args
 
 
 def main() -> None:
     args = parse_args()
+    if not (CLONE / 'benchmarks' / 'rows.py').is_file():
+        sys.exit(f'error: no folder benchmarks in {CLONE}: it is not installed, run this tool in a clone of mmosnet')
+    sys.path.insert(0, str(CLONE))
+    if args.command == 'gallery':
+        measure_galleries(args)
+    else:
+        measure_rows(args)
 
+
+def measure_galleries(args: argparse.Namespace) -> None:
+    from benchmarks.gallery import measure_galleries
+    from mmosnet.user_errors import user_errors
+
+    with user_errors():
+        sizes = (args.vectors, args.dimension, args.queries)
+        print(measure_galleries(args.place, args.index, *sizes, args.threads, args.seconds, say))
+
+
+def measure_rows(args: argparse.Namespace) -> None:
     # Only now: importing torch takes seconds that --help should not.
-    from mmosnet.benchmark.report import merge_reports, read_report
-    from mmosnet.benchmark.rows import ROWS, select_rows
-    from mmosnet.benchmark.table import text_table, write_markdown
-    from mmosnet.engine import launch
+    from benchmarks.report import merge_reports, read_report, report_table, write_markdown
+    from benchmarks.rows import ROWS, select_rows
+    from mmosnet.user_errors import user_errors
+    from mmosnet.visualization.text_table import fact_table
     from mmosnet.whole_file import check_writable
 
-    with launch.user_errors():
+    with user_errors():
         rows = select_rows(args.only, args.device)
         if args.list:
-            print(
-                '\n'.join(f'{row.name:18s}  {row.work}' + (f'; {row.target}' * bool(str(row.target))) for row in rows)
-            )
+            print(fact_table([(row.name, '; '.join(filter(None, (row.work, str(row.target))))) for row in rows]))
             return
         for path in filter(None, (args.json, args.markdown)):
             check_writable(path)
         report = merge_reports([read_report(path) for path in args.render]) if args.render else run(args, rows)
-        print(text_table(report, rows))
+        print(report_table(report, rows))
         if args.markdown:
             write_markdown(args.markdown, report, ROWS)
     sys.exit(1 if report.failed else 0)
@@ -77,12 +117,10 @@ def main() -> None:
 
 def run(args: argparse.Namespace, rows: list):
     """Measure, with progress on standard error."""
-    from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from mmosnet.benchmark.benchmark import run_benchmark
-    from mmosnet.benchmark.machine import num_cores
-    from mmosnet.benchmark.row import Settings
+    from benchmarks.measure import Settings
+    from benchmarks.report import num_cores, run_benchmark
 
     with TemporaryDirectory() as scratch:
         folder = Path(args.data_root or scratch)
@@ -92,9 +130,13 @@ def run(args: argparse.Namespace, rows: list):
             rows,
             settings,
             shlex.join(['python', 'tools/benchmark.py', *sys.argv[1:]]),
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=say,
             save=lambda report: report.write(args.json) if args.json else None,
         )
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,10 @@ if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
+import sys
+from pathlib import Path
 
+CLONE = Path(__file__).resolve().parents[1]
 EXAMPLES = """\
 examples:
   python tools/export_table.py parity                         12 networks, 4 tasks, 3 formats, random weights
@@ -47,6 +50,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if not (CLONE / 'benchmarks' / 'export_tables.py').is_file():
+        sys.exit(f'error: no folder benchmarks in {CLONE}: it is not installed, run this tool in a clone of mmosnet')
+    sys.path.insert(0, str(CLONE))
 
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
@@ -60,7 +66,7 @@ def main() -> None:
 
 
 def print_parity(args: argparse.Namespace) -> None:
-    from mmosnet.export.parity_table import ARCHS, FORMATS, TASKS, WIDTHS, parity_rows
+    from benchmarks.export_tables import ARCHS, FORMATS, TASKS, WIDTHS, parity_rows
 
     print_row('network', *FORMATS)
     print_row(*['---'] * (1 + len(FORMATS)))
@@ -70,9 +76,9 @@ def print_parity(args: argparse.Namespace) -> None:
 
 
 def print_scores(args: argparse.Namespace) -> None:
+    from benchmarks.export_tables import score_rows
     from mmosnet.engine.trained_model import find_trained, load_model
     from mmosnet.errors import DataError
-    from mmosnet.export.score_table import score_rows
 
     cfg, checkpoint = find_trained(args.config, args.checkpoint)
     if args.data_root:

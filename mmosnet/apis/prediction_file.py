@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.errors import DataError, in_one_line
+from mmosnet.errors import DataError
 from mmosnet.visualization.prediction_sheet import told_attributes
+from mmosnet.visualization.text_table import text_table
 from mmosnet.whole_file import whole_file
 
 SUFFIXES = ('.json', '.csv')
@@ -26,10 +27,8 @@ def prediction_table(results: Sequence[Mapping]) -> str:
     """
     keys = [key for key in ('attributes', 'category', 'embedding', 'error') if any(key in result for result in results)]
     titles = ['image', *('embedding norm' if key == 'embedding' else key for key in keys)]
-    rows = [[in_one_line(result['img_path'] or 'array'), *(_cell(key, result) for key in keys)] for result in results]
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [titles, *rows]]
-    return '\n'.join([lines[0].rstrip(), '-+-'.join('-' * width for width in widths), *map(str.rstrip, lines[1:])])
+    rows = [[result['img_path'] or 'array', *(_cell(key, result) for key in keys)] for result in results]
+    return text_table(titles, rows, 'l')
 
 
 def check_prediction_file(path: str | Path) -> None:
@@ -84,7 +83,7 @@ def _cell(key: str, result: Mapping) -> str:
         return ', '.join([f'{name} {score:.2f}' for name, score in told[:MOST_ATTRIBUTES]] + dots) or 'none'
     if key == 'category':
         return f'{result["category"]["name"]} {result["category"]["score"]:.2f}'
-    return f'{np.linalg.norm(np.float64(result["embedding"])):.4f}' if key == 'embedding' else in_one_line(result[key])
+    return f'{np.linalg.norm(np.float64(result["embedding"])):.4f}' if key == 'embedding' else result[key]
 
 
 def _plain(result: Mapping) -> dict:

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 
 from mmosnet.datasets.attribute_annotation import AttributeAnnotation, attribute_facts
 from mmosnet.datasets.person_dataset import PersonDataset
+from mmosnet.visualization.text_table import text_table
 
 
 class AttributeDataset(PersonDataset):
@@ -119,12 +120,9 @@ class AttributeDataset(PersonDataset):
                 )
 
     def _table(self, records: list[dict], num_attributes: int) -> str:
-        lines = [
-            f'{type(self).__name__} in {self.data_root}: {num_attributes} attributes',
-            '  split |  images | attributes an image',
-            '  ------+---------+--------------------',
-        ]
+        rows = []
         for split in self.splits:
             scores = [record['gt_score'] for record in records if record['split'] == split]
-            lines.append(f'  {split:5s} | {len(scores):7d} | {np.sum(scores) / len(scores):19.2f}')
-        return '\n'.join(lines)
+            rows.append([split, str(len(scores)), f'{np.sum(scores) / len(scores):.2f}'])
+        table = text_table(['split', 'images', 'attributes per image'], rows, indent=2)
+        return f'{type(self).__name__} in {self.data_root}: {num_attributes} attributes\n{table}'

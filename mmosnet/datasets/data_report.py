@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmosnet.visualization.text_table import text_table
+
 # Examples named in a line.
 NUM_NAMED = 5
 
@@ -118,8 +120,8 @@ def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str])
     ]
     lines = []
     if parts:
-        lines += ['', 'smallest / median / largest, pixels', *_table(titles, rows)]
-        lines += ['', 'identities by camera', *_table(['camera', *parts], counts)]
+        lines += ['', 'smallest / median / largest, pixels', *text_table(titles, rows, 'r', indent=2).splitlines()]
+        lines += ['', 'identities by camera', *text_table(['camera', *parts], counts, 'r', indent=2).splitlines()]
     for title, found in (('note', findings['notes']), ('warning', warnings), ('broken', broken)):
         lines += ['', *(f'{title}: {text}' for text in found)] if found else []
     return lines
@@ -127,9 +129,3 @@ def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str])
 
 def _range(spread: dict) -> str:
     return f'{spread["min"]} / {spread["median"]:g} / {spread["max"]}'
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [' | '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (titles, *rows)]
-    return ['  ' + line for line in (lines[0], '-+-'.join('-' * width for width in widths), *lines[1:])]

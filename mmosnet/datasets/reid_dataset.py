@@ -14,6 +14,7 @@ from mmosnet.datasets.attribute_annotation import attribute_facts
 from mmosnet.datasets.person_dataset import PersonDataset
 from mmosnet.errors import DataError
 from mmosnet.runtime.media_files import images_in
+from mmosnet.visualization.text_table import text_table
 
 SPLITS = ('train', 'query', 'gallery')
 DISTRACTOR_PID = 0
@@ -162,18 +163,15 @@ class ReIDDataset(PersonDataset):
         return facts
 
     def _table(self, records: list[dict]) -> str:
-        lines = [
-            f'{type(self).__name__} in {self.data_root}',
-            '  split   |  images | identities | cameras | distractors',
-            '  --------+---------+------------+---------+------------',
-        ]
+        counts = []
         for split in self.splits:
             rows = [r for r in records if r['split'] == split]
             pids = Counter(r['pid'] for r in rows)
             distractors = pids.pop(self.distractor_pid, 0) if split == 'gallery' else 0
             cameras = len({r['camid'] for r in rows})
-            lines.append(f'  {split:7s} | {len(rows):7d} | {len(pids):10d} | {cameras:7d} | {distractors:11d}')
-        return '\n'.join(lines)
+            counts.append([split, *map(str, (len(rows), len(pids), cameras, distractors))])
+        titles = ['split', 'images', 'identities', 'cameras', 'distractors']
+        return f'{type(self).__name__} in {self.data_root}\n{text_table(titles, counts, indent=2)}'
 
     def list_folder(
         self, folder: str, pattern: re.Pattern, almost: re.Pattern | None = None

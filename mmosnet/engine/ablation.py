@@ -14,6 +14,7 @@ from mmosnet.engine.trained_model import build_model
 from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError
 from mmosnet.models.complexity import count_complexity
+from mmosnet.visualization.text_table import markdown_table
 
 TABLE_FILE = 'ablation.md'
 # configs/ablation/osnet_reid_market_scratch_ROW.py
@@ -101,15 +102,13 @@ def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> 
         cfg: The config that all rows are trained with.
         work_dir: Its folders, named as the rows, hold the training runs.
     """
-    table = [['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']]
+    titles = ['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']
+    lines = []
     for row in rows:
         size = count_complexity(build_model(row_config(cfg, row)), *IMAGE_SIZE).total
         metrics = trained_metrics(work_dir / row.name) or {}
         cells = [row.name, ' '.join(f'{key}={value}' for key, value in row.options.items())]
         cells += [f'{size.parameters:,}', f'{size.mult_adds / 1e6:.1f} M']
         cells += [f'{metrics[key]:.3f}' if key in metrics else '' for key in ('reid/Rank-1', 'reid/mAP')]
-        table.append([*cells, f'{row.published[0]} / {row.published[1]}'])
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
-    lines = ['| ' + ' | '.join(f'{c:{w}s}' for c, w in zip(cells, widths, strict=True)) + ' |' for cells in table]
-    lines.insert(1, '|' + '|'.join('-' * (width + 2) for width in widths) + '|')
-    return '\n'.join(lines)
+        lines.append([*cells, f'{row.published[0]} / {row.published[1]}'])
+    return markdown_table(titles, lines)

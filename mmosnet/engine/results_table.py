@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmosnet.visualization.text_table import number_text, text_table
+
 Rows = Mapping[str, Mapping[str, float]]
 
 
@@ -47,12 +49,5 @@ def _turned(rows: Rows) -> dict[str, dict[str, float]]:
 def _table(corner: str, rows: Rows) -> str:
     """One table, its name in the corner."""
     titles = list(dict.fromkeys(title for metrics in rows.values() for title in metrics))
-    width = max(len(name) for name in [corner, *rows])
-    widths = [max(7, len(title)) for title in titles]
-    lines = [f'{corner:{width}s}' + ''.join(f' | {title:>7s}' for title in titles)]
-    lines.append('-' * width + ''.join(f'-+-{"-" * cell_width}' for cell_width in widths))
-    for name, metrics in rows.items():
-        cells = [f'{metrics[title]:.4f}' if title in metrics else '' for title in titles]
-        pairs = zip(cells, widths, strict=True)
-        lines.append(f'{name:{width}s}' + ''.join(f' | {cell:>{cell_width}s}' for cell, cell_width in pairs))
-    return '\n'.join(lines)
+    lines = [[name, *(number_text(metrics.get(title)) for title in titles)] for name, metrics in rows.items()]
+    return text_table([corner, *titles], lines)

@@ -14,6 +14,7 @@ from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_images import ModelImages
 from mmosnet.export.parity import Parity
 from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.visualization.text_table import fact_table
 
 
 def export_report(
@@ -72,5 +73,4 @@ def export_report(
             (name, f'{after[name]:.4f}, PyTorch {before[name]:.4f}, {after[name] - before[name]:+.4f}')
             for name in after
         ]
-    width = max(len(name) for name, _ in rows)
-    return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows)
+    return fact_table(rows)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmosnet.errors import in_one_line
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
+from mmosnet.visualization.text_table import fact_table
 
 # Skipped images that are named.
 MOST_NAMED = 5
@@ -45,13 +45,12 @@ def extraction_report(
         rows.append(('people', f'{people - len(skipped):,}'))
         if skipped:
             rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
-            rows += [(f'  {in_one_line(path)}', in_one_line(reason)) for path, reason in skipped[:MOST_NAMED]]
-        rows += [('left out', f'{count:,} {in_one_line(text)}') for text, count in left_out.items()]
+            rows += [('', f'{path}: {reason}') for path, reason in skipped[:MOST_NAMED]]
+        rows += [('left out', f'{count:,} {text}') for text, count in left_out.items()]
         rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
     rows.append(('dimension', str(embedder.dimension)))
     rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
     there = f'; {progress.before:,} were there' if progress.before else ''
     speed = f'{progress.rate:.1f} images a second, {progress.done:,} in {progress.seconds:.0f} s{there}'
     rows += [('speed', speed), ('folder', str(folder.path))]
-    width = max(len(name) for name, _ in rows if not name.startswith(' '))
-    return '\n'.join(f'{name:{width}s}  {text}' for name, text in rows)
+    return fact_table(rows)

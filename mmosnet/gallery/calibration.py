@@ -21,6 +21,7 @@ from mmosnet.evaluation.match_threshold import (
 )
 from mmosnet.features import Features, read_features
 from mmosnet.gallery import Gallery
+from mmosnet.visualization.text_table import text_table
 
 # Galleries for which false hits are foretold.
 GALLERY_SIZES = (100, 10_000, 1_000_000)
@@ -75,9 +76,11 @@ class Calibration:
             f'{found.images:,} images of {found.people:,} people: {found.genuine:,} {pairs} of one person, '
             f'{found.impostor:,} of two; {self.distance} distance',
             '',
-            f'{"wanted FMR":>10s} | {"threshold":>9s} | {"FMR":>8s} | {"95 % for other people":>21s} | {"TMR":>6s}',
-            '-----------+-----------+----------+-----------------------+-------',
-            *(self._line(threshold) for threshold in found.thresholds),
+            text_table(
+                ('wanted FMR', 'threshold', 'FMR', '95 % for other people', 'TMR', 'remark'),
+                [self._cells(threshold) for threshold in found.thresholds],
+                'rrrrrl',
+            ),
             '',
             'FMR: pairs of two people taken for one. TMR: pairs of one person recognised.',
             *self._warnings(),
@@ -86,13 +89,11 @@ class Calibration:
         ]
         return '\n'.join(lines)
 
-    def _line(self, point: MatchThreshold) -> str:
-        place = 'none' if point.distance is None else f'{point.distance:.4f}'
+    def _cells(self, point: MatchThreshold) -> tuple[str, ...]:
+        threshold = 'none' if point.distance is None else f'{point.distance:.4f}'
         interval = f'{point.interval[0]:.3g} to {point.interval[1]:.3g}'
-        remark = '' if point.enough_pairs else '  too few pairs'
-        mark = '  <- wanted' if point.wanted == self.wanted else ''
-        line = f'{point.wanted:10.3g} | {place:>9s} | {point.fmr:8.3g} | {interval:>21s} | {point.tmr:6.1%}'
-        return line + remark + mark
+        remarks = ['too few pairs'] * (not point.enough_pairs) + ['<- wanted'] * (point.wanted == self.wanted)
+        return f'{point.wanted:.3g}', threshold, f'{point.fmr:.3g}', interval, f'{point.tmr:.1%}', '  '.join(remarks)
 
     def _warnings(self) -> list[str]:
         needed = RULE_OF_THREE / self.wanted

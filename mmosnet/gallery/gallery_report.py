@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from mmosnet.errors import in_one_line
 from mmosnet.gallery.checksums import GalleryCheck
 from mmosnet.gallery.match import Match, Record
+from mmosnet.visualization.text_table import fact_table, text_table
 
 # Damaged images that a check lists.
 MOST_SHOWN = 100
@@ -21,9 +22,8 @@ def info_table(info: Mapping) -> str:
         rows['threshold'] = 'none: `mmosnet calibrate` finds one'
     if 'bytes' in rows:
         rows['bytes'] = f'{rows["bytes"] / 1e6:,.2f} MB'
-    named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else value for name, value in rows.items()}
-    width = max(map(len, named))
-    return '\n'.join(f'{name:{width}s}  {value}' for name, value in named.items())
+    named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else str(value) for name, value in rows.items()}
+    return fact_table(list(named.items()))
 
 
 def check_table(check: GalleryCheck) -> str:
@@ -35,11 +35,11 @@ def check_table(check: GalleryCheck) -> str:
         *((name, 'file', problem or 'sound') for name, problem in check.files.items()),
         *((name, 'no checksum', reason) for name, reason in check.unchecked.items()),
     ]
-    text = table(('checked', '', 'found'), rows)
+    text = text_table(('checked', '', 'found'), rows, 'l')
     if check.damaged:
         shown = check.damaged[:MOST_SHOWN]
-        text += '\n\n' + table(
-            ('damaged id', 'part', 'path'), [(str(image.id), image.part, in_one_line(image.path)) for image in shown]
+        text += '\n\n' + text_table(
+            ('damaged id', 'part', 'path'), [(str(image.id), image.part, image.path) for image in shown], 'rl'
         )
         if len(shown) < len(check.damaged):
             text += f'\n... and {len(check.damaged) - len(shown):,} more'
@@ -55,8 +55,8 @@ def search_table(query: str, matches: Sequence[Match]) -> str:
     for rank, match in enumerate(matches, 1):
         same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
         found = (person_of(match), camera_of(match), known_time(match.time))
-        rows.append((str(rank), f'{match.distance:.4f}', same, *found, in_one_line(match.path)))
-    return f'{in_one_line(query)}\n{table(titles, rows)}'
+        rows.append((str(rank), f'{match.distance:.4f}', same, *found, match.path))
+    return f'{in_one_line(query)}\n{text_table(titles, rows, "rrlllrl")}'
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
@@ -71,18 +71,10 @@ def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
     return dict(query=query, matches=[dict(rank=rank, **plain(match)) for rank, match in enumerate(matches, 1)])
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (titles, *rows)]
-    lines.insert(1, '-+-'.join('-' * width for width in widths))
-    return '\n'.join(map(str.rstrip, lines))
-
-
 def people_table(people: Sequence[tuple[int, str, int]]) -> str:
     """Lay out pid, name and number of images of each person."""
-    rows = [(known(pid) or 'unknown', in_one_line(name), f'{images:,}') for pid, name, images in people]
-    return table(('pid', 'name', 'images'), rows)
+    rows = [(known(pid) or 'unknown', name, f'{images:,}') for pid, name, images in people]
+    return text_table(('pid', 'name', 'images'), rows, 'rlr')
 
 
 def person_of(record: Record) -> str:

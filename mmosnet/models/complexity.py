@@ -26,6 +26,7 @@ from mmengine.analysis.jit_handles import (
 from torch import Tensor, nn
 
 from mmosnet.errors import DataError
+from mmosnet.visualization.text_table import text_table
 
 
 def _same_padding_mult_adds(inputs: list, outputs: list) -> int:
@@ -172,12 +173,13 @@ def complexity_table(complexities: Sequence[Complexity], per_stage: bool = False
         groups = [(f'{c.height}x{c.width}', [*c.parts.items(), ('total', c.total)]) for c in complexities]
     else:
         groups = [('image', [(f'{c.height}x{c.width}', c.total) for c in complexities])]
-    width = max(len(name) for title, rows in groups for name in (title, *(name for name, _ in rows)))
-    tables = []
-    for title, rows in groups:
-        lines = [f'{title:{width}s}   parameters      mult-adds    activations']
-        for name, count in rows:
-            millions = ''.join(f'{number / 1e6:13,.1f} M' for number in (count.mult_adds, count.activations))
-            lines.append(f'{name:{width}s}{count.parameters:13,d}{millions}')
-        tables.append('\n'.join(lines))
-    return '\n\n'.join(tables)
+    return '\n\n'.join(
+        text_table(
+            [title, 'parameters', 'mult-adds', 'activations'],
+            [
+                [name, f'{c.parameters:,}', f'{c.mult_adds / 1e6:,.1f} M', f'{c.activations / 1e6:,.1f} M']
+                for name, c in rows
+            ],
+        )
+        for title, rows in groups
+    )

@@ -25,6 +25,7 @@ from mmosnet.visualization.sheet import (
     text_width,
     write,
 )
+from mmosnet.visualization.text_table import number_text, text_table
 
 # Height and width of a person, height of a line, width of the text beside the person, gap between people: pixels.
 CELL = (160, 80)
@@ -83,15 +84,10 @@ def per_attribute_table(rows: Sequence[AttributeRow]) -> str:
     Returns:
         The lines, joined.
     """
-    width = max(len(row.name) for row in rows)
     titles = ('positives', 'TPR', 'TNR', 'AP')
-    lines = [f'{"":{width}s}' + ''.join(f' | {title:>9s}' for title in titles)]
-    lines.append('-' * width + '-+----------' * len(titles))
-    for row in rows:
-        values = (getattr(row, title) for title in titles)
-        cells = (f' | {"" if value is None else f"{value:.4f}":>9s}' for value in values)
-        lines.append(f'{row.name:{width}s}' + ''.join(cells))
-    return '\n'.join(lines)
+    return text_table(
+        ('', *titles), [(row.name, *(number_text(getattr(row, title)) for title in titles)) for row in rows]
+    )
 
 
 def _cell(person: ShownAttributes) -> np.ndarray:

@@ -66,7 +66,7 @@ def draw_cmc(curves: Sequence[CmcCurve]) -> Figure:
     return figure
 
 
-def cmc_table(curves: Sequence[CmcCurve]) -> list[str]:
+def cmc_table(curves: Sequence[CmcCurve]) -> str:
     """A line a curve."""
     ranks = [k for k in TOLD_RANKS if k <= max(len(curve.cmc) for curve in curves)]
     rows = []

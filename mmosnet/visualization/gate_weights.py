@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmosnet.models.osnet import OSNet
 from mmosnet.models.stream_fusion import WeightedFusion
+from mmosnet.visualization.text_table import text_table
 
 
 def channel_weights(fusion: WeightedFusion, streams: Sequence[Tensor]) -> Tensor:
@@ -137,11 +138,8 @@ class GateWeights:
     def table(self) -> str:
         """A row a stage: mean and standard deviation over the images for each stream, and the contrast."""
         mean, std = self.by_stage.mean(0), self.by_stage.std(0)
-        width = max(len('mean gate weight'), *(len(stage) for stage in self.stages))
-        titles = ''.join(f' | {stream:>16s}' for stream in self.streams)
-        lines = [f'{"mean gate weight":{width}s}{titles} | contrast']
-        lines.append('-' * width + f'-+-{"-" * 16}' * len(self.streams) + f'-+-{"-" * 8}')
-        for stage, row, deviations, contrast in zip(self.stages, mean, std, self.mean_contrast, strict=True):
-            cells = ''.join(f' | {m:.4f} +- {d:.4f}' for m, d in zip(row, deviations, strict=True))
-            lines.append(f'{stage:{width}s}{cells} | {contrast:8.4f}')
-        return '\n'.join(lines)
+        rows = [
+            [stage, *(f'{m:.4f} +- {d:.4f}' for m, d in zip(row, deviations, strict=True)), f'{contrast:.4f}']
+            for stage, row, deviations, contrast in zip(self.stages, mean, std, self.mean_contrast, strict=True)
+        ]
+        return text_table(['mean gate weight', *self.streams, 'contrast'], rows)

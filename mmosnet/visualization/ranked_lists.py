@@ -184,10 +184,10 @@ def _save(
     report = dict(checkpoint=checkpoint, scores=scores, queries=[asdict(query) for query in shown])
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(report, indent=2) + '\n')
-    return ['', *_table(shown, choice.top_k), '', f'picture  {picture}', f'numbers  {numbers}']
+    return ['', *_table(shown, choice.top_k).splitlines(), '', f'picture  {picture}', f'numbers  {numbers}']
 
 
-def _table(shown: Sequence[ShownQuery], top_k: int) -> list[str]:
+def _table(shown: Sequence[ShownQuery], top_k: int) -> str:
     """A line a query."""
     rows = []
     for query in shown:

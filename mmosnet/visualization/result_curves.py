@@ -140,7 +140,7 @@ def visualize_cmc(source: CurveSource, out_dir: Path, max_rank: int = 20, rerank
     rows = ([k, *(curve.cmc[k - 1] if k <= len(curve.cmc) else '' for curve in curves)] for k in ranks)
     table = write_table(out_dir / 'cmc.csv', ['rank', *(curve.name for curve in curves)], rows)
     numbers = write_curves(out_dir / 'cmc.json', 'cmc', [asdict(curve) for curve in curves])
-    return [*cmc_table(curves), '', *_files(figure, table, numbers)]
+    return [*cmc_table(curves).splitlines(), '', *_files(figure, table, numbers)]
 
 
 def cmc_of(
@@ -197,7 +197,7 @@ def visualize_roc(source: CurveSource, out_dir: Path, det: bool = False) -> list
     rows = ([curve.name, *pair] for curve in curves for pair in zip(curve.fpr, curve.tpr, strict=True))
     table = write_table(out_dir / 'roc.csv', ['name', 'false_match_rate', 'true_match_rate'], rows)
     numbers = write_curves(out_dir / 'roc.json', 'roc', [asdict(curve) for curve in curves])
-    return [*roc_table(curves), '', *_files(figure, table, numbers)]
+    return [*roc_table(curves).splitlines(), '', *_files(figure, table, numbers)]
 
 
 def roc_of(metric: ReIDMetric, sets: QueryGallery, name: str, data: str) -> RocCurve:

@@ -110,7 +110,7 @@ def draw_roc(curves: Sequence[RocCurve], det: bool = False) -> Figure:
     return figure
 
 
-def roc_table(curves: Sequence[RocCurve]) -> list[str]:
+def roc_table(curves: Sequence[RocCurve]) -> str:
     """A line a curve: the share of pairs of one person that pass, and the threshold, at each false match rate."""
     rates = list(dict.fromkeys(rate for curve in curves for rate in curve.points))
     rows = []

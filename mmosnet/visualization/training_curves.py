@@ -42,7 +42,7 @@ def visualize_training(
     figure = save_figure(draw_training(runs, scores), out_dir / 'training.png')
     table = write_table(out_dir / 'training.csv', HEADER, (row for run in runs for row in _rows(run)))
     notes = [f'note: {run.name}: {note}' for run in runs for note in run.notes]
-    return [*training_table(runs, scores), '', *notes, f'picture  {figure}', f'numbers  {table}']
+    return [*training_table(runs, scores).splitlines(), '', *notes, f'picture  {figure}', f'numbers  {table}']
 
 
 def _rows(run: TrainingRun):

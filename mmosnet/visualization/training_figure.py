@@ -141,7 +141,7 @@ def _text(value: float) -> str:
     return f'{value:g}' if value == round(value) else f'{value:.1f}' if value > 1.5 else f'{value:.3f}'
 
 
-def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> list[str]:
+def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> str:
     """A line for the loss of each run and for each of its scores: the best with its place, and the last."""
     unit = 'epochs' if all(run.by_epoch for run in runs) else 'iterations'
     rows = []

@@ -32,7 +32,7 @@ def calibrate(tmp_path, monkeypatch, capsys):
 
 
 def row(output, rate):
-    """Cells of the table: threshold, FMR, interval, TMR and remarks."""
+    """Cells of the table: threshold, FMR, interval, TMR and remark."""
     (line,) = (line for line in output.splitlines() if line.strip().startswith(f'{rate} |'))
     return [cell.strip() for cell in line.split('|')][1:]
 
@@ -50,7 +50,7 @@ def test_a_gallery_answers_the_same_person(calibrate, uri):
         matches = [match for found in gallery.search(enrolled.embedding, 40) for match in found]
     assert {match.same_person for match in matches} == {True, False}
     assert all(match.same_person == (match.distance <= threshold) for match in matches)
-    assert row(output, 0.01)[0] == f'{threshold:.4f}' and '<- wanted' in row(output, 0.01)[3]
+    assert row(output, 0.01)[0] == f'{threshold:.4f}' and '<- wanted' in row(output, 0.01)[4]
     assert (facts['wanted_fmr'], facts['people'], facts['images']) == (0.01, 40, 160)
     assert (facts['genuine_pairs'], facts['impostor_pairs']) == (240, 40 * 39 // 2 * 16)
     assert facts['fmr'] <= 0.01 and facts['interval'][0] < facts['fmr'] < facts['interval'][1]
@@ -66,7 +66,7 @@ def test_thresholds_of_all_rates_and_what_they_are_worth(calibrate):
     lines = [row(output, rate) for rate in ('0.1', '0.01', '0.001', '0.0001', '3e-05')]
     thresholds = [float(line[0]) for line in lines]
     assert thresholds == sorted(thresholds, reverse=True)
-    assert ['too few pairs' in line[3] for line in lines] == [False, False, False, True, True]
+    assert ['too few pairs' in line[4] for line in lines] == [False, False, False, True, True]
     assert '40 people: 240 pairs of one person, 12,480 of two; cosine distance' in output
     assert 'WARNING: a rate of 3e-05 needs 100,000 pairs of two people or more, there are 12,480' in output
     across = calibrate('labelled.parquet', '--cross-camera', '--distance', 'euclidean')

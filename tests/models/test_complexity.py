@@ -167,12 +167,14 @@ def test_table_has_aligned_columns():
         Complexity(64, 32, small, {'backbone.stem': small}),
     ]
     assert complexity_table(complexities).splitlines() == [
-        'image     parameters      mult-adds    activations',
-        '256x128    2,169,508        978.9 M         11.9 M',
-        '64x32      2,169,508         61.5 M          0.7 M',
+        'image   | parameters | mult-adds | activations',
+        '--------+------------+-----------+------------',
+        '256x128 |  2,169,508 |   978.9 M |      11.9 M',
+        '64x32   |  2,169,508 |    61.5 M |       0.7 M',
     ]
     assert complexity_table(complexities[:1], per_stage=True).splitlines() == [
-        '256x128         parameters      mult-adds    activations',
-        'backbone.stem    2,169,508        978.9 M         11.9 M',
-        'total            2,169,508        978.9 M         11.9 M',
+        '256x128       | parameters | mult-adds | activations',
+        '--------------+------------+-----------+------------',
+        'backbone.stem |  2,169,508 |   978.9 M |      11.9 M',
+        'total         |  2,169,508 |   978.9 M |      11.9 M',
     ]

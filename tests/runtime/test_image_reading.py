@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import itertools
 import os
 import random
 import struct
@@ -154,6 +155,21 @@ def test_bytes_that_cameras_leave_are_no_damage(tmp_path):
 
 
 @needs_simplejpeg
+def test_progressive_jpegs_without_one_of_their_scans_are_named(tmp_path):
+    data = next(path for path in write_jpegs(tmp_path / 'jpegs') if path.name == '21.jpg').read_bytes()
+    starts = [*(at for at in range(len(data)) if data.startswith(b'\xff\xda', at)), len(data) - 2]
+    named = []
+    for start, end in itertools.pairwise(starts):
+        (tmp_path / 'a.jpg').write_bytes(data[:start] + data[end:])
+        try:
+            read_image(tmp_path / 'a.jpg')
+        except DataError as e:
+            named.append(str(e))
+    # Without its last scan it is a coarser picture; libjpeg's words for refinements of what is not there.
+    assert len(named) >= 7 and any('damaged inside: Inconsistent progression' in text for text in named)
+
+
+@needs_simplejpeg
 def test_damaged_cmyk_jpegs_are_named(tmp_path):
     data = saved(PICTURE.resize((80, 120)).convert('CMYK'), 'JPEG')
     (tmp_path / 'a.jpg').write_bytes(data[:-600] + bytes(500) + data[-100:])
@@ -164,7 +180,8 @@ def test_damaged_cmyk_jpegs_are_named(tmp_path):
 
 def test_every_flipped_byte_of_a_png_is_named(tmp_path):
     data = saved(Image.fromarray(np.random.RandomState(0).randint(0, 256, (20, 20, 3), dtype=np.uint8)), 'PNG')
-    for at in range(8, len(data)):
+    # But for length and checksum of the end, which has no content.
+    for at in [*range(8, len(data) - 12), *range(len(data) - 8, len(data) - 4)]:
         (tmp_path / 'a.png').write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
         with pytest.raises(DataError, match=r'a\.png: unreadable image'):
             read_image(tmp_path / 'a.png')

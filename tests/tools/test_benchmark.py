@@ -6,8 +6,8 @@ from importlib import import_module
 
 import pytest
 
-from mmosnet.benchmark import evaluation
-from mmosnet.benchmark.row import Lap
+from benchmarks import cases_evaluation
+from benchmarks.measure import Lap
 from tests.tools.conftest import REPOSITORY
 
 TOOL = REPOSITORY / 'tools' / 'benchmark.py'
@@ -38,8 +38,8 @@ def run_here(function, threads, **arguments):
 
 
 def test_quick_run_from_the_command_to_the_table(run, tmp_path, monkeypatch):
-    # Four processes are four times the imports; test_processes.py has one.
-    monkeypatch.setattr(evaluation, 'run_fresh', run_here)
+    # Four processes are four times the imports; test_process.py has one.
+    monkeypatch.setattr(cases_evaluation, 'run_fresh', run_here)
     code, out, err = run(
         *('--quick', '--only', 'evaluation', 'gpu-inference', '--repeats', 1, '--threads', 1),
         *('--json', 'found/cpu.json', '--markdown', 'docs/benchmarks.md'),
@@ -57,7 +57,10 @@ def test_quick_run_from_the_command_to_the_table(run, tmp_path, monkeypatch):
     assert (found['row'], len(found['ours'])) == ('evaluation', 1)
     # The same table again from what was written.
     assert run('--render', 'found/cpu.json')[:2] == (0, out)
-    assert '| evaluation | 200 x 1,000 x 512 |' in (tmp_path / 'docs' / 'benchmarks.md').read_text()
+    page = (tmp_path / 'docs' / 'benchmarks.md').read_text()
+    assert ['evaluation', '200 x 1,000 x 512'] in [
+        [cell.strip() for cell in line.split('|')][1:3] for line in page.splitlines()
+    ]
 
 
 def test_mistakes_get_one_line(run):
@@ -85,3 +88,24 @@ def test_help_teaches_without_loading_torch():
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert 'examples:' in result.stdout and '--only ROW' in result.stdout
+
+
+def test_galleries(run, tmp_path):
+    options = ('--vectors', 300, '--dimension', 16, '--queries', 4, '--index', 'exact')
+    code, out, err = run('gallery', 'random', *options)
+    assert code == 0 and 'exact: 300 enrolled' in err.splitlines()
+    assert [cell.strip() for cell in out.splitlines()[2].split('|')][:2] == ['exact', '300 x 16']
+    assert (tmp_path / 'random' / 'exact-300x16' / 'benchmark.json').is_file()
+    # Options of the other benchmark are not dropped silently.
+    assert run('--quick', 'gallery', 'random')[0] == 2
+    assert run('gallery', 'random', '--vectors', 0)[0] == 2
+
+
+@pytest.mark.parametrize('arguments', [['benchmark.py', '--list'], ['export_table.py', 'parity']])
+def test_from_a_wheel_it_says_where_it_runs(tmp_path, arguments):
+    tools = tmp_path / 'mmosnet' / '.mim' / 'tools'
+    tools.mkdir(parents=True)
+    tool = tools / arguments[0]
+    tool.write_text((REPOSITORY / 'tools' / arguments[0]).read_text())
+    done = subprocess.run([sys.executable, str(tool), arguments[1]], capture_output=True, text=True)
+    assert done.returncode == 1 and 'clone' in done.stderr and len(done.stderr.splitlines()) == 1

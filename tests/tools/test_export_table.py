@@ -27,10 +27,10 @@ def table(tmp_path, monkeypatch, capsys):
 
 
 def test_scores(table, tmp_path, monkeypatch):
-    from mmosnet.export import score_table
+    from benchmarks import export_tables
 
-    ways = {name: score_table.WAYS[name] for name in ('ONNX Runtime, int8', 'TorchScript, fp32')}
-    monkeypatch.setattr(score_table, 'WAYS', ways)
+    ways = {name: export_tables.WAYS[name] for name in ('ONNX Runtime, int8', 'TorchScript, fp32')}
+    monkeypatch.setattr(export_tables, 'WAYS', ways)
     small_config(REID).dump(tmp_path / 'reid.py')
     checkpoint = small_checkpoint(tmp_path / 'reid.pth', REID)
     write_market(tmp_path / 'market')
@@ -44,9 +44,9 @@ def test_scores(table, tmp_path, monkeypatch):
 
 
 def test_parity(table, monkeypatch):
-    from mmosnet.export import parity_table
+    from benchmarks import export_tables
 
-    monkeypatch.setattr(parity_table, 'FORMATS', dict(torchscript='.pt'))
+    monkeypatch.setattr(export_tables, 'FORMATS', dict(torchscript='.pt'))
     network = ('--archs', 'osnet_ibn', '--widths', '0.25', '--tasks', 'reid')
     lines = table('parity', *network, '--size', '64', '32')
     assert lines[0] == '| network | torchscript |'

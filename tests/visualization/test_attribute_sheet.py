@@ -99,8 +99,8 @@ def test_saved_file_reads_back(shown, tmp_path):
 def test_table():
     rows = [AttributeRow('Hat', 0.25, 0.5, 0.875, 0.66667), AttributeRow('LongCoat', 0.0, None, 0.99, None)]
     assert per_attribute_table(rows).splitlines() == [
-        '         | positives |       TPR |       TNR |        AP',
-        '---------+-----------+-----------+-----------+----------',
-        'Hat      |    0.2500 |    0.5000 |    0.8750 |    0.6667',
-        'LongCoat |    0.0000 |           |    0.9900 |          ',
+        '         | positives |    TPR |    TNR |     AP',
+        '---------+-----------+--------+--------+-------',
+        'Hat      |    0.2500 | 0.5000 | 0.8750 | 0.6667',
+        'LongCoat |    0.0000 |        | 0.9900 |',
     ]

@@ -1,7 +1,6 @@
 import matplotlib
 
 from mmosnet.visualization.figure import new_figure, plain_axes, save_figure
-from mmosnet.visualization.text_table import number_text, text_table
 
 
 def test_figures_need_no_display_whatever_is_configured(monkeypatch, tmp_path):
@@ -11,12 +10,3 @@ def test_figures_need_no_display_whatever_is_configured(monkeypatch, tmp_path):
     plain_axes(figure.add_subplot(), 'title', 'x', 'y')
     assert save_figure(figure, tmp_path / 'new' / 'figure.png').read_bytes().startswith(b'\x89PNG')
     assert type(figure.canvas).__name__ == 'FigureCanvasAgg'
-
-
-def test_table():
-    assert text_table(['', 'mAP'], [['a', number_text(0.5)], ['longer', number_text(None)]]) == [
-        '       |    mAP',
-        '-------+-------',
-        'a      | 0.5000',
-        'longer |',
-    ]

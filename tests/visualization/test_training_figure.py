@@ -49,7 +49,7 @@ def test_several_runs_share_panels_and_a_legend(run):
     figure = draw_training([run, other], ['reid/mAP'])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ['small', 'large']
     assert len(figure.axes) == 3 and len(figure.axes[0].lines) >= 2
-    assert training_table([run, other], ['reid/mAP']) == [
+    assert training_table([run, other], ['reid/mAP']).splitlines() == [
         '      | epochs |    score |   best | at |   last',
         '------+--------+----------+--------+----+-------',
         'small |      3 |     loss | 2.0000 |  2 | 2.0000',

@@ -1,0 +1,6 @@
+"""What ``tools/benchmark.py`` and ``tools/export_table.py`` measure, in a clone: not part of the installed package.
+
+:mod:`benchmarks.rows` lists what is measured beside torchreid; a row prepares cases (``cases_*``);
+:mod:`benchmarks.measure` compares the results of a case, then times both sides in turn; :mod:`benchmarks.report` lays
+the measurements out. :mod:`benchmarks.gallery` and :mod:`benchmarks.export_tables` stand alone.
+"""

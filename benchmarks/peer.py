@@ -1,0 +1,137 @@
+"""The reference, torchreid (extra ``peer``), imported only when it is measured, and both networks with equal weights.
+
+The package on PyPI is a third party's repackaging of the authors' code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from benchmarks.process import REPOSITORY
+from benchmarks.report import installed_version
+from mmosnet.engine.trained_model import build_model
+from mmosnet.models.torchreid_weights import from_torchreid
+
+PEER = 'torchreid'
+WANTED_VERSION = '0.2.5'
+
+
+def why_no_peer() -> str:
+    """Empty if torchreid is there; else what to say in its place."""
+    if find_spec(PEER) is None:
+        return f"no peer: {PEER} is not installed (pip install -e '.[peer]')"
+    found = installed_version(PEER)
+    return '' if found in (None, WANTED_VERSION) else f'the peer is {PEER} {found}, not {WANTED_VERSION}'
+
+
+def has_peer() -> bool:
+    """Whether torchreid can be measured."""
+    return find_spec(PEER) is not None
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without what torchreid prints and warns of when it is imported, and when it loads data."""
+    with (
+        open(os.devnull, 'w') as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def build_peer(width: str, num_classes: int) -> nn.Module:
+    """The peer's network with random weights, in training mode.
+
+    Args:
+        width: ``'x1.0'`` or ``'x0.25'``.
+        num_classes: Identities.
+    """
+    with quietly():
+        from torchreid.reid.models import build_model
+
+        return build_model(f'osnet_{width.replace(".", "_")}', num_classes, loss='softmax', pretrained=False)
+
+
+CONFIGS = {'x1.0': 'osnet_reid_market.py', 'x0.25': 'osnet_x0_25_reid_market.py'}
+IMAGE_SIZE = (256, 128)
+# Identities of Market-1501's training set.
+NUM_CLASSES = 751
+
+
+class EmbeddingNetwork(nn.Module):
+    """Normalised images to embeddings, backbone and neck of a model, as ``extract_feat`` gives them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+        self.neck = model.neck
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.neck(self.backbone(images))[-1]
+
+
+def load_config(width: str) -> Config:
+    """Our config for Market-1501.
+
+    Args:
+        width: ``'x1.0'`` or ``'x0.25'``.
+    """
+    return Config.fromfile(REPOSITORY / 'configs' / CONFIGS[width])
+
+
+def network_pair(width: str) -> tuple[nn.Module, nn.Module | None]:
+    """Our model of the config for Market-1501 and the peer's network, both in evaluation mode, with equal weights.
+
+    The weights are random, the normalisation layers differ from the identity as those of a trained network do: a
+    folded one is no longer the same as none. Without a peer ours keeps the weights that it was built with.
+
+    Args:
+        width: ``'x1.0'`` or ``'x0.25'``.
+    """
+    torch.manual_seed(0)
+    model = build_model(load_config(width))
+    if not has_peer():
+        return model, None
+    peer = build_peer(width, NUM_CLASSES)
+    _settle_norms(peer)
+    state_dict, _ = from_torchreid(peer.state_dict(), keep_classifier=True)
+    # A copy: training steps of one must not change the other.
+    model.load_state_dict({name: tensor.clone() for name, tensor in state_dict.items()})
+    return model.eval(), peer.eval()
+
+
+def _settle_norms(network: nn.Module) -> None:
+    """Random scales and shifts, then the statistics of some images."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.uniform_(0.5, 1.5)
+            norm.bias.normal_(0, 0.1)
+            # The statistics of the next batch alone.
+            norm.momentum = 1.0
+        network.train()
+        network(draw_images(16, (128, 64)))
+    for norm in norms:
+        norm.momentum = 0.1
+
+
+def draw_images(batch: int, size: tuple[int, int] = IMAGE_SIZE) -> Tensor:
+    """Normalised random images ``(batch, 3, H, W)``, the same each time: large patches of colour under noise.
+
+    Of noise alone all images would be the same to a network that averages over them, and the normalisation of the
+    embedding would magnify rounding errors.
+    """
+    generator = torch.Generator().manual_seed(batch)
+    patches = F.interpolate(torch.randn(batch, 3, 8, 4, generator=generator), size, mode='bilinear')
+    return patches + 0.3 * torch.randn(batch, 3, *size, generator=generator)

@@ -1,0 +1,134 @@
+"""Functions and commands in processes of their own, where memory and start-up can be measured.
+
+``python -m benchmarks.process MODULE:FUNCTION ARGUMENTS_AS_JSON ANSWER_FILE`` runs a function.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Lap, NotMeasured
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# Seconds after which a command that should end by itself is given up.
+TIMEOUT = 300
+STATUS = Path('/proc/self/status')
+# Writing 5 there sets the high-water mark of a process's memory back to what it uses now.
+CLEAR = Path('/proc/self/clear_refs')
+
+
+def run_fresh(function: str, threads: int, **arguments: object) -> Lap:
+    """Call a function in a new process and take its answer.
+
+    Args:
+        function: ``'module:name'`` of a function that returns ``dict(seconds=..., result=..., facts=...)`` of plain
+            numbers, texts and lists.
+        threads: Of PyTorch in that process.
+        **arguments: Its arguments, plain too.
+
+    Raises:
+        NotMeasured: The process failed, with its last line: often memory.
+    """
+    with TemporaryDirectory() as folder:
+        answer = Path(folder) / 'answer.json'
+        command = [
+            sys.executable,
+            '-m',
+            'benchmarks.process',
+            function,
+            json.dumps(arguments),
+            str(answer),
+        ]
+        done = subprocess.run(command, env=child_environment(threads), capture_output=True, text=True)
+        if done.returncode != 0 or not answer.is_file():
+            last = (done.stderr.strip().splitlines() or [f'ended with {done.returncode}'])[-1]
+            raise NotMeasured(f'{function} failed: {last}')
+        return Lap(**json.loads(answer.read_text()))
+
+
+def child_environment(threads: int) -> dict[str, str]:
+    """Environment in which a child process uses so many threads and finds this package."""
+    paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
+    return dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), PYTHONPATH=paths)
+
+
+class PeakResidentMemory:
+    """How far this process's memory rises above what it is now.
+
+    On Linux; elsewhere nothing is measured and :meth:`facts` is empty.
+    """
+
+    def __init__(self) -> None:
+        self.start = None
+        if STATUS.is_file() and CLEAR.exists():
+            self.start = _gib('VmRSS')
+            CLEAR.write_text('5')
+
+    def facts(self) -> dict[str, float]:
+        """``{'peak GiB': ...}`` since the object was made."""
+        return {} if self.start is None else {'peak GiB': _gib('VmHWM') - self.start}
+
+
+def _gib(field: str) -> float:
+    return int(re.search(rf'{field}:\s+(\d+) kB', STATUS.read_text())[1]) / 2**20
+
+
+def seconds_until(command: Sequence[str], pattern: str, threads: int, to_end: bool = False) -> Lap:
+    """Start a command and wait for a line of its output; then end it, unless it is to end by itself.
+
+    Raises:
+        NotMeasured: It ended without such a line; gives its last one.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        list(command),
+        env=child_environment(threads),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # With its workers it is a group of processes, ended together.
+        start_new_session=True,
+    )
+    line, found = '', False
+    try:
+        for line in process.stdout:
+            found = found or re.search(pattern, line) is not None
+            if found and not to_end:
+                break
+        if to_end:
+            process.wait(TIMEOUT)
+        seconds = time.perf_counter() - start
+    finally:
+        _end_group(process)
+    if not found:
+        raise NotMeasured(f'{Path(command[-1]).name} ended without the line waited for: {line.strip()}')
+    return Lap(seconds)
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End a process and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def main() -> None:
+    function, arguments, answer = sys.argv[1:]
+    module, name = function.split(':')
+    found = getattr(import_module(module), name)(**json.loads(arguments))
+    Path(answer).write_text(json.dumps(found))
+
+
+if __name__ == '__main__':
+    main()
