@@ -59,8 +59,7 @@ def main() -> None:
 
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
-    from mmosnet.demo.demo_gallery import open_search
-    from mmosnet.demo.person_model import PersonModel
+    from mmosnet.demo.search import PersonModel, open_search
     from mmosnet.demo.server import is_loopback, served
     from mmosnet.engine import launch
     from mmosnet.engine.trained_model import find_trained
@@ -75,7 +74,7 @@ def main() -> None:
             PersonModel(cfg, checkpoint, args.device), args.work_dir, args.gallery, args.images
         )
         name = f'{len(search.gallery)} images in {search.gallery.uri}'
-        with served(search, examples, f'Model: {args.config}. Gallery: {name}.', args.host, args.port) as address:
+        with served(search, examples, args.config, args.host, args.port) as address:
             print(f'gallery  {name}\npage     {address}', flush=True)
             if not is_loopback(args.host):
                 print(f'warning  others reach this page at {args.host}: they can see, add and delete people')
