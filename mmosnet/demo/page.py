@@ -51,12 +51,10 @@ SHOW_RESULT = """() => {
 QUIET = dict(show_progress='minimal', api_visibility='private')
 
 OUTSIDE_DRAWN = (
-    'No verdict: the weights were trained on drawn people and have never seen a photograph. Their distances say '
+    'the weights were trained on drawn people and have never seen a photograph. Their distances say '
     "nothing about who is in a picture that is not one of this page's drawn ones."
 )
-OUTSIDE_GALLERY = (
-    "No verdict: this gallery's threshold was measured on its drawn people and does not hold for other pictures."
-)
+OUTSIDE_GALLERY = "this gallery's threshold was measured on its drawn people and does not hold for other pictures."
 REMEDY = (
     'a gallery of your own with a threshold that was measured on it (made by mmosnet extract, mmosnet gallery and '
     'mmosnet calibrate):'
@@ -134,12 +132,12 @@ def ranked_list(found: Found, threshold: float | None, knows_drawn_only: bool = 
         threshold: The gallery's threshold; None for a gallery without one.
         knows_drawn_only: Whether the weights know drawn people only.
     """
-    text, badges = verdict(found, threshold, knows_drawn_only)
+    answer, details, badges = verdict(found, threshold, knows_drawn_only)
     cards = ''.join(
         _card(rank, match, image, badge)
         for rank, (match, image, badge) in enumerate(zip(found.matches, found.pictures, badges, strict=True), 1)
     )
-    parts = [f'<p class="mm-verdict" role="status">{escape(text)}</p>']
+    parts = [f'<p class="mm-note" role="status"><b class="mm-verdict">{escape(answer)}</b> {escape(details)}</p>']
     if found.matches and _is_outside(found, threshold):
         remedy = f'For photographs, take {"weights that were trained on photographs, and " * knows_drawn_only}{REMEDY}'
         command = ' '.join(f'<span>{part}</span>' for part in REMEDY_COMMAND)
@@ -155,38 +153,38 @@ def ranked_list(found: Found, threshold: float | None, knows_drawn_only: bool = 
     return f'{"".join(parts)}<ol class="mm-cards">{cards}</ol>'
 
 
-def verdict(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> tuple[str, list[str]]:
-    """Return who it is, as far as the distances tell, and each match's badge: ``'same'``, ``'other'`` or ``''``.
-
-    The badges follow the sentence: all images of the person whom it names are ``'same'``, whatever their distances.
-    There are none where there is no verdict, or where it is unknown who the person of an image is.
+def verdict(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> tuple[str, str, list[str]]:
+    """Return who it is, as far as the distances tell.
 
     Args:
         found: Result of the search.
         threshold: The gallery's threshold; None for a gallery without one.
         knows_drawn_only: Whether the weights know drawn people only.
+
+    Returns:
+        The answer, the reason for it, and for each match the badge ``'same'``, ``'other'`` or ``''``. The badges follow
+        the answer: all images of the person whom it names are ``'same'``, whatever their distances. There are none
+        where there is no verdict, or where it is unknown who the person of an image is.
     """
     matches = found.matches
     if not matches:
-        return 'Nobody to compare with: the gallery is empty, or all its images are by the camera left out.', []
+        return 'Nobody to compare with:', 'the gallery is empty, or all its images are by the camera left out.', []
     nearest = matches[0]
     where = f'{_person(nearest)} at distance {nearest.distance:.3f}'
     if _is_outside(found, threshold):
         reason = OUTSIDE_DRAWN if knows_drawn_only else OUTSIDE_GALLERY
-        return f'{reason} Nearest: {where}.', [''] * len(matches)
+        return 'No verdict:', f'{reason} Nearest: {where}.', [''] * len(matches)
     if threshold is None:
         reason = 'This gallery has no threshold, so nothing says whether it is the same person'
-        return f'Nearest: {where}. {reason}: mmosnet calibrate finds one.', [''] * len(matches)
+        return f'Nearest: {where}.', f'{reason}: mmosnet calibrate finds one.', [''] * len(matches)
     badges = [_badge(match, nearest) for match in matches]
     if not nearest.same_person:
-        return f'Nobody in the gallery: the nearest is {where}, beyond the threshold of {threshold:.3f}.', badges
-    text = f'The same person: {where}, within the threshold of {threshold:.3f}.'
+        return 'Nobody in the gallery:', f'the nearest is {where}, beyond the threshold of {threshold:.3f}.', badges
     others = dict.fromkeys(
         _person(match) for match, badge in zip(matches, badges, strict=True) if badge == 'other' and match.same_person
     )
-    if others:
-        text += f' Also within it, but farther away: {", ".join(others)}.'
-    return text, badges
+    mistakes = f' Also within it, but farther away: {", ".join(others)}.' if others else ''
+    return f'The same person: {where},', f'within the threshold of {threshold:.3f}.{mistakes}', badges
 
 
 def _is_outside(found: Found, threshold: float | None) -> bool:
@@ -304,7 +302,7 @@ def _gates(weights: GateWeights) -> str:
                 color = '214,96,77' if departure > 0 else '67,147,195'
                 cells += (
                     f'<td style="background:rgba({color},{0.7 * abs(departure) / reach:.2f})">{value:.3f}'
-                    f'<small>{departure:+.1%}</small></td>'
+                    f'<small>{_percent(departure)}</small></td>'
                 )
             rows += f'<tr><th scope="row">{escape(caption)}</th>{cells}</tr>'
         tables += (
@@ -312,6 +310,11 @@ def _gates(weights: GateWeights) -> str:
             f'<thead><tr><td></td>{titles}</tr></thead><tbody>{rows}</tbody></table>'
         )
     return tables
+
+
+def _percent(departure: float) -> str:
+    text = f'{departure:+.1%}'
+    return text[1:] if text[1:] == '0.0%' else text
 
 
 def people_grid(people: Sequence[Person], info: Mapping) -> str:
@@ -437,7 +440,7 @@ class Page:
         """Return what the weights know, and the gallery's present number of images."""
         number = len(self.search.gallery)
         gallery = note(f'Gallery: {number:,} {_images(number)} in {self.search.gallery.uri}.')
-        return about_model(self.model, self.search.model) + gallery
+        return f'<h1>Who is this?</h1>{about_model(self.model, self.search.model)}{gallery}'
 
     def _answer(self, found: Found) -> tuple[str, str, str, Found]:
         drawn_only = self.search.model.knows_drawn_only
@@ -456,7 +459,6 @@ class Page:
     def build(self) -> gr.Blocks:
         """Lay the page out."""
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(UPLOADS_CHECKED, UPLOADS_LIVE)) as blocks:
-            gr.HTML('<h1>Who is this?</h1>')
             about = gr.HTML(self.about(), elem_id='mm-about')
             # For each visitor anew: the number of images changes.
             blocks.load(self.about, None, about, **QUIET)

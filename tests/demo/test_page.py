@@ -77,13 +77,14 @@ def found(*matches: Match, outside: bool = False) -> Found:
 
 
 def test_the_verdict_names_the_nearest_person():
-    text, badges = page_module.verdict(found(MATCH), 0.3)
-    assert text.startswith('The same person: person 3 at distance 0.250') and '0.300' in text and badges == ['same']
-    text, badges = page_module.verdict(found(replace(MATCH, same_person=False)), 0.2)
-    assert text.startswith('Nobody') and 'person 3 at distance 0.250' in text and badges == ['other']
-    assert page_module.verdict(found(), 0.3)[1] == []
-    text, badges = page_module.verdict(found(replace(MATCH, same_person=None)), None)
-    assert text.startswith('Nearest: person 3 at distance 0.250') and badges == ['']
+    where = 'person 3 at distance 0.250'
+    answer, details, badges = page_module.verdict(found(MATCH), 0.3)
+    assert answer.startswith(f'The same person: {where}') and '0.300' in details and badges == ['same']
+    answer, details, badges = page_module.verdict(found(replace(MATCH, same_person=False)), 0.2)
+    assert answer.startswith('Nobody') and where in details and badges == ['other']
+    assert page_module.verdict(found(), 0.3)[2] == []
+    answer, _, badges = page_module.verdict(found(replace(MATCH, same_person=None)), None)
+    assert answer.startswith(f'Nearest: {where}') and badges == ['']
 
 
 def test_badges_follow_the_verdict():
@@ -91,30 +92,30 @@ def test_badges_follow_the_verdict():
     # threshold or not, and everybody else is "other", within the threshold or not.
     rows = [(3, True, 'same'), (8, True, 'other'), (3, True, 'same'), (3, False, 'same'), (9, False, 'other')]
     matches = [replace(MATCH, id=i, pid=pid, same_person=same) for i, (pid, same, _) in enumerate(rows)]
-    text, badges = page_module.verdict(found(*matches), 0.3)
+    answer, details, badges = page_module.verdict(found(*matches), 0.3)
     assert badges == [badge for *_, badge in rows]
     # The mistake of the threshold is told.
-    assert text.startswith('The same person: person 3 ') and 'person 8' in text and 'person 9' not in text
+    assert answer.startswith('The same person: person 3 ') and 'person 8' in details and 'person 9' not in details
     html = page_module.ranked_list(found(*matches), 0.3)
     assert re.findall('<li class="mm-card mm-(.*?)"', html) == badges
     # Beyond the threshold nobody is the same person. Of unknown people nobody knows whether they are.
     far = [replace(match, same_person=False) for match in matches]
-    assert set(page_module.verdict(found(*far), 0.3)[1]) == {'other'}
+    assert set(page_module.verdict(found(*far), 0.3)[2]) == {'other'}
     unknown = [replace(MATCH, pid=-1), replace(MATCH, pid=-1), MATCH]
-    assert page_module.verdict(found(*unknown), 0.3)[1] == ['same', '', '']
+    assert page_module.verdict(found(*unknown), 0.3)[2] == ['same', '', '']
 
 
 @pytest.mark.parametrize('drawn_only', [True, False])
 @pytest.mark.parametrize('threshold', [0.3, None])
 def test_no_verdict_outside(drawn_only, threshold):
     outside = found(replace(MATCH, same_person=None), replace(MATCH, same_person=None), outside=True)
-    text, badges = page_module.verdict(outside, threshold, drawn_only)
-    assert text.startswith('No verdict') and 'person 3 at distance 0.250' in text and badges == ['', '']
+    answer, details, badges = page_module.verdict(outside, threshold, drawn_only)
+    assert answer.startswith('No verdict') and 'person 3 at distance 0.250' in details and badges == ['', '']
     html = page_module.ranked_list(outside, threshold, drawn_only)
     assert 'mm-badge' not in html and 'mmosnet demo CONFIG CHECKPOINT' in html and 'the same person' not in html.lower()
     # Not even where only the nearest image is outside.
-    text, badges = page_module.verdict(found(replace(MATCH, same_person=None), MATCH), 0.3)
-    assert text.startswith('No verdict') and badges == ['', '']
+    answer, _, badges = page_module.verdict(found(replace(MATCH, same_person=None), MATCH), 0.3)
+    assert answer.startswith('No verdict') and badges == ['', '']
 
 
 def test_a_photograph_gets_no_verdict(page, upload):
@@ -188,6 +189,7 @@ def test_gate_weights_are_told():
     ]
     assert re.findall('<td[^>]*>(0[.0-9]*)', html) == values
     departures = re.findall('<small>(.*?)</small>', html)
+    assert departures[0] == '0.0%'
     assert [departures[1], departures[3], departures[5], departures[7]] == ['-20.0%', '+20.0%', '+50.0%', '-50.0%']
     # The largest departure has the strongest color.
     assert re.findall(r'rgba\((\d+),.*?,([.0-9]+)\)', html)[-1] == ('67', '0.70')
