@@ -47,8 +47,7 @@ def run(args: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     import time
 
-    from mmosnet.demo.demo_gallery import open_search
-    from mmosnet.demo.person_model import PersonModel
+    from mmosnet.demo.search import PersonModel, open_search
     from mmosnet.demo.server import is_loopback, served
     from mmosnet.engine.trained_model import find_trained
     from mmosnet.optional_package import need
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     cfg, checkpoint = find_trained(args.config, args.checkpoint)
     search, examples = open_search(PersonModel(cfg, checkpoint, args.device), args.work_dir, args.gallery, args.images)
     name = f'{len(search.gallery)} images in {search.gallery.uri}'
-    with served(search, examples, f'Model: {args.config}. Gallery: {name}.', args.host, args.port) as address:
+    with served(search, examples, args.config, args.host, args.port) as address:
         print(f'gallery  {name}\npage     {address}', flush=True)
         if not is_loopback(args.host):
             print(f'warning  others reach this page at {args.host}: they can see, add and delete people')

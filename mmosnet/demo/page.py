@@ -1,39 +1,348 @@
-"""The page: a tab to search, a tab for the gallery. Needs Gradio."""
+"""The page: a tab to search, a tab for the gallery, and their HTML. Needs Gradio."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
+import cv2
 import gradio as gr
 import numpy as np
 
-from mmosnet.demo import page_parts
-from mmosnet.demo.person_search import COMPARED, MOST_ENROLLED, Found, PersonSearch
-from mmosnet.demo.uploaded_image import FORMATS, MAX_BYTES, read_uploaded
+from mmosnet.demo.pictures import FORMATS, MAX_BYTES, read_uploaded
+from mmosnet.demo.search import COMPARED, MOST_ENROLLED, Found, Inside, Person, PersonModel, PersonSearch
 from mmosnet.errors import DataError
+from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.gallery import Match
+from mmosnet.gallery.gallery_report import camera_of
+from mmosnet.visualization.activation_map import MappedImage, overlay
+from mmosnet.visualization.gate_weights import GateWeights
 
 TITLE = 'mmosnet: search a gallery of people'
 # People in the overview, images in a ranked list.
 MOST_PEOPLE, MOST_MATCHES = 60, 50
 # Letters of a name that a field takes.
 MOST_NAME = 100
-# Uploaded files are deleted when they are so old, looked for so often: seconds.
+# Digits of a whole number, which then fits into 64 bits.
+MOST_DIGITS = 18
+# Uploaded files are deleted at this age, which is checked this often: seconds.
 UPLOADS_LIVE, UPLOADS_CHECKED = 3600, 600
-# What a visitor has found is forgotten after as many seconds.
+# What a visitor has found is forgotten after this many seconds.
 REMEMBERED = 600
-# Which example was clicked, by mouse or key.
-CHOOSE = """element.addEventListener('click', event => {
-    const button = event.target.closest('button');
-    if (button) trigger('click', {index: Number(button.dataset.index)});
+# Height of a picture in a list, in pixels; on the page they are at most as high.
+PICTURE_HEIGHT = 192
+JPEG_QUALITY = 90
+# Departures of gate weights from their mean that get full color at least: smaller ones stay pale.
+SMALLEST_DEPARTURE = 0.01
+# Tells the server which picture was clicked, by mouse or key.
+PICK = """element.addEventListener('click', event => {
+    const button = event.target.closest('button[data-number]');
+    if (button) trigger('click', {number: button.dataset.number});
 });"""
-
-# On a narrow screen it is below.
+# On a narrow screen the result is below what was clicked.
 SHOW_RESULT = """() => {
-    const result = document.getElementById('mm-ranked');
-    if (result.getBoundingClientRect().top > 0.7 * innerHeight) result.scrollIntoView();
+    const result = document.getElementById('mm-ranked').getBoundingClientRect();
+    if (result.top > 0.7 * innerHeight || result.top < 0) document.getElementById('mm-ranked').scrollIntoView();
 }"""
+# Options of all events: none can be called as an API.
+QUIET = dict(show_progress='minimal', api_visibility='private')
+
+OUTSIDE_DRAWN = (
+    'the weights were trained on drawn people and have never seen a photograph. Their distances say '
+    "nothing about who is in a picture that is not one of this page's drawn ones."
+)
+OUTSIDE_GALLERY = "this gallery's threshold was measured on its drawn people and does not hold for other pictures."
+REMEDY = (
+    'a gallery of your own with a threshold that was measured on it (made by mmosnet extract, mmosnet gallery and '
+    'mmosnet calibrate):'
+)
+REMEDY_COMMAND = ('mmosnet demo CONFIG CHECKPOINT', '--gallery GALLERY', '--images FOLDER')
+MAPS_HELP = 'Dark: weakest, bright: strongest response of a stage to an image.'
+GATES_HELP = (
+    'The mean weight that the aggregation gates give to each stream, named by its receptive field in pixels of the '
+    'stage. Below a weight: by how much it departs from the mean of these images, red above it, blue below. Contrast: '
+    'how differently the streams are weighed.'
+)
+UNSURE_ATTRIBUTES = 'Not to be trusted for this picture: the weights have seen drawn people only.'
+
+
+def alert(text: str) -> str:
+    """Return an error message."""
+    return f'<p class="mm-alert" role="alert">{escape(text)}</p>'
+
+
+def note(text: str) -> str:
+    """Return a line of information."""
+    return f'<p class="mm-note" role="status">{escape(text)}</p>'
+
+
+def picture(image: np.ndarray | None, text: str, height: int | None = PICTURE_HEIGHT) -> str:
+    """Return an image as part of the page; no file is fetched for it.
+
+    Args:
+        image: ``(H, W, 3)`` uint8, BGR; None where there is no picture.
+        text: What the picture shows, for people who do not see it.
+        height: Larger pictures are reduced to this height in pixels; None to keep the size.
+    """
+    if image is None:
+        return f'<div class="mm-none" role="img" aria-label="{escape(text)}">no picture here</div>'
+    if height is not None and image.shape[0] > height:
+        width = max(1, round(image.shape[1] * height / image.shape[0]))
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return f'<img src="data:image/jpeg;base64,{base64.b64encode(data).decode()}" alt="{escape(text)}">'
+
+
+def about_model(name: str, model: PersonModel) -> str:
+    """Return a line that says which weights the page uses and what they know."""
+    if model.knows_drawn_only:
+        knows = 'trained on <b>drawn people only</b>: they know nothing of photographs'
+    elif model.training_sets:
+        knows = f'trained on {escape(", ".join(model.training_sets))}'
+    else:
+        knows = 'whose training data the config does not name'
+    return f'<p class="mm-note">Weights: {escape(name)}, {knows}.</p>'
+
+
+def introduction(has_examples: bool, has_attributes: bool) -> str:
+    """Return what the result's place shows before the first search."""
+    choose = 'Click an example, or drop' if has_examples else 'Drop'
+    shown = ['whether the person is in the gallery, as far as the weights and the threshold can tell']
+    shown.append('the nearest images of the gallery, with their distances')
+    if has_attributes:
+        shown.append('attributes, such as clothes and bags')
+    shown.append('where in the picture the network responds, and at which scale')
+    examples = '<p class="mm-note">The examples are drawn; the last one is of a person who is not in the gallery.</p>'
+    return (
+        f'<div class="mm-intro"><h3>No search yet</h3><p>{choose} a picture of one person. Then you see here:</p>'
+        f'<ul>{"".join(f"<li>{line}</li>" for line in shown)}</ul>{examples * has_examples}'
+        f'<p class="mm-faint">The tab Gallery shows who is in the gallery. Pictures may be {", ".join(FORMATS)}, up to '
+        f'{MAX_BYTES >> 20} MiB.</p></div>'
+    )
+
+
+def ranked_list(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> str:
+    """Return the verdict in a sentence, and the matches, nearest first.
+
+    Args:
+        found: Result of the search.
+        threshold: The gallery's threshold; None for a gallery without one.
+        knows_drawn_only: Whether the weights know drawn people only.
+    """
+    answer, details, badges = verdict(found, threshold, knows_drawn_only)
+    cards = ''.join(
+        _card(rank, match, image, badge)
+        for rank, (match, image, badge) in enumerate(zip(found.matches, found.pictures, badges, strict=True), 1)
+    )
+    parts = [f'<p class="mm-note" role="status"><b class="mm-verdict">{escape(answer)}</b> {escape(details)}</p>']
+    if found.matches and _is_outside(found, threshold):
+        remedy = f'For photographs, take {"weights that were trained on photographs, and " * knows_drawn_only}{REMEDY}'
+        command = ' '.join(f'<span>{part}</span>' for part in REMEDY_COMMAND)
+        parts = [f'<div class="mm-outside">{parts[0]}<p class="mm-note">{remedy}</p><pre>{command}</pre></div>']
+    if any(badges):
+        parts.append(
+            '<p class="mm-faint"><span class="mm-badge mm-green">same</span> an image of the person whom the answer '
+            'names, <span class="mm-badge mm-red">other</span> an image of somebody else. The answer names the person '
+            'of the nearest image if its distance is at most the threshold.</p>'
+        )
+    if any(image is not None for image in found.pictures):
+        parts.append('<p class="mm-faint">Nearest first. Click a picture to search with it.</p>')
+    return f'{"".join(parts)}<ol class="mm-cards">{cards}</ol>'
+
+
+def verdict(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> tuple[str, str, list[str]]:
+    """Return who it is, as far as the distances tell.
+
+    Args:
+        found: Result of the search.
+        threshold: The gallery's threshold; None for a gallery without one.
+        knows_drawn_only: Whether the weights know drawn people only.
+
+    Returns:
+        The answer, the reason for it, and for each match the badge ``'same'``, ``'other'`` or ``''``. The badges follow
+        the answer: all images of the person whom it names are ``'same'``, whatever their distances. There are none
+        where there is no verdict, or where it is unknown who the person of an image is.
+    """
+    matches = found.matches
+    if not matches:
+        return 'Nobody to compare with:', 'the gallery is empty, or all its images are by the camera left out.', []
+    nearest = matches[0]
+    where = f'{_person(nearest)} at distance {nearest.distance:.3f}'
+    if _is_outside(found, threshold):
+        reason = OUTSIDE_DRAWN if knows_drawn_only else OUTSIDE_GALLERY
+        return 'No verdict:', f'{reason} Nearest: {where}.', [''] * len(matches)
+    if threshold is None:
+        reason = 'This gallery has no threshold, so nothing says whether it is the same person'
+        return f'Nearest: {where}.', f'{reason}: mmosnet calibrate finds one.', [''] * len(matches)
+    badges = [_badge(match, nearest) for match in matches]
+    if not nearest.same_person:
+        return 'Nobody in the gallery:', f'the nearest is {where}, beyond the threshold of {threshold:.3f}.', badges
+    others = dict.fromkeys(
+        _person(match) for match, badge in zip(matches, badges, strict=True) if badge == 'other' and match.same_person
+    )
+    mistakes = f' Also within it, but farther away: {", ".join(others)}.' if others else ''
+    return f'The same person: {where},', f'within the threshold of {threshold:.3f}.{mistakes}', badges
+
+
+def _is_outside(found: Found, threshold: float | None) -> bool:
+    """Return whether the threshold does not hold for the query or for the nearest image."""
+    return found.outside or (threshold is not None and found.matches[0].same_person is None)
+
+
+def _badge(match: Match, nearest: Match) -> str:
+    if match.same_person is None:
+        return ''
+    if not nearest.same_person:
+        return 'other'
+    if match.pid < 0 or nearest.pid < 0:
+        return 'same' if match is nearest else ''
+    return 'same' if match.pid == nearest.pid else 'other'
+
+
+def _card(rank: int, match: Match, image: np.ndarray | None, badge: str) -> str:
+    camera = 'camera unknown' if match.camid < 0 else f'camera {camera_of(match)}'
+    text = f'rank {rank}: {_person(match)}, {camera}, distance {match.distance:.3f}' + (badge and f', {badge} person')
+    told = f'<span class="mm-badge">{badge}</span>' if badge else ''
+    return (
+        f'<li class="mm-card mm-{badge or "open"}">{_button(match.id, image, text)}'
+        f'<div class="mm-line"><b>{match.distance:.3f}</b>{told}</div>'
+        f'<div>{escape(_person(match))}</div><div>{escape(camera)}</div><div class="mm-faint">id {match.id}</div></li>'
+    )
+
+
+def _button(number: int | None, image: np.ndarray | None, text: str, kind: str = 'mm-pick') -> str:
+    """Return a picture that searches with itself when it is clicked.
+
+    Args:
+        number: The image's id in the gallery, or its place among the examples.
+        image: ``(H, W, 3)`` uint8, BGR; None gives a text that cannot be clicked.
+        text: What the picture shows.
+        kind: Class of the button in ``page.css``.
+    """
+    if image is None:
+        return picture(image, text)
+    return (
+        f'<button type="button" class="{kind}" data-number="{number}" title="Search with this picture">'
+        f'{picture(image, text)}</button>'
+    )
+
+
+def example_buttons(images: Sequence[np.ndarray]) -> str:
+    """Return pictures that search with themselves when they are clicked."""
+    buttons = ''.join(
+        _button(number, image, f'example {number + 1}', 'mm-example') for number, image in enumerate(images)
+    )
+    return f'<p class="mm-note">Drawn examples, click one:</p><div class="mm-examples">{buttons}</div>'
+
+
+def attribute_table(scores: Mapping[str, float], unsure: bool = False) -> str:
+    """Return attributes with their scores, those that the person has first.
+
+    Args:
+        scores: By name, from 0 to 1.
+        unsure: Whether the weights do not know pictures of this kind.
+    """
+    entries = sorted(scores.items(), key=lambda entry: -entry[1])
+    above = [entry for entry in entries if entry[1] >= THRESHOLD]
+    rest = [entry for entry in entries if entry[1] < THRESHOLD]
+    warning = f'<p class="mm-outside">{UNSURE_ATTRIBUTES}</p>' if unsure else ''
+    shown = _bars(above) if above else note(f'None has a score of {THRESHOLD:g} or more.')
+    more = f'<details><summary>{len(rest)} others</summary>{_bars(rest)}</details>' if rest else ''
+    return f'<h3>Attributes</h3>{warning}{shown}{more}'
+
+
+def _bars(entries: Sequence[tuple[str, float]]) -> str:
+    rows = ''.join(
+        f'<tr><th scope="row">{escape(name)}</th><td><div class="mm-bar"><div style="width:{100 * score:.0f}%"></div>'
+        f'</div></td><td class="mm-number">{score:.2f}</td></tr>'
+        for name, score in entries
+    )
+    return f'<table class="mm-bars"><tbody>{rows}</tbody></table>'
+
+
+def inside(seen: Inside) -> str:
+    """Return activation maps and gate weights."""
+    parts = [f'<h3>Where each stage responds</h3><p class="mm-faint">{MAPS_HELP}</p>{_maps(seen.mapped)}']
+    if seen.gates is not None:
+        tables = f'<div class="mm-stages">{_gates(seen.gates)}</div>'
+        parts.append(f'<h3>Which scale it looks at</h3><p class="mm-faint">{GATES_HELP}</p>{tables}')
+    return ''.join(parts)
+
+
+def _maps(mapped: Sequence[MappedImage]) -> str:
+    stages = list(mapped[0].maps)
+    titles = ''.join(f'<th scope="col">{escape(title)}</th>' for title in ('image', *stages))
+    rows = ''
+    for one in mapped:
+        height, width = one.image.shape[:2]
+        # Enlarged before the heat map is laid over it, which would be coarse otherwise.
+        image = cv2.resize(one.image, (max(1, round(PICTURE_HEIGHT * width / height)), PICTURE_HEIGHT))
+        cells = ''.join(
+            f'<td>{picture(overlay(image, one.maps[name]), f"{one.name}, response of {name}")}</td>' for name in stages
+        )
+        rows += f'<tr><th scope="row">{picture(image, one.name)}{escape(one.name)}</th>{cells}</tr>'
+    return f'<table class="mm-maps"><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _gates(weights: GateWeights) -> str:
+    by_stage = weights.by_stage
+    mean = by_stage.mean(0)
+    departures = by_stage / mean - 1
+    reach = max(SMALLEST_DEPARTURE, np.abs(departures).max())
+    titles = ''.join(f'<th scope="col">{stream}</th>' for stream in weights.streams)
+    tables = ''
+    for stage, name in enumerate(weights.stages):
+        rows = f'<tr><th scope="row">mean</th>{"".join(f"<td>{value:.3f}</td>" for value in mean[stage])}</tr>'
+        for image, caption in enumerate(weights.images):
+            cells = ''
+            for value, departure in zip(by_stage[image, stage], departures[image, stage], strict=True):
+                color = '214,96,77' if departure > 0 else '67,147,195'
+                cells += (
+                    f'<td style="background:rgba({color},{0.7 * abs(departure) / reach:.2f})">{value:.3f}'
+                    f'<small>{_percent(departure)}</small></td>'
+                )
+            rows += f'<tr><th scope="row">{escape(caption)}</th>{cells}</tr>'
+        tables += (
+            f'<table class="mm-gates"><caption>{name}, contrast {weights.mean_contrast[stage]:.3f}</caption>'
+            f'<thead><tr><td></td>{titles}</tr></thead><tbody>{rows}</tbody></table>'
+        )
+    return tables
+
+
+def _percent(departure: float) -> str:
+    text = f'{departure:+.1%}'
+    return text[1:] if text[1:] == '0.0%' else text
+
+
+def people_grid(people: Sequence[Person], info: Mapping) -> str:
+    """Return the overview of the gallery.
+
+    Args:
+        people: Those who are shown.
+        info: The gallery's :meth:`~mmosnet.gallery.Gallery.info`.
+    """
+    images, identities = info['images'], info['identities']
+    threshold = 'none' if info['threshold'] is None else f'{info["threshold"]:.3f}'
+    line = f'{images} {_images(images)} of {identities} people. Distance: {info["distance"]}; threshold: {threshold}.'
+    cards = ''.join(
+        f'<li class="mm-card">{_button(person.shown_id, person.picture, _person(person))}'
+        f'<div>{escape(_person(person))}</div><div class="mm-faint">{person.images} {_images(person.images)}</div></li>'
+        for person in people
+    )
+    click = any(person.picture is not None for person in people)
+    help_line = '<p class="mm-faint">Click a picture to search with it.</p>' if click else ''
+    hidden = identities + bool(info['unknown']) - len(people)
+    more = note(f'And {hidden} more people.') if hidden > 0 else ''
+    return f'{note(line)}{help_line}<ul class="mm-cards">{cards}</ul>{more}'
+
+
+def _person(shown: Match | Person) -> str:
+    if shown.name:
+        return f'{shown.name} ({shown.pid})'
+    return 'unknown person' if shown.pid < 0 else f'person {shown.pid}'
 
 
 class Page:
@@ -42,83 +351,131 @@ class Page:
     Args:
         search: Model and gallery.
         uploads: The folder into which Gradio writes what people upload; files elsewhere are refused.
+        examples: Pictures to try, ``(H, W, 3)`` uint8, BGR.
+        model: The model's name, for the line on the weights.
     """
 
-    def __init__(self, search: PersonSearch, uploads: str | Path) -> None:
+    def __init__(
+        self, search: PersonSearch, uploads: str | Path, examples: Sequence[np.ndarray] = (), model: str = ''
+    ) -> None:
         self.search = search
+        self.model = model
         self.uploads = Path(uploads).resolve()
+        self.examples = examples
 
     def find(self, upload: str | None, top_k: int, camera: str | None) -> tuple[str, str, str, Found | None]:
-        """Search; ranked list, attributes, an empty third part and what was found. A mistake is told in the first."""
+        """Search with an uploaded picture.
+
+        Returns:
+            Ranked list, attributes, an empty third part, and what was found. A mistake is reported in the first.
+        """
         try:
             if upload is None:
                 raise DataError('Choose a picture of a person first.')
             found = self.search.search(self._read(upload), int(top_k), _number_in(camera))
         except (DataError, OSError) as e:
-            return page_parts.alert(_told(e)), '', '', None
-        attributes = '' if found.attributes is None else page_parts.attribute_table(found.attributes)
-        ranked = page_parts.ranked_list(found, self.search.gallery.threshold)
-        # Remembered for the visitor: no more pictures than are looked into.
-        return ranked, attributes, '', replace(found, pictures=found.pictures[:COMPARED])
+            return alert(_told(e)), '', '', None
+        return self._answer(found)
+
+    def find_example(self, number: object, top_k: int, camera: str | None) -> tuple:
+        """Search with an example; the picture in RGB, and what :meth:`find` returns."""
+        try:
+            image = self.examples[(_number_in(str(number)) or 0) % len(self.examples)]
+            found = self.search.search(image, int(top_k), _number_in(camera))
+        except (DataError, OSError) as e:
+            return gr.skip(), alert(_told(e)), '', '', None
+        return image[:, :, ::-1], *self._answer(found)
+
+    def find_stored(self, number: object, top_k: int, camera: str | None) -> tuple:
+        """Search with an image of the gallery, by its id; the picture in RGB, and what :meth:`find` returns."""
+        try:
+            id = _number_in(str(number))
+            if id is None:
+                raise DataError('Click a picture to search with it.')
+            image, found = self.search.search_stored(id, int(top_k), _number_in(camera))
+        except (DataError, OSError) as e:
+            return gr.skip(), alert(_told(e)), '', '', None
+        ranked, *rest = self._answer(found)
+        left_out = f'Searched with the image with id {id} of the gallery, which is left out below.'
+        return image[:, :, ::-1], f'<p class="mm-faint">{left_out}</p>{ranked}', *rest
 
     def look_inside(self, found: Found | None) -> str:
-        """Activation maps and gate weights of what was found."""
+        """Return activation maps and gate weights of what was found."""
         try:
             seen = None if found is None else self.search.look_inside(found)
         except (DataError, OSError) as e:
-            return page_parts.alert(_told(e))
-        return '' if seen is None else page_parts.inside(*seen)
+            return alert(_told(e))
+        return '' if seen is None else inside(seen)
 
     def people(self) -> str:
-        """The overview of the gallery."""
+        """Return the overview of the gallery."""
         try:
-            return page_parts.people_grid(*self.search.people(MOST_PEOPLE))
+            return people_grid(*self.search.people(MOST_PEOPLE))
         except (DataError, OSError) as e:
-            return page_parts.alert(_told(e))
+            return alert(_told(e))
 
-    def enroll(self, uploads: Sequence[str] | None, pid: str | None, camera: str | None) -> tuple[str, str]:
-        """Add pictures; what happened, and the overview."""
+    def enroll(self, uploads: Sequence[str] | None, pid: str | None, camera: str | None) -> tuple[str, str, str]:
+        """Add pictures; what happened, the overview, and the lines on the page's top."""
         try:
             if len(uploads or ()) > MOST_ENROLLED:
                 # Before they are decoded, up to 120 MB each.
                 raise DataError(f'{len(uploads)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
             images = [self._read(upload) for upload in uploads or ()]
             enrolled, number = self.search.enroll(images, _person_in(pid), _number_in(camera))
-            told = page_parts.note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
+            told = note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
         except (DataError, OSError) as e:
-            told = page_parts.alert(_told(e))
-        return told, self.people()
+            told = alert(_told(e))
+        return told, self.people(), self.about()
 
-    def delete(self, pid: str | None, id: str | None) -> tuple[str, str]:
-        """Delete; what happened, and the overview."""
+    def delete(self, pid: str | None, id: str | None) -> tuple[str, str, str]:
+        """Delete; what happened, the overview, and the lines on the page's top."""
         try:
             number = self.search.delete(_person_in(pid), _number_in(id))
-            told = page_parts.note(f'Deleted {number} {_images(number)}.')
+            told = note(f'Deleted {number} {_images(number)}.')
         except (DataError, OSError) as e:
-            told = page_parts.alert(_told(e))
-        return told, self.people()
+            told = alert(_told(e))
+        return told, self.people(), self.about()
+
+    def about(self) -> str:
+        """Return what the weights know, and the gallery's present number of images."""
+        number = len(self.search.gallery)
+        gallery = note(f'Gallery: {number:,} {_images(number)} in {self.search.gallery.uri}.')
+        return f'<h1>Who is this?</h1>{about_model(self.model, self.search.model)}{gallery}'
+
+    def _answer(self, found: Found) -> tuple[str, str, str, Found]:
+        drawn_only = self.search.model.knows_drawn_only
+        attributes = ''
+        if found.attributes is not None:
+            attributes = attribute_table(found.attributes, unsure=drawn_only and found.outside)
+        ranked = ranked_list(found, self.search.gallery.threshold, drawn_only)
+        # Stored for the visitor: only the pictures that are looked into.
+        return ranked, attributes, '', replace(found, pictures=found.pictures[:COMPARED])
 
     def _read(self, upload: str) -> np.ndarray:
         if not Path(upload).resolve().is_relative_to(self.uploads):
             raise DataError('This picture was not uploaded here.')
         return read_uploaded(upload)
 
-    def build(self, examples: Sequence[str], about: str) -> gr.Blocks:
-        """Lay the page out.
-
-        Args:
-            examples: Paths of pictures to try.
-            about: A line on model and gallery.
-        """
+    def build(self) -> gr.Blocks:
+        """Lay the page out."""
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(UPLOADS_CHECKED, UPLOADS_LIVE)) as blocks:
-            gr.HTML(f'<h1>Who is this?</h1>{page_parts.note(about)}')
-            with gr.Tab('Search'):
-                self._build_search(examples)
-            with gr.Tab('Gallery') as tab:
-                self._build_gallery(tab, blocks)
+            about = gr.HTML(self.about(), elem_id='mm-about')
+            # For each visitor anew: the number of images changes.
+            blocks.load(self.about, None, about, **QUIET)
+            with gr.Tabs() as tabs:
+                with gr.Tab('Search', id='search'):
+                    inputs, outputs, follow = self._build_search()
+                with gr.Tab('Gallery', id='gallery') as tab:
+                    people = self._build_gallery(tab, about)
+
+            def find_person(event: gr.EventData, top_k: int, camera: str | None):
+                return gr.Tabs(selected='search'), *self.find_stored(_number_of(event), top_k, camera)
+
+            follow(people.click(find_person, inputs, [tabs, *outputs], **QUIET))
         return blocks
 
-    def _build_search(self, examples: Sequence[str]) -> None:
+    def _build_search(self) -> tuple:
+        """Lay out the tab; inputs of a search by a click, its outputs, and what is to be done after it."""
         found = gr.State(time_to_live=REMEMBERED)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
@@ -136,41 +493,45 @@ class Page:
                 upload.preprocess = _path_of
                 _keep_local(upload)
                 run = gr.Button('Search', variant='primary', elem_id='mm-search')
-                if examples:
-                    self._build_examples(examples, upload)
+                examples = None
+                if self.examples:
+                    # Pixels: Gradio would serve the files themselves. Its own gr.Examples replaces the upload's
+                    # component, and with it the check of what comes in.
+                    examples = gr.HTML(example_buttons(self.examples), js_on_load=PICK, elem_id='mm-examples')
                 top_k = gr.Slider(1, MOST_MATCHES, 10, step=1, label='Images to show')
                 camera = _field('Leave out camera', 'none', 'mm-camera')
             with gr.Column(scale=3, min_width=320):
-                ranked = gr.HTML(
-                    page_parts.note(f'Drop a picture, or choose an example. {_formats()}'), elem_id='mm-ranked'
-                )
+                start = introduction(bool(self.examples), self.search.model.has_attributes)
+                ranked = gr.HTML(start, js_on_load=PICK, elem_id='mm-ranked')
                 attributes = gr.HTML(elem_id='mm-attributes', visible=self.search.model.has_attributes)
-                inside = gr.HTML(elem_id='mm-inside')
-        quiet = dict(show_progress='minimal', api_visibility='private')
-        answered = run.click(self.find, [upload, top_k, camera], [ranked, attributes, inside, found], **quiet)
-        answered.then(None, js=SHOW_RESULT)
-        answered.then(self.look_inside, found, inside, **quiet)
+                looked_inside = gr.HTML(elem_id='mm-inside')
+        answer = [ranked, attributes, looked_inside, found]
 
-    def _build_examples(self, examples: Sequence[str], upload: gr.Image) -> None:
-        # Pixels: Gradio would serve the files themselves. Its own gr.Examples replaces the upload's component, and with
-        # it the check of what comes in.
-        images = [read_uploaded(path) for path in examples]
+        def find_example(event: gr.EventData, top_k: int, camera: str | None):
+            return self.find_example(_number_of(event), top_k, camera)
 
-        def choose(event: gr.EventData):
-            return images[int(event.index) % len(images)][:, :, ::-1]
+        def find_stored(event: gr.EventData, top_k: int, camera: str | None):
+            return self.find_stored(_number_of(event), top_k, camera)
 
-        gr.HTML(page_parts.example_buttons(images), js_on_load=CHOOSE, elem_id='mm-examples').click(
-            choose, None, upload, show_progress='hidden', api_visibility='private'
-        )
+        def follow(answered: gr.events.Dependency) -> None:
+            answered.then(None, js=SHOW_RESULT)
+            answered.then(self.look_inside, found, looked_inside, **QUIET)
 
-    def _build_gallery(self, tab: gr.Tab, blocks: gr.Blocks) -> None:
+        follow(run.click(self.find, [upload, top_k, camera], answer, **QUIET))
+        if examples is not None:
+            follow(examples.click(find_example, [top_k, camera], [upload, *answer], **QUIET))
+        follow(ranked.click(find_stored, [top_k, camera], [upload, *answer], **QUIET))
+        return [top_k, camera], [upload, *answer], follow
+
+    def _build_gallery(self, tab: gr.Tab, about: gr.HTML) -> gr.HTML:
+        """Lay out the tab; the overview of people."""
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 gr.HTML('<h3>Enroll</h3>')
                 # All types: a wrong file gets an answer, where the browser would only grey it out.
                 files = gr.File(label='Pictures of one person', file_count='multiple', height=170, elem_id='mm-files')
                 _keep_local(files)
-                pid = _field('Person', 'somebody new', 'mm-pid', MOST_NAME)
+                pid = _field('Person', 'a new person', 'mm-pid', MOST_NAME)
                 camera = _field('Camera', 'unknown', 'mm-camid')
                 enroll = gr.Button('Enroll', variant='primary', elem_id='mm-enroll')
                 gr.HTML('<h3>Delete</h3>')
@@ -179,17 +540,17 @@ class Page:
                 delete = gr.Button('Delete', variant='stop', elem_id='mm-delete')
             with gr.Column(scale=3, min_width=320):
                 told = gr.HTML(elem_id='mm-told')
-                people = gr.HTML(elem_id='mm-people')
-        quiet = dict(show_progress='minimal', api_visibility='private')
-        enroll.click(self.enroll, [files, pid, camera], [told, people], **quiet).then(
+                people = gr.HTML(elem_id='mm-people', js_on_load=PICK)
+        enroll.click(self.enroll, [files, pid, camera], [told, people, about], **QUIET).then(
             lambda: None, None, files, api_visibility='private'
         )
-        delete.click(self.delete, [gone, gone_id], [told, people], **quiet)
-        tab.select(self.people, None, people, **quiet)
+        delete.click(self.delete, [gone, gone_id], [told, people, about], **QUIET)
+        tab.select(lambda: (self.people(), self.about()), None, [people, about], **QUIET)
+        return people
 
 
 def _keep_local(component: gr.components.Component) -> None:
-    """Gradio would download what a request names by an address."""
+    """Refuse addresses of pictures, which Gradio would download."""
     move = component.async_move_resource_to_block_cache
 
     async def move_local(path: str | None) -> str | None:
@@ -201,12 +562,12 @@ def _keep_local(component: gr.components.Component) -> None:
 
 
 def _field(label: str, empty: str, elem_id: str, length: int = 12) -> gr.Textbox:
-    """A field for a whole number, or a name, that may be empty: in Gradio's own for numbers there is always one."""
+    """Return a field for a whole number or a name. It may be empty, unlike Gradio's own field for numbers."""
     return gr.Textbox(label=label, placeholder=empty, max_lines=1, max_length=length, elem_id=elem_id)
 
 
 def _person_in(field: str | None) -> int | str | None:
-    """A number, or a name, which is what does not look like a number."""
+    """Return a number, or a name: any text that does not look like a number."""
     text = (field or '').strip()
     try:
         float(text)
@@ -218,23 +579,27 @@ def _person_in(field: str | None) -> int | str | None:
 
 def _number_in(field: str | None) -> int | None:
     text = (field or '').strip()
-    if text and not (text.isascii() and text.isdecimal()):
-        raise DataError(f'{text!r} is no whole number.')
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+        raise DataError(f'{text[:MOST_NAME]!r} is no whole number that this page takes.')
     return int(text) if text else None
 
 
+def _number_of(event: gr.EventData) -> object:
+    """Return the number of the picture that was clicked; None where a request names none."""
+    try:
+        return event.number
+    except (AttributeError, TypeError):
+        return None
+
+
 def _told(error: DataError | OSError) -> str:
-    """An error of the system without paths of this machine."""
+    """Return a message; errors of the system come without paths of this machine."""
     return str(error) if isinstance(error, DataError) else f'This machine cannot do it: {error.strerror or error}.'
 
 
 def _path_of(payload: object) -> str | None:
-    """Of a file that Gradio has stored, whatever is in it."""
+    """Return the path of a file that Gradio has stored, whatever is in it."""
     return None if payload is None else payload.path
-
-
-def _formats() -> str:
-    return f'{", ".join(FORMATS)} up to {MAX_BYTES >> 20} MiB.'
 
 
 def _images(number: int) -> str:

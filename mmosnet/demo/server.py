@@ -1,4 +1,4 @@
-"""Serves the page: to this machine alone unless told otherwise, from a temporary folder, without other hosts."""
+"""The server of the page: by default for this machine alone, and without requests to other hosts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from mmengine.logging import MMLogger
 
-from mmosnet.demo.person_search import PersonSearch
-from mmosnet.demo.uploaded_image import MAX_BYTES
+from mmosnet.demo.pictures import MAX_BYTES, read_uploaded
+from mmosnet.demo.search import PersonSearch
 from mmosnet.errors import DataError
 from mmosnet.optional_package import need
 
@@ -26,33 +26,34 @@ if TYPE_CHECKING:
 
 CSS = Path(__file__).with_name('page.css')
 LOOPBACK = '127.0.0.1'
-# The browser asks nobody else, whatever the page contains.
+# The browser sends requests to no other host, whatever the page contains.
 SECURITY_HEADERS = {
     b'content-security-policy': b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
     b'referrer-policy': b'no-referrer',
     b'x-content-type-options': b'nosniff',
 }
-# What the browser asks for. Gradio has a hundred routes more, some of which fetch what an address names or start what a
+# What the page requests. Gradio has a hundred routes more, some of which fetch what an address names or run what a
 # stranger sends.
 API = '/gradio_api/'
 READ = {'/', '/config', '/theme.css', '/favicon.ico', '/manifest.json', '/robots.txt'}
 READ |= {API + name for name in ('theme.css', 'startup-events', 'app_id', 'info', 'queue/data', 'upload_progress')}
 READ_BELOW = ('/assets/', '/static/', '/svelte/', f'{API}heartbeat/', f'{API}file=/')
 WRITTEN = {API + name for name in ('queue/join', 'upload', 'cancel', 'reset')}
-# Visitors remembered, 0.3 MB each and what they look at; then the one goes whose last call is longest ago.
+# Visitors remembered, 0.3 MB each and what they look at. Beyond that the visitor whose last call is longest ago is
+# forgotten.
 MOST_VISITORS = 100
-# Uploads that are kept at a time: bytes.
+# Size of all uploads together, in bytes.
 MOST_UPLOADS = 2**30
 
 
 class OwnFilesOnly:
-    """ASGI middleware: sets the headers above, and lets pass what the page's own browser asks for.
+    """ASGI middleware that sets the headers above and refuses every request that the page itself does not make.
 
     Args:
-        app: What answers.
+        app: The application that answers.
         hosts: Names by which the page may be reached; None for any. Pages of other sites could otherwise reach this one
             in their visitor's browser, by a name of theirs for the loopback address.
-        uploads: Folder of what is uploaded.
+        uploads: The folder of uploaded files.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None, uploads: Path) -> None:
@@ -116,28 +117,28 @@ def _bytes_in(folder: Path) -> int:
 
 @contextmanager
 def served(
-    search: PersonSearch, examples: Sequence[str] = (), about: str = '', host: str = LOOPBACK, port: int = 7860
+    search: PersonSearch, examples: Sequence[str] = (), model: str = '', host: str = LOOPBACK, port: int = 7860
 ) -> Iterator[str]:
     """Serve the page while the ``with`` block runs.
 
     Args:
-        search: Model and gallery.
+        search: Model and gallery (:func:`~mmosnet.demo.search.open_search`).
         examples: Paths of pictures to try.
-        about: A line on model and gallery, for the page.
-        host: Address to listen at; the loopback one is reached from this machine alone.
-        port: To listen at; 0 for any that is free.
+        model: The model's name, for the page's line on the weights.
+        host: Address to listen at; the loopback address is reached from this machine alone.
+        port: Port to listen at; 0 for any that is free.
 
     Yields:
         The page's address.
 
     Raises:
-        DataError: Gradio is not installed, the port is taken, or no such address here.
+        DataError: Gradio is not installed, the port is taken, or this machine has no such address.
     """
     with tempfile.TemporaryDirectory(prefix='mmosnet-demo-') as uploads, _environment(uploads, host):
         need('gradio', 'demo')
         from mmosnet.demo.page import Page
 
-        blocks = Page(search, uploads).build(examples, about)
+        blocks = Page(search, uploads, [read_uploaded(path) for path in examples], model).build()
         address = _launch(blocks, host, port, Path(uploads))
         try:
             yield address
@@ -147,15 +148,15 @@ def served(
 
 @contextmanager
 def _environment(uploads: str, host: str) -> Iterator[None]:
-    """Set variables for Gradio, and take away all others of its own: they open folders, tunnels and ports."""
+    """Set variables for Gradio, and hide all its others: they can open folders, tunnels and ports."""
     proxies = ('NO_PROXY', 'no_proxy')
     previous = {name: value for name, value in os.environ.items() if name.startswith('GRADIO_') or name in proxies}
     ignored = sorted(previous.keys() - {*proxies, 'GRADIO_ANALYTICS_ENABLED', 'GRADIO_TEMP_DIR'})
     if ignored:
         MMLogger.get_current_instance().warning(f'ignored in the environment: {", ".join(ignored)}')
-    # Gradio asks for its own page, which no proxy has.
+    # Gradio requests its own page once, which no proxy can reach.
     direct = ','.join(filter(None, (previous.get('no_proxy') or previous.get('NO_PROXY'), 'localhost', LOOPBACK, host)))
-    # Before Gradio is imported, which reports its start otherwise.
+    # Set before Gradio is imported, which would report its start to its makers otherwise.
     changed = dict(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads, NO_PROXY=direct, no_proxy=direct)
     for name in ignored:
         del os.environ[name]
@@ -169,7 +170,7 @@ def _environment(uploads: str, host: str) -> Iterator[None]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Return whether an address is reached from this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -184,7 +185,7 @@ def _launch(blocks: Blocks, host: str, port: int, uploads: Path) -> str:
     middleware = [Middleware(OwnFilesOnly, hosts=hosts, uploads=uploads)]
     try:
         _, address, _ = blocks.queue(default_concurrency_limit=4, max_size=32).launch(
-            # Gradio wants them as in an address.
+            # Gradio takes IPv6 addresses in brackets.
             server_name=f'[{host}]' if ':' in host else host,
             server_port=port or _free_port(host),
             share=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ class ShownQuery:
         ap: Its average precision, within [0, 1].
         num_matches: Gallery images of its identity that count.
         first_rank: Rank of the first of them, 1-based.
+        camid: The query's camera, 0-based; -1 if unknown.
+        camids: The cameras of ``gallery``, in its order; empty if unknown.
     """
 
     img_path: str
@@ -31,6 +33,8 @@ class ShownQuery:
     ap: float | None = None
     num_matches: int | None = None
     first_rank: int | None = None
+    camid: int = -1
+    camids: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,19 @@ class QueryGallery:
         shown = []
         for index, ranked in zip(chosen, lists, strict=True):
             query, first = self.queries[index], int(ranks[starts[index]])
-            rows = self.rows(ranked)
-            shown.append(ShownQuery(query['img_path'], query['pid'], rows, aps[index], int(counts[index]), first))
+            camid = int(self.query_set.camids[index])
+            figures = (aps[index], int(counts[index]), first, camid, self.cameras(ranked))
+            shown.append(ShownQuery(query['img_path'], query['pid'], self.rows(ranked), *figures))
         return shown
 
     def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool]]:
         """A ranked list as :class:`ShownQuery` has it."""
         found = zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
         return [(self.gallery[i]['img_path'], self.gallery[i]['pid'], *rest) for i, *rest in found]
+
+    def cameras(self, ranked: RankedList) -> list[int]:
+        """Return the cameras of a ranked list's images."""
+        return [int(self.gallery_set.camids[i]) for i in ranked.indices]
 
 
 class ChosenRows:

@@ -55,9 +55,8 @@ def draw_cmc(curves: Sequence[CmcCurve]) -> Figure:
             linewidth=1.8,
             **style,
         )
-    lowest = min(curve.cmc[0] for curve in curves)
-    # In steps of a tenth, so that pictures of similar models compare.
-    axes.set_ylim(max(0, int(10 * lowest - 0.5) / 10), 1.005)
+    # From 0 on: a cut axis makes small differences look large, and pictures of two models could not be compared.
+    axes.set_ylim(0, 1.005)
     axes.set_xlim(0.5, longest + 0.5)
     # From 1 on, and at round ranks.
     step = max(1, 5 * round(longest / 20))

@@ -56,6 +56,9 @@ def draw_match_threshold(found: MatchThresholds, wanted: float, distance: str) -
         if found.at(wanted).distance is not None:
             axes.axvline(found.at(wanted).distance, color='black', linewidth=1, linestyle='--')
         axes.spines[['top', 'right']].set_visible(False)
+    # Both axes from 0 on: distances and shares have a zero.
+    shares.set_xlim(left=0)
+    shares.set_ylim(bottom=0)
     shares.set_ylabel('per cent of the pairs', fontsize=9)
     shares.legend(fontsize=9, frameon=False)
     rates.set_yscale('log')

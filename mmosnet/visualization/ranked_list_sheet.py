@@ -25,26 +25,30 @@ from mmosnet.visualization.sheet import (
     write,
 )
 
-# Height and width of a person, thickness of the frame, height of a line of text, gap behind the query: pixels.
+# Height and width of a person, thickness of the frame, height of a line of text, gap behind the query: pixels. The
+# query's figures reach into the gap.
 CELL = (160, 80)
 FRAME = 4
-CAPTION = 18
-GAP = 16
+CAPTION = 15
+GAP = 32
+# Below each image: identity, camera, and a distance or the query's figures.
+LINES = 3
 # Height of a line of the title.
 TITLE = 24
 MARGIN = 4
-NOTE = "Below: identity, distance; AP, shown / all images of the query's person"
+NOTE = "Below: identity, camera, distance; AP, shown / all images of the query's person"
 
 
 def draw_ranked_lists(shown: Sequence[ShownQuery], columns: int = 10, title: Sequence[str] = ()) -> np.ndarray:
-    """Draw the sheet.
+    """Draw the sheet, one row per query.
 
-    Images of the query's person have a green frame with a tick, others a red one with a cross. Below are identity and
-    distance; below the query its average precision and how many of the gallery's images of the person are shown.
+    Images of the query's person have a green frame with a tick, others a red one with a cross. Below are identity,
+    camera and distance; below the query its average precision and how many of the gallery's images of the person are
+    shown.
 
     Args:
         shown: Queries with their ranked lists.
-        columns: Gallery images a row.
+        columns: Gallery images per row.
         title: Lines above.
 
     Returns:
@@ -57,11 +61,12 @@ def draw_ranked_lists(shown: Sequence[ShownQuery], columns: int = 10, title: Seq
         write(header, f'rank {column}' if column else 'query', left + MARGIN, header.shape[0] - 5)
     rows = [header]
     for query in shown:
-        cells = [_cell(query.img_path, [f'id {query.pid}' if query.pid >= 0 else '', _found(query, columns)], None)]
-        cells.append(_empty(GAP))
+        lines = [f'id {query.pid}' if query.pid >= 0 else '', _camera(query.camid), _found(query, columns)]
+        cells = [_cell(query.img_path, lines, None, GAP)]
+        camids = query.camids or [-1] * len(query.gallery)
         cells += [
-            _cell(path, [f'id {pid}', f'{distance:#.3g}'], match)
-            for path, pid, distance, match in query.gallery[:columns]
+            _cell(path, [f'id {pid}', _camera(camid), f'{distance:#.3g}'], match)
+            for (path, pid, distance, match), camid in zip(query.gallery[:columns], camids, strict=False)
         ]
         row = np.hstack(cells)
         rows.append(np.hstack([row, _empty(header.shape[1] - row.shape[1])]))
@@ -79,31 +84,43 @@ def save_ranked_lists(
     return save(draw_ranked_lists(shown, columns, title), path)
 
 
+def _camera(camid: int) -> str:
+    return f'camera {camid}' if camid >= 0 else ''
+
+
 def _found(query: ShownQuery, columns: int) -> str:
-    """The query's figures, as far as they are known."""
+    """Return the query's figures; an empty text where they are unknown."""
     if query.ap is None:
         return ''
     return f'AP {query.ap:.2f}, {sum(match for *_, match in query.gallery[:columns])}/{query.num_matches}'
 
 
-def _cell(path: str, lines: Sequence[str], match: bool | None) -> np.ndarray:
-    """A person in a frame with lines of text; a mark on the frame unless right and wrong are unknown."""
+def _cell(path: str, lines: Sequence[str], match: bool | None, gap: int = 0) -> np.ndarray:
+    """Draw a person in a frame with lines of text below, and a mark on the frame unless right and wrong are unknown.
+
+    Args:
+        path: The image.
+        lines: The lines of text.
+        match: Whether it shows the query's person; None for the query, and where this is unknown.
+        gap: Pixels on the right that only text reaches.
+    """
     framed = blank(CELL[0] + 2 * FRAME, CELL[1] + 2 * FRAME, BLUE if match is None else GREEN if match else RED)
     framed[FRAME:-FRAME, FRAME:-FRAME] = fitted(read_image(path), CELL)
     if match is not None:
         mark(framed, match, FRAME + CELL[1] - MARK, FRAME)
-    text = blank(CAPTION * len(lines) + MARGIN, framed.shape[1])
+    framed = np.hstack([framed, blank(framed.shape[0], gap)])
+    text = blank(CAPTION * LINES + MARGIN, framed.shape[1])
     for number, line in enumerate(lines, 1):
         write(text, line, MARGIN, CAPTION * number - 4)
     return np.vstack([framed, text])
 
 
 def _empty(width: int) -> np.ndarray:
-    return blank(CELL[0] + 2 * FRAME + 2 * CAPTION + MARGIN, width)
+    return blank(CELL[0] + 2 * FRAME + LINES * CAPTION + MARGIN, width)
 
 
 def _header(width: int, title: Sequence[str]) -> np.ndarray:
-    """Title, what the marks mean, and room for the columns' names; widened to its text."""
+    """Draw the title, what the marks mean, and room for the columns' names; as wide as its text at least."""
     top = TITLE * len(title)
     marked, left = [], MARGIN
     for right, text in ((True, 'same person'), (False, 'another person')):

@@ -26,10 +26,10 @@ from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 from mmosnet.visualization.text_table import text_table
 from mmosnet.whole_file import whole_file
 
-# A JPEG file has at most 65,535 rows, a row of the sheet 208.
+# A JPEG file has at most 65,535 rows, a row of the sheet 217.
 MOST_QUERIES = 300
 STEM = 'ranked_lists'
-# Of an image that is not of the data set.
+# The pid of an image that is not in the data set.
 UNKNOWN = -1
 
 
@@ -171,8 +171,10 @@ def _search(
     gallery = replace(sets.gallery_set, pids=sets.gallery_set.pids.clamp(min=0))
     distance = _distance(metric, query, gallery, choice.rerank)
     lists = ranked_lists(query, gallery, choice.top_k, distance, metric.same_camera)
-    unknown = [[(*row[:3], None) for row in sets.rows(ranked)] for ranked in lists]
-    return [ShownQuery(path, UNKNOWN, rows) for path, rows in zip(paths, unknown, strict=True)]
+    return [
+        ShownQuery(path, UNKNOWN, [(*row[:3], None) for row in sets.rows(ranked)], camids=sets.cameras(ranked))
+        for path, ranked in zip(paths, lists, strict=True)
+    ]
 
 
 def _save(

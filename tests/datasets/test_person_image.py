@@ -10,8 +10,7 @@ from mmosnet.datasets import LoadPersonImage
 from mmosnet.datasets.coco_file import frame_size
 from mmosnet.datasets.data_check import image_facts
 from mmosnet.datasets.person_image import read_image
-from mmosnet.demo.shown_pictures import ShownPictures
-from mmosnet.demo.uploaded_image import read_uploaded
+from mmosnet.demo.pictures import ShownPictures, read_uploaded
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.person_box import InputBoxes

@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 import pytest
 from gradio.state_holder import StateHolder
 
+from mmosnet.demo.pictures import MAX_BYTES
 from mmosnet.demo.server import MOST_VISITORS, is_loopback, served
-from mmosnet.demo.uploaded_image import MAX_BYTES
 from mmosnet.errors import DataError
 from tests.conftest import full_disk
 
@@ -101,6 +101,22 @@ def test_paths_in_a_request_are_refused(address, drawn):
         answer = call(address, find['id'], [dict(path=path, meta=dict(_type='gradio.FileData')), 10, '', None])
         assert 'mm-card' not in answer and 'root:' not in answer
         assert '"success":false' in answer or 'mm-alert' in answer, answer
+
+
+def test_clicks_by_hand(address):
+    """Send clicks on any picture, or none: a request may name what it wants."""
+    config = json.loads(ask(f'{address}/config')[1])
+    clicks = [d['id'] for d in config['dependencies'] if len(d['outputs']) > 4]
+    assert len(clicks) == 3
+    events = [None, {}, [], *(dict(number=number) for number in ('x', -1, '9' * 5000, '/etc/passwd', [0], 17))]
+    for function in clicks:
+        for event in events:
+            request = dict(data=[10, ''], fn_index=function, session_hash='clicks', event_data=event)
+            head = {'Content-Type': 'application/json'}
+            assert ask(f'{address}/gradio_api/queue/join', json.dumps(request).encode(), **head)[0] == 200
+            answer = ask(f'{address}/gradio_api/queue/data?session_hash=clicks')[1].decode()
+            assert 'root:' not in answer and 'Traceback' not in answer
+            assert 'mm-alert' in answer or 'mm-card' in answer, (function, event)
 
 
 def test_foreign_calls_are_the_callers_mistake(address):

@@ -48,6 +48,8 @@ def test_figures_of_a_query_by_a_naive_loop(sets, rerank):
         kept, matches = naive_list(sets, index, distmat)
         hits = np.flatnonzero(matches)
         assert (shown.img_path, shown.pid) == (f'q{index}.jpg', sets.queries[index]['pid'])
+        assert shown.camid == int(query.camids[index])
+        assert shown.camids == [int(gallery.camids[g]) for g in kept[:6]]
         assert shown.num_matches == len(hits) and shown.first_rank == hits[0] + 1
         assert shown.ap == pytest.approx(np.mean([(i + 1) / (hit + 1) for i, hit in enumerate(hits)]))
         assert [(path, match) for path, _, _, match in shown.gallery] == [

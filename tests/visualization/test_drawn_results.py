@@ -101,10 +101,12 @@ def test_ranked_lists_of_people_and_of_images(joint, tmp_path):
     for found, (path, pid, distance, match) in zip(known['gallery'], queries[0]['gallery'][:3], strict=True):
         assert found == [path, pid, pytest.approx(distance, abs=0.01 * length), match]
         assert found[2] ** 2 == pytest.approx(distance**2, abs=1e-5 * length**2)
-    assert {name: known[name] for name in known if name != 'gallery'} == {
-        name: queries[0][name] for name in queries[0] if name != 'gallery'
+    lists = ('gallery', 'camids')
+    assert {name: known[name] for name in known if name not in lists} == {
+        name: queries[0][name] for name in queries[0] if name not in lists
     }
-    assert unknown['ap'] is None and unknown['pid'] == -1
+    assert known['camids'] == queries[0]['camids'][:3] and len(unknown['camids']) == 3
+    assert unknown['ap'] is None and unknown['pid'] == unknown['camid'] == -1
     # Itself comes first: nothing is left out.
     assert unknown['gallery'][0][0] == gallery and unknown['gallery'][0][2] == pytest.approx(0, abs=0.05)
     assert [row[3] for row in unknown['gallery']] == [None] * 3

@@ -28,6 +28,7 @@ def test_the_threshold_stands_where_it_is(found):
     # Only the distances that occur, and a little more: 0.4 to 1.7 of 0 to 2.
     edges = [patch.get_data().edges for patch in shares.patches]
     assert all((edge[0], edge[-1]) == pytest.approx((0.2, 1.9)) for edge in edges)
+    assert shares.get_xlim()[0] == rates.get_xlim()[0] == shares.get_ylim()[0] == 0
     # Half of the pairs of one person lie below 0.6.
     cumulated = dict(zip(rates.lines[0].get_xdata().round(1).tolist(), rates.lines[0].get_ydata(), strict=True))
     assert cumulated[0.6] == pytest.approx(0.5) and cumulated[0.8] == pytest.approx(1)

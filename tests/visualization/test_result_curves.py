@@ -173,6 +173,9 @@ def test_figures_show_the_numbers(results):
     long, short = (cmc_of(metric, sets, name, 'data', k) for name, k in (('long', 60), ('short', 5)))
     axes = draw_cmc([long, short]).axes[0]
     assert list(axes.lines[0].get_ydata()) == long.cmc and list(axes.lines[1].get_xdata()) == [1, 2, 3, 4, 5]
+    # The axis is not cut, however good the models are.
+    perfect = draw_cmc([CmcCurve('one', 'data', 0.99, 0.99, [0.99, 1.0])]).axes[0]
+    assert axes.get_ylim()[0] == perfect.get_ylim()[0] == 0 and axes.get_ylim()[1] >= 1
     assert axes.get_legend().get_texts()[0].get_text() == f'long: Rank-1 {long.cmc[0]:.3f}, mAP {long.mAP:.3f}'
     lines = cmc_table([long, short]).splitlines()
     assert [line.split('|')[4].strip() for line in lines[2:]] == [
