@@ -8,7 +8,7 @@ import pytest
 
 from mmosnet.benchmark import evaluation
 from mmosnet.benchmark.row import Lap
-from tests.tools.conftest import REPOSITORY
+from tests.cli.conftest import REPOSITORY
 
 TOOL = REPOSITORY / 'tools' / 'benchmark.py'
 
