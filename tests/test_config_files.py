@@ -44,7 +44,7 @@ def test_a_file_goes_before_a_name_and_names_have_weights(tmp_path, monkeypatch)
         find_trained('osnet_reid_folder', 'released')
     Path('osnet_x0_25_reid_market.py').write_text("_base_ = 'mmosnet::osnet_reid_market.py'\n")
     cfg, weights = find_config('osnet_x0_25_reid_market.py')
-    assert 'widen_factor' not in cfg.model.backbone and weights is None
+    assert cfg.model.backbone.widen_factor == 1.0 and weights is None
     for name, kind in (('osnet_reid_markt', DataError), ('configs/osnet_reid_markt.py', FileNotFoundError)):
         with pytest.raises(kind, match='osnet_reid_market'):
             find_config(name)
