@@ -1,6 +1,6 @@
 """OSNet-AIN x1.0 trained on DukeMTMC-reID to be used elsewhere: tested on Market-1501.
 
-    python tools/train.py configs/osnet_ain_reid_duke.py
+    mmosnet train osnet_ain_reid_duke
 
 Model zoo of the released code, tested on Market-1501, as reported: Rank-1 61.0, mAP 30.6. Not yet run by us: needs
 the data set.

@@ -1,6 +1,6 @@
 """OSNet-AIN x1.0 trained on Market-1501 to be used elsewhere: searched instance normalisation, cosine distance.
 
-    python tools/train.py configs/osnet_ain_reid_market.py
+    mmosnet train osnet_ain_reid_market
 
 The released code's recipe for other cameras than those of training: OSNet-IBN's, with a cosine schedule of 100 epochs.
 

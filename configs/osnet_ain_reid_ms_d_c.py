@@ -1,6 +1,6 @@
 """OSNet-AIN x1.0 trained on MSMT17, DukeMTMC-reID and CUHK03, tested on Market-1501.
 
-    python tools/train.py configs/osnet_ain_reid_ms_d_c.py
+    mmosnet train osnet_ain_reid_ms_d_c
 
 Model zoo of the released code, tested on Market-1501 with cosine distance, as reported: Rank-1 73.3, mAP 45.8. Not
 yet run by us: needs the data set.

@@ -1,6 +1,6 @@
 """OSNet-AIN x1.0 trained on MSMT17, DukeMTMC-reID and Market-1501, tested on CUHK03.
 
-    python tools/train.py configs/osnet_ain_reid_ms_d_m.py
+    mmosnet train osnet_ain_reid_ms_d_m
 
 Model zoo of the released code, tested on CUHK03 with cosine distance, as reported: Rank-1 27.4, mAP 27.1. Not yet run
 by us: needs the data set.

@@ -1,6 +1,6 @@
 """OSNet-AIN x1.0 trained on everybody in MSMT17 to be used elsewhere: tested on Market-1501 and DukeMTMC-reID.
 
-    python tools/train.py configs/osnet_ain_reid_msmt17_combineall.py
+    mmosnet train osnet_ain_reid_msmt17_combineall
 
 126,441 images of 4,101 identities.
 

@@ -1,6 +1,6 @@
 """OSNet x1.0 on the 30 binary attributes of Market-1501, fine-tuned from ImageNet weights.
 
-    python tools/train.py configs/osnet_attr_market.py
+    mmosnet train osnet_attr_market
 
 Needs market_attribute.mat (Lin et al., "Improving Person Re-identification by Attribute and Identity Learning", 2019)
 in data/market1501 beside the images. osnet_multitask_market.py learns identities in the same pass.
@@ -8,7 +8,7 @@ in data/market1501 beside the images. osnet_multitask_market.py learns identitie
 The recipe of osnet_attr_peta.py, ours; no published figure. The epoch is chosen on a tenth of the training people, held
 out by us, and reported on test when training ends; another one by:
 
-    python tools/test.py configs/osnet_attr_market.py work_dirs/osnet_attr_market/best_attributes_mA_epoch_N.pth
+    mmosnet test osnet_attr_market work_dirs/osnet_attr_market/best_attributes_mA_epoch_N.pth
 
 Not yet run by us: needs the data set.
 """

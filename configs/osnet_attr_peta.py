@@ -1,11 +1,11 @@
 """OSNet x1.0 on PETA, fine-tuned from ImageNet weights; random protocol, 35 attributes.
 
-    python tools/train.py configs/osnet_attr_peta.py
+    mmosnet train osnet_attr_peta
 
 9,500 training images are few to start from scratch. The recipe is ours; no published figure. The epoch is chosen on
 val and reported on test when training ends; another one by:
 
-    python tools/test.py configs/osnet_attr_peta.py work_dirs/osnet_attr_peta/best_attributes_mA_epoch_N.pth
+    mmosnet test osnet_attr_peta work_dirs/osnet_attr_peta/best_attributes_mA_epoch_N.pth
 
 Not yet run by us: needs the data set.
 """

@@ -1,11 +1,11 @@
 """OSNet x1.0 on RAP, fine-tuned from ImageNet weights; first version and partition, 51 attributes.
 
-    python tools/train.py configs/osnet_attr_rap.py
+    mmosnet train osnet_attr_rap
 
 The recipe of osnet_attr_peta.py, ours; no published figure. The epoch is chosen on a tenth of the training images, held
 out by us, and reported on test when training ends; another one by:
 
-    python tools/test.py configs/osnet_attr_rap.py work_dirs/osnet_attr_rap/best_attributes_mA_epoch_N.pth
+    mmosnet test osnet_attr_rap work_dirs/osnet_attr_rap/best_attributes_mA_epoch_N.pth
 
 Not yet run by us: needs the data set.
 """

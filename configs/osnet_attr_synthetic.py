@@ -1,13 +1,13 @@
 """The demo of attributes: OSNet x0.25 learns 26 attributes of drawn people on a CPU. Makes its data on first use.
 
-    python tools/train.py configs/osnet_attr_synthetic.py
+    mmosnet train osnet_attr_synthetic
 
 400 people in 4 pictures each: attributes are learnt from many people, identities from many pictures. The 100 people of
 osnet_reid_synthetic.py, in as many pictures, are too few: mA 0.59 on test, with batch 32.
 
 The epoch is chosen on val and reported on test when training ends; another one by:
 
-    python tools/test.py configs/osnet_attr_synthetic.py work_dirs/osnet_attr_synthetic/best_attributes_mA_epoch_N.pth
+    mmosnet test osnet_attr_synthetic work_dirs/osnet_attr_synthetic/best_attributes_mA_epoch_N.pth
 
 Measured with OMP_NUM_THREADS=1, synthetic data, seed 0: mA 0.655, F1 0.600 on test, the epoch (20 of 25) chosen on val.
 """

@@ -1,6 +1,6 @@
 """OSNet x1.0 on CIFAR-10 from random weights. The recipe is ours: none was ever released.
 
-    python tools/train.py configs/osnet_cls_cifar10.py
+    mmosnet train osnet_cls_cifar10
 
 Needs cifar-10-batches-py, extracted from https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, in data/cifar10.
 Its files are pickles: they are read if they are the official ones, by their checksums, else not at all. CIFAR has no

@@ -1,6 +1,6 @@
 """OSNet x1.0 on CIFAR-100 from random weights; the recipe of CIFAR-10, ours.
 
-    python tools/train.py configs/osnet_cls_cifar100.py
+    mmosnet train osnet_cls_cifar100
 
 Needs cifar-100-python, extracted from https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz, in data/cifar100; the
 notes on CIFAR-10's files and on the best epoch hold here too.

@@ -1,7 +1,7 @@
 """OSNet x1.0 on ImageNet-1k from random weights. The recipe is ours: none was ever released.
 
-    python tools/train.py configs/osnet_cls_imagenet.py --amp
-    bash tools/dist_train.sh configs/osnet_cls_imagenet.py 8 --amp
+    mmosnet train osnet_cls_imagenet --amp
+    torchrun --nproc_per_node 8 -m mmosnet train osnet_cls_imagenet --launcher pytorch --amp
 
 The second command makes the recipe's batch of 1024, 128 on each of 8 GPUs; with fewer the rate follows the batch.
 Needs ImageNet in data/imagenet: train and val with a folder a category (n01440764 ...), or meta/val.txt with a line

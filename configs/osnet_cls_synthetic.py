@@ -1,6 +1,6 @@
 """The demo of classification: OSNet x0.25 learns twelve categories of drawn objects on a CPU. Makes its own data.
 
-    python tools/train.py configs/osnet_cls_synthetic.py
+    mmosnet train osnet_cls_synthetic
 
 64x64 pixels, 1,800 training and 480 validation images. The checkpoint starts re-identification, as that of any
 classification config does: osnet_reid_synthetic.py with --cfg-options load_from=work_dirs/NAME/epoch_40.pth.

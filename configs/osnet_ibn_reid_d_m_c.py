@@ -1,6 +1,6 @@
 """OSNet-IBN x1.0 trained on DukeMTMC-reID, Market-1501 and CUHK03, tested on MSMT17.
 
-    python tools/train.py configs/osnet_ibn_reid_d_m_c.py
+    mmosnet train osnet_ibn_reid_d_m_c
 
 Model zoo of the released code, tested on MSMT17 with cosine distance, as reported: Rank-1 39.8, mAP 16.2. Not yet run
 by us: needs the data set.

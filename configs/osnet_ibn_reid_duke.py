@@ -1,6 +1,6 @@
 """OSNet-IBN x1.0 trained on DukeMTMC-reID to be used elsewhere: tested on Market-1501.
 
-    python tools/train.py configs/osnet_ibn_reid_duke.py
+    mmosnet train osnet_ibn_reid_duke
 
 Model zoo of the released code, tested on Market-1501, as reported: Rank-1 57.7, mAP 26.1. Not yet run by us: needs
 the data set.

@@ -1,6 +1,6 @@
 """OSNet-IBN x1.0 trained on Market-1501 to be used elsewhere: instance normalisation and colour jitter.
 
-    python tools/train.py configs/osnet_ibn_reid_market.py
+    mmosnet train osnet_ibn_reid_market
 
 The released code's recipe for other cameras than those of training. Random erasing stays out: it helps on the training
 cameras and hurts on others.
@@ -13,7 +13,7 @@ _base_ = './osnet_reid_market.py'
 
 model = dict(backbone=dict(arch='osnet_ibn'))
 load_from = 'torchreid://osnet_ibn_x1_0_imagenet'
-# What tools/test.py evaluates, a row each.
+# What "mmosnet test" evaluates, a row each.
 test_targets = dict(
     market1501=dict(type='mmosnet.Market1501', data_root='data/market1501'),
     dukemtmc=dict(type='mmosnet.DukeMTMCreID', data_root='data/dukemtmc-reid'),

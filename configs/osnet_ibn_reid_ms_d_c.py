@@ -1,6 +1,6 @@
 """OSNet-IBN x1.0 trained on MSMT17, DukeMTMC-reID and CUHK03, tested on Market-1501.
 
-    python tools/train.py configs/osnet_ibn_reid_ms_d_c.py
+    mmosnet train osnet_ibn_reid_ms_d_c
 
 Model zoo of the released code, tested on Market-1501 with cosine distance, as reported: Rank-1 73.0, mAP 44.9. Not
 yet run by us: needs the data set.

@@ -1,6 +1,6 @@
 """OSNet-IBN x1.0 trained on MSMT17, DukeMTMC-reID and Market-1501, tested on CUHK03.
 
-    python tools/train.py configs/osnet_ibn_reid_ms_d_m.py
+    mmosnet train osnet_ibn_reid_ms_d_m
 
 Model zoo of the released code, tested on CUHK03 with cosine distance, as reported: Rank-1 25.7, mAP 25.4. Not yet run
 by us: needs the data set.

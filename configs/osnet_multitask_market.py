@@ -1,6 +1,6 @@
 """OSNet x1.0 on Market-1501: identities and attributes from one backbone and one forward pass.
 
-    python tools/train.py configs/osnet_multitask_market.py
+    mmosnet train osnet_multitask_market
 
 Needs market_attribute.mat (Lin et al., "Improving Person Re-identification by Attribute and Identity Learning", 2019)
 in data/market1501 beside the images. Distractors have no attributes: they count in the gallery alone.

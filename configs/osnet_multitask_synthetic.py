@@ -1,6 +1,6 @@
 """The joint demo: OSNet x0.25 re-identifies drawn people, names their attributes, and names drawn objects.
 
-    python tools/train.py configs/osnet_multitask_synthetic.py
+    mmosnet train osnet_multitask_synthetic
 
 One backbone, one forward pass, three heads. A batch mixes people, who have identities and attributes, and objects,
 which have a category: every sample lacks some labels. Makes its data on first use.

@@ -1,7 +1,7 @@
 """OSNet x0.25 on people annotated as boxes in your own frames (COCO format), fine-tuned from ImageNet weights.
 
-    python tools/check_data.py configs/osnet_reid_coco.py --data-root FOLDER
-    python tools/train.py configs/osnet_reid_coco.py --data-root FOLDER --cfg-options model.head.num_classes=N
+    mmosnet check-data osnet_reid_coco --data-root FOLDER
+    mmosnet train osnet_reid_coco --data-root FOLDER --cfg-options model.head.num_classes=N
 
 FOLDER/{train,query,gallery}.json with a person_id and a camera_id for each annotation, frames in FOLDER/frames. Crops
 are cut when they are read, a twentieth of the box wider on each side. Identities in another field: id_key='track_id'

@@ -1,8 +1,8 @@
 """OSNet x1.0 on CUHK03, classic protocol: the mean of 20 splits, one gallery image per identity and draw.
 
-    python tools/train_splits.py configs/osnet_reid_cuhk03_classic.py
+    mmosnet train-splits osnet_reid_cuhk03_classic
 
-Each split trains on 1,367 identities. tools/train.py trains the first split alone. Not yet run by us: needs the data
+Each split trains on 1,367 identities. "mmosnet train" trains the first split alone. Not yet run by us: needs the data
 set.
 """
 

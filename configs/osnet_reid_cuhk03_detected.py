@@ -1,6 +1,6 @@
 """OSNet x1.0 on CUHK03, new protocol, detected boxes, fine-tuned from ImageNet weights: cosine schedule, erasing.
 
-    python tools/train.py configs/osnet_reid_cuhk03_detected.py
+    mmosnet train osnet_reid_cuhk03_detected
 
 Paper, ImageNet initialisation, as reported: Rank-1 72.3, mAP 67.8. Not yet run by us: needs the data set.
 """

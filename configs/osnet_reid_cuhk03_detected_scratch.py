@@ -1,6 +1,6 @@
 """OSNet x1.0 on CUHK03 (new protocol, detected) from random weights, the paper's recipe (section 4.1).
 
-    python tools/train.py configs/osnet_reid_cuhk03_detected_scratch.py
+    mmosnet train osnet_reid_cuhk03_detected_scratch
 
 Paper, from scratch, as reported: Rank-1 57.1, mAP 54.2. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """As osnet_reid_cuhk03_detected.py, with the boxes that were drawn by hand.
 
-    python tools/train.py configs/osnet_reid_cuhk03_labeled.py
+    mmosnet train osnet_reid_cuhk03_labeled
 
 Not yet run by us: needs the data set.
 """

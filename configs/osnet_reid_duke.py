@@ -1,6 +1,6 @@
 """OSNet x1.0 on DukeMTMC-reID, fine-tuned from ImageNet weights with the released code's recipe.
 
-    python tools/train.py configs/osnet_reid_duke.py
+    mmosnet train osnet_reid_duke
 
 DukeMTMC-reID was withdrawn by its authors in 2019; for the comparison with published numbers.
 

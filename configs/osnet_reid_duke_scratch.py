@@ -1,6 +1,6 @@
 """OSNet x1.0 on DukeMTMC-reID from random weights, the paper's recipe (section 4.1).
 
-    python tools/train.py configs/osnet_reid_duke_scratch.py
+    mmosnet train osnet_reid_duke_scratch
 
 Paper, from scratch, as reported: Rank-1 84.7, mAP 68.6. Not yet run by us: needs the data set.
 """

@@ -1,7 +1,7 @@
 """OSNet x0.25 on your own crops in folders, fine-tuned from ImageNet weights.
 
-    python tools/check_data.py configs/osnet_reid_folder.py --data-root FOLDER
-    python tools/train.py configs/osnet_reid_folder.py --data-root FOLDER --cfg-options model.head.num_classes=N
+    mmosnet check-data osnet_reid_folder --data-root FOLDER
+    mmosnet train osnet_reid_folder --data-root FOLDER --cfg-options model.head.num_classes=N
 
 FOLDER/{train,query,gallery}/PERSON/CAMERA_*.jpg: PERSON any name, CAMERA a number; N is the number of people in train,
 which the check tells. A single camera also needs val_evaluator.same_camera=keep test_evaluator.same_camera=keep.

@@ -1,6 +1,6 @@
 """OSNet x1.0 on MSMT17, DukeMTMC-reID, Market-1501 and CUHK03 at once: where VIPeR and GRID start from.
 
-    python tools/train.py configs/osnet_reid_four_sets.py
+    mmosnet train osnet_reid_four_sets
 
 Evaluated on Market-1501, on whose other people it trains. The paper pre-trains on the large data sets for the small
 ones; the recipe is the released code's for fine-tuning. Not yet run by us: needs the data set.

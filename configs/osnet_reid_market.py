@@ -1,6 +1,6 @@
 """OSNet x1.0 on Market-1501, fine-tuned from ImageNet weights with the released code's recipe.
 
-    python tools/train.py configs/osnet_reid_market.py
+    mmosnet train osnet_reid_market
 
 Needs Market-1501 in data/market1501 and the released file osnet_x1_0_imagenet.pth in checkpoints/; without the
 weights train osnet_reid_market_scratch.py. The new classifier trains alone for the first 10 epochs.

@@ -1,6 +1,6 @@
 """OSNet x1.0 on Market-1501, the strongest recipe of the released code: cosine schedule, flip and random erasing.
 
-    python tools/train.py configs/osnet_reid_market_cosine.py
+    mmosnet train osnet_reid_market_cosine
 
 Paper, ImageNet initialisation, as reported: Rank-1 94.8, mAP 84.9. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """OSNet x1.0 on Market-1501 from random weights, the paper's recipe (section 4.1).
 
-    python tools/train.py configs/osnet_reid_market_scratch.py
+    mmosnet train osnet_reid_market_scratch
 
 Paper, from scratch, as reported: Rank-1 93.6, mAP 81.0. Not yet run by us: needs the data set.
 """

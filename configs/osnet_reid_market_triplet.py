@@ -1,6 +1,6 @@
 """OSNet x1.0 on Market-1501 with cross-entropy + 0.5 x batch-hard triplet loss, 16 identities x 4 images a batch.
 
-    python tools/train.py configs/osnet_reid_market_triplet.py
+    mmosnet train osnet_reid_market_triplet
 
 No published number for exactly this recipe. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """OSNet x1.0 on MSMT17, fine-tuned from ImageNet weights with the released code's recipe.
 
-    python tools/train.py configs/osnet_reid_msmt17.py
+    mmosnet train osnet_reid_msmt17
 
 Model zoo of the released code, as reported: Rank-1 74.9, mAP 43.8. Not yet run by us: needs the data set.
 """

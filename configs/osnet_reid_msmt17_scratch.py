@@ -1,6 +1,6 @@
 """OSNet x1.0 on MSMT17 from random weights, the paper's recipe (section 4.1).
 
-    python tools/train.py configs/osnet_reid_msmt17_scratch.py
+    mmosnet train osnet_reid_msmt17_scratch
 
 Paper, from scratch, as reported: Rank-1 71.0, mAP 43.3. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """The demo: OSNet x0.25 learns to re-identify drawn people on a CPU. Makes its data on first use.
 
-    python tools/train.py configs/osnet_reid_synthetic.py
+    mmosnet train osnet_reid_synthetic
 
 Crops are used as they are drawn, 128x64: a quarter of the work of 256x128. A larger rate than the recipe's, 0.005 for
 0.0015, learns in 10 epochs what 25 took.

@@ -1,7 +1,7 @@
 """OSNet x0.25 on your own crops in a CSV table, fine-tuned from ImageNet weights.
 
-    python tools/check_data.py configs/osnet_reid_table.py --data-root FOLDER
-    python tools/train.py configs/osnet_reid_table.py --data-root FOLDER --cfg-options model.head.num_classes=N
+    mmosnet check-data osnet_reid_table --data-root FOLDER
+    mmosnet train osnet_reid_table --data-root FOLDER --cfg-options model.head.num_classes=N
 
 FOLDER/people.csv has the columns path,pid,camid,split and any attributes, a row an image:
 

@@ -1,8 +1,8 @@
 """OSNet x1.0 on VIPeR: fine-tuned from the large data sets, the mean of 20 splits.
 
-    python tools/train_splits.py configs/osnet_reid_viper.py
+    mmosnet train-splits osnet_reid_viper
 
-Train osnet_reid_four_sets.py first. tools/train.py trains the first split alone. The paper gives no schedule for this
+Train osnet_reid_four_sets.py first. "mmosnet train" trains the first split alone. The paper gives no schedule for this
 step; 40 epochs at a tenth of the rate are ours.
 
 Paper, as reported: Rank-1 68.0. Not yet run by us: needs the data set.

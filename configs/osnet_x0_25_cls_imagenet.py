@@ -1,7 +1,7 @@
 """OSNet x0.25 on ImageNet-1k from random weights; the recipe of x1.0, ours, with the least regularisation.
 
-    python tools/train.py configs/osnet_x0_25_cls_imagenet.py --amp
-    bash tools/dist_train.sh configs/osnet_x0_25_cls_imagenet.py 8 --amp
+    mmosnet train osnet_x0_25_cls_imagenet --amp
+    torchrun --nproc_per_node 8 -m mmosnet train osnet_x0_25_cls_imagenet --launcher pytorch --amp
 
 Paper, as reported: top-1 58.6. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """OSNet x0.25 on Market-1501, fine-tuned from ImageNet weights; recipe of x0.5.
 
-    python tools/train.py configs/osnet_x0_25_reid_market.py
+    mmosnet train osnet_x0_25_reid_market
 
 Model zoo of the released code, as reported: Rank-1 91.2, mAP 75.0. Not yet run by us: needs the data set.
 """

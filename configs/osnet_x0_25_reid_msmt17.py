@@ -1,6 +1,6 @@
 """OSNet x0.25 on MSMT17, fine-tuned from ImageNet weights; recipe of osnet_x0_25_reid_market.py.
 
-    python tools/train.py configs/osnet_x0_25_reid_msmt17.py
+    mmosnet train osnet_x0_25_reid_msmt17
 
 Model zoo of the released code, as reported: Rank-1 61.4, mAP 29.5. Not yet run by us: needs the data set.
 """

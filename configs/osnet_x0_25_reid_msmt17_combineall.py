@@ -1,6 +1,6 @@
 """OSNet x0.25 trained on everybody in MSMT17 to be used elsewhere; recipe of osnet_reid_msmt17_combineall.py.
 
-    python tools/train.py configs/osnet_x0_25_reid_msmt17_combineall.py
+    mmosnet train osnet_x0_25_reid_msmt17_combineall
 
 Model zoo of the released code, tested on Market-1501, as reported: Rank-1 59.9, mAP 31.0. Not yet run by us: needs
 the data set.

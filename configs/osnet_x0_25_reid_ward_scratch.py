@@ -1,6 +1,6 @@
 """OSNet x0.25 on WARD from random weights, in minutes on a CPU: real people, 35 for training, 3 cameras.
 
-    python tools/train.py configs/osnet_x0_25_reid_ward_scratch.py --data-root FOLDER
+    mmosnet train osnet_x0_25_reid_ward_scratch --data-root FOLDER
 
 WARD (Martinel and Micheloni, CVPRW 2012) in Market-1501's layout: six evenly spaced images a person and camera,
 persons 1-35 in bounding_box_train, persons 36-70 in query (one image a person and camera) and bounding_box_test.

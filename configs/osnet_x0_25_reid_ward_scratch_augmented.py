@@ -1,6 +1,6 @@
 """As osnet_x0_25_reid_ward_scratch.py, with translation, colour jitter and random erasing: 630 images need them.
 
-    python tools/train.py configs/osnet_x0_25_reid_ward_scratch_augmented.py --data-root FOLDER
+    mmosnet train osnet_x0_25_reid_ward_scratch_augmented --data-root FOLDER
 
 Measured on a 2-core CPU, seed 0: mAP 0.422, Rank-1 0.514 after 40 epochs, 6.6 minutes; with OpenCV's resize and
 mmpretrain's RandomErasing, before mmosnet's.

@@ -1,7 +1,7 @@
 """OSNet x0.5 on ImageNet-1k from random weights; the recipe of x1.0, ours, with milder crops and half the smoothing.
 
-    python tools/train.py configs/osnet_x0_5_cls_imagenet.py --amp
-    bash tools/dist_train.sh configs/osnet_x0_5_cls_imagenet.py 8 --amp
+    mmosnet train osnet_x0_5_cls_imagenet --amp
+    torchrun --nproc_per_node 8 -m mmosnet train osnet_x0_5_cls_imagenet --launcher pytorch --amp
 
 Paper, as reported: top-1 69.5. Not yet run by us: needs the data set.
 """

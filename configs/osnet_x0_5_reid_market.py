@@ -1,6 +1,6 @@
 """OSNet x0.5 on Market-1501, fine-tuned from ImageNet weights: twice the batch, rate and a longer schedule.
 
-    python tools/train.py configs/osnet_x0_5_reid_market.py
+    mmosnet train osnet_x0_5_reid_market
 
 Model zoo of the released code, as reported: Rank-1 92.5, mAP 79.8. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """OSNet x0.5 on MSMT17, fine-tuned from ImageNet weights; recipe of osnet_x0_5_reid_market.py.
 
-    python tools/train.py configs/osnet_x0_5_reid_msmt17.py
+    mmosnet train osnet_x0_5_reid_msmt17
 
 Model zoo of the released code, as reported: Rank-1 69.7, mAP 37.5. Not yet run by us: needs the data set.
 """

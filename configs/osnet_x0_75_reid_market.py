@@ -1,6 +1,6 @@
 """OSNet x0.75 on Market-1501, fine-tuned from ImageNet weights; recipe of x1.0.
 
-    python tools/train.py configs/osnet_x0_75_reid_market.py
+    mmosnet train osnet_x0_75_reid_market
 
 Model zoo of the released code, as reported: Rank-1 93.7, mAP 81.2. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """OSNet x0.75 on MSMT17, fine-tuned from ImageNet weights; recipe of osnet_x0_75_reid_market.py.
 
-    python tools/train.py configs/osnet_x0_75_reid_msmt17.py
+    mmosnet train osnet_x0_75_reid_msmt17
 
 Model zoo of the released code, as reported: Rank-1 72.8, mAP 41.4. Not yet run by us: needs the data set.
 """

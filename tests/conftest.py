@@ -16,7 +16,7 @@ os.environ.setdefault('MKL_NUM_THREADS', '1')
 import cv2
 import numpy as np
 
-from tests.tools.warm_process import WarmProcess
+from tests.cli.warm_process import WarmProcess
 
 REAL_DATA_VARIABLE = 'MMOSNET_REAL_DATA'
 

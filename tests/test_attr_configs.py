@@ -126,7 +126,7 @@ def test_chosen_on_val_and_reported_on_test(name):
     splits = [loader.dataset.split for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)]
     assert splits == ['train', 'val', 'test']
     assert len({loader.dataset.get('val_share') for loader in (cfg.train_dataloader, cfg.val_dataloader)}) == 1
-    command = f'python tools/test.py configs/osnet_attr_{name}.py work_dirs/osnet_attr_{name}/best_attributes_mA_epoch_'
+    command = f'mmosnet test osnet_attr_{name} work_dirs/osnet_attr_{name}/best_attributes_mA_epoch_'
     assert command in (CONFIGS / f'osnet_attr_{name}.py').read_text()
 
 

@@ -67,7 +67,7 @@ def imagenet_options(categories: int) -> dict:
 @pytest.mark.parametrize(('name', 'categories', 'side', 'parameters'), NETWORKS, ids=NAMES)
 def test_network(name, categories, side, parameters):
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
-    assert f'python tools/train.py configs/{name}.py' in (CONFIGS / f'{name}.py').read_text()
+    assert f'mmosnet train {name}' in (CONFIGS / f'{name}.py').read_text()
     model = build_model(cfg)
     assert sum(p.numel() for p in model.parameters()) == parameters
     model.init_weights()

@@ -28,8 +28,8 @@ def test_config_builds(path, tmp_path):
     cfg = Config.fromfile(path)
     assert cfg.default_scope == 'mmpretrain' and cfg.custom_imports['imports'] == ['mmosnet']
     text = path.read_text()
-    tool = 'train_splits' if path.stem in SPLIT_PROTOCOLS else 'train'
-    assert f'python tools/{tool}.py {path.relative_to(ROOT)}' in text
+    command = 'train-splits' if path.stem in SPLIT_PROTOCOLS else 'train'
+    assert f'mmosnet {command} {path.stem}' in text
     # A dump is a config again.
     cfg.dump(tmp_path / 'dump.py')
     cfg = Config.fromfile(tmp_path / 'dump.py')

@@ -20,8 +20,8 @@ from mmengine.registry import MODELS, DefaultScope
 
 import mmosnet  # noqa: F401
 from mmosnet.models import OSNet
+from tests.cli.warm_process import WarmProcess
 from tests.conftest import write_person
-from tests.tools.warm_process import WarmProcess
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / 'configs' / 'other_toolboxes').glob('*.py'))
 TOOLS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'

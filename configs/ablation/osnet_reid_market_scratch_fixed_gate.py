@@ -1,6 +1,6 @@
 """Ablation, learned-and-fixed gates: channel weights that do not depend on the image.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_fixed_gate.py
+    mmosnet train osnet_reid_market_scratch_fixed_gate
 
 Paper, from scratch, as reported: Rank-1 91.6, mAP 77.5. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """Ablation, full 3x3 convolutions in place of Lite 3x3.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_full_conv.py
+    mmosnet train osnet_reid_market_scratch_full_conv
 
 Paper, from scratch, as reported: Rank-1 94.0, mAP 82.7. Not yet run by us: needs the data set.
 """

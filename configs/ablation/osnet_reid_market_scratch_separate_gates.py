@@ -1,6 +1,6 @@
 """Ablation, an aggregation gate of its own for every stream.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_separate_gates.py
+    mmosnet train osnet_reid_market_scratch_separate_gates
 
 Paper, from scratch, as reported: Rank-1 92.9, mAP 80.2. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """Ablation, an aggregation gate with one weight for a whole stream.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_stream_gate.py
+    mmosnet train osnet_reid_market_scratch_stream_gate
 
 Paper, from scratch, as reported: Rank-1 92.6, mAP 80.0. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """Ablation, the plain sum of the streams.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_sum.py
+    mmosnet train osnet_reid_market_scratch_sum
 
 Paper, from scratch, as reported: Rank-1 92.0, mAP 78.2. Not yet run by us: needs the data set.
 """

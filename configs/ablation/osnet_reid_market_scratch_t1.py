@@ -1,6 +1,6 @@
 """Ablation, T = 1: a single stream, 3 pixels wide, and nothing to weigh (the paper names no gate here).
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_t1.py
+    mmosnet train osnet_reid_market_scratch_t1
 
 Paper, from scratch, as reported: Rank-1 86.5, mAP 67.7. Not yet run by us: needs the data set.
 """

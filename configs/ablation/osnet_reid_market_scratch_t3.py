@@ -1,6 +1,6 @@
 """Ablation, T = 3 streams, 3, 5 and 7 pixels wide.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_t3.py
+    mmosnet train osnet_reid_market_scratch_t3
 
 Paper, from scratch, as reported: Rank-1 92.8, mAP 79.9. Not yet run by us: needs the data set.
 """

@@ -1,6 +1,6 @@
 """Ablation, the primary model: T = 4 streams, unified aggregation gate.
 
-    python tools/train.py configs/ablation/osnet_reid_market_scratch_t4.py
+    mmosnet train osnet_reid_market_scratch_t4
 
 Paper, from scratch, as reported: Rank-1 93.6, mAP 81.0. Not yet run by us: needs the data set.
 """

@@ -1,4 +1,4 @@
-"""One checkpoint evaluated on several data sets, a row each: cross-domain results (``tools/test.py``)."""
+"""One checkpoint evaluated on several data sets, a row each: cross-domain results (``mmosnet test``)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ COMPARED = (
 HELD = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
 # Where data come from quickly.
 INDIFFERENT = re.compile(r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)')
-# Hooks that tools/train.py adds by itself.
+# Hooks that "mmosnet train" adds by itself.
 ADDED_HOOKS = ('mmosnet.CheckpointFitHook', 'mmosnet.DivergenceHook')
 MOST_LINES = 20
 
@@ -205,7 +205,7 @@ def check_settings(found: FoundCheckpoint, cfg: Config) -> None:
         if isinstance(most, int) and meta[counter] > most:
             raise DataError(
                 f'{path} cannot be resumed: it has {meta[counter]} {counter}s behind it, and train_cfg.{key} is '
-                f'{most}. Resume with more of them, or test it with tools/test.py'
+                f'{most}. Resume with more of them, or test it with "mmosnet test"'
             )
     then, now = _settings(meta.get('cfg')), _settings(cfg.pretty_text)
     if not then:

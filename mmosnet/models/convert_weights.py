@@ -1,4 +1,4 @@
-"""Released files to mmosnet checkpoints and back, file to file (``tools/convert_torchreid.py``)."""
+"""Released files to mmosnet checkpoints and back, file to file (``mmosnet convert``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TORCHREID_NETWORKS = [
 
 
 def convert_from_torchreid(source: str, destination: str, keep_classifier: bool, force: bool) -> list[str]:
-    """Write a released file as a checkpoint for ``tools/test.py``, ``load_from`` and ``Pretrained``.
+    """Write a released file as a checkpoint for ``mmosnet test``, ``load_from`` and ``Pretrained``.
 
     Args:
         source: Released file, or its short name (:func:`~mmosnet.models.released_files.find_released`).

@@ -7,7 +7,7 @@ of photographs of people means nothing.
 
 The file was made by::
 
-    OMP_NUM_THREADS=1 python tools/train.py configs/osnet_multitask_synthetic.py
+    OMP_NUM_THREADS=1 mmosnet train osnet_multitask_synthetic
     python -c "from mmosnet.models.embedded_weights import write_embedded_weights; write_embedded_weights(
         'work_dirs/osnet_multitask_synthetic/epoch_20.pth', 'osnet_x0_25_multitask_synthetic')"
 """

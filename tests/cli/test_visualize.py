@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmosnet.cli.main import main
 from mmosnet.engine.trained_model import build_model
 from tests.cli.command import outcome
+from tests.cli.conftest import Workplace
 from tests.conftest import write_person
-from tests.tools.conftest import Workplace
 from tests.visualization.test_training_log import evaluation, train, write_start
 
 

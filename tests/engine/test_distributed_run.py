@@ -10,7 +10,7 @@ from torch import distributed
 
 from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.errors import DataError
-from tests.tools.warm_process import distributed_environs
+from tests.cli.warm_process import distributed_environs
 
 RUN = dict(RANK='0', WORLD_SIZE='2', MASTER_ADDR='a', MASTER_PORT='1')
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import cases_evaluation
 from benchmarks.measure import Lap
-from tests.tools.conftest import REPOSITORY
+from tests.cli.conftest import REPOSITORY
 
 TOOL = REPOSITORY / 'tools' / 'benchmark.py'
 

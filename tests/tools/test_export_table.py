@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from tests.apis.small_models import REID, small_checkpoint, small_config
+from tests.cli.conftest import REPOSITORY
 from tests.conftest import write_market
-from tests.tools.conftest import REPOSITORY
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.warm_process import TIMEOUT, WarmProcess
 from tests.conftest import write_market
-from tests.tools.warm_process import TIMEOUT, WarmProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -6,10 +6,10 @@ import pytest
 
 from mmosnet.features import write_shard
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, REID, small_checkpoint, small_config
+from tests.cli.conftest import Workplace
 from tests.cli.test_visualize import save_checkpoint
 from tests.conftest import write_person
 from tests.gallery.drawn_people import people
-from tests.tools.conftest import Workplace
 from tests.visualization.test_training_log import evaluation, train, write_start
 
 pytest.importorskip('resource')

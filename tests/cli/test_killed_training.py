@@ -2,8 +2,8 @@
 
 import json
 
-from tests.tools.conftest import REPOSITORY
-from tests.tools.test_train import assert_same_weights, weights
+from tests.cli.conftest import REPOSITORY
+from tests.cli.test_train import assert_same_weights, weights
 
 # Ends the process as a kill does, in the middle of a step; what comes after the moment's name goes to tools/train.py.
 KILLER = """

@@ -1,13 +1,10 @@
 import json
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 
 from tests.datasets.coco_miniature import write_coco
-from tests.tools.conftest import REPOSITORY
 
 # Turns the workplace's data sets into frames with boxes.
 COCO = """
@@ -53,18 +50,6 @@ def test_warnings_end_with_0_and_broken_files_with_1(workplace):
     result = workplace.run('check_data.py', workplace.config, '--data-root', 'nowhere')
     assert result.returncode == 1 and 'nowhere/bounding_box_train' in result.stdout and 'broken: 2' in result.stdout
     assert 'no config nowhere.py' in workplace.fail('check_data.py', 'nowhere.py')
-
-
-def test_help_teaches_without_loading_torch():
-    program = (
-        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
-        f'try: runpy.run_path({str(REPOSITORY / "tools" / "check_data.py")!r}, run_name="__main__")\n'
-        'finally: assert "torch" not in sys.modules'
-    )
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    for text in ('examples:', '--data-root', 'contact_sheet.jpg', 'Ends with 1 if something is broken'):
-        assert text in result.stdout
 
 
 def test_boxes_in_frames_are_checked_trained_evaluated_and_shown_as_crops(workplace):

@@ -1,34 +1,23 @@
-import runpy
-import subprocess
 import sys
 
 import pytest
 
 from mmosnet.export import ExportedModel, model_export
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, REID, small_checkpoint, small_config
+from tests.cli.command import outcome
 from tests.conftest import write_market
-from tests.tools.conftest import REPOSITORY
 
 
 @pytest.fixture
 def export(tmp_path, monkeypatch, capsys):
-    """The tool in this process, in a folder with models and a data set: gives its output, or its error for people."""
+    """The command in this process, in a folder with models and a data set: gives output or error."""
     for name, head in dict(joint=JOINT, reid=REID).items():
         small_config(head).dump(tmp_path / f'{name}.py')
         small_checkpoint(tmp_path / f'{name}.pth', head, attributes=ATTRIBUTE_NAMES, classes=CLASSES)
     write_market(tmp_path / 'market')
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['export.py', *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            runpy.run_path(str(REPOSITORY / 'tools' / 'export.py'), run_name='__main__')
-        except SystemExit as e:
-            return e.code
-        return capsys.readouterr().out
-
-    return run
+    return lambda *arguments: outcome(capsys, 'export', *arguments)
 
 
 def test_a_table_and_scores(export, tmp_path):
@@ -77,14 +66,3 @@ def test_mistakes_get_a_message(export, monkeypatch):
     assert export(*model, '--format', 'tflite') == 2
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     assert "pip install 'mmosnet[onnx]'" in export(*model)
-
-
-def test_help_teaches_without_loading_torch():
-    program = (
-        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
-        f'try: runpy.run_path({str(REPOSITORY / "tools" / "export.py")!r}, run_name="__main__")\n'
-        'finally: assert "torch" not in sys.modules'
-    )
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert 'examples:' in result.stdout and 'mmosnet[openvino]' in result.stdout

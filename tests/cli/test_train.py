@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
+from tests.cli.conftest import REPOSITORY
 from tests.conftest import write_market
-from tests.tools.conftest import REPOSITORY
 
 TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
 
@@ -264,18 +264,6 @@ def test_single_camera_data_fail_at_once_and_name_the_option(workplace):
     assert not list((workplace.folder / 'run').glob('*.pth')), 'no epoch must have been spent'
     options = ('val_evaluator.same_camera=keep', 'test_evaluator.same_camera=keep', 'train_cfg.max_epochs=1')
     workplace.succeed(*train, '--cfg-options', *options)
-
-
-@pytest.mark.parametrize('tool', ['train.py', 'test.py'])
-def test_help_teaches_without_loading_torch(tool):
-    program = (
-        'import runpy, sys; sys.argv = ["tool", "--help"]\n'
-        f'try: runpy.run_path({str(REPOSITORY / "tools" / tool)!r}, run_name="__main__")\n'
-        'finally: assert "torch" not in sys.modules'
-    )
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert 'examples:' in result.stdout and '--cfg-options' in result.stdout
 
 
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])

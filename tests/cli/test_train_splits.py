@@ -1,7 +1,7 @@
 import json
 
+from tests.cli.conftest import REPOSITORY
 from tests.datasets.official_formats import write_grid
-from tests.tools.conftest import REPOSITORY
 
 CONFIG = REPOSITORY / 'configs' / 'osnet_reid_grid.py'
 SMALL = (
@@ -31,7 +31,7 @@ def test_every_split_mean_and_deviation_in_one_command(workplace):
 
 def test_mistakes_have_messages(workplace):
     assert 'has splits 0 to 9' in workplace.fail('train_splits.py', CONFIG, '--splits', '10')
-    assert 'train it with tools/train.py' in workplace.fail('train_splits.py', workplace.config)
+    assert 'Market1501 has one split only' in workplace.fail('train_splits.py', workplace.config)
     # Not ten times.
     result = workplace.run('train_splits.py', CONFIG, '--data-root', 'nowhere', *SMALL)
     assert result.returncode == 1 and result.stdout.count('no folder nowhere/probe') == 1
