@@ -15,7 +15,6 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 
 from mmosnet.errors import DataError, in_one_line
 from mmosnet.interruption import Interruption, interruptible
@@ -116,30 +115,6 @@ def user_errors() -> Iterator[Interruption]:
     """
     with interruptible() as interruption, _mistakes():
         yield interruption
-
-
-@contextmanager
-def import_faults() -> Iterator[None]:
-    """Let a fault of the system's that ends an import, as a read-only disk, be shown in one line if nobody handles it.
-
-    Imports come before :func:`user_errors`, which is imported by them itself.
-    """
-    try:
-        yield
-    except OSError as e:
-        if e.errno is None:
-            # A broken installation.
-            raise
-        fault, others = e, sys.excepthook
-
-        def show(kind: type, error: BaseException, trace: TracebackType | None) -> None:
-            if error is not fault or os.environ.get(TRACEBACK_VARIABLE):
-                others(kind, error, trace)
-            else:
-                print(f'error: {user_line(error)}', file=sys.stderr)
-
-        sys.excepthook = show
-        raise
 
 
 @contextmanager

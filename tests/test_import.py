@@ -124,7 +124,13 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 cfg = Config.fromfile({str(CONFIGS / 'osnet_reid_synthetic.py')!r})
 cfg.default_scope, cfg.work_dir = {scope!r}, {str(tmp_path)!r}
-Runner.from_cfg(cfg)
+runner = Runner.from_cfg(cfg)
+# Whichever program trains it, safe loading comes before anything is loaded.
+from mmengine.runner import CheckpointLoader
+hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'CheckpointHook')
+before = CheckpointLoader.load_checkpoint
+hook.before_run(runner)
+assert CheckpointLoader.load_checkpoint is not before
 """,
         '-Werror',
         '-Wignore::DeprecationWarning',

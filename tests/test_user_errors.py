@@ -226,8 +226,8 @@ def test_a_fault_during_the_imports_is_one_line(tmp_path):
     (tmp_path / 'mmpretrain').mkdir()
     (tmp_path / 'mmpretrain' / '__init__.py').write_text(f"__version__ = '1.2.0'\n{broken}")
     environ = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
-    command = [sys.executable, str(ROOT / 'tools' / 'gallery.py'), 'info', 'gallery']
-    result = subprocess.run(command, capture_output=True, text=True, env=environ)
+    program = 'from mmosnet.user_errors import user_errors\nwith user_errors():\n    import mmosnet.registry'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environ)
     assert result.returncode == 1
     assert result.stderr.startswith('error: /tmp: ') and 'TMPDIR' in result.stderr
     assert result.stderr.count('\n') == 1

@@ -5,10 +5,14 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
+from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmosnet.engine import CheckpointHook
 from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
-from mmosnet.engine.launch import check_numbers, score_more
+from mmosnet.engine.launch import build_runner, check_numbers, score_more
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoint_file import load_checkpoint
 from mmosnet.registry import METRICS
 
 
@@ -81,3 +85,23 @@ def test_numbers_that_cannot_be_are_named(setting, bad, good):
         with pytest.raises(DataError, match=setting) as error:
             check_numbers(cfg)
         assert repr(value) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'expected'),
+    [
+        (None, CheckpointHook),
+        (dict(checkpoint=dict(type='CheckpointHook', interval=3)), CheckpointHook),
+        (dict(checkpoint=dict(type=MMEngineCheckpointHook, interval=3)), CheckpointHook),
+        (dict(checkpoint=None), None),
+    ],
+)
+def test_any_config_saves_by_our_hook_and_loads_safely(tmp_path, hooks, expected):
+    cfg = Config(dict(model=dict(type='OSNet', widen_factor=0.25), work_dir=str(tmp_path), default_scope='mmengine'))
+    cfg.experiment_name = f'hooks_{tmp_path.name}'
+    if hooks is not None:
+        cfg.default_hooks = hooks
+    found = [hook for hook in build_runner(cfg).hooks if isinstance(hook, MMEngineCheckpointHook)]
+    assert [type(hook) for hook in found] == [expected] * (expected is not None)
+    assert all(hook.interval == (3 if hooks else -1) for hook in found)
+    assert CheckpointLoader.load_checkpoint is load_checkpoint
