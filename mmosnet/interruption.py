@@ -87,6 +87,10 @@ class Interruption:
             self.signal = number
             raise KeyboardInterrupt
 
+    def _end_later(self, number: int) -> None:
+        if not self.signal:
+            self._end(number)
+
     def _watch(self) -> None:
         """In a thread of its own, as the main thread may be outside of Python."""
         seen = {}
@@ -98,7 +102,7 @@ class Interruption:
                     self._end(number)
             elif number in self._previous:
                 if not seen:
-                    timer = threading.Timer(GRACE_SECONDS, lambda first=number: self.signal or self._end(first))
+                    timer = threading.Timer(GRACE_SECONDS, self._end_later, (number,))
                     timer.daemon = True
                     timer.start()
                 seen[number] = time.monotonic()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 
 
-def read_json(path: Path, remedy: str) -> object:
+def read_json(path: Path, remedy: str) -> Any:
     """Read a JSON file in UTF-8, UTF-16 or UTF-32.
 
     Args:

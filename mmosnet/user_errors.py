@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import TextIO
 
 from mmosnet.errors import DataError, in_one_line
 from mmosnet.interruption import Interruption, interruptible
@@ -217,7 +218,7 @@ def _system_fault(error: BaseException) -> str | None:
     """File, cause and remedy of a fault of the system's; None for other errors."""
     text = ' '.join(_own_text(error).split())
     number = error.errno if isinstance(error, OSError) else None
-    if number is not None and error.strerror:
+    if isinstance(error, OSError) and number is not None and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         text, file = error.strerror, ' to '.join(names) or _written_file(error, number)
     else:
@@ -265,7 +266,7 @@ def _file_name(value: object) -> str:
     return name if isinstance(name, str) else ''
 
 
-def _takes(stream: io.TextIOBase, text: str) -> bool:
+def _takes(stream: io.TextIOBase | TextIO, text: str) -> bool:
     try:
         stream.write(text)
         stream.flush()

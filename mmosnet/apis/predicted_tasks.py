@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.structures import BaseDataElement
 from mmpretrain.models import ClsHead, MultiLabelClsHead
@@ -34,7 +35,7 @@ class PredictedTasks:
         self.attributes = _names('attributes', self.heads.get('attributes'), attributes, found)
         self.classes = _names('classes', self.heads.get('category'), classes, found)
 
-    def read(self, sample: BaseDataElement) -> dict[str, object]:
+    def read(self, sample: BaseDataElement) -> dict[str, Any]:
         """The predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,5 +128,5 @@ class TorchEmbedder(Embedder):
             samples = self._inferencer.forward(inputs, sources)
         return [self._outcome(sample) for sample in samples]
 
-    def _outcome(self, sample: object) -> np.ndarray | DataError:
-        return sample if isinstance(sample, Exception) else self._inferencer.tasks.read(sample)['embedding']
+    def _outcome(self, sample: Any) -> np.ndarray | DataError:
+        return sample if isinstance(sample, DataError) else self._inferencer.tasks.read(sample)['embedding']

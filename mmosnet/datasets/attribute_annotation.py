@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -171,13 +172,13 @@ def attribute_facts(names: Sequence[str], training: Sequence[dict] | None, place
     Raises:
         DataError: No record to train on has labels.
     """
-    facts = dict(attributes=list(names))
+    facts: dict[str, Any] = dict(attributes=list(names))
     if training is None:
         return facts
     scores = [record['gt_score'] for record in training if 'gt_score' in record]
     if not scores:
         raise DataError(f'{place}: none of {len(training)} images has attribute labels; is it the right annotation?')
-    ratios = np.mean(scores, axis=0, dtype=np.float64)
+    ratios = np.asarray(np.mean(scores, axis=0, dtype=np.float64))
     for constant, what in ((0, 'have'), (1, 'lack')):
         found = [name for name, ratio in zip(names, ratios, strict=True) if ratio == constant]
         if found:

@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ MAX_DEPTH = 50
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCTURE, OBJECT, SPARSE, LAST_NUMBERS = 1, 2, 3, 5, 15
 
-MatlabValue = 'np.ndarray | str | dict | MatlabCells'
+# An array, a text, a structure as a dict, or MatlabCells.
+MatlabValue = Any
 
 
 class MatlabCells:
@@ -67,7 +69,7 @@ class MatlabFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f'no file {path}')
-        self._hdf5 = None
+        self._hdf5: Any = None
         self._variables = {}
 
     def __enter__(self) -> MatlabFile:

@@ -96,7 +96,7 @@ def _paint_object(
     picture: np.ndarray,
     category: str,
     length: float,
-    offset: Sequence[float],
+    offset: Sequence[float] | np.ndarray,
     camera: Camera,
     rng: np.random.RandomState,
 ) -> None:

@@ -50,7 +50,7 @@ def _draw_leg(fig: Figure, who: Identity, pose: Pose, side: int) -> None:
     wide = who.lower_width if covered else 0.86
     last = ankle if covered else tuple(0.25 * h + 0.75 * k for h, k in zip(hip, knee, strict=True))
     cloth = LOWER if covered else SKIN
-    leg = [
+    leg: list[tuple] = [
         (cloth, knee, ankle, 0.037 * thick * wide, 0.034 * wide if covered else 0.024),
         (cloth, hip, knee, 0.052 * thick, 0.038 * thick * wide),
     ]
@@ -93,7 +93,7 @@ def _draw_arm(fig: Figure, who: Identity, pose: Pose, side: int) -> None:
     fig.ball(SKIN, fig.project(hand), 0.021, 0.024, light)
     wide = 1.25 if who.coat else 1.12 if who.sleeve == 'long' else 0.95
     cloth = sleeve if who.sleeve == 'long' else SKIN
-    arm = [
+    arm: list[tuple] = [
         (cloth, elbow, hand, 0.027 * thick * wide, 0.021),
         (cloth, shoulder, elbow, 0.031 * thick * wide, 0.027 * thick * wide),
     ]

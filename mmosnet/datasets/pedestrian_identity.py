@@ -83,7 +83,7 @@ ATTRIBUTES = (
     'boots',
 )
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 # Random streams of different purpose never share a key.
 IDENTITY_STREAM, CAMERA_STREAM, IMAGE_STREAM = 1, 2, 3

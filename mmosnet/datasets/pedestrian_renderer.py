@@ -129,8 +129,8 @@ def _paint(picture: np.ndarray, fig: Figure, who: Identity, pose: Pose, rng: np.
     for _ in range(6):  # folds; inside the drawing, since OpenCV 4 and 5 clip lines differently
         x, y = middle + rng.randint(-18, 19), top + rng.randint(0, max(2, int(fig.scale * 0.8)))
         ends = np.array([(x, y), (x + rng.randint(-14, 15), y + rng.randint(-8, 14))])
-        ends = np.clip(ends, 2, (WIDTH - 3, HEIGHT - 3)).tolist()
-        cv2.line(fig.shade, *ends, NEUTRAL - 44 if rng.randint(3) else NEUTRAL + 26, 2)
+        start, end = np.clip(ends, 2, (WIDTH - 3, HEIGHT - 3)).tolist()
+        cv2.line(fig.shade, start, end, NEUTRAL - 44 if rng.randint(3) else NEUTRAL + 26, 2)
     shade = cv2.GaussianBlur(fig.shade, (5, 5), 0)
     cloth = np.take(_colours(who, pose), fig.labels, axis=0)
     cv2.copyTo(cv2.multiply(cloth, cv2.merge([shade] * 3), scale=1 / NEUTRAL), fig.labels, picture)

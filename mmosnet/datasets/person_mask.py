@@ -88,4 +88,4 @@ def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
     mask = cut(mask, box, path)
     if not mask.any():
         raise DataError(f'{path}: the segmentation lies wholly outside its box; draw it again')
-    return np.where(mask[:, :, None] == 0, np.uint8(BACKGROUND), crop)
+    return np.where(mask[:, :, None] == 0, np.array(BACKGROUND, np.uint8), crop)

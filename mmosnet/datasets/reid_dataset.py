@@ -177,7 +177,7 @@ class ReIDDataset(PersonDataset):
 
     def list_folder(
         self, folder: str, pattern: re.Pattern, almost: re.Pattern | None = None
-    ) -> list[tuple[str, re.Match]]:
+    ) -> list[tuple[str, re.Match[str]]]:
         """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
 
         Warnings count the files that are no images, and the images with other names.

@@ -54,7 +54,7 @@ class VIPeR(ReIDDataset):
     def load_split(self, split: str) -> list[dict]:
         """Take one camera's images of the split's identities; see the base class."""
         prefix = 'VIPeR/' if (Path(self.data_root) / 'VIPeR').is_dir() else ''
-        cameras = [
+        cameras: list[list[dict]] = [
             [
                 dict(img_path=path, pid=number_in_name(match[1], 'pid', path), camid=camid)
                 for path, match in self.list_folder(f'{prefix}cam_{letter}', NAME)

@@ -42,6 +42,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     """
 
     training = False
+    # mmengine's, see its hook.
+    best_ckpt_path: str | None
+    best_ckpt_path_dict: dict[str, str | None]
 
     def before_run(self, runner: Runner) -> None:
         """Add the hooks that go with this one: a failed training ends, a missed evaluation is made up for."""

@@ -137,7 +137,7 @@ def accepted(called: Callable) -> tuple[set[str], bool]:
             return names | _own(called)[0], False
     if not inspect.isclass(called):
         return _own(called)
-    names: set[str] = set()
+    names = set()
     takes_more = False
     for parent in called.__mro__:
         if '__init__' not in vars(parent):

@@ -7,6 +7,7 @@ import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -89,7 +90,9 @@ def check_numbers(cfg: Config) -> None:
     loops = cfg.get('train_cfg') or {}
     loaders = {name: cfg.get(name) or {} for name in DATALOADERS}
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    checks = [(f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')]
+    checks: list[tuple[str, Any, type, int]] = [
+        (f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')
+    ]
     for name, loader in loaders.items():
         checks += [(f'{name}.batch_size', loader.get('batch_size'), int, 1)]
         checks += [(f'{name}.num_workers', loader.get('num_workers'), int, 0)]

@@ -68,7 +68,7 @@ class QuietRunner(Runner):
             if handler not in files:
                 handler.addFilter(BeginsOtherwise(FILE_ONLY))
         for handler in files:
-            handler.handleError = partial(end_at_fault, handler)
+            handler.handleError = partial(end_at_fault, handler)  # type: ignore[method-assign]
         if files:
             logger.info(f'Environment and log: {files[0].baseFilename}; settings: vis_data/config.py beside it')
         return logger

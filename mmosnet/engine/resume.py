@@ -112,7 +112,7 @@ def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundChe
     return None
 
 
-def newest_checkpoint(work_dir: str) -> str | None:
+def newest_checkpoint(work_dir: str | Path) -> str | None:
     """The path that :func:`find_newest` finds; stands in for mmengine's ``find_latest_checkpoint``."""
     found = find_newest(work_dir)
     return None if found is None else found.path

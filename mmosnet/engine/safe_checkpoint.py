@@ -16,6 +16,7 @@ import os
 from functools import wraps
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlparse
 
@@ -38,7 +39,7 @@ from mmosnet.whole_file import whole_file
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy < 2
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]
 
 # mmengine's own, for what is no local file.
 _save_elsewhere = mmengine_checkpoint.save_checkpoint
@@ -57,14 +58,14 @@ def _known_getattr(owner: object, name: str) -> object:
     raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
 
 
-def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
+def _known_array(kind: type, shape: tuple, code: bytes) -> Any:
     """Stand in for numpy's own start of an array, which is always empty: a pickle could ask for terabytes."""
     if (kind, tuple(shape)) != (np.ndarray, (0,)):
         raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
     return multiarray._reconstruct(kind, shape, code)
 
 
-def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
+def _known_scalar(dtype: np.dtype, data: bytes) -> Any:
     """Stand in for numpy's scalars; a pickle could ask for one of any size."""
     return multiarray.scalar(dtype, data)
 

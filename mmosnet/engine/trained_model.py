@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 
 from mmengine.config import Config
@@ -19,7 +20,7 @@ from mmosnet.models.checkpoint_fit import check_fit
 RELEASED = 'released'
 
 
-def find_config(model: str | Path) -> tuple[Config, str | None]:
+def find_config(model: str | PathLike) -> tuple[Config, str | None]:
     """The config that a path or a name in ``model-index.yml`` stands for, and the index's weights for a name.
 
     Raises:

@@ -88,7 +88,7 @@ def _flat(settings: dict, prefix: str = '') -> dict:
     }
 
 
-def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: Path) -> None:
+def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: str | Path) -> None:
     """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
 
     Raises:

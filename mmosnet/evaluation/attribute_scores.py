@@ -144,5 +144,5 @@ def _checked(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nda
         ('labels that are neither 0 nor 1', ~np.isin(target, (0, 1)).all(1)),
     ):
         if bad.any():
-            raise DataError(f'{int(bad.sum())} of {len(bad)} people, the first at index {bad.argmax()}, have {name}')
+            raise DataError(f'{int(bad.sum())} of {len(scores)} people, the first at index {bad.argmax()}, have {name}')
     return scores, target.astype(bool)

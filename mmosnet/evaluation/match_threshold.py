@@ -214,14 +214,15 @@ def _count(
 
     The distances are in the unit that ranks: roots of two of them may be equal where they are not.
     """
-    closer, impostors, histogram = [], [], 0
+    closer, impostors = [], []
+    histogram = torch.zeros(len(edges) - 1, dtype=torch.float64)
     for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
         distmat[row, column] = torch.inf
         closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
         impostors.append((distmat < torch.inf).sum(1))
         distmat = _unit(distmat, distance)
         # What is infinite is in no bin.
-        histogram = histogram + torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double()
+        histogram += torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double().cpu()
     return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -217,7 +218,7 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
-def _settings(name: str, kind: type, options: Mapping | None) -> object | None:
+def _settings(name: str, kind: type, options: Mapping | None) -> Any:
     """Options from a config as the settings they stand for; None stays None."""
     if options is None:
         return None

@@ -80,7 +80,7 @@ class QueryGallery:
             shown.append(ShownQuery(query['img_path'], query['pid'], rows, aps[index], int(counts[index]), first))
         return shown
 
-    def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool]]:
+    def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool | None]]:
         """A ranked list as :class:`ShownQuery` has it."""
         found = zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
         return [(self.gallery[i]['img_path'], self.gallery[i]['pid'], *rest) for i, *rest in found]

@@ -7,6 +7,7 @@ import logging
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
     openvino.save_model(graph, path, compress_to_fp16=model.description.precision == 'fp16')
 
 
-def _quantized(graph: object, calibration: np.ndarray) -> object:
+def _quantized(graph: Any, calibration: np.ndarray) -> Any:
     """Weights and activations in 8 bits, as NNCF's post-training quantisation has it, without its progress bars."""
     with quiet(), redirect_stdout(io.StringIO()):
         nncf = need('nncf', EXTRA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmpretrain.datasets import ResizeEdge
 
@@ -10,7 +12,7 @@ from mmosnet.datasets import LoadPersonImage
 from mmosnet.runtime.image_resizing import INTERPOLATIONS
 
 
-def pipeline_facts(preparation: ImagePreparation) -> dict[str, object]:
+def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
     """What the runtime needs to do as a pipeline does, or what stands in the way.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Embedder(ABC):
         return read_image(path)
 
     @abstractmethod
-    def prepare(self, path: str, image: np.ndarray) -> object:
+    def prepare(self, path: str, image: np.ndarray) -> Any:
         """Bring one image into the form that :meth:`embed` takes.
 
         Args:
@@ -54,7 +55,7 @@ class Embedder(ABC):
         """
 
     @abstractmethod
-    def embed(self, items: Sequence[object]) -> list[np.ndarray | DataError]:
+    def embed(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """``(D,)`` float32 for each prepared image, or why there is none."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ class Extraction:
         )
         return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
 
-    def _embedded(self, items: list[object]) -> list[np.ndarray | DataError]:
+    def _embedded(self, items: list[Any]) -> list[np.ndarray | DataError]:
         """Embeddings of a batch; errors stay what they are."""
         outcomes = list(items)
         good = [place for place, item in enumerate(items) if not isinstance(item, Exception)]

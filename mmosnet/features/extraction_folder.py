@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 from mmosnet.features.feature_shards import SHARD, SUFFIX, read_facts, shard_name
@@ -50,7 +51,7 @@ class ExtractionFolder:
         OSError: The folder cannot be made or written.
     """
 
-    def __init__(self, path: str | Path, facts: Mapping[str, object], overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, facts: Mapping[str, Any], overwrite: bool = False) -> None:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f'{path} is a file: --out takes a folder')
@@ -137,12 +138,14 @@ class ExtractionFolder:
                 )
             skipped += read_facts(self.shard(number)).get('skipped', ())
         if skipped:
-            form = dict(newline='', encoding='utf-8', errors='surrogateescape')
-            with whole_file(self.path / SKIPPED) as draft, draft.open('w', **form) as file:
+            with (
+                whole_file(self.path / SKIPPED) as draft,
+                draft.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file,
+            ):
                 csv.writer(file).writerows([['path', 'reason'], *skipped])
         return skipped
 
-    def _stored(self) -> object:
+    def _stored(self) -> Any:
         """What ``extraction.json`` says; None where there is none."""
         try:
             return json.loads((self.path / FACTS).read_text(encoding='utf-8'))

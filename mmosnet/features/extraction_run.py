@@ -101,7 +101,8 @@ def _embedder(args: argparse.Namespace, model: Sequence[str], environ: Mapping[s
     need('torch', 'lite')
     from mmosnet.apis.torch_embedder import TorchEmbedder, configured
 
-    cfg, checkpoint = configured(*model, args.cfg_options)
+    name, weights = model
+    cfg, checkpoint = configured(name, weights, args.cfg_options)
     return TorchEmbedder(cfg, checkpoint, args.device, args.amp, environ.get('LOCAL_RANK'))
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     pa, parquet = _pyarrow()
     path = Path(path)
     _check_rows(features, str(path))
-    more = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
+    more: dict[str, list] = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
     more |= dict(source=features.source) if any(features.source) else {}
     schema = pa.schema(
         [
@@ -203,9 +204,9 @@ def read_facts(path: str | Path) -> dict:
     return facts
 
 
-def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.ndarray]) -> dict:
+def _names_and_sources(pa: ModuleType, table: Any, numbers: Mapping[str, np.ndarray]) -> dict:
     """Names by number and the sources of rows, as arguments of :class:`Features`."""
-    found = dict(names={}, source='')
+    found: dict[str, Any] = dict(names={}, source='')
     for key, column in NAMES.items():
         if column in table.column_names:
             names = table[column].combine_chunks()
@@ -259,7 +260,7 @@ def _contents(features: Features) -> str:
     """SHA-256 of all rows."""
     found = hashlib.sha256()
     for column in (features.embedding, features.pid, features.camid, features.time):
-        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')))
+        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')).data)
     found.update(json.dumps([features.path, features.source, *map(_sorted, features.names.values())]).encode())
     return found.hexdigest()
 
@@ -288,7 +289,7 @@ def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dic
     return facts
 
 
-def _check_schema(pa: ModuleType, schema: object, facts: dict, path: str | Path) -> None:
+def _check_schema(pa: ModuleType, schema: Any, facts: dict, path: str | Path) -> None:
     wanted = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
     wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
     wanted |= {name: pa.string() for name in LATER if name in schema.names}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Features:
     time: np.ndarray
     model: str = ''
     names: dict[str, dict[int, str]] = field(default_factory=dict)
-    source: list[str] = ''
+    source: Any = ''  # list[str], or one text for all
 
     def __post_init__(self) -> None:
         self.embedding = _embedding(self.embedding)
@@ -100,7 +101,7 @@ class Features:
         labels = self.labels(key)
         old = np.fromiter([-1, *labels], np.int64)
         new = np.fromiter([-1, *(numbers[label] for label in labels.values())], np.int64)
-        columns = {name: getattr(self, name) for name in TYPES}
+        columns: dict[str, Any] = {name: getattr(self, name) for name in TYPES}
         columns[key] = new[np.searchsorted(old, np.maximum(columns[key], -1))]
         names = self.names | {key: {numbers[label]: label for label in labels.values()}}
         return Features(self.embedding, self.path, model=self.model, names=names, source=self.source, **columns)
@@ -126,8 +127,8 @@ class Features:
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else _index(rows)]
         if chosen.ndim != 1:
             raise TypeError('features[row] takes a slice, a list of rows or a mask; for one row write features[[row]]')
-        columns = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
-        texts = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
+        texts: dict[str, Any] = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
         return Features(model=self.model, names=self.names, **texts, **columns)
 
     @classmethod
@@ -154,8 +155,12 @@ class Features:
                 numbers = own_numbers(wanted, wanted=wanted)
                 parts = [part.renumbered(key, numbers) for part in parts]
                 names[key] = {number: label for label, number in numbers.items()}
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)}
-        texts = {name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')}
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)
+        }
+        texts: dict[str, Any] = {
+            name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')
+        }
         return cls(model=first.model, names=names, **texts, **columns)
 
     def _called(self, key: str) -> list[str | None]:
@@ -230,7 +235,7 @@ def check_alike(first: Features, dimension: int, model: str, place: str) -> None
         raise DataError(f'{place}: embeddings of the models {named[0]} and {named[1]}; extract all with one model')
 
 
-def _embedding(given: object) -> np.ndarray:
+def _embedding(given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
     # What torch raises for a tensor with a gradient, or on a GPU.
@@ -243,7 +248,7 @@ def _embedding(given: object) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def _texts(key: str, given: object) -> list[str]:
+def _texts(key: str, given: Any) -> list[str]:
     if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
         raise DataError(f'{key}={given!r}: give a list with one for each embedding')
     texts = list(given)
@@ -255,7 +260,7 @@ def _texts(key: str, given: object) -> list[str]:
     return texts
 
 
-def _array(key: str, given: object) -> np.ndarray:
+def _array(key: str, given: Any) -> np.ndarray:
     """Values as an array in which none has been changed."""
     if isinstance(given, (str, bytes)) or not (hasattr(given, 'dtype') or isinstance(given, Iterable)):
         raise DataError(f'{key}={given!r}: give a list with one value for each embedding')
@@ -317,7 +322,7 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
     return column, {number: text for text, number in numbers.items() if text != str(number)}
 
 
-def _label(key: str, row: int, value: object) -> int | str:
+def _label(key: str, row: int, value: Any) -> int | str:
     """A number, or a name."""
     if value in UNKNOWN_AS_TEXT:
         raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
@@ -331,7 +336,7 @@ def _label(key: str, row: int, value: object) -> int | str:
     return int(value)
 
 
-def _wrong(key: str, row: int, value: object) -> DataError:
+def _wrong(key: str, row: int, value: Any) -> DataError:
     return DataError(
         f'{key} has values that are no whole numbers from 0 to 2^63 - 1, and no names: row {row}, {value!r}; -1 stands '
         'for unknown'

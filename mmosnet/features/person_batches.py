@@ -91,7 +91,7 @@ class PersonBatches:
             image = self._read_file(file)
         except (DataError, FileNotFoundError) as e:
             return [DataError(str(e))] * len(paths)
-        return [self._prepared(path, lambda path=path: _cut(image, split_region(path)[1], path)) for path in paths]
+        return [self._prepared(path, lambda path=path: _cut(image, split_region(path)[1], path)) for path in paths]  # type: ignore[misc]
 
     def _of_video(self, file: str, paths: list[str]) -> list[object | DataError]:
         found = []
@@ -101,7 +101,8 @@ class PersonBatches:
             _, number, box = split_frame(path)
             found.append(
                 self._prepared(
-                    path, lambda number=number, box=box, path=path: _cut(self._frame(file, number), box, path)
+                    path,
+                    lambda number=number, box=box, path=path: _cut(self._frame(file, number), box, path),  # type: ignore[misc]
                 )
             )
         return found

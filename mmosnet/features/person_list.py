@@ -60,7 +60,7 @@ class PersonList:
         self.errors: dict[int, str] = {}
         self.place: list[str] = []
         self.left_out: Counter[str] = Counter()
-        columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
+        columns: dict[str, array] = dict(pid=array('q'), camid=array('q'), time=array('d'))
         for row, person in enumerate(people):
             self.path.append(person.path)
             self.place.append(person.place)

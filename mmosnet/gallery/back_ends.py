@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmosnet.gallery.milvus_connection import keeps_milvus
 
@@ -23,7 +23,7 @@ def back_end(uri: str) -> type[Gallery]:
     return FaissGallery
 
 
-def create_gallery(uri: str | Path, **settings: object) -> Gallery:
+def create_gallery(uri: str | Path, **settings: Any) -> Gallery:
     """:meth:`mmosnet.gallery.Gallery.create`."""
     return back_end(str(uri)).create(uri, **settings)
 

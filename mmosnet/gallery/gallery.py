@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -287,11 +288,12 @@ class Gallery(ABC):
         """
         if values is None:
             return None
-        listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+        given: Any = values
+        listed = [given] if isinstance(given, str) or np.ndim(given) == 0 else list(given)
         numbers = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in listed]
         names = self._names(key)
         if all(numbers) and not names:
-            return values
+            return given
         by_name = {name: number for number, name in names.items()}
         found = []
         for value, is_number in zip(listed, numbers, strict=True):

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,10 @@ def info(args: argparse.Namespace) -> str:
         return info_table(facts) + found + (f'\n\n{people_table(people)}' if args.people else '')
 
 
+def _say_enrolled(index: str, rows: int) -> None:
+    _say(f'{index}: {rows:,} enrolled')
+
+
 def benchmark(args: argparse.Namespace) -> str:
     """Measure galleries of drawn embeddings."""
     results = []
@@ -141,7 +146,7 @@ def benchmark(args: argparse.Namespace) -> str:
         else:
             folder = Path(args.gallery) / f'{index}-{args.vectors}x{args.dimension}'
             measured = GalleryBenchmark(folder, index, args.vectors, args.dimension, args.threads)
-        complete = measured.build(args.seconds, lambda rows, index=index: _say(f'{index}: {rows:,} enrolled'))
+        complete = measured.build(args.seconds, partial(_say_enrolled, index))
         if not complete:
             return f'{folder}: {args.seconds:g} seconds are over; the same command goes on'
         results.append(measured.search(args.queries))

@@ -444,4 +444,4 @@ def _checked_sizes(features: Features) -> np.ndarray:
     infinite = np.flatnonzero(np.isinf(features.time))
     if len(infinite):
         raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan where it is unknown')
-    return sum(columns.values())
+    return np.sum(list(columns.values()), axis=0)

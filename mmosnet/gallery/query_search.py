@@ -128,7 +128,8 @@ def _embedder(args: argparse.Namespace, model: Sequence[str]) -> Embedder:
     need('torch', 'lite')
     from mmosnet.apis.torch_embedder import TorchEmbedder, configured
 
-    return TorchEmbedder(*configured(*model, args.cfg_options), args.device)
+    name, weights = model
+    return TorchEmbedder(*configured(name, weights, args.cfg_options), args.device)
 
 
 def _times(args: argparse.Namespace) -> list[tuple[str | None, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,10 +50,9 @@ class RecordFilter:
         """
         numbers = dict(ids=ids, pids=pids, camids=camids, not_camids=not_camids)
         times = dict(after=after, before=before)
-        return cls(
-            **{name: _whole_numbers(name, value) for name, value in numbers.items()},
-            **{name: _seconds(name, value) for name, value in times.items()},
-        )
+        conditions: dict[str, Any] = {name: _whole_numbers(name, value) for name, value in numbers.items()}
+        conditions |= {name: _seconds(name, value) for name, value in times.items()}
+        return cls(**conditions)
 
     @property
     def is_empty(self) -> bool:
@@ -85,7 +85,7 @@ class RecordFilter:
         return mask
 
 
-def _whole_numbers(name: str, value: int | Iterable[int] | None) -> tuple[int, ...] | None:
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
     array = np.asarray(value if np.isscalar(value) else list(value))

@@ -45,7 +45,7 @@ class VectorFile:
             try:
                 self._check_size(rows)
                 file.truncate(rows * self.row_bytes)
-                rest = memoryview(np.ascontiguousarray(vectors, KIND)).cast('B')
+                rest = np.ascontiguousarray(vectors, KIND).data.cast('B')
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())

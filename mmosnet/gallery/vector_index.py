@@ -12,6 +12,7 @@ import errno
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class VectorIndex:
         index: FAISS's.
     """
 
-    def __init__(self, kind: str, index: object) -> None:
+    def __init__(self, kind: str, index: Any) -> None:
         self.kind = kind
         self.index = index
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
@@ -71,7 +71,7 @@ def clear_errors(source: str) -> Iterator[None]:
         raise DataError(f'{source} was not loaded: it is damaged, or no checkpoint ({reason})') from e
 
 
-def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> object:
+def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> Any:
     """Load a checkpoint file, weights and training state only, after all of it was compared with its checksums.
 
     torch writes a checksum with each tensor and does not look at it when it loads. Files in the format that torch wrote
@@ -199,7 +199,7 @@ class Checkpoint(NamedTuple):
     """
 
     state: dict[str, Tensor]
-    dataset_meta: dict[str, object]
+    dataset_meta: dict[str, Any]
 
 
 class FoundOSNet(NamedTuple):
@@ -309,7 +309,7 @@ def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
     return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
-def not_numbers(state: Mapping[str, object]) -> str:
+def not_numbers(state: Mapping[str, Any]) -> str:
     """Say which weights and batch statistics are NaN or infinite; empty if none is.
 
     Other buffers may be: masks, and statistics that have not been measured yet.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -161,7 +162,7 @@ class OSNet(BaseModule):
         [(1, 256, 64, 32), (1, 384, 32, 16), (1, 512, 16, 8)]
     """
 
-    arch_settings = {
+    arch_settings: ClassVar[dict[str, dict[str, Any]]] = {
         'osnet': dict(channels=(64, 256, 384, 512), depths=(2, 2, 2)),
         'osnet_ibn': dict(
             channels=(64, 256, 384, 512),
@@ -248,7 +249,7 @@ class OSNet(BaseModule):
             DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
                 load what fits and leave the rest random.
         """
-        given = self.init_cfg
+        given = self.init_cfg  # type: ignore[has-type]
         cfgs = [given] if isinstance(given, dict) else given or []
         pretrained = [cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
         # Read before anything is computed, and loaded here: mmengine warns about each entry that a backbone with early
@@ -282,7 +283,7 @@ class OSNet(BaseModule):
         return {name: part[name] for name in needed}
 
     @classmethod
-    def _settings(cls, arch: str | dict) -> dict:
+    def _settings(cls, arch: str | dict[str, Any]) -> dict:
         if isinstance(arch, str):
             if arch not in cls.arch_settings:
                 raise DataError(f'arch={arch!r} is unknown, choose from {sorted(cls.arch_settings)}')
@@ -295,7 +296,9 @@ class OSNet(BaseModule):
             )
         if len(arch['channels']) != len(arch['depths']) + 1:
             raise DataError(f'arch needs one channel number for the stem and one per stage, got {arch}')
-        settings = dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch
+        settings: dict[str, Any] = (
+            dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch
+        )
         norms = settings['instance_norms']
         if [len(stage) for stage in norms] != list(arch['depths']) or not INSTANCE_NORM_PLACES.issuperset(
             place for stage in norms for place in stage

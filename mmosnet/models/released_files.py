@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
@@ -258,7 +259,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
     return dict(state_dict=read_released(filename.removeprefix(SCHEME))[0])
 
 
-def recognize(checkpoint: object, source: str) -> object:
+def recognize(checkpoint: Any, source: str) -> Any:
     """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
 
     Args:
@@ -285,7 +286,7 @@ def recognize(checkpoint: object, source: str) -> object:
 
 
 def _renamed(
-    checkpoint: object, source: str, keep_classifier: bool = False
+    checkpoint: Any, source: str, keep_classifier: bool = False
 ) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
     """The released network in a checkpoint, under our names; logs what it is and what was taken off."""
     found = find_osnet(checkpoint)

@@ -226,7 +226,8 @@ def _check_numbers(picture: Image.Image) -> None:
 def _numbers(tags: Mapping) -> tuple[int, int]:
     """Bits of the numbers of a TIFF file and their kind; 16 without a sign where this is none."""
     # Samples of pixels may differ, in theory.
-    return tuple(int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
+    bits, kind = (int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
+    return bits, kind
 
 
 def _has_sixteen_bits(picture: Image.Image) -> bool:

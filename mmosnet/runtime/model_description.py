@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +148,7 @@ class ModelDescription:
             raise DataError(f'{path} has no metadata of mmosnet: export it again with tools/export.py')
         known = {field.name for field in fields(cls)}
         # What a later version adds is left out.
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
         missing = {'outputs', 'height', 'width'} - set(values)
         if missing:
             raise DataError(f'{path}: its metadata lacks {", ".join(sorted(missing))}: export it again')

@@ -61,7 +61,7 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: s
     if len(classes) > MOST_CATEGORIES:
         shown = most_confused(confusion, MOST_CATEGORIES)
     counts = confusion[np.ix_(shown, shown)]
-    columns = rows = [_short(classes[i]) for i in shown]
+    columns = rows = [_short(classes[int(i)]) for i in shown]
     totals = confusion[shown].sum(1)
     if len(shown) < len(classes):
         counts = np.hstack([counts, (totals - counts.sum(1))[:, None]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmosnet.whole_file import whole_file
 
@@ -45,7 +45,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def line_style(number: int) -> dict[str, str]:
+def line_style(number: int) -> dict[str, Any]:
     """Colour and dashes of the curve with a number, as arguments of ``Axes.plot``; 28 differ."""
     # Seven colours and four dashes share no divisor: both change from curve to curve.
     return dict(color=COLORS[number % len(COLORS)], linestyle=DASHES[number % len(DASHES)])

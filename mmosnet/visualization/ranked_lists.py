@@ -171,7 +171,9 @@ def _search(
     gallery = replace(sets.gallery_set, pids=sets.gallery_set.pids.clamp(min=0))
     distance = _distance(metric, query, gallery, choice.rerank)
     lists = ranked_lists(query, gallery, choice.top_k, distance, metric.same_camera)
-    unknown = [[(*row[:3], None) for row in sets.rows(ranked)] for ranked in lists]
+    unknown: list[list[tuple[str, int, float, bool | None]]] = [
+        [(*row[:3], None) for row in sets.rows(ranked)] for ranked in lists
+    ]
     return [ShownQuery(path, UNKNOWN, rows) for path, rows in zip(paths, unknown, strict=True)]
 
 

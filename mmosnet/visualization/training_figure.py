@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmosnet.errors import DataError
 from mmosnet.visualization.figure import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
@@ -50,7 +50,8 @@ def curve(run: TrainingRun, name: str) -> tuple[list[float], list[float]]:
     for records in (run.val, run.train):
         found = [(run.epoch_of(record), record.values[name]) for record in records if name in record.values]
         if found:
-            return tuple(map(list, zip(*found, strict=True)))
+            places, values = zip(*found, strict=True)
+            return list(places), list(values)
     return [], []
 
 
@@ -86,7 +87,7 @@ def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
     end = max(reached(run) for run in runs)
     for axes in figure.axes:
         axes.set_xlim(0, 1.02 * end)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     return figure
 
 
@@ -117,7 +118,8 @@ def best(run: TrainingRun, name: str) -> tuple[float, float]:
 def _draw_curve(axes: Axes, run: TrainingRun, name: str, style: dict, **options) -> None:
     places, values = curve(run, name)
     few = len(places) <= 40
-    axes.plot(places, values, **style, linewidth=1.6, **(dict(marker='o', markersize=3) if few else {}), **options)
+    marked: dict[str, Any] = dict(marker='o', markersize=3) if few else {}
+    axes.plot(places, values, **style, linewidth=1.6, **marked, **options)
     if name in ('loss', 'lr') or 'loss' in name:
         return
     place, value = best(run, name)

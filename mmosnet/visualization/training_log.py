@@ -160,7 +160,7 @@ def _read_log(file: Path, run: TrainingRun) -> tuple[list[Record], list[Record]]
         match = LOG_LINE.search(line)
         if match is None:
             continue
-        split, epoch, done, number = match[1], match[2] and int(match[2]), int(match[3]), int(match[4])
+        split, epoch, done, number = match[1], int(match[2]) if match[2] else None, int(match[3]), int(match[4])
         values = {name: value for name, text in LOG_VALUE.findall(match[5]) if (value := _number(text)) is not None}
         if split == 'train':
             iteration = done if epoch is None else (epoch - 1) * number + done

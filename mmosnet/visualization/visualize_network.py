@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -114,7 +115,7 @@ def first_part(cfg: Config) -> Config:
     Raises:
         DataError: The config has none with a pipeline.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    dataset: Any = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     if dataset.get('datasets'):
         # The parts' folders lie in that of the whole.
         root = dataset.get('data_root') or ''
