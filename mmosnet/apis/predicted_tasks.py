@@ -36,7 +36,7 @@ class PredictedTasks:
         self.classes = _names('classes', self.heads.get('category'), classes, found)
 
     def read(self, sample: BaseDataElement) -> dict[str, Any]:
-        """The predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
+        """Read the predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
 
         Raises:
             DataError: They are no numbers.
@@ -70,7 +70,7 @@ def _task(head: nn.Module | None) -> str:
 
 
 def _names(key: str, head: nn.Module | None, given: Sequence[str] | None, found: Mapping) -> list[str]:
-    """What a head's outputs are called; empty without head."""
+    """Return the names of a head's outputs; empty without a head."""
     if head is None:
         return []
     names = found.get(key) if given is None else given

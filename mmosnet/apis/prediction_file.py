@@ -19,7 +19,7 @@ MOST_ATTRIBUTES = 5
 
 
 def prediction_table(results: Sequence[Mapping]) -> str:
-    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, a line each.
+    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, one line per image.
 
     Returns:
         The lines, joined; a column for each thing that is predicted, or went wrong, of any image.
@@ -33,7 +33,7 @@ def prediction_table(results: Sequence[Mapping]) -> str:
 
 
 def check_prediction_file(path: str | Path) -> None:
-    """Refuse another kind of file, before anything is computed.
+    """Refuse a file of another kind before anything is computed.
 
     Raises:
         DataError: Its name ends neither in .json nor in .csv.
@@ -43,10 +43,10 @@ def check_prediction_file(path: str | Path) -> None:
 
 
 def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str) -> Path:
-    """Write results, embeddings included: every float32 to the digit that tells it from its neighbours.
+    """Write results, embeddings included, with enough digits to restore every float32 exactly.
 
     Args:
-        results: Of :class:`~mmosnet.apis.PersonInferencer`.
+        results: Results of :class:`~mmosnet.apis.PersonInferencer`.
         path: ``.json``, a list under ``results``; or ``.csv``, a row an image with the columns ``img_path``, ``error``,
             ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` ..., as far
             as there are any.
@@ -76,7 +76,7 @@ def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str
 
 
 def _line(text: str) -> str:
-    """A name without line breaks, and without half characters, at which a terminal stops."""
+    """Return a name without line breaks and lone surrogates, which a terminal cannot print."""
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -93,7 +93,7 @@ def _cell(key: str, result: Mapping) -> str:
 
 
 def _plain(result: Mapping) -> dict:
-    """A result without arrays."""
+    """Convert the arrays in a result to lists."""
     if 'embedding' not in result:
         return dict(result)
     # Nine digits are enough for a float32.
@@ -101,7 +101,7 @@ def _plain(result: Mapping) -> dict:
 
 
 def _flat(result: Mapping) -> dict:
-    """A result as a row."""
+    """Flatten a result into one row."""
     row = {key: value for key, value in result.items() if key in ('img_path', 'error')}
     if 'category' in result:
         category = result['category']

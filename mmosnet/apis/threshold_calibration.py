@@ -46,12 +46,12 @@ class Calibration:
 
     @property
     def point(self) -> MatchThreshold:
-        """What was wanted."""
+        """Operating point at the false-match rate that the caller asked for."""
         return self.found.at(self.wanted)
 
     @property
     def threshold(self) -> float:
-        """The distance.
+        """Largest distance at which two images count as the same person.
 
         Raises:
             DataError: There is none.
@@ -64,7 +64,7 @@ class Calibration:
         return self.point.distance
 
     def report(self, gallery_size: int | None = None) -> str:
-        """A table, and what it means for a gallery.
+        """Return a table of thresholds and what they mean for a gallery of a given size.
 
         Args:
             gallery_size: Its images; None for examples.
@@ -106,7 +106,7 @@ class Calibration:
 
 
 def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int) -> Features:
-    """What to calibrate on: images of known people.
+    """Collect the features to calibrate on: images whose person is known.
 
     Args:
         places: Folders and files of features; if empty, the gallery's own images are taken.
@@ -132,10 +132,10 @@ def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int)
 
 
 def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross_camera: bool = False) -> Calibration:
-    """Find the thresholds for the usual false-match rates and for the one wanted.
+    """Find the thresholds for the usual false-match rates and for the requested one.
 
     Args:
-        features: Of :func:`labelled_features`.
+        features: Features that :func:`labelled_features` returned.
         wanted: The false-match rate.
         distance: ``'cosine'`` or ``'euclidean'``.
         cross_camera: Compare images by two cameras only.
@@ -150,7 +150,7 @@ def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross
 
 
 def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
-    """What a gallery keeps about its threshold.
+    """Return what a gallery stores about its threshold.
 
     Args:
         calibration: Where it comes from.
@@ -173,7 +173,7 @@ def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
 
 
 def _false_hits(point: MatchThreshold, found: MatchThresholds, gallery_size: int | None) -> list[str]:
-    """A search compares with every image, so that false hits grow with the gallery."""
+    """Say how many false matches to expect per search: a search compares with every image of the gallery."""
     rate = point.fmr or point.wanted
     sizes = GALLERY_SIZES if gallery_size is None else (gallery_size,)
     lines = [

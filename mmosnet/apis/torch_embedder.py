@@ -29,11 +29,11 @@ PROBE = (256, 128)
 
 
 def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tuple[Config, str]:
-    """Config and checkpoint that a command line means.
+    """Return the config and the checkpoint that the arguments of a command name.
 
     Args:
         name: A config file, or a name in ``model-index.yml``.
-        checkpoint: Of it, or ``'released'`` for the index's.
+        checkpoint: Checkpoint of the config, or ``'released'`` for the one in the model index.
         options: Overrides, ``KEY=VALUE`` each.
 
     Raises:
@@ -47,7 +47,7 @@ def configured(name: str, checkpoint: str, options: Sequence[str] | None) -> tup
 
 
 def _preparation(cfg: Config) -> str:
-    """What a config does to images in testing, on one line."""
+    """Describe on one line how a config prepares images in testing."""
     steps = [dict(step) for step in pipeline_of(cfg)] + [dict(cfg.model.get('data_preprocessor') or {})]
     names = [str(step.pop('type', 'normalize')).rpartition('.')[2] for step in steps]
     steps = [
@@ -62,7 +62,7 @@ class TorchEmbedder(Embedder):
     """Embeds as :class:`~mmosnet.apis.PersonInferencer` does.
 
     Args:
-        cfg: Of the model.
+        cfg: Config of the model.
         checkpoint: Its weights.
         device: A GPU if there is one.
         amp: Compute in float16 on a GPU, bfloat16 on a CPU.
@@ -111,18 +111,18 @@ class TorchEmbedder(Embedder):
         self.dimension = len(probe)
 
     def read_file(self, path: str) -> np.ndarray:
-        """See the base class."""
+        """Read an image file; see the base class."""
         if self._decodes_otherwise:
             return self._inferencer.pipeline.read(ImageInput('input', img_path=path))
         return super().read_file(path)
 
     def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
-        """See the base class."""
+        """Prepare an image; see the base class."""
         source = ImageInput(path, image=as_image(image, path))
         return self._inferencer.pipeline(source), source
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
-        """See the base class."""
+        """Compute embeddings; see the base class."""
         inputs, sources = zip(*items, strict=True)
         with self._autocast():
             samples = self._inferencer.forward(inputs, sources)
