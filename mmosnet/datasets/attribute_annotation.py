@@ -22,9 +22,9 @@ class AnnotatedSplit:
     Attributes:
         place: File and split, for the texts of errors.
         folder: Where the images' names start.
-        names: Of N image files.
+        names: Names of N image files.
         labels: ``(N, A)`` numbers.
-        rows: Of the file, to name in errors; counted from 1 by default.
+        rows: Row numbers of the file to name in errors; counted from 1 by default.
     """
 
     place: str
@@ -34,7 +34,7 @@ class AnnotatedSplit:
     rows: Sequence[int] | None = None
 
     def records(self, attributes: Sequence[str], columns: Sequence[int]) -> list[dict]:
-        """Check all rows.
+        """Check all rows and return their records.
 
         Args:
             attributes: Names of the wanted attributes.
@@ -80,7 +80,7 @@ class AnnotatedSplit:
         return labels.astype(np.float32)
 
     def _check_presence(self, paths: Sequence[str]) -> None:
-        """Compare with one listing of each folder: asking for each file takes minutes on network storage."""
+        """Compare the paths with one listing per folder: one query per file takes minutes on network storage."""
         listed: dict[str, set[str]] = {}
         missing = []
         for index, path in enumerate(paths):
@@ -120,7 +120,7 @@ class AttributeAnnotation:
     evaluated: Sequence[int] | None = None
 
     def columns(self, chosen: Sequence[str] | str | None = None) -> list[int]:
-        """Columns of the chosen attributes.
+        """Return the column indices of the chosen attributes.
 
         Args:
             chosen: Names, in any order; ``'all'``; or None for those that are usually evaluated.
@@ -159,10 +159,10 @@ class AttributeAnnotation:
 
 
 def attribute_facts(names: Sequence[str], training: Sequence[dict] | None, place: str) -> dict:
-    """What losses and metrics are told of a data set with attributes. Constant attributes are logged as a warning.
+    """Return the metadata that losses and metrics need of an attribute data set; warn of constant attributes.
 
     Args:
-        names: Of the attributes.
+        names: Names of the attributes.
         training: The records to train on, of which those with ``gt_score`` count; None in testing.
         place: Data set and split, for the texts.
 

@@ -20,7 +20,7 @@ class OfficialFiles:
     Args:
         data_root: Folder that holds :attr:`base_folder`, the extracted archive.
         split: ``'train'`` or ``'test'``.
-        **kwargs: Of mmpretrain's ``CIFAR10``.
+        **kwargs: Arguments of mmpretrain's ``CIFAR10``.
 
     Raises:
         FileNotFoundError: A file is missing; names it, and where the archive can be had.

@@ -161,7 +161,7 @@ class CocoPerson(NamedPeople):
 
     @staticmethod
     def _frame_sizes(people: list[dict]) -> dict[str, tuple[int, int]]:
-        """Height and width of every frame."""
+        """Return height and width of every frame."""
         frames = {person['img_path']: person for person in people}
         with ThreadPoolExecutor() as pool:
             sizes = pool.map(
@@ -171,7 +171,7 @@ class CocoPerson(NamedPeople):
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str, option: str) -> str:
-    """The value of a field, as text, from the first of several objects that has it."""
+    """Return the value of a field as text, from the first of several objects that has the field."""
     value = next((holder[key] for holder in holders if holder.get(key) is not None), None)
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not str(value).strip():
         found = 'is missing' if value is None else f'is {repr(value)[:60]}, not a number or a name'

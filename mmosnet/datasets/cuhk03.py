@@ -61,7 +61,7 @@ class CUHK03(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of the new protocol's authors; classic splits differ in their number of images."""
+        """Return the counts that the authors of the new protocol published; classic splits differ in size."""
         return NEW_COUNTS[self.boxes] if self.protocol == 'new' else {}
 
     def load_split(self, split: str) -> list[dict]:

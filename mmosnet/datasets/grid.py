@@ -44,7 +44,7 @@ class GRID(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of every official split."""
+        """Return the counts of every official split."""
         return dict(train=(250, 125), query=(125, 125), gallery=(900, 125))
 
     def load_split(self, split: str) -> list[dict]:

@@ -79,7 +79,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             )
 
     def _categories(self, folder: Path) -> dict[str, str]:
-        """The folders in one, in alphabetical order, by their names in one Unicode spelling."""
+        """Return the folders in a folder in alphabetical order: names on the disk by names in Unicode form NFC."""
         found: dict[str, str] = {}
         for name in sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')):
             other = found.setdefault(same_name(name), name)
@@ -88,7 +88,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         return dict(sorted(found.items()))
 
     def _find_samples(self) -> list[tuple[str, int]] | list[str]:
-        """List the images of a split, with their labels if those are wanted."""
+        """List the images of a split, with labels if they are wanted."""
         if '://' in self.img_prefix:
             return super()._find_samples()
         folder, logger, owner = Path(self.img_prefix), MMLogger.get_current_instance(), type(self).__name__

@@ -47,7 +47,7 @@ class MSMT17(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of the authors' paper."""
+        """Return the counts in the authors' paper."""
         train = (32_621, 1_041) if self.include_val else (30_248, 1_041)
         return dict(train=train, query=(11_659, 3_060), gallery=(82_161, 3_060))
 

@@ -60,5 +60,5 @@ class MultiSource(ReIDDataset):
         return records
 
     def train_records(self) -> list[dict]:
-        """The images of all sources; each source itself obeys ``combineall``."""
+        """Return the images of all sources; each source applies its own ``combineall``."""
         return self.load_split('train')

@@ -25,7 +25,7 @@ from mmosnet.datasets.pedestrian_identity import Identity
 
 
 def standing_height(who: Identity, camera: Camera) -> float:
-    """Body heights from the soles to the crown, as a camera sees them."""
+    """Return the height from the soles to the crown in body heights, as the camera sees it."""
     top = 0.5 * who.leg + 0.375 + 0.13 * who.head
     return top * (1 - 0.12 * math.sin(camera.pitch) * top)
 
@@ -180,7 +180,7 @@ def _draw_torso(fig: Figure, who: Identity) -> None:
 
 
 def logo_visible(ahead: float, who: Identity) -> bool:
-    """Whether a logo on chest or back is turned to a camera; `ahead` is the cosine of the yaw."""
+    """Return whether a logo on chest or back faces the camera; `ahead` is the cosine of the yaw."""
     if who.pattern_back:
         return who.pattern == 'logo' and ahead < -0.25 and who.bag != 'backpack'
     return who.pattern == 'logo' and ahead > 0.25
@@ -232,11 +232,12 @@ def draw_figure(who: Identity, pose: Pose, camera: Camera, centre: float, ground
         who (Identity): The person.
         pose (Pose): What the person does.
         camera (Camera): Who looks: pitch, roll and side of the light.
-        centre, ground (float): Column of the body's axis and row of its feet, in drawing pixels.
-        scale (float): Drawing pixels a body height.
+        centre (float): Column of the body's axis in pixels of the drawing.
+        ground (float): Row of the feet in pixels of the drawing.
+        scale (float): Pixels of the drawing per body height.
 
     Returns:
-        Figure: with `labels` and `shade`, (HEIGHT, WIDTH) uint8 each; label 0 is where nobody is.
+        Figure: Its `labels` and `shade` are (HEIGHT, WIDTH) uint8; label 0 marks the background.
     """
     fig = Figure(pose, camera, centre, ground, scale)
     sides = sorted((-1, 1), key=lambda side: fig.depth((side, 0.0, 0.0)))

@@ -15,7 +15,7 @@ BACKGROUND = (104, 116, 124)
 
 
 def compressed_mask(segmentation: list | dict | None, frame_size: tuple[int, int], place: str) -> dict:
-    """Bring a COCO segmentation into one form.
+    """Convert a COCO segmentation to compressed RLE.
 
     Args:
         segmentation: A list of polygons ``[[x1, y1, x2, y2, ...], ...]``, whose union counts, or run lengths
@@ -70,7 +70,7 @@ def _run_lengths(segmentation: dict, frame_size: tuple[int, int], place: str) ->
 
 
 def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
-    """Paint everything but the person in ImageNet's mean colour.
+    """Paint everything but the person in ImageNet's mean color.
 
     Args:
         crop: ``(height, width, 3)`` uint8, BGR.

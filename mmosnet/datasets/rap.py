@@ -35,7 +35,7 @@ class RAPv1(AttributeDataset):
     Args:
         partition: Which of the partitions, from 0.
         val_share: Share of the training images that make up ``split='val'``.
-        val_seed: Of the draw.
+        val_seed: Seed of the random sample.
         **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 92.
     """
 
@@ -48,7 +48,7 @@ class RAPv1(AttributeDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """Of every partition."""
+        """Return the counts of every partition."""
         return dict(test=8_317) if self.val_share else dict(train=33_268, test=8_317)
 
     def read_annotation(self) -> AttributeAnnotation:

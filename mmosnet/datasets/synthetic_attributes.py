@@ -24,5 +24,5 @@ class SyntheticAttributes(PA100K):
         super().__init__(data_root=data_root, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """None: the size is for the user to choose."""
+        """Return no counts: users choose the size."""
         return {}

@@ -28,7 +28,7 @@ class SyntheticPeople(Market1501):
         super().__init__(data_root=data_root, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """None: the size is for the user to choose."""
+        """Return no counts: users choose the size."""
         return {}
 
     def load_data_list(self) -> list[dict]:

@@ -48,7 +48,7 @@ class VIPeR(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of every split."""
+        """Return the counts of every split."""
         return dict(train=(632, 316), query=(316, 316), gallery=(316, 316))
 
     def load_split(self, split: str) -> list[dict]:
