@@ -40,7 +40,7 @@ class AblationRow:
 
 
 def ablation_rows(configs: Path) -> list[AblationRow]:
-    """The rows of the paper's table, in its order, from ``configs/ablation``."""
+    """Return the rows of the paper's table, in its order, from ``configs/ablation``."""
     base = Config.fromfile(configs / f'{BASE}.py').model.backbone
     rows = []
     for model in yaml.safe_load((configs / 'ablation' / 'metafile.yml').read_text())['Models']:
@@ -58,7 +58,7 @@ def ablation_rows(configs: Path) -> list[AblationRow]:
 
 
 def select_rows(rows: Sequence[AblationRow], names: Sequence[str] | None) -> list[AblationRow]:
-    """The named rows, all without names.
+    """Return the named rows; all rows without names.
 
     Raises:
         DataError: No row has this name.
@@ -71,7 +71,7 @@ def select_rows(rows: Sequence[AblationRow], names: Sequence[str] | None) -> lis
 
 
 def row_config(cfg: Config, row: AblationRow) -> Config:
-    """The config of one row: ``cfg`` with the row's backbone.
+    """Return the config of one row: ``cfg`` with the row's backbone.
 
     Raises:
         DataError: The config's backbone is no OSNet, is itself such a variant, or starts from weights, which fit one
@@ -94,7 +94,7 @@ def row_config(cfg: Config, row: AblationRow) -> Config:
 
 
 def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> str:
-    """Sizes and results as a Markdown table; an empty cell where nothing has been trained yet.
+    """Return sizes and results as a Markdown table; cells of untrained rows are empty.
 
     Args:
         rows: The rows.

@@ -45,7 +45,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 def load_config(
     path: str, options: dict | None, work_dir: str | None, launcher: str, data_root: str | None = None
 ) -> Config:
-    """Read a config and fit it to this machine.
+    """Read a config and adapt it to this machine.
 
     Args:
         path: The config file, or a name in ``model-index.yml``.
@@ -82,7 +82,7 @@ def load_config(
 
 
 def check_numbers(cfg: Config) -> None:
-    """Check numbers of a training that fail late, deep inside, or not at all: no epochs, no batch, a negative rate.
+    """Check numbers that would fail late or not at all: zero epochs, an empty batch, a negative learning rate.
 
     Raises:
         DataError: Names the setting, its value and what it can be.
@@ -107,7 +107,7 @@ def check_numbers(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build a Runner, which imports a good deal more, without collecting garbage in between."""
+    """Build a Runner with the garbage collector paused: this imports many modules."""
     with collection_paused(), connection_errors():
         return QuietRunner.from_cfg(cfg)
 
@@ -120,7 +120,7 @@ def _fit_dataloader(loader: dict) -> None:
 
 
 def _fit_distributed(cfg: Config) -> None:
-    """Let several processes run without a GPU.
+    """Make several processes run without a GPU.
 
     mmengine selects a GPU when it starts the process group and names one to DistributedDataParallel. It skips the
     first where a group exists already, and takes ``device_ids`` from the config for the second.
@@ -144,12 +144,12 @@ def _fit_distributed(cfg: Config) -> None:
 
 
 def dist_timeout(cfg: Config) -> float | None:
-    """Seconds that processes of a run wait for each other, if the config says so."""
+    """Return how many seconds the processes of a run wait for each other, if the config says so."""
     return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Go on from a checkpoint; for ``'auto'`` from the newest one in the work directory that loads.
+    """Resume from a checkpoint; with ``'auto'`` from the newest one in the work directory that loads.
 
     An automatic resume that finds no checkpoint at all starts as the config says, pretrained weights included: mmengine
     would forget those, and a job that is always started with ``--resume`` would train from random weights.
@@ -178,7 +178,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def resume_advice(work_dir: str | Path) -> str:
-    """What an interrupted training says: the checkpoint that it goes on from."""
+    """Return what an interrupted training reports: the checkpoint from which it resumes."""
     checkpoints = checkpoint_files(work_dir)
     if not checkpoints:
         return f'no checkpoint in {work_dir} yet; the same command starts anew'
@@ -212,7 +212,7 @@ def add_missing_hook(cfg: Config, hook: str) -> None:
 
 
 def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
-    """Let the test report more than the plain ranking.
+    """Make the test report more than the plain ranking.
 
     Args:
         cfg: With a ``test_evaluator``; settings of a re-ranking that it has stay.
@@ -233,7 +233,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
 
 
 def _metrics(evaluator: dict | list | None) -> list[dict]:
-    """The metrics of an evaluator's config: one, several, or several by task."""
+    """Return the metrics in an evaluator's config: one, several, or several by task."""
     if isinstance(evaluator, dict):
         inner = evaluator.get('metrics')
         return [evaluator] if inner is None else _metrics(list(inner.values()) if isinstance(inner, dict) else inner)

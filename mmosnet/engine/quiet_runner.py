@@ -41,10 +41,10 @@ class BeginsOtherwise(logging.Filter):
 
 
 def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> None:
-    """Let what the system has against writing a log end the run, instead of a traceback for every line of it.
+    """End the run when its log cannot be written, instead of printing a traceback per log line.
 
     Args:
-        handler: Of the log file.
+        handler: Handler of the log file.
         record: What it could not write.
 
     Raises:

@@ -52,26 +52,26 @@ _NUMBER_CODES = '?bhilqBHILQefdg'
 
 
 def _known_getattr(owner: object, name: str) -> object:
-    """Stand in for ``getattr`` in a pickle: resolves :data:`_METHODS`, nothing else."""
+    """Replace ``getattr`` in a pickle: resolve :data:`_METHODS` and nothing else."""
     if (owner, name) in _METHODS:
         return getattr(owner, name)
     raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
 
 
 def _known_array(kind: type, shape: tuple, code: bytes) -> Any:
-    """Stand in for numpy's own start of an array, which is always empty: a pickle could ask for terabytes."""
+    """Replace numpy's array constructor, which starts empty: a pickle could ask for terabytes."""
     if (kind, tuple(shape)) != (np.ndarray, (0,)):
         raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
     return multiarray._reconstruct(kind, shape, code)
 
 
 def _known_scalar(dtype: np.dtype, data: bytes) -> Any:
-    """Stand in for numpy's scalars; a pickle could ask for one of any size."""
+    """Replace numpy's scalar constructor: a pickle could ask for a scalar of any size."""
     return multiarray.scalar(dtype, data)
 
 
 def checkpoint_globals() -> list:
-    """What a training checkpoint of mmengine may name, in the form of ``torch.serialization.add_safe_globals``."""
+    """Return what a training checkpoint may name, as ``torch.serialization.add_safe_globals`` takes it."""
     allowed = [
         HistoryBuffer,
         OneCycleParamScheduler,
@@ -89,8 +89,10 @@ def checkpoint_globals() -> list:
 
 
 def install() -> None:
-    """Make resuming work under ``weights_only=True``, close both holes and recognize released files, for this process.
-    Idempotent."""
+    """Make loading safe in this process: resuming works under ``weights_only=True``, released files are recognized.
+
+    The two ways around ``weights_only=True`` are closed. A second call does nothing.
+    """
     torch.serialization.add_safe_globals(checkpoint_globals())
     if getattr(CheckpointLoader, '_mmosnet_safe', False):
         return
@@ -120,7 +122,7 @@ def install() -> None:
 def save_checkpoint(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:
-    """Write a checkpoint whole under its name or not at all; in place of mmengine's function of this name.
+    """Write a checkpoint completely or not at all; replaces mmengine's function of this name.
 
     Args:
         checkpoint: What to write.
@@ -144,14 +146,14 @@ def save_checkpoint(
 
 
 def load_from_local(filename: str, map_location: object = None) -> object:
-    """Load a checkpoint file; in place of mmengine's loader of this name."""
+    """Load a checkpoint file; replaces mmengine's loader of this name."""
     return load_file(os.path.expanduser(filename), map_location)
 
 
 def load_url(
     url: str, model_dir: str | None = None, map_location: object = None, progress: bool = True, **unused: object
 ) -> object:
-    """Load a checkpoint from the web, or from torch's cache; stands in for torch's function of this name.
+    """Load a checkpoint from the web or from torch's cache; replaces torch's function of this name.
 
     A download gets its name in the cache after it was loaded: a damaged one is never found there.
 

@@ -21,7 +21,7 @@ RELEASED = 'released'
 
 
 def find_config(model: str | PathLike) -> tuple[Config, str | None]:
-    """The config that a path or a name in ``model-index.yml`` stands for, and the index's weights for a name.
+    """Return the config that a path or a name in ``model-index.yml`` means, and the index's weights for a name.
 
     Raises:
         FileNotFoundError: No such file.
@@ -42,7 +42,7 @@ def find_config(model: str | PathLike) -> tuple[Config, str | None]:
 
 
 def find_trained(model: str | Path, checkpoint: str | None) -> tuple[Config, str]:
-    """Config and checkpoint that a command line means.
+    """Return the config and checkpoint that a command line means.
 
     Args:
         model: The path of a config, or a name in ``model-index.yml``.
@@ -115,6 +115,6 @@ def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> No
 
 
 def _require(checkpoint: str) -> None:
-    """Before the model is built, which takes longer."""
+    """Check that the checkpoint exists before the model is built, which takes longer."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}; tools/train.py leaves them in work_dirs/NAME_OF_CONFIG')

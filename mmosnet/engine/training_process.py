@@ -27,18 +27,18 @@ MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
 
 
 def trained_metrics(work_dir: Path) -> dict | None:
-    """Metrics of the last evaluation in a training's work directory, if there is one."""
+    """Return the metrics of the last evaluation in a training's work directory; None without one."""
     last = read_results(work_dir).get('last')
     return None if last is None else last['metrics']
 
 
 def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
-    """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
+    """Train a config in a separate process or resume it where it was interrupted; skip finished trainings.
 
     Args:
-        name: Of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
+        name: Name of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
         cfg: The config.
-        work_dir: Of all trainings of the tool.
+        work_dir: Work directory of all trainings of the command.
         train_tool: ``tools/train.py``.
 
     Returns:
@@ -59,7 +59,7 @@ def train(name: str, cfg: Config, work_dir: Path, train_tool: Path) -> bool:
 
 
 def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
-    """Refuse to take a training with other settings for this one, or to go on with it."""
+    """Refuse to reuse or resume a training that has other settings."""
     path = work_dir / f'{name}.py'
     if not path.is_file():
         return
@@ -76,7 +76,7 @@ def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
 
 
 def _flat(settings: dict, prefix: str = '') -> dict:
-    """Settings by dotted names."""
+    """Return settings by dotted name."""
     flat = {}
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -89,7 +89,7 @@ def _flat(settings: dict, prefix: str = '') -> dict:
 
 
 def evaluate(name: str, cfg: Config, work_dir: Path, test_tool: Path, checkpoint: str | Path) -> None:
-    """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
+    """Evaluate a checkpoint in a separate process; the results are those of :func:`train`.
 
     Raises:
         DataError: The evaluation failed; says why.
@@ -105,7 +105,7 @@ def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
 
 
 def run_tool(what: str, *command: str | Path) -> None:
-    """Run a tool of ours.
+    """Run one of our tools.
 
     Raises:
         DataError: It failed.

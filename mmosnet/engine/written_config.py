@@ -24,13 +24,13 @@ class WrittenConfig(Config):
         self.__setstate__(cfg.__getstate__())
 
     def __setstate__(self, state: tuple) -> None:
-        """Take over the settings of a config; the text is laid out when it is asked for."""
+        """Restore the settings of a config; its text is formatted when it is needed."""
         super().__setstate__(state)
         # Past Config.__setattr__, which makes settings.
         self.__dict__['_written'] = {}
 
     def dump(self, file: str | Path | None = None) -> str | None:
-        """Write the settings into a file, whole or not at all, or return them as text."""
+        """Write the settings to a file, completely or not at all, or return them as text."""
         if file is None:
             return super().dump()
         with whole_file(file) as draft:
@@ -38,7 +38,7 @@ class WrittenConfig(Config):
 
     @property
     def pretty_text(self) -> str:
-        """The settings as formatted python."""
+        """Settings as formatted Python."""
         settings = repr(self)
         if settings not in self._written:
             self._written.clear()
