@@ -37,7 +37,7 @@ class CategoryMetric(Accuracy):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the C categories of the last evaluation; their numbers where the data set has no names."""
+        """Names of the C categories of the last evaluation; their numbers where they have no names."""
         number = 0 if self.confusion is None else len(self.confusion)
         return list((self.dataset_meta or {}).get('classes') or map(str, range(number)))
 

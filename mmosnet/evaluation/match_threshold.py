@@ -68,7 +68,7 @@ class MatchThresholds:
         images: Number of images.
         genuine: Number of pairs of one person.
         impostor: Number of pairs of two people.
-        edges: Of the histograms' bins ``(B + 1,)``, distances.
+        edges: Edges of the histogram bins ``(B + 1,)``, distances.
         genuine_histogram: Shares of the pairs of one person ``(B,)``.
         impostor_histogram: Shares of the pairs of two people ``(B,)``.
     """
@@ -83,7 +83,7 @@ class MatchThresholds:
     impostor_histogram: np.ndarray
 
     def at(self, wanted: float) -> MatchThreshold:
-        """The threshold for one of the rates."""
+        """Return the threshold for one of the rates."""
         return next(threshold for threshold in self.thresholds if threshold.wanted == wanted)
 
 
@@ -151,7 +151,7 @@ def match_thresholds(
 
 
 def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float, tuple[float, float]]:
-    """A false-match rate and its 95 % interval for other people, by leaving out one person at a time.
+    """Estimate a false-match rate with its 95 % interval for new people, leaving out one person at a time.
 
     The interval is one of the rate's logarithm, so that both ends are positive. Without any false match it goes from 0
     to 3 over the number of pairs of people that share nobody, P / 2.
@@ -178,12 +178,12 @@ def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float,
 
 
 def chosen_people(pids: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """Rows of people drawn at random, all images of each, so that they have at most so many images.
+    """Return the rows of randomly sampled people, all images of each, limited to a total number of images.
 
     Args:
         pids: ``(N,)``; people of unknown identity, below 0, are left out.
         most: Number of images.
-        seed: Of the draw.
+        seed: Seed of the random sample.
 
     Returns:
         Rows, ascending.
@@ -210,7 +210,7 @@ def _count(
     first_out: list[float],
     edges: np.ndarray,
 ) -> _Counts:
-    """Count the impostors of each image that are closer than each of T distances ``(N, T)``, and all of them ``(N,)``.
+    """Count per image the impostors closer than each of T distances ``(N, T)``, and all impostors ``(N,)``.
 
     The distances are in the unit that ranks: roots of two of them may be equal where they are not.
     """
@@ -236,7 +236,7 @@ def _between(pairs: PairDistances, first_out: float, distance: str) -> float | N
 
 
 def _unit(numbers: Tensor, distance: str) -> Tensor:
-    """Distances as people know them, from those that rank."""
+    """Convert ranking distances to the unit that users see."""
     return numbers.sqrt() if distance == 'euclidean' else numbers
 
 

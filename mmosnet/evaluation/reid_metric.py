@@ -92,12 +92,12 @@ class ReIDMetric(BaseMetric):
 
     @property
     def distance_name(self) -> str:
-        """What images are ranked by, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
+        """Distance that ranks the images, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
         return f'{self.distance} distance' + (', normalized' if self.normalize else '')
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Facts of the data set that is evaluated."""
+        """Metadata of the data set that is evaluated."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -109,7 +109,7 @@ class ReIDMetric(BaseMetric):
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep what the ranking needs of each sample."""
+        """Keep the fields of each sample that the ranking needs."""
         for sample in data_samples:
             self.results.append(
                 dict(
@@ -145,7 +145,7 @@ class ReIDMetric(BaseMetric):
         return scores | self._further_scores(sets.query_set, sets.gallery_set)
 
     def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
-        """The images to rank, as the options say.
+        """Return the images to rank, prepared as the options say.
 
         Args:
             results: Entries of :meth:`process`.
@@ -167,7 +167,7 @@ class ReIDMetric(BaseMetric):
     def retrieval(
         self, query: Embeddings, gallery: Embeddings, distance: str | Distances
     ) -> tuple[dict[str, float], Tensor, Tensor]:
-        """Scores under the protocol, and what :func:`~mmosnet.evaluation.ranking.match_ranks` gives.
+        """Return the scores under the protocol, and the result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
 
         Args:
             query: Q images.
@@ -181,7 +181,7 @@ class ReIDMetric(BaseMetric):
         return scores, counts, ranks
 
     def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
-        """What was asked for besides the ranking by plain distances, each group under its name."""
+        """Compute the scores requested besides the plain ranking, each group under its name."""
         groups = {}
         if self.rerank is not None:
             distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
@@ -194,7 +194,7 @@ class ReIDMetric(BaseMetric):
         return {f'{group}/{key}': score for group, scores in groups.items() for key, score in scores.items()}
 
     def embeddings(self, samples: Sequence[dict]) -> Embeddings:
-        """Embeddings as the options say, where they are to be compared.
+        """Return the embeddings, prepared as the options say, on the device where they are compared.
 
         Args:
             samples: With ``embedding``, ``pid`` and ``camid``.
@@ -208,7 +208,7 @@ class ReIDMetric(BaseMetric):
 
 
 def distance_names(evaluator: Evaluator) -> str:
-    """What an evaluation ranks images by, for a table; empty where it ranks none."""
+    """Return the distances that an evaluation ranks by, for a table; empty where it ranks none."""
     names = [metric.distance_name for metric in evaluator.metrics if isinstance(metric, ReIDMetric)]
     return '; '.join(dict.fromkeys(names))
 
@@ -219,7 +219,7 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _settings(name: str, kind: type, options: Mapping | None) -> Any:
-    """Options from a config as the settings they stand for; None stays None."""
+    """Convert options from a config to the settings that they stand for; None stays None."""
     if options is None:
         return None
     known = [field.name for field in fields(kind)]

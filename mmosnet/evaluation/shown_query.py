@@ -58,7 +58,7 @@ class QueryGallery:
         same_camera: str = 'drop',
         k: int = 10,
     ) -> list[ShownQuery]:
-        """The ranked lists of some queries.
+        """Return the ranked lists of some queries.
 
         Args:
             chosen: Indices of queries with a match.
@@ -81,7 +81,7 @@ class QueryGallery:
         return shown
 
     def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool | None]]:
-        """A ranked list as :class:`ShownQuery` has it."""
+        """Convert a ranked list to the form in :class:`ShownQuery`."""
         found = zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
         return [(self.gallery[i]['img_path'], self.gallery[i]['pid'], *rest) for i, *rest in found]
 
@@ -90,7 +90,7 @@ class ChosenRows:
     """Distances of some queries, out of those of all.
 
     Args:
-        distances: Of all queries.
+        distances: Distances of all queries.
         chosen: Indices of the queries.
     """
 
@@ -99,5 +99,5 @@ class ChosenRows:
         self.chosen = chosen
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """As of :class:`~mmosnet.evaluation.distances.Distances`."""
+        """Return distances as :class:`~mmosnet.evaluation.distances.Distances` does."""
         return torch.cat([self.distances.rows(i, i + 1) for i in self.chosen[start:stop]])

@@ -40,7 +40,7 @@ class TaskEvaluator(Evaluator):
         self.task_metrics = {task: [next(built) for _ in given] for task, given in lists.items()}
 
     def process(self, data_samples: Sequence[MultiTaskDataSample], data_batch: object = None) -> None:
-        """Give each task's metrics its part of the samples that came with its labels.
+        """Pass to each task's metrics the samples that have its labels.
 
         Raises:
             DataError: The model has no head for a task.

@@ -52,7 +52,7 @@ def verification_scores(
     same_camera: str = 'drop',
     fprs: tuple[float, ...] = FALSE_POSITIVE_RATES,
 ) -> dict[str, float]:
-    """All scores of a verification.
+    """Compute all verification scores.
 
     Args:
         query: Q images.
@@ -86,7 +86,7 @@ def compare_pairs(
     same_camera: str = 'drop',
     max_fpr: float = max(FALSE_POSITIVE_RATES),
 ) -> PairDistances:
-    """Compare all pairs, twice: for the positives, and for the negatives below each.
+    """Compare all pairs in two passes: first the positives, then the negatives below each of them.
 
     Args:
         query: Q images.
@@ -145,7 +145,7 @@ class Smallest:
                 self.bound = self.pieces[0].max()
 
     def numbers(self) -> Tensor:
-        """At most ``count`` of them, in no order."""
+        """Return at most ``count`` of the smallest numbers, unordered."""
         numbers = torch.cat(self.pieces)
         if len(numbers) <= self.count:
             return numbers
@@ -157,7 +157,7 @@ class Smallest:
 
 
 def _sort(numbers: Tensor) -> Tensor:
-    """Sorted numbers, in the same memory on a CPU: there numpy sorts three times as fast as torch."""
+    """Sort numbers, in place on a CPU, where numpy sorts three times as fast as torch."""
     if numbers.device.type != 'cpu':
         return numbers.sort().values
     numbers.numpy().sort()
@@ -170,7 +170,7 @@ def _share(fpr: float, number: int) -> int:
 
 
 def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
-    """Receiver operating characteristic.
+    """Compute the receiver operating characteristic.
 
     Args:
         pairs: From :func:`compare_pairs`.
@@ -190,7 +190,7 @@ def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
 
 
 def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
-    """AUC: the chance that a pair of one person is closer than a pair of two, ties counted half.
+    """Compute the AUC: the probability that a genuine pair is closer than an impostor pair; ties count half.
 
     Args:
         fpr: From :func:`roc_curve`.
@@ -200,7 +200,7 @@ def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
 
 
 def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
-    """EER: where the curve lets as many strangers pass as it turns away pairs of one person, ``fpr = 1 - tpr``.
+    """Compute the EER: the rate at which false matches equal false non-matches, ``fpr = 1 - tpr``.
 
     Args:
         fpr: From :func:`roc_curve`.
@@ -213,7 +213,7 @@ def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
 
 
 def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
-    """The largest threshold that lets at most a share of the strangers pass.
+    """Return the largest threshold whose false-match rate is at most ``fpr``.
 
     Two images are taken for the same person when their distance is BELOW the threshold: the distance of the closest
     pair of two people that must not pass.
