@@ -19,7 +19,7 @@ SECONDS, CALLS = 1.0, 5
 
 
 def time_per_image(exported: ExportedModel, model: nn.Module, batch_size: int) -> tuple[float, float]:
-    """Medians over calls, the two in turn, without preprocessing.
+    """Measure median times per image of both, called in turn, without preprocessing.
 
     Args:
         exported: The file.

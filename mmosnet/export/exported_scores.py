@@ -34,7 +34,7 @@ class ExportedPredictor:
         self.rgb = rgb
 
     def test_step(self, data: dict) -> list[BaseDataElement]:
-        """Put the predictions into a batch's samples."""
+        """Predict a batch and store the predictions in its samples."""
         images = torch.stack(list(data['inputs'])).permute(0, 2, 3, 1).numpy()
         outputs = self.exported(images[..., ::-1] if self.rgb else images)
         samples = data['data_samples']

@@ -44,7 +44,7 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
 
 
 def _quantized(graph: Any, calibration: np.ndarray) -> Any:
-    """Weights and activations in 8 bits, as NNCF's post-training quantisation has it, without its progress bars."""
+    """Quantize weights and activations to 8 bits with NNCF's post-training quantization, without progress bars."""
     with quiet(), redirect_stdout(io.StringIO()):
         nncf = need('nncf', EXTRA)
         nncf.set_log_level(logging.ERROR)

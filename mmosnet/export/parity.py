@@ -37,7 +37,7 @@ class Parity:
 
 
 def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarray, rgb: bool) -> dict[str, np.ndarray]:
-    """The model's own outputs, by its own preprocessing and in its own form.
+    """Compute the model's own outputs, with its own preprocessing and in its training form.
 
     Args:
         model: In evaluation mode.
@@ -67,8 +67,7 @@ def check_parity(
     pictures: np.ndarray,
     path: object,
 ) -> list[Parity]:
-    """Hold a file against the model that it was made of, each from the image files on: read, resized and normalised in
-    its own way.
+    """Compare a file with its model, each from the image file on: both read, resize and normalize themselves.
 
     Args:
         exported: The file.
@@ -110,7 +109,7 @@ def check_parity(
 def _compare(
     found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: int, directions: Set[str]
 ) -> Parity:
-    """Differences of all outputs, cosines of those in `directions`."""
+    """Return the differences of all outputs, and the cosines of those in `directions`."""
     differences, cosines = [], [1.0]
     for name, right in expected.items():
         if found[name].shape != right.shape:

@@ -27,7 +27,7 @@ BASE = 'osnet-x1.0_reid-market1501'
 
 
 def build_variant(arch: str, width: float, task: str, size: Sequence[int] = (256, 128)) -> nn.Module:
-    """A network with random weights.
+    """Build a network with random weights.
 
     Args:
         arch: ``'osnet'``, ``'osnet_ibn'`` or ``'osnet_ain'``.
@@ -53,7 +53,7 @@ def parity_rows(
     tasks: Iterable[str] = TASKS,
     size: Sequence[int] = (256, 128),
 ) -> Iterator[tuple[str, list[float]]]:
-    """Export networks and hold each file against its model, from JPEGs on, at batches of 1, 2 and 7 images.
+    """Export networks and compare each file with its model, from JPEGs, at batches of 1, 2 and 7 images.
 
     Yields:
         Network and task, and for each of :data:`FORMATS` the largest difference, as a share of the output's largest

@@ -30,11 +30,11 @@ WAYS = {
 def score_rows(
     cfg: Config, model: nn.Module, images: str | Path, calibration_images: int
 ) -> Iterator[tuple[str, float, dict[str, float]]]:
-    """Score the model, and each way of exporting it, on the config's test set.
+    """Score the model, and each way to export it, on the config's test set.
 
     Args:
         cfg: With a test set.
-        model: Of the config.
+        model: Model of the config.
         images: To calibrate int8 on.
         calibration_images: At most.
 

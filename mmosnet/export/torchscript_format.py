@@ -55,6 +55,6 @@ class TorchScriptSession:
         self.metadata = found.decode() if isinstance(found, bytes) else found
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
+        """Return the outputs in the file's order."""
         with torch.inference_mode():
             return [output.numpy() for output in self._script(torch.from_numpy(inputs))]
