@@ -81,7 +81,7 @@ class Extraction:
                 progress.written(number)
 
     def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
-        """Wait until other processes have written their shards too, and say for how many.
+        """Wait until other processes have written their shards too, and report how many are missing.
 
         Args:
             say: Takes a line for the user.
@@ -108,7 +108,7 @@ class Extraction:
     def _extract(
         self, batches: PersonBatches, number: int, progress: ExtractionProgress
     ) -> tuple[Features, list[list[str]]]:
-        """The features of one shard, and path and reason of those left out."""
+        """Return the features of one shard, and path and reason of each person left out."""
         rows = self.folder.rows(number)
         paths = self.people.path[rows]
         faulty = {row - rows.start: text for row, text in self.people.errors.items() if rows.start <= row < rows.stop}
@@ -142,7 +142,7 @@ class Extraction:
         return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
 
     def _embedded(self, items: list[Any]) -> list[np.ndarray | DataError]:
-        """Embeddings of a batch; errors stay what they are."""
+        """Return the embeddings of a batch; errors among the items are passed through."""
         outcomes = list(items)
         good = [place for place, item in enumerate(items) if not isinstance(item, Exception)]
         if good:

@@ -33,7 +33,7 @@ def extract(args: argparse.Namespace, environ: Mapping[str, str]) -> str:
     """Extract features.
 
     Args:
-        args: Of the tool.
+        args: Arguments of the command.
         environ: The environment, in which torchrun says which process this is.
 
     Returns:
@@ -83,7 +83,7 @@ def _report(folder: ExtractionFolder, extraction: Extraction, progress: Extracti
 
 
 def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Config and checkpoint, or nothing; and the inputs."""
+    """Split the arguments into config and checkpoint, or nothing, and the inputs."""
     if not args.exported:
         if len(args.inputs) < 3:
             raise DataError('give CONFIG, CHECKPOINT and at least one INPUT; or --exported FILE and INPUT')
@@ -109,7 +109,7 @@ def _embedder(args: argparse.Namespace, model: Sequence[str], environ: Mapping[s
 def _facts(
     args: argparse.Namespace, inputs: Sequence[str], people: PersonList, embedder: Embedder
 ) -> dict[str, object]:
-    """For ``extraction.json``."""
+    """Return the content of ``extraction.json``."""
     return dict(
         version=__version__,
         # Of an unknown model its file stands for it.
@@ -155,7 +155,7 @@ def _listing_options(args: argparse.Namespace) -> ListingOptions:
 
 
 def _part(text: str | None, environ: Mapping[str, str]) -> Part:
-    """Of ``--shard``, or of torchrun.
+    """Return the part that ``--shard`` or torchrun assigns to this process.
 
     Raises:
         DataError: Both, or no such part.

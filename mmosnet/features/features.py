@@ -34,7 +34,7 @@ class Features:
 
     Attributes:
         embedding: ``(N, D)`` float32.
-        path: Of each image; a region of one is ``frame.jpg#xywh=l,t,w,h`` or ``video.mp4#frame=7&xywh=l,t,w,h``.
+        path: Path of each image; a region of one is ``frame.jpg#xywh=l,t,w,h`` or ``video.mp4#frame=7&xywh=l,t,w,h``.
         pid: ``(N,)`` int64; -1 where unknown.
         camid: ``(N,)`` int64; -1 where unknown.
         time: ``(N,)`` float64, seconds; NaN where unknown.
@@ -83,16 +83,16 @@ class Features:
 
     @property
     def dimension(self) -> int:
-        """D, of the embeddings."""
+        """Dimension D of the embeddings."""
         return self.embedding.shape[1]
 
     def labels(self, key: str) -> dict[int, str]:
-        """What the people (``'pid'``) or cameras (``'camid'``) are called, by number: their names, or their numbers."""
+        """Return the names of people (``'pid'``) or cameras (``'camid'``) by number; else their numbers."""
         names, numbers = self.names[key], np.unique(getattr(self, key)).tolist()
         return {number: names.get(number) or str(number) for number in numbers if number >= 0}
 
     def renumbered(self, key: str, numbers: Mapping[str, int]) -> Features:
-        """The same people or cameras under other numbers.
+        """Return features in which the people or cameras have other numbers.
 
         Args:
             key: ``'pid'`` or ``'camid'``.
@@ -107,7 +107,7 @@ class Features:
         return Features(self.embedding, self.path, model=self.model, names=names, source=self.source, **columns)
 
     def __eq__(self, other: object) -> bool:
-        """Whether all rows are equal, people and cameras by what they are called, and NaN times to each other."""
+        """Return whether all rows are equal, with people and cameras compared by name, and NaN times equal."""
         if not isinstance(other, Features):
             return NotImplemented
         if (self.path, self.source, self.model) != (other.path, other.source, other.model):
@@ -118,7 +118,7 @@ class Features:
         return all(self._called(key) == other._called(key) for key in NAMED)
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Features:
-        """Some of the rows, as NumPy indexes an array: a slice, numbers or a mask; a single number is refused.
+        """Return some rows by a slice, numbers or a mask, as NumPy does; refuse a single number.
 
         Raises:
             IndexError: No such row.
@@ -133,7 +133,7 @@ class Features:
 
     @classmethod
     def concat(cls, parts: Sequence[Features]) -> Features:
-        """All rows of several, in order.
+        """Join features, in order.
 
         Equal names are the same person, whatever their numbers, and other names are others: where two people of two
         parts have one number, one of them gets another. So with cameras.
@@ -171,7 +171,7 @@ class Features:
 def own_numbers(
     names: Iterable[str], known: Mapping[str, int] | None = None, wanted: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Number names of people or cameras: each one gets a number of its own.
+    """Assign numbers to the names of people or cameras, a separate one to each.
 
     A name that is a whole number keeps its value: ``'7'`` is 7, and ``'07'`` too where there is no ``'7'``. The other
     names get the lowest free numbers from 1 on, in alphabetical order.
@@ -206,7 +206,7 @@ def own_numbers(
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name of a person or camera in the one spelling in which equal names are equal.
+    """Return a name of a person or camera in the one spelling in which equal names are equal.
 
     Args:
         name: As a user wrote it.
@@ -261,7 +261,7 @@ def _texts(key: str, given: Any) -> list[str]:
 
 
 def _array(key: str, given: Any) -> np.ndarray:
-    """Values as an array in which none has been changed."""
+    """Convert values to an array that holds each of them unchanged."""
     if isinstance(given, (str, bytes)) or not (hasattr(given, 'dtype') or isinstance(given, Iterable)):
         raise DataError(f'{key}={given!r}: give a list with one value for each embedding')
     try:
@@ -285,7 +285,7 @@ def _array(key: str, given: Any) -> np.ndarray:
 
 
 def _seconds(array: np.ndarray) -> np.ndarray:
-    """Times as float64."""
+    """Convert times to float64."""
     if array.dtype.kind not in 'fiu':
         for row, value in enumerate(array.tolist()):
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
@@ -305,7 +305,7 @@ def _seconds(array: np.ndarray) -> np.ndarray:
 
 
 def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
-    """Numbers as int64, and names by number where there are texts among them."""
+    """Return numbers as int64, and names by number where some of the values are texts."""
     if array.dtype.kind in 'iuf':
         with np.errstate(invalid='ignore'):
             column = array.astype(np.int64)
@@ -323,7 +323,7 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
 
 
 def _label(key: str, row: int, value: Any) -> int | str:
-    """A number, or a name."""
+    """Return a number or a name."""
     if value in UNKNOWN_AS_TEXT:
         raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
     if isinstance(value, str):
@@ -344,7 +344,7 @@ def _wrong(key: str, row: int, value: Any) -> DataError:
 
 
 def _checked_names(key: str, column: np.ndarray, names: Mapping[int, str]) -> dict[int, str]:
-    """Names of the numbers in a column."""
+    """Check and return the names of the numbers in a column."""
     if not names:
         return {}
     if not isinstance(names, Mapping) or not all(isinstance(number, Integral) for number in names):

@@ -15,10 +15,10 @@ class ListingOptions:
     Attributes:
         names: ``'market1501'``: names of images like ``0002_c1s1_000451_03.jpg`` tell pid and camera; ``''``: they tell
             nothing.
-        camid: Of people of whom it is not known otherwise; one for all inputs, or one for each.
+        camid: Camera of the people whose records name none; one for all inputs, or one per input.
         root: Folder where the paths in tables and annotation files start; by default the file's own.
         split: Only people of this split of tables and annotation files.
-        category: Of COCO files only boxes of the category with this name.
+        category: Name of the category whose boxes are read from COCO files.
         id_key: Field of the identity in COCO files.
         camera_key: Field of the camera in COCO files.
         margin: Added to boxes on each side, as a share of their width and height.
@@ -51,7 +51,7 @@ class ListingOptions:
     skip: bool = False
 
     def reason(self, error: DataError) -> str:
-        """Why somebody is left out.
+        """Return the reason for leaving somebody out.
 
         Raises:
             DataError: Nobody is to be left out.

@@ -47,10 +47,10 @@ class PersonBatches:
         self._stopped = Event()
 
     def read(self, paths: Sequence[str], batch_size: int) -> Iterator[list[object | DataError]]:
-        """Read and prepare.
+        """Read and prepare the images in batches.
 
         Args:
-            paths: Of :class:`~mmosnet.features.Features`.
+            paths: Paths as in :class:`~mmosnet.features.Features`.
             batch_size: People a batch.
 
         Yields:
@@ -126,7 +126,7 @@ class PersonBatches:
 
 
 def _file(path: str) -> tuple[str, bool]:
-    """The file that a path names, and whether it is a video."""
+    """Return the file that a path names, and whether it is a video."""
     file, frame, _ = split_frame(path)
     return (split_region(path)[0], False) if frame is None else (file, True)
 

@@ -50,7 +50,7 @@ class InputBoxes:
         return person._replace(path=region_path(person.path, self.region(box, self._sizes[person.path], place)))
 
     def finish(self) -> None:
-        """Say how many boxes were clipped, once all were seen.
+        """Report how many boxes were clipped, once all are counted.
 
         Raises:
             DataError: The boxes look like corners: most reach beyond their images, and as corners none would.

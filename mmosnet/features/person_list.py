@@ -17,7 +17,7 @@ class ListedPerson(NamedTuple):
     """One of them.
 
     Attributes:
-        path: Of the image, see :class:`~mmosnet.features.Features`.
+        path: Path of the image, see :class:`~mmosnet.features.Features`.
         pid: A number or a name; -1 where unknown.
         camid: Likewise.
         time: Seconds; NaN where unknown.
@@ -76,7 +76,7 @@ class PersonList:
         return len(self.path)
 
     def digest(self) -> str:
-        """Tells lists apart; 16 hex digits."""
+        """Return 16 hex digits that identify the list."""
         found = hashlib.sha256()
         for path in self.path:
             # A name ends with what no name has in it.
@@ -90,7 +90,7 @@ class PersonList:
 
 
 def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
-    """Numbers of all identities or cameras that are known, as they were given."""
+    """Assign numbers to all known identities or cameras, as given."""
     # The first place of each, for errors.
     places = {getattr(person, key): person.place or person.path for person in reversed(people)}
     names = {
