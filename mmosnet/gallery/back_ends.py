@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def back_end(uri: str) -> type[Gallery]:
-    """The class that keeps galleries at such a place: Milvus, or a folder."""
+    """Return the class for galleries at such a place: Milvus, or a folder."""
     # Only now: both are built on the module that asks.
     if keeps_milvus(uri):
         from mmosnet.gallery.milvus_gallery import MilvusGallery
@@ -24,10 +24,10 @@ def back_end(uri: str) -> type[Gallery]:
 
 
 def create_gallery(uri: str | Path, **settings: Any) -> Gallery:
-    """:meth:`mmosnet.gallery.Gallery.create`."""
+    """Create a gallery by :meth:`mmosnet.gallery.Gallery.create`."""
     return back_end(str(uri)).create(uri, **settings)
 
 
 def open_gallery(uri: str | Path) -> Gallery:
-    """:meth:`mmosnet.gallery.Gallery.open`."""
+    """Open a gallery by :meth:`mmosnet.gallery.Gallery.open`."""
     return back_end(str(uri)).open(uri)

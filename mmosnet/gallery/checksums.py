@@ -61,7 +61,7 @@ def record_checksum(names: Sequence[str], values: Sequence) -> int:
     adds leaves the checksums as they are.
 
     Args:
-        names: Of the columns of the table.
+        names: Names of the table's columns.
         values: As SQLite gives them back.
     """
     pairs = [pair for pair in zip(names, values, strict=True) if pair[1] is not None and pair[0] not in UNCOUNTED]
@@ -89,7 +89,7 @@ def text_checksum(*texts: str) -> int:
 
 
 def damage_error(gallery: str | Path, image: DamagedImage) -> DataError:
-    """Return what to raise for a damaged image: names it and says what to do."""
+    """Return the error to raise for a damaged image; it names the image and the remedy."""
     return DataError(
         f'{gallery}: the {image.part} of image {image.id} ({image.path!r}) is damaged, its checksum does not hold: '
         f'restore the gallery, or `python tools/gallery.py delete {gallery} --id {image.id}` and enroll the image '

@@ -13,7 +13,7 @@ LONGEST = 2.0**60
 
 
 def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, what: str) -> np.ndarray:
-    """Check embeddings, and bring those for the cosine distance to length 1.
+    """Check embeddings, and normalize those for the cosine distance to length 1.
 
     Args:
         embedding: ``(N, D)`` floating point numbers.
@@ -63,7 +63,7 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
 
 
 def distances(query: np.ndarray, embeddings: np.ndarray, distance: str) -> np.ndarray:
-    """Distances of one query to embeddings, in double precision: what searches return.
+    """Compute the distances of one query to embeddings in double precision, as searches return them.
 
     The libraries' own are rounded to float32, and the Euclidean ones come from ``x² + y² - 2xy``, which for near
     vectors keeps few digits or none.

@@ -17,13 +17,13 @@ BLOCK = 1024
 
 
 def drawn_features(start: int, stop: int, dimension: int, seed: int = 0, queries: bool = False) -> Features:
-    """Images ``start`` to ``stop`` of an endless row of them, people mixed.
+    """Return images ``start`` to ``stop`` of an endless sequence of random embeddings, people mixed.
 
     Args:
         start: Number of the first image.
         stop: Number behind the last.
-        dimension: Of the embeddings.
-        seed: Of people and images.
+        dimension: Dimension of the embeddings.
+        seed: Seed of people and images.
         queries: Other images of the same people.
 
     Returns:
@@ -48,12 +48,12 @@ def drawn_features(start: int, stop: int, dimension: int, seed: int = 0, queries
 
 
 def _drawn(numbers: np.ndarray, width: int, seed: list[int]) -> np.ndarray:
-    """Normal numbers ``(N, width)``: for the same number the same ones, however many are asked for at once.
+    """Return normal random numbers ``(N, width)`` that depend on the image number alone, not on the batch.
 
     Args:
         numbers: ``(N,)``, ascending.
         width: Numbers for each.
-        seed: Of all.
+        seed: Seed of all numbers.
     """
     first, last = numbers[0] // BLOCK, numbers[-1] // BLOCK
     blocks = [

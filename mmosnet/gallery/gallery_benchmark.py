@@ -34,10 +34,10 @@ class BenchmarkResult:
     Attributes:
         index: Its kind.
         vectors: How many.
-        dimension: Of each.
+        dimension: Dimension of each embedding.
         build_seconds: For enrolling all of them and for the index, without drawing them.
         build_memory: Largest amount of memory meanwhile, without mapped files, in bytes.
-        file_bytes: Of the folder.
+        file_bytes: Size of the folder in bytes.
         recall: Share of the 10 nearest that are found.
         camera_recall: The same among images of one camera of eight.
         single: Queries a second, one at a time.
@@ -66,10 +66,10 @@ class GalleryBenchmark:
     """Builds a gallery and searches it. What was done before in the same folder is not done again.
 
     Args:
-        folder: Of the gallery.
+        folder: Folder of the gallery.
         index: Its kind.
         vectors: How many.
-        dimension: Of each.
+        dimension: Dimension of each embedding.
         threads: To compute with.
     """
 
@@ -82,7 +82,7 @@ class GalleryBenchmark:
         need('faiss', 'gallery').omp_set_num_threads(threads)
 
     def build(self, seconds: float, report: Callable[[int], None]) -> bool:
-        """Enroll until all images are there, or the time is over.
+        """Enroll images until all of them are there or the time is over.
 
         Args:
             seconds: After which no further step begins.
@@ -112,7 +112,7 @@ class GalleryBenchmark:
             return len(gallery) >= result.vectors
 
     def search(self, queries: int) -> BenchmarkResult:
-        """Measure searches, of images of people in the gallery."""
+        """Measure searches for images of people in the gallery."""
         result = self.result
         spread = np.linspace(0, result.vectors - 1, queries).astype(int)
         embedding = np.concatenate(
@@ -135,7 +135,7 @@ class GalleryBenchmark:
         return result
 
     def _read_files(self) -> None:
-        """Once, so that the system has them in memory, as those of a gallery in use."""
+        """Read the files once, so that they are in memory like those of a gallery in use."""
         for path in self.folder.glob('*-*'):
             with path.open('rb') as file:
                 while file.read(CHUNK):
@@ -180,7 +180,7 @@ class PeakMemory:
 
 
 def _exactly(gallery: FaissGallery, embedding: np.ndarray, **conditions: object) -> list[list[int]]:
-    """Ids of the 10 nearest of each query, by comparing with all."""
+    """Return the ids of the 10 nearest of each query by comparing it with all images."""
     usual, gallery.exact_up_to = gallery.exact_up_to, len(gallery)
     found = _timed(gallery, embedding, BATCH, **conditions)[0]
     gallery.exact_up_to = usual
@@ -188,7 +188,7 @@ def _exactly(gallery: FaissGallery, embedding: np.ndarray, **conditions: object)
 
 
 def _timed(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: object) -> tuple[list[list[int]], float]:
-    """Ids of the 10 nearest of each query, and queries a second."""
+    """Return the ids of the 10 nearest of each query, and the queries per second."""
     found = []
     start = time.perf_counter()
     for first in range(0, len(embedding), batch):

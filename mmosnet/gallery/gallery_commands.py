@@ -27,7 +27,7 @@ SHARD_SIZE = 10_000
 
 
 def create(args: argparse.Namespace) -> str:
-    """Make a gallery, with features or without."""
+    """Create a gallery, with or without features."""
     shards = _shards(args.features)
     dimension = args.dimension
     if shards and dimension is None:
@@ -117,7 +117,7 @@ def export(args: argparse.Namespace) -> str:
 
 
 def info(args: argparse.Namespace) -> str:
-    """What is in a gallery."""
+    """Return the summary of a gallery."""
     with Gallery.open(args.gallery) as gallery:
         facts = gallery.info()
         people = [(pid, gallery.names['pid'].get(pid, ''), images) for pid, images in gallery.pids().items()]
@@ -134,7 +134,7 @@ def _say_enrolled(index: str, rows: int) -> None:
 
 
 def benchmark(args: argparse.Namespace) -> str:
-    """Measure galleries of drawn embeddings."""
+    """Measure galleries of random embeddings."""
     results = []
     for index in args.index:
         if keeps_milvus(args.gallery):
@@ -154,12 +154,12 @@ def benchmark(args: argparse.Namespace) -> str:
 
 
 def _shards(paths: Sequence[str]) -> list[FeatureShards]:
-    """All of them are looked for before the first is read."""
+    """Open the shards of all paths, so that a missing one is found before the first is read."""
     return [FeatureShards(path) for path in paths]
 
 
 def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
-    """Enroll shard by shard; what was enrolled before an error stays, and is left out the next time."""
+    """Enroll shard by shard; what was enrolled before an error stays, and is skipped the next time."""
     added = known = elsewhere = 0
     numbered = [] if gallery.names['pid'] else [pid for pid in gallery.pids() if pid >= 0]
     files = sum(len(shard.files) for shard in shards)
@@ -191,7 +191,7 @@ def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> s
 
 
 def _number_from_unknown_places(gallery: Gallery, features: Features, there: np.ndarray) -> int:
-    """Images whose path is in the gallery, where one of both has no source."""
+    """Count images whose path is in the gallery while one of the two has no source."""
     rows = np.flatnonzero(~there & gallery.known(features.path))
     if not len(rows):
         return 0

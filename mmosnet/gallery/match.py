@@ -12,11 +12,11 @@ class Record:
 
     Attributes:
         id: Its number in the gallery, never given twice.
-        path: Of the image; may name a region, ``frame.jpg#xywh=120,80,64,190``.
+        path: Path of the image; may name a region, ``frame.jpg#xywh=120,80,64,190``.
         pid: The identity, -1 if unknown.
         camid: The camera, counted from 0, -1 if unknown.
         time: Seconds, on whatever clock the features were extracted with; nan if unknown.
-        name: Of the person; empty where there is only the number.
+        name: Name of the person; empty where there is only a number.
         camera: Name of the camera; empty where there is only the number.
         source: Where the path is: host and folder, as ``tools/extract.py`` noted them; empty if unknown.
     """

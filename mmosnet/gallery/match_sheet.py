@@ -33,7 +33,7 @@ def draw_matches(searches: Sequence[tuple[str, Sequence[Match]]], threshold: flo
 
     Args:
         searches: Paths of queries, with what was found for each. Where a path has no image any more, its place says so.
-        threshold: Of the gallery, for the text; without one frames are blue, as those of queries.
+        threshold: Threshold of the gallery; without one all frames are blue, like those of queries.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.

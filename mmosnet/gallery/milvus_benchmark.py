@@ -24,10 +24,10 @@ class MilvusBenchmark:
     """Builds a gallery in a collection of its own and searches it; what was enrolled before stays and counts.
 
     Args:
-        uri: Of Milvus; a collection that it names is not used.
+        uri: Address of Milvus; a collection that it names is not used.
         index: Kind of index.
         vectors: How many.
-        dimension: Of each.
+        dimension: Dimension of each embedding.
     """
 
     def __init__(self, uri: str, index: str, vectors: int, dimension: int) -> None:
@@ -36,7 +36,7 @@ class MilvusBenchmark:
         self.result = BenchmarkResult(index, vectors, dimension)
 
     def build(self, seconds: float, report: Callable[[int], None]) -> bool:
-        """Enroll until all images are there, or the time is over.
+        """Enroll images until all of them are there or the time is over.
 
         Args:
             seconds: After which no further step begins.
@@ -66,7 +66,7 @@ class MilvusBenchmark:
         return there >= result.vectors
 
     def search(self, queries: int) -> BenchmarkResult:
-        """Measure searches, of other images of people in the gallery."""
+        """Measure searches for other images of people in the gallery."""
         result = self.result
         rows = np.linspace(0, result.vectors - 1, queries).astype(int).tolist()
         drawn = [drawn_features(row, row + 1, result.dimension, queries=True).embedding for row in rows]
@@ -86,7 +86,7 @@ class MilvusBenchmark:
         return result
 
     def _nearest(self, embedding: np.ndarray, camids: range | list[int]) -> list[list[str]]:
-        """Paths of the 10 nearest of each query, by comparing it with all that were drawn."""
+        """Return the paths of the 10 nearest of each query by comparing it with all images."""
         result = self.result
         queries = checked_embeddings(embedding, result.dimension, 'cosine', 'queries')
         best = np.empty((len(queries), 0))
@@ -103,7 +103,7 @@ class MilvusBenchmark:
 
 
 def _timed(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: object) -> tuple[list[list[str]], float]:
-    """Paths of the 10 nearest of each query, and queries a second."""
+    """Return the paths of the 10 nearest of each query, and the queries per second."""
     found = []
     start = time.perf_counter()
     for first in range(0, len(embedding), batch):

@@ -131,7 +131,7 @@ class MilvusGallery(Gallery):
                 self._cached_names.clear()
 
     def _learn(self, collection: dict) -> None:
-        """Take over what a collection says about itself."""
+        """Read the description of a collection."""
         self.settings = _settings(collection, self.uri)
         there = {field['name'] for field in collection['fields']}
         self._texts = tuple(name for name in TEXTS if name in there)
@@ -232,7 +232,7 @@ class MilvusGallery(Gallery):
         )
 
     def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
-        """By exact distance, of equally near ones by id."""
+        """Sort by exact distance, equally near records by id."""
         if not len(hits):
             return []
         embeddings = np.array([hit['entity']['embedding'] for hit in hits], np.float32)
@@ -290,7 +290,7 @@ class MilvusGallery(Gallery):
                 yield from self._call('query', filter=expression, output_fields=list(fields))
 
     def _rows(self, *fields: str) -> Iterator[dict]:
-        """Some fields of all records, in any order."""
+        """Return some fields of all records, in any order."""
         if self.address.is_embedded:
             # It goes through all records for each batch of an iterator.
             yield from self._call('query', filter=EVERYTHING, output_fields=list(fields))
@@ -322,7 +322,7 @@ class MilvusGallery(Gallery):
         )
 
     def _insert(self, rows: list[dict]) -> list[int]:
-        """Send rows; never twice."""
+        """Send rows, never twice."""
         from pymilvus.exceptions import MilvusException
 
         def insert() -> list[int]:
@@ -347,13 +347,13 @@ class MilvusGallery(Gallery):
             return patiently(call, self._load, once)
 
     def _load(self) -> None:
-        """A server that has started anew may wait for this."""
+        """Load the collection, which a restarted server may require."""
         self._client.load_collection(self.address.collection, timeout=TIMEOUT)
 
 
 @contextmanager
 def _connected(address: MilvusAddress) -> Iterator[MilvusClient]:
-    """A connection, ended if an error keeps a gallery from being made of it."""
+    """Yield a connection; close it if an error prevents the gallery from using it."""
     client = connect(address)
     try:
         with milvus_errors(address.place):
@@ -422,7 +422,7 @@ def _record(row: dict) -> Record:
 
 
 def _checked_sizes(features: Features) -> np.ndarray:
-    """Bytes of each path, ``(N,)``.
+    """Return the size in bytes of each row's texts, ``(N,)``.
 
     Raises:
         DataError: A path or a time that Milvus cannot hold; names the row.

@@ -31,7 +31,7 @@ def search(args: argparse.Namespace) -> str:
     """Search a gallery.
 
     Args:
-        args: Of the tool.
+        args: Arguments of the command.
 
     Returns:
         The report.
@@ -71,7 +71,7 @@ def search(args: argparse.Namespace) -> str:
 
 
 def embedded(embedder: Embedder, paths: Sequence[str]) -> np.ndarray:
-    """Embeddings of images, regions of images and frames of videos, ``(Q, D)`` float32.
+    """Return embeddings of images, regions of images and frames of videos, ``(Q, D)`` float32.
 
     Raises:
         FileNotFoundError: An image is missing.
@@ -88,7 +88,7 @@ def embedded(embedder: Embedder, paths: Sequence[str]) -> np.ndarray:
 
 
 def _taken_apart(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
-    """Config and checkpoint, or nothing; the gallery; the queries.
+    """Split the arguments into config and checkpoint, or nothing, the gallery and the queries.
 
     Raises:
         DataError: Too few arguments.
@@ -110,7 +110,7 @@ def _taken_apart(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
 
 
 def _check_picture(path: str) -> None:
-    """Before anything is computed.
+    """Check ``--out`` before anything is computed.
 
     Raises:
         DataError: No kind of picture, or no matplotlib, which comes with torch's packages.

@@ -43,7 +43,7 @@ class RecordFilter:
         after: float | None = None,
         before: float | None = None,
     ) -> RecordFilter:
-        """From what users give: one number or many.
+        """Build the filter from what users give: one number or several.
 
         Raises:
             DataError: No whole number, or a time that is none.
@@ -56,11 +56,11 @@ class RecordFilter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every record meets it."""
+        """Whether every record meets the conditions."""
         return self == RecordFilter()
 
     def mask(self, ids: np.ndarray, pids: np.ndarray, camids: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Which records meet all conditions.
+        """Return which records meet all conditions.
 
         Args:
             ids: ``(N,)`` integers, as the others.

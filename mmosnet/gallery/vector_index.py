@@ -47,7 +47,7 @@ class VectorIndex:
 
     @classmethod
     def train(cls, kind: str, vectors: np.ndarray) -> VectorIndex:
-        """An empty index for vectors like these.
+        """Return an empty index trained for vectors like these.
 
         Args:
             kind: ``'ivfpq'`` or ``'hnsw'``.
@@ -98,13 +98,13 @@ class VectorIndex:
         return self.index.ntotal
 
     def extend(self, vectors: np.ndarray, chunk_rows: int) -> None:
-        """Add the rows beyond those that it has, ``(N, D)`` all of them."""
+        """Add the rows that the index does not have yet, out of all vectors ``(N, D)``."""
         start = len(self)
         for chunk in chunks(len(vectors) - start, chunk_rows):
             self.index.add(np.asarray(vectors[start + chunk.start : start + chunk.stop]))
 
     def save(self, path: Path) -> int:
-        """Write the file, whole or not at all; gives its size in bytes."""
+        """Write the file completely or not at all; return its size in bytes."""
         faiss = need('faiss', 'gallery')
         with whole_file(path) as draft:
             try:
@@ -117,7 +117,7 @@ class VectorIndex:
         return path.stat().st_size
 
     def candidates(self, queries: np.ndarray, top_k: int, wanted: np.ndarray | None) -> np.ndarray:
-        """Rows that are likely the nearest.
+        """Return rows that are likely the nearest.
 
         Args:
             queries: ``(Q, D)`` float32.
@@ -145,5 +145,5 @@ class VectorIndex:
 
 
 def damaged(path: Path) -> DataError:
-    """What is raised for an index file that is not what was written."""
+    """Return the error to raise for an index file that is not the one that was written."""
     return DataError(f'{path}: damaged: `python tools/gallery.py compact {path.parent}` makes it anew from the vectors')
