@@ -45,7 +45,7 @@ WEIGHT_NAMES = ('weight', 'bias', 'running_mean', 'running_var')
 
 @contextmanager
 def clear_errors(source: str) -> Iterator[None]:
-    """Turn what goes wrong while a checkpoint loads into one line that names the file.
+    """Turn an error during the loading of a checkpoint into one line that names the file.
 
     torch's own text recommends to load without protection.
 
@@ -72,7 +72,7 @@ def clear_errors(source: str) -> Iterator[None]:
 
 
 def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> Any:
-    """Load a checkpoint file, weights and training state only, after all of it was compared with its checksums.
+    """Load a checkpoint file, weights and training state only, after verifying all of its checksums.
 
     torch writes a checksum with each tensor and does not look at it when it loads. Files in the format that torch wrote
     before version 1.6 have none: a line in the log says so.
@@ -148,7 +148,7 @@ def _checksums_hold(path: Path) -> bool:
 
 @contextmanager
 def _damaged_places() -> Iterator[None]:
-    """Call it damage where an archive names places that a file cannot have."""
+    """Report damage where an archive refers to positions that a file cannot have."""
     try:
         yield
     except OSError as e:
@@ -158,7 +158,7 @@ def _damaged_places() -> Iterator[None]:
 
 
 def _check_sizes(checkpoint: object, size: int) -> None:
-    """Refuse what would take more memory than its file has bytes: small files can claim arrays of any size.
+    """Refuse arrays that need more memory than the file has bytes: small files can claim any size.
 
     Raises:
         DataError: Names the place of the first value.
@@ -217,7 +217,7 @@ class FoundOSNet(NamedTuple):
 
 
 def find_osnet(checkpoint: object) -> FoundOSNet | None:
-    """Find an OSNet in a checkpoint by its names, wherever a program put it and whatever it put in front of them.
+    """Find an OSNet in a checkpoint by its entry names, at any depth and behind any prefix.
 
     The weights may be the checkpoint itself or stand under ``state_dict``, ``model``, ``net``, ``ema`` and the like;
     names may begin with ``module.``, ``model.``, ``_orig_mod.`` or, in the released layout, ``backbone.``. Counters of
@@ -252,7 +252,7 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
 
 
 def _mappings(node: object, place: tuple[str, ...] = ()) -> Iterator[tuple[Mapping, tuple[str, ...]]]:
-    """The mappings in a checkpoint, with where they stand."""
+    """Iterate over the mappings in a checkpoint, each with its place."""
     if not isinstance(node, Mapping):
         return
     yield node, place
@@ -283,7 +283,7 @@ def read_checkpoint(source: str) -> Checkpoint:
 
 
 def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
-    """The weights in a loaded checkpoint by name, without the ``module.`` prefixes of data-parallel training.
+    """Return the weights of a loaded checkpoint by name, without data-parallel ``module.`` prefixes.
 
     Args:
         checkpoint: What a file holds.
@@ -329,7 +329,7 @@ def not_numbers(state: Mapping[str, Any]) -> str:
 
 
 def _unusual(value: Tensor) -> str | None:
-    """What a tensor is that no network here has; None for a plain one."""
+    """Say why a tensor belongs to no network here; None for a plain one."""
     if value.layout != torch.strided:
         return f'a tensor of layout {value.layout}'
     if value.is_quantized or value.is_complex():
@@ -338,5 +338,5 @@ def _unusual(value: Tensor) -> str | None:
 
 
 def read_state_dict(source: str) -> dict[str, Tensor]:
-    """The weights alone; arguments and errors of :func:`read_checkpoint`."""
+    """Read the weights alone; arguments and errors are those of :func:`read_checkpoint`."""
     return read_checkpoint(source).state

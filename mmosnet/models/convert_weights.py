@@ -21,7 +21,7 @@ TORCHREID_NETWORKS = [
 
 
 def convert_from_torchreid(source: str, destination: str, keep_classifier: bool, force: bool) -> list[str]:
-    """Write a released file as a checkpoint for ``tools/test.py``, ``load_from`` and ``Pretrained``.
+    """Write a released file as a checkpoint for ``mmosnet test``, ``load_from`` and ``Pretrained``.
 
     Args:
         source: Released file, or its short name (:func:`~mmosnet.models.released_files.find_released`).
@@ -87,7 +87,7 @@ def convert_to_torchreid(source: str, destination: str, force: bool) -> list[str
 
 
 def _contiguous(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Channels-last weights would slow down a network that does not compute in that format."""
+    """Make weights contiguous: channels-last ones would slow down networks in another format."""
     return {name: tensor.contiguous() for name, tensor in state_dict.items()}
 
 
@@ -99,7 +99,7 @@ def _check_destination(path: str, force: bool) -> None:
 
 
 def _write(checkpoint: dict, path: str) -> None:
-    """Write whole or not at all."""
+    """Write a checkpoint completely or not at all."""
     # Serialized before: torch reports a full disk as an error of its own.
     content = io.BytesIO()
     torch.save(checkpoint, content)

@@ -1,5 +1,6 @@
-"""OSNet, the Omni-Scale Network (Zhou et al., ICCV 2019, arXiv 1905.00953), with OSNet-IBN and OSNet-AIN
-(TPAMI 2021, arXiv 1910.06827).
+"""OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
+
+Zhou et al., ICCV 2019, arXiv 1905.00953, and TPAMI 2021, arXiv 1910.06827 (IBN and AIN).
 
 Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.stream_fusion`), network
 (section 3.3, table 1). Agrees with the authors' released code, whose checkpoints map onto it by renaming
@@ -243,7 +244,7 @@ class OSNet(BaseModule):
         self._freeze()
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``.
+        """Initialize by ``init_cfg``.
 
         Raises:
             DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
@@ -263,7 +264,7 @@ class OSNet(BaseModule):
             MMLogger.get_current_instance().info(f'OSNet: {len(part)} entries from {cfg["checkpoint"]}')
 
     def _pretrained_part(self, cfg: dict) -> dict[str, Tensor]:
-        """This backbone's entries in a checkpoint of a backbone or of a whole model."""
+        """Return this backbone's entries in a checkpoint of a backbone or of a whole model."""
         found = read_state_dict(cfg['checkpoint'])
         prefix = cfg.get('prefix')
         if prefix is None:
@@ -325,7 +326,7 @@ class OSNet(BaseModule):
         raise DataError(f"stem={stem!r} is unknown, choose 'imagenet' or 'cifar'")
 
     def _weights_to_channels_last(self) -> None:
-        """Lay out the convolution weights as their inputs come.
+        """Store the convolution weights in the memory format of their inputs.
 
         ``contiguous`` would leave depthwise weights alone, which are in both formats at once; their gradients come
         with the strides of channels-last, and DDP's buckets want both alike. 1x1 weights stay as they are.
@@ -336,7 +337,7 @@ class OSNet(BaseModule):
                 module.weight.data = laid_out.copy_(module.weight.data)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the requested maps.
+        """Compute the requested feature maps.
 
         Args:
             x: Images ``(N, 3, H, W)``.
@@ -360,14 +361,14 @@ class OSNet(BaseModule):
         return tuple(maps[index] for index in self.out_indices)
 
     def switch_to_deploy(self) -> None:
-        """Take the form for prediction alone, in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
+        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
         fold_normalisation(self)
         for module in self.modules():
             if isinstance(module, OSBlock):
                 module.unpack_streams()
 
     def train(self, mode: bool = True) -> OSNet:
-        """Set the mode, but keep what is frozen (and, with ``norm_eval``, every batch norm) in evaluation mode."""
+        """Set the mode, but keep frozen parts (with ``norm_eval`` every batch norm) in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

@@ -41,7 +41,7 @@ DIGEST_SUFFIX = '.sha256'
 
 
 def _released_files() -> dict[str, str]:
-    """Short name of each released file: network and training data."""
+    """Return the released files by short name: network and training data."""
     files = {f'osnet_{width}_imagenet': f'osnet_{width}_imagenet.pth' for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')}
     files |= {f'osnet_{variant}_x1_0_imagenet': f'osnet_{variant}_x1_0_imagenet.pth' for variant in ('ibn', 'ain')}
     files |= {f'osnet_ain_{width}_imagenet': f'osnet_ain_{width}_imagenet.pyth' for width in ('x0_75', 'x0_5', 'x0_25')}
@@ -75,14 +75,13 @@ KNOWN_SHA256 = {
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the folder in which torchreid keeps its own, so that both share them."""
+    """Return the download folder, which is torchreid's own, so that both share the files."""
     home = os.environ.get('TORCH_HOME') or os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'torch')
     return Path(home).expanduser() / 'checkpoints'
 
 
 def weights_folders() -> list[Path]:
-    """The folders that are searched, in this order: the environment variable's (``checkpoints/`` without), the
-    cache.
+    """Return the searched folders in order: that of the environment (else ``checkpoints/``), the cache.
 
     Raises:
         FileNotFoundError: The environment variable names no folder.
@@ -94,7 +93,7 @@ def weights_folders() -> list[Path]:
 
 
 def find_released(name: str) -> Path:
-    """The file of a released model, downloaded if it is nowhere.
+    """Return the file of a released model; download it if it is not found.
 
     Args:
         name: A path, key of :data:`RELEASED_FILES`, or name of a file in one of :func:`weights_folders`, with or
@@ -128,7 +127,7 @@ def find_released(name: str) -> Path:
 
 
 def download_released(name: str, folder: Path, endpoint: str | None = None) -> Path:
-    """Download a released file, check size and SHA-256, and only then let it appear in its folder.
+    """Download a released file and check size and SHA-256 before it appears in its folder.
 
     Args:
         name: Key of :data:`RELEASED_FILES`.
@@ -195,7 +194,7 @@ def _sha256(path: Path) -> str:
 
 
 def _check_digest(name: str, path: Path) -> None:
-    """Compare a released file that was found with its known SHA-256, or with the one that stands beside a download.
+    """Compare a released file with its known SHA-256, or with the one stored beside a download.
 
     Most released files have torch's legacy format, without checksums.
 
@@ -237,7 +236,7 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
 
 
 def _network_of(name: str) -> tuple[str, float] | None:
-    """Network and width of a short name."""
+    """Return network and width of a short name."""
     if name not in RELEASED_FILES:
         return None
     match = re.match(r'(osnet_ibn|osnet_ain|osnet)_(?:x(\d)_(\d+)_)?', name)
@@ -260,7 +259,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
 
 
 def recognize(checkpoint: Any, source: str) -> Any:
-    """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
+    """Convert a checkpoint with an OSNet to the form that mmengine loads; every loaded file passes here.
 
     Args:
         checkpoint: What a file holds.
@@ -288,7 +287,7 @@ def recognize(checkpoint: Any, source: str) -> Any:
 def _renamed(
     checkpoint: Any, source: str, keep_classifier: bool = False
 ) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
-    """The released network in a checkpoint, under our names; logs what it is and what was taken off."""
+    """Return the released network in a checkpoint under our names; log what it is and what was removed."""
     found = find_osnet(checkpoint)
     if found is None and not isinstance(checkpoint, Mapping):
         raise DataError(f'{source} holds no weights: it is a {type(checkpoint).__name__}, not a state dict')
