@@ -18,7 +18,7 @@ REMEDIES = {
 
 
 def image_fault(image: np.ndarray) -> str:
-    """What is wrong with an array, and the remedy; empty if it is an image."""
+    """Return what is wrong with an array, and the remedy; empty if it is an image."""
     wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
@@ -34,7 +34,7 @@ def image_fault(image: np.ndarray) -> str:
 
 
 def as_image(value: object, name: str) -> np.ndarray:
-    """Turn what a user gives for an image into an array.
+    """Convert what a user gives for an image to an array.
 
     Args:
         value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow's, which is converted as a file is: to BGR,

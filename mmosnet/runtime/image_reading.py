@@ -80,12 +80,12 @@ MACHINE_FAULTS = {getattr(errno, name) for name in _MACHINE if hasattr(errno, na
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether a file could not be read for a reason that is none of its own, as a disk or a network that fails."""
+    """Return whether reading failed for a reason outside the file, such as a disk or network error."""
     return isinstance(error, OSError) and error.errno in MACHINE_FAULTS
 
 
 def _orientation(picture: Image.Image) -> int:
-    """How a picture is to be turned, 1 to 8, by its EXIF data alone, as browsers and OpenCV do.
+    """Return the orientation of a picture, 1 to 8, from its EXIF data alone, as browsers and OpenCV do.
 
     Pillow's ``getexif`` also asks XMP, in some versions. Damaged EXIF data turn nothing.
     """
@@ -99,7 +99,7 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an image ``(H, W, 3)`` as EXIF's orientation, 1 to 8, says."""
+    """Rotate and mirror an image ``(H, W, 3)`` as its EXIF orientation, 1 to 8, says."""
     return np.ascontiguousarray(TURNS[orientation](image)) if orientation in TURNS else image
 
 
@@ -119,7 +119,7 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, bool] | None:
 
 
 def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
-    """Decode a JPEG of a usual kind by the decoder that Pillow has, without Pillow: the pixels are the same.
+    """Decode a usual JPEG without Pillow, by the same decoder: the pixels are the same.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR, upright; None where Pillow has to: of four components, which are converted
@@ -148,7 +148,7 @@ def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
 
 
 def _decode_strictly(data: bytes, colors: str) -> np.ndarray | None:
-    """Decode a JPEG; None of a kind that libjpeg-turbo's simple interface lacks."""
+    """Decode a JPEG; None for a kind that libjpeg-turbo's simple interface lacks."""
     try:
         return simplejpeg.decode_jpeg(data, colors, strict=True)
     except ValueError as e:
@@ -160,7 +160,7 @@ def _decode_strictly(data: bytes, colors: str) -> np.ndarray | None:
 
 
 def _decode_by_opencv(data: bytes, components: int, position: int) -> np.ndarray | None:
-    """Decode a JPEG that looks whole.
+    """Decode a JPEG that looks complete.
 
     OpenCV fills the place of what is missing with grey and says nothing, in 4.x for truncated files too: these have no
     marker of the image's end. Damage within the compressed pixels often leaves a stray marker, an error for Pillow.
@@ -171,7 +171,7 @@ def _decode_by_opencv(data: bytes, components: int, position: int) -> np.ndarray
 
 
 def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) -> None:
-    """Refuse what would fill the memory, before anything is decoded.
+    """Refuse an image that would fill the memory, before anything is decoded.
 
     Args:
         width: In pixels, as the header says.
@@ -198,7 +198,7 @@ def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) ->
 
 
 def _check_opened(picture: Image.Image, file_bytes: int) -> None:
-    """Refuse what cannot be read, or would fill the memory, by the header alone.
+    """Refuse an image that cannot be read or would fill the memory, by its header alone.
 
     Raises:
         ValueError: A raw photo, numbers without a known black and white, or too many pixels.
@@ -224,7 +224,7 @@ def _check_numbers(picture: Image.Image) -> None:
 
 
 def _numbers(tags: Mapping) -> tuple[int, int]:
-    """Bits of the numbers of a TIFF file and their kind; 16 without a sign where this is none."""
+    """Return the bits per number of a TIFF file and their kind; 16 bits, unsigned, for other files."""
     # Samples of pixels may differ, in theory.
     bits, kind = (int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
     return bits, kind
@@ -236,7 +236,7 @@ def _has_sixteen_bits(picture: Image.Image) -> bool:
 
 
 def _check_png(data: bytes) -> None:
-    """Compare the checksums of a PNG, of which Pillow leaves out those of the pixels.
+    """Compare a PNG with its checksums; Pillow does not check those of the pixels.
 
     Raises:
         ValueError: One differs, or a part reaches beyond the end.
@@ -257,7 +257,7 @@ def _check_png(data: bytes) -> None:
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:
-    """The pixels of a picture that was checked, of an animation those of its first frame: ``(H, W, 3)`` uint8, RGB."""
+    """Return the pixels of a checked picture, for animations the first frame: ``(H, W, 3)`` uint8, RGB."""
     picture.load()
     if _has_sixteen_bits(picture):
         tags = getattr(picture, 'tag_v2', {})
@@ -273,7 +273,7 @@ def _rgb(picture: Image.Image) -> np.ndarray:
 
 @contextmanager
 def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
-    """Open a picture with the decoder of its kind; whatever this raises for damage becomes a ``ValueError``."""
+    """Open a picture with the decoder of its kind; any error for damage becomes a ``ValueError``."""
     try:
         with warnings.catch_warnings():
             # _check_pixels decides which sizes are refused.
@@ -295,7 +295,7 @@ def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
 
 
 def from_pillow(picture: Image.Image) -> np.ndarray:
-    """The pixels of an opened picture, ``(H, W, 3)`` uint8, BGR, upright: as if its file had been read.
+    """Return an opened picture's pixels, ``(H, W, 3)`` uint8, BGR, upright, as if read from its file.
 
     Raises:
         OSError, SyntaxError, ValueError: Pillow's decoders report damage by any of these, or by others.
@@ -325,7 +325,7 @@ def decode_image(data: bytes) -> np.ndarray:
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image file as :func:`read_image` gives it, upright, from its header alone.
+    """Read height and width of an image as :func:`read_image` returns it, upright, from its header alone.
 
     Raises:
         DataError: Missing, or no image; names the file.

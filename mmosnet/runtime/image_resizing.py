@@ -30,7 +30,7 @@ INTERPOLATIONS = dict(
 
 
 def resized(image: np.ndarray, steps: Sequence[Mapping]) -> np.ndarray:
-    """Take all steps.
+    """Apply all steps.
 
     Args:
         image: ``(H, W, 3)`` uint8.

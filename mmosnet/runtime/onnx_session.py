@@ -35,5 +35,5 @@ class OnnxSession:
         self.metadata = self._session.get_modelmeta().custom_metadata_map.get(KEY)
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
+        """Return the outputs in the file's order."""
         return self._session.run(None, {INPUT: inputs})

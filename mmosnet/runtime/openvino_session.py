@@ -35,5 +35,5 @@ class OpenVinoSession:
         self._request = openvino.compile_model(graph, 'CPU', options).create_infer_request()
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
+        """Return the outputs in the file's order."""
         return list(self._request.infer([inputs], share_inputs=True, share_outputs=False).values())
