@@ -21,7 +21,7 @@ class CmcCurve:
     """One curve.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         data: What it was tested on.
         mAP: Mean average precision.
         mINP: Mean inverse negative penalty.
@@ -67,7 +67,7 @@ def draw_cmc(curves: Sequence[CmcCurve]) -> Figure:
 
 
 def cmc_table(curves: Sequence[CmcCurve]) -> list[str]:
-    """A line a curve."""
+    """Lay out the curves, one line each."""
     ranks = [k for k in TOLD_RANKS if k <= max(len(curve.cmc) for curve in curves)]
     rows = []
     for curve in curves:

@@ -43,7 +43,7 @@ def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: s
 
 
 def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: str = '') -> Figure:
-    """Draw the figure: cells in per cent of their row, with counts below where there is room.
+    """Draw the figure: percentages of each row, with counts below them where there is room.
 
     Of more than 30 categories it shows the 30 with the largest confusions, those confused with each other side by
     side; what is predicted besides is in the last column. mmpretrain's ``ConfusionMatrix.plot`` colours by counts, so
@@ -81,7 +81,7 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: s
 
 
 def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
-    """The categories of the largest confusions, pair by pair in descending order.
+    """Return the categories of the largest confusions, pair by pair in descending order.
 
     Args:
         confusion: ``(C, C)`` counts.
@@ -97,7 +97,7 @@ def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
 
 
 def most_confused_pairs(confusion: np.ndarray) -> np.ndarray:
-    """The pairs of categories that are taken for each other at all, the most frequent first, ``(number, 2)``.
+    """Return the pairs of confused categories, the most frequent first, ``(number, 2)``.
 
     Args:
         confusion: ``(C, C)`` counts.
@@ -138,6 +138,6 @@ def _draw_cells(axes: Axes, counts: np.ndarray, totals: np.ndarray, with_counts:
 
 
 def _short(name: str) -> str:
-    """A name that fits beside the matrix: the first of ImageNet's synonyms, cut if need be."""
+    """Return a name that fits beside the matrix: the first of ImageNet's synonyms, cut if needed."""
     name = str(name).split(',')[0]
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 3] + '...'

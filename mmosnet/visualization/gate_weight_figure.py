@@ -35,7 +35,7 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     and under it in per cent how far it departs from that mean; red above it, blue below.
 
     Args:
-        weights: Of I images.
+        weights: Gate weights of I images.
         images: The I images, ``(H, W, 3)`` uint8, BGR.
     """
     by_stage = weights.by_stage

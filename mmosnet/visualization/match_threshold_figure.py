@@ -31,7 +31,7 @@ def save_match_threshold(found: MatchThresholds, wanted: float, distance: str, p
 
 
 def draw_match_threshold(found: MatchThresholds, wanted: float, distance: str) -> Figure:
-    """Draw the figure: above the two distributions, below the shares of pairs up to each distance, on a log scale.
+    """Draw the two distributions and, below, the shares of pairs up to each distance on a log scale.
 
     Args:
         found: As of :func:`save_match_threshold`.

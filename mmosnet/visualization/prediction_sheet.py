@@ -21,7 +21,7 @@ STEM = 'predictions_'
 
 
 def told_attributes(result: Mapping) -> list[tuple[str, float]]:
-    """The attributes that a person is predicted to have, surest first, with their scores."""
+    """Return the attributes that a person is predicted to have, surest first, with their scores."""
     told = [(name, score) for name, score in result.get('attributes', {}).items() if score >= THRESHOLD]
     return sorted(told, key=lambda entry: -entry[1])
 

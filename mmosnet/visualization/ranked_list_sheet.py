@@ -80,14 +80,14 @@ def save_ranked_lists(
 
 
 def _found(query: ShownQuery, columns: int) -> str:
-    """The query's figures, as far as they are known."""
+    """Return the query's scores, as far as they are known."""
     if query.ap is None:
         return ''
     return f'AP {query.ap:.2f}, {sum(match for *_, match in query.gallery[:columns])}/{query.num_matches}'
 
 
 def _cell(path: str, lines: Sequence[str], match: bool | None) -> np.ndarray:
-    """A person in a frame with lines of text; a mark on the frame unless right and wrong are unknown."""
+    """Draw a framed person with lines of text; the frame has a mark unless right and wrong are unknown."""
     framed = blank(CELL[0] + 2 * FRAME, CELL[1] + 2 * FRAME, BLUE if match is None else GREEN if match else RED)
     framed[FRAME:-FRAME, FRAME:-FRAME] = fitted(read_image(path), CELL)
     if match is not None:
@@ -103,7 +103,7 @@ def _empty(width: int) -> np.ndarray:
 
 
 def _header(width: int, title: Sequence[str]) -> np.ndarray:
-    """Title, what the marks mean, and room for the columns' names; widened to its text."""
+    """Draw title, legend of the marks and room for the column names; widened to its text."""
     top = TITLE * len(title)
     marked, left = [], MARGIN
     for right, text in ((True, 'same person'), (False, 'another person')):

@@ -23,7 +23,7 @@ class RocCurve:
     """One curve.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         data: What it was tested on.
         distance: ``'euclidean'`` or ``'cosine'``.
         num_positives: Pairs of one person.
@@ -49,7 +49,7 @@ class RocCurve:
 
 
 def thinned(fpr: np.ndarray, tpr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most :data:`MOST_CORNERS` of a curve's corners, as near on a logarithmic axis as the picture can tell.
+    """Return at most :data:`MOST_CORNERS` corners of a curve, as close on a log axis as the picture can show.
 
     Args:
         fpr: Ascending from 0 to 1.
@@ -67,7 +67,7 @@ def thinned(fpr: np.ndarray, tpr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_roc(curves: Sequence[RocCurve], det: bool = False) -> Figure:
-    """Draw the figure, with a point where the table's rates are.
+    """Draw the figure, with points at the rates of the table.
 
     Args:
         curves: One or more.
@@ -111,7 +111,7 @@ def draw_roc(curves: Sequence[RocCurve], det: bool = False) -> Figure:
 
 
 def roc_table(curves: Sequence[RocCurve]) -> list[str]:
-    """A line a curve: the share of pairs of one person that pass, and the threshold, at each false match rate."""
+    """Lay out one line per curve: the share of genuine pairs that pass, and the threshold, at each rate."""
     rates = list(dict.fromkeys(rate for curve in curves for rate in curve.points))
     rows = []
     for curve in curves:

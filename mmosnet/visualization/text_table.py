@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out cells as text: the first column from the left, the others from the right.
+    """Lay out cells as text: the first column left-aligned, the others right-aligned.
 
     Args:
-        titles: Of the columns.
-        rows: Of as many cells each.
+        titles: Titles of the columns.
+        rows: Rows, with one cell per title.
 
     Returns:
         The lines.
@@ -21,7 +21,7 @@ def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
 
 
 def number_text(value: float | None) -> str:
-    """A share with four digits; nothing for None."""
+    """Return a share with four digits; empty for None."""
     return '' if value is None else f'{value:.4f}'
 
 

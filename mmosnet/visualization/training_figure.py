@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 4.6, 2.9
 
 
 def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> list[str]:
-    """Full names of the scores to draw.
+    """Return the full names of the scores to draw.
 
     Args:
         runs: Where they were logged.
@@ -46,7 +46,7 @@ def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> lis
 
 
 def curve(run: TrainingRun, name: str) -> tuple[list[float], list[float]]:
-    """Epochs (or iterations) and values of what was logged under a name; of the evaluations if both have it."""
+    """Return epochs (or iterations) and logged values of a name; those of evaluations if both have it."""
     for records in (run.val, run.train):
         found = [(run.epoch_of(record), record.values[name]) for record in records if name in record.values]
         if found:
@@ -56,7 +56,7 @@ def curve(run: TrainingRun, name: str) -> tuple[list[float], list[float]]:
 
 
 def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
-    """Draw the figure: a panel for the loss, one for the learning rate, one for each score.
+    """Draw the figure: one panel for the loss, one for the learning rate, one per score.
 
     The loss of a single run is drawn with its parts.
 
@@ -92,7 +92,7 @@ def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
 
 
 def reached(run: TrainingRun) -> float:
-    """The last epoch, or iteration, that a run has logged."""
+    """Return the last epoch, or iteration, that a run has logged."""
     return math.ceil(max(run.epoch_of(record) for record in [*run.train, *run.val]))
 
 
@@ -105,7 +105,7 @@ def _title(runs: Sequence[TrainingRun], name: str) -> str:
 
 
 def best(run: TrainingRun, name: str) -> tuple[float, float]:
-    """Where the largest value of a score is, and the value; losses have their smallest."""
+    """Return place and value of a score's maximum; of a loss's minimum."""
     places, values = curve(run, name)
     finite = [(value, place) for place, value in zip(places, values, strict=True) if math.isfinite(value)]
     if not finite:
@@ -127,7 +127,7 @@ def _draw_curve(axes: Axes, run: TrainingRun, name: str, style: dict, **options)
 
 
 def _draw_parts(axes: Axes, run: TrainingRun) -> None:
-    """The loss of one run and what it is the sum of."""
+    """Draw the loss of one run and its parts."""
     names = dict.fromkeys(name for record in run.train for name in record.values if 'loss' in name)
     parts = [name for name in names if name != 'loss']
     shown = ['loss', *parts] if len(parts) > 1 else ['loss']
@@ -144,7 +144,7 @@ def _text(value: float) -> str:
 
 
 def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> list[str]:
-    """A line for the loss of each run and for each of its scores: the best with its place, and the last."""
+    """Lay out a line per run for the loss and each score: the best with its place, and the last."""
     unit = 'epochs' if all(run.by_epoch for run in runs) else 'iterations'
     rows = []
     for run in runs:

@@ -50,11 +50,11 @@ class Viewed:
 
 
 def view_images(cfg: Config, checkpoint: str, images: Sequence[str], num_images: int) -> Viewed:
-    """Send images through a trained OSNet, prepared as in testing.
+    """Run images through a trained OSNet, prepared as in testing.
 
     Args:
         cfg: With ``model`` and ``test_dataloader``.
-        checkpoint: Of the model.
+        checkpoint: Checkpoint of the model.
         images: Files and folders; query images of the test data set if empty.
         num_images: How many of the data set, or of each folder.
 
@@ -110,7 +110,7 @@ def visualize_gates(viewed: Viewed, out_dir: Path) -> list[str]:
 
 
 def first_part(cfg: Config) -> Config:
-    """The test data set of a config, of a joint one its first part: the people.
+    """Return the test data set of a config; of a joint one its first part, the people.
 
     Raises:
         DataError: The config has none with a pipeline.
