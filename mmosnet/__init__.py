@@ -60,7 +60,7 @@ else:
     __all__ = ['__version__', *WITHOUT_TORCH]
 
     def __getattr__(name: str) -> object:
-        """What is not there without torch: says so, and does not look like a mistyped name."""
+        """Import a public name when it is first used; raise an error that names torch where torch is missing."""
         if name in WITHOUT_TORCH:
             return import_module(f'mmosnet.{name}')
         # Python and its tools ask for these of any module.

@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def job_lines(folder: Path) -> Iterator[str]:
-    """The jobs as a table, with commands as they are typed in a folder."""
+    """Return the table of jobs, with each command as it is typed in the given folder."""
     project = find_project(folder)
     in_project = project == folder
     yield f'mmosnet {__version__}: OSNet for person re-identification, attributes and categories'
@@ -52,7 +52,7 @@ def job_lines(folder: Path) -> Iterator[str]:
 
 
 def find_project(folder: Path) -> Path:
-    """Where tools, configs and, in a clone, docs are: this folder, the clone, or what a wheel has brought along."""
+    """Find the folder that holds tools, configs and docs: the current folder, the clone or the wheel's own copy."""
     clone = PACKAGE.parent
     if (folder / 'tools' / 'train.py').is_file() and (folder / 'mmosnet').is_dir():
         return folder
@@ -60,7 +60,7 @@ def find_project(folder: Path) -> Path:
 
 
 def version_lines() -> Iterator[str]:
-    """What is installed, as a table; found without importing it."""
+    """Return the table of installed packages and their versions, found without importing them."""
     rows = [('installed', 'version', '')]
     for names in REQUIRED:
         found = [(name, installed(name)) for name in names if installed(name)]
@@ -80,7 +80,7 @@ def version_lines() -> Iterator[str]:
 
 
 def installed(name: str) -> str | None:
-    """The version of a distribution; None where it is not installed."""
+    """Return the version of a distribution; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -88,7 +88,7 @@ def installed(name: str) -> str | None:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Rows in columns, the first with a line below."""
+    """Lay out rows in columns, with a rule below the first row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         yield '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

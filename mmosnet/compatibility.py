@@ -21,7 +21,7 @@ SUPPORTED_VERSIONS = {
 
 
 def check_versions() -> None:
-    """Raise where a required package is missing or outside :data:`SUPPORTED_VERSIONS`.
+    """Raise an error if a required package is missing or outside :data:`SUPPORTED_VERSIONS`.
 
     mmcv is no hard requirement of the distribution, because ``mmcv`` and ``mmcv-lite`` install over
     the same folder and only the user knows which one the environment wants.
@@ -39,12 +39,12 @@ def check_versions() -> None:
 
 
 def _version_of(name: str) -> str:
-    """The version a module states. mmpretrain is read without its package: it asserts on import."""
+    """Return the version that a module states, for mmpretrain without importing it: it asserts on import."""
     if name == 'mmpretrain':
         return import_module('importlib.metadata').version(name)
     return import_module(name).__version__
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numeric release of a version: ``'2.15.0+cu132'`` gives ``(2, 15, 0)``."""
+    """Return the numeric release of a version: ``'2.15.0+cu132'`` gives ``(2, 15, 0)``."""
     return tuple(int(number) for number in re.match(r'\d+(\.\d+){0,2}', version)[0].split('.'))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Collect no garbage in between.
+    """Pause the garbage collector inside the ``with`` block.
 
     For imports: nearly all that they make stays, and the collector would go through it again and again, a
     quarter of the time that ``import mmosnet`` takes.

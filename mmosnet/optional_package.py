@@ -31,7 +31,7 @@ def need(name: str, extra: str) -> ModuleType:
 
 
 def _packages(extra: str) -> str:
-    """The extra; on a device without torch, which extras would bring along, the packages in it."""
+    """Return the extra to install; on a device without torch the packages in it, since extras would bring torch."""
     if find_spec('torch') is None:
         try:
             found = [line.split(';') for line in requires('mmosnet') or []]
