@@ -8,6 +8,7 @@ import re
 import runpy
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -203,10 +204,18 @@ def test_configs_that_are_named_exist(page):
         assert name in known or name in made, f'{page} names {name}'
 
 
-@pytest.mark.parametrize('tool', TOOLS)
-def test_every_tool_is_in_the_docs(tool):
-    names = (f'tools/{tool}', f'mmosnet {tool.removesuffix(".py").replace("_", "-")}')
-    assert any(name in text for page, text in TEXTS.items() if page.startswith('docs/') for name in names), tool
+def command_names() -> tuple[str, ...]:
+    if find_spec('mmosnet.cli') is None:
+        return ()
+    from mmosnet.cli.main import NAMES
+
+    return NAMES
+
+
+@pytest.mark.parametrize('command', [*(f'tools/{tool}' for tool in TOOLS), *map('mmosnet {}'.format, command_names())])
+def test_every_command_is_in_the_docs(command):
+    names = {command, re.sub(r'tools/(\w+)\.py', lambda tool: f'mmosnet {tool[1].replace("_", "-")}', command)}
+    assert any(name in text for page, text in TEXTS.items() if page.startswith('docs/') for name in names), command
 
 
 def test_every_page_is_in_the_index():
