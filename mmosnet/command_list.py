@@ -10,9 +10,9 @@ class Job:
     """Something that people want to do.
 
     Attributes:
-        title: What.
-        command: What to type, from the folder of the project; capitals stand for the user's own.
-        page: Where it is explained, below ``docs/``.
+        title: Name of the job.
+        command: Command to type in the project's folder; capitals stand for the user's own values.
+        page: Page below ``docs/`` that explains it.
     """
 
     title: str

@@ -29,7 +29,7 @@ class Interruption:
 
     Attributes:
         advice: Returns what is kept and how to go on; called when the program is interrupted. Empty to say nothing.
-        signal: What has interrupted the program; 0 before.
+        signal: Signal that has interrupted the program; 0 before.
     """
 
     def __init__(self) -> None:

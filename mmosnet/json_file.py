@@ -14,7 +14,7 @@ def read_json(path: Path, remedy: str) -> Any:
 
     Args:
         path: The file.
-        remedy: What to do about a file that cannot be used, for the error's text.
+        remedy: Advice on a file that cannot be used, for the error message.
 
     Raises:
         DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.

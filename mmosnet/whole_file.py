@@ -69,7 +69,7 @@ def check_writable(path: str | Path) -> None:
     """Raise an error before a long computation if its file cannot be written; create the file's folder.
 
     Raises:
-        OSError: As of :func:`whole_file`.
+        OSError: Same as in :func:`whole_file`.
     """
     with suppress(_NothingToWrite), whole_file(path) as draft:
         # A full disk still takes names.
@@ -88,7 +88,7 @@ def draft_folder(path: str | Path) -> Iterator[Path]:
     Folders of killed processes are removed, as the drafts of :func:`whole_file`.
 
     Args:
-        path: What is to be made; the folder that it is in is made.
+        path: File or folder to create; its parent folder is created.
 
     Raises:
         OSError: Something in the folder cannot be written; names the path.

@@ -66,7 +66,7 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
         inputs: A path of an image, of a region of one or of a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; or a
             list of such. Of a folder all images, in order of their paths, those in folders below it too;
             a warning counts what else is in it.
-        place: What the inputs are called in errors.
+        place: Name of the inputs in errors.
 
     Yields:
         The images in order, and in place of what cannot be one an :class:`ImageInput` with an error.

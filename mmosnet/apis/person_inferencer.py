@@ -44,7 +44,7 @@ class PersonInferencer(BaseInferencer):
         model: A name in ``model-index.yml``, the path of a config, a config, or a model.
         pretrained: A checkpoint; True for the weights that the index names. Without it the weights are random, or
             those that a given model has.
-        device: Where to compute; a GPU if there is one, and where a given model is.
+        device: Device to compute on; by default a GPU if there is one, or the device of a given model.
         attributes: Names of the attributes; by default those saved with the checkpoint, else ``attribute 0`` ...
         classes: Names of the categories, likewise; else ``0`` ...
         pipeline: Transforms instead of those of the config's test data; for a model without config.
@@ -103,7 +103,7 @@ class PersonInferencer(BaseInferencer):
             bad_images: ``'error'`` to stop at what is no image, ``'skip'`` to go on.
 
         Returns:
-            An entry an image, in order, with
+            One entry per image, in order, with
 
             - ``img_path``: the file or region, None for an array
             - ``embedding``: ``(D,)`` float32

@@ -17,7 +17,7 @@ class PredictedTasks:
     """Turns a model's samples into numbers with names.
 
     Args:
-        model: With a head, or a joint head; ``_dataset_meta``, of a checkpoint, has names.
+        model: Model with a head or a joint head; its ``_dataset_meta``, from a checkpoint, has the names.
         attributes: Names instead of those; without either ``attribute 0`` ...
         classes: Names of the categories instead; without either ``0`` ...
 

@@ -47,9 +47,9 @@ def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str
 
     Args:
         results: Results of :class:`~mmosnet.apis.PersonInferencer`.
-        path: ``.json``, a list under ``results``; or ``.csv``, a row an image with the columns ``img_path``, ``error``,
-            ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` ..., as far
-            as there are any.
+        path: ``.json``, a list under ``results``; or ``.csv``, one row per image with the columns ``img_path``,
+            ``error``, ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` to
+            ``embedding.D``, as far as there are any.
         origin: Facts for the head of the JSON file: config and checkpoint.
 
     Raises:

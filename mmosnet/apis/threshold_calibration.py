@@ -1,4 +1,4 @@
-"""From labelled features to a gallery's threshold, and what to tell people about it."""
+"""Calibration of a gallery's threshold on labelled features, with a report for users."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Calibration:
         """Return a table of thresholds and what they mean for a gallery of a given size.
 
         Args:
-            gallery_size: Its images; None for examples.
+            gallery_size: Number of images of the gallery; None gives examples.
         """
         found = self.found
         pairs = 'pairs by two cameras' if self.cross_camera else 'pairs'
@@ -110,7 +110,7 @@ def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int)
 
     Args:
         places: Folders and files of features; if empty, the gallery's own images are taken.
-        gallery: For which the threshold is.
+        gallery: Gallery that the threshold is for.
         most: Number of images; of more, people are drawn at random.
 
     Raises:
@@ -141,7 +141,7 @@ def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross
         cross_camera: Compare images by two cameras only.
 
     Raises:
-        DataError: As of :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
+        DataError: Same as in :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
     """
     columns = (np.ascontiguousarray(column) for column in (features.embedding, features.pid, features.camid))
     embeddings = Embeddings(*map(torch.from_numpy, columns))
@@ -153,8 +153,8 @@ def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
     """Return what a gallery stores about its threshold.
 
     Args:
-        calibration: Where it comes from.
-        places: What it was measured on.
+        calibration: Calibration that found it.
+        places: Features that it was measured on.
     """
     point, found = calibration.point, calibration.found
     facts = {name: value for name, value in asdict(point).items() if name not in ('distance', 'wanted')}

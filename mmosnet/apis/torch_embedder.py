@@ -63,7 +63,7 @@ class TorchEmbedder(Embedder):
 
     Args:
         cfg: Config of the model.
-        checkpoint: Its weights.
+        checkpoint: Checkpoint with the weights.
         device: A GPU if there is one.
         amp: Compute in float16 on a GPU, bfloat16 on a CPU.
         local_rank: Number of the process on this machine: of several GPUs each takes its own.

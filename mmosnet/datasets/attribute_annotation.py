@@ -21,7 +21,7 @@ class AnnotatedSplit:
 
     Attributes:
         place: File and split, for the texts of errors.
-        folder: Where the images' names start.
+        folder: Folder that the image names are relative to.
         names: Names of N image files.
         labels: ``(N, A)`` numbers.
         rows: Row numbers of the file to name in errors; counted from 1 by default.
@@ -108,7 +108,7 @@ class AttributeAnnotation:
     """What an annotation file says.
 
     Attributes:
-        file: Where it stands, for the texts of errors.
+        file: File name for errors.
         attributes: Names of the columns of the labels.
         splits: Each split by its name.
         evaluated: Columns of the attributes that are usually evaluated; all by default.

@@ -35,7 +35,7 @@ class CocoFile:
         images: Entries of ``images`` by their id; each has ``file_name``.
         annotations: Entries of ``annotations``; each has ``id``, ``bbox`` and the ``image_id`` of an image.
         category_ids: Ids of ``categories`` by their names.
-        errors: What is wrong with annotations, by their ids.
+        errors: Errors of annotations by id.
     """
 
     path: str
@@ -52,7 +52,7 @@ class CocoFile:
         """Return the annotations of single people; report how many others are left out, and why.
 
         Args:
-            category: Only those of the category with this name; None takes all.
+            category: Name of the category; None takes all.
             say: Takes a line for the user.
 
         Raises:
@@ -176,8 +176,8 @@ def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
 
     Args:
         path: Path of the frame.
-        image: Its entry in the annotation file; ``height`` and ``width`` may be missing.
-        place: For the error's text.
+        image: Entry of the frame in the annotation file; ``height`` and ``width`` may be missing.
+        place: Place to name in errors.
 
     Raises:
         DataError: No such file, of another size than stated, or unreadable and of no stated size. A damaged file of a

@@ -45,9 +45,9 @@ class CocoPerson(NamedPeople):
         split_key: Field of the split; only read with ``ann_file``.
         category: Name of the category of people, where the file has others too; None takes all annotations.
         margin: Added around a box on each side, as a share of its width and height.
-        mask_background: Paint everything outside the segmentation (polygons or run lengths) in ImageNet's mean colour.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`. ``data_prefix=dict(img_path='frames')`` is the folder
-            where ``file_name`` starts, by default the data root.
+        mask_background: Paint everything outside the segmentation (polygons or run lengths) in ImageNet's mean color.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`. ``data_prefix=dict(img_path='frames')`` is the
+            folder that ``file_name`` is relative to, by default the data root.
 
     Raises:
         FileNotFoundError: No such annotation file.

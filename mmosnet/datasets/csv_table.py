@@ -60,7 +60,7 @@ def read_table(
         path: The CSV file.
         required: Columns that must be there and filled, ``path`` among them.
         splits: What ``split`` may be, which is then among them too; empty for a table without splits.
-        folder: Where the paths start.
+        folder: Folder that the paths are relative to.
         owner: Data set, for the texts of errors.
         box: Columns that tell people in one image apart; without them an image has one row.
         keep_faulty: Give rows that cannot be used an error, instead of raising it.

@@ -28,7 +28,7 @@ class Part:
     Attributes:
         name: ``'train'``, ``'query'``, ``'gallery'``; a second data set's splits are called ``'query 2'`` and so on.
         split: Without the number.
-        dataset: Where it comes from.
+        dataset: Data set that it comes from.
         records: Records of this split.
     """
 
@@ -51,8 +51,8 @@ class ImageFacts:
     """What reading an image tells.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         digest: Equal for images with equal pixels.
         error: Why it cannot be read; empty if it can.
     """
@@ -156,7 +156,7 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     Threads and not processes: the decoders run side by side, and nothing is forked under a running torch.
 
     Args:
-        parts: From :func:`load_parts`.
+        parts: Result of :func:`load_parts`.
         num_workers: Threads; one for each processor by default.
 
     Returns:

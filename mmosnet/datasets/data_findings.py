@@ -18,7 +18,7 @@ def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera
     """Summarize a data set and compare its images.
 
     Args:
-        parts: Its splits.
+        parts: Splits of the data set.
         facts: Facts of all images by path.
         same_camera: The evaluation's camera rule, as of :class:`~mmosnet.evaluation.ReIDMetric`.
 

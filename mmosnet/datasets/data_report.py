@@ -32,7 +32,7 @@ def warnings_of(findings: dict, num_classes: int | None = None) -> list[str]:
     """Return the findings that deserve a look.
 
     Args:
-        findings: From :func:`~mmosnet.datasets.data_findings.find_all`.
+        findings: Result of :func:`~mmosnet.datasets.data_findings.find_all`.
         num_classes: Number of classes of the model's head; None without one.
     """
     found = []

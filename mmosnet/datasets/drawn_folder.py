@@ -25,9 +25,9 @@ class DrawnFolder:
 
     Args:
         root: The folder.
-        content: What it holds, for error messages: ``'synthetic people'``.
-        manifest: What it is made with; equal manifests mean equal pictures.
-        image_folders: Where its images are, below ``root``.
+        content: Description of the content for errors: ``'synthetic people'``.
+        manifest: Settings of the pictures; equal manifests mean equal pictures.
+        image_folders: Folders of the images below ``root``.
     """
 
     root: Path

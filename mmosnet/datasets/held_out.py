@@ -13,7 +13,7 @@ def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:
     """Sample a share of different items, at least one; the sample is the same on every machine.
 
     Args:
-        items: To draw from, in any order.
+        items: Items to sample from, in any order.
         share: Share of the items, within (0, 1).
         seed: Seed of the random sample.
     """

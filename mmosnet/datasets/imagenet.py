@@ -21,7 +21,7 @@ CLASSES_REMEDY = (
 
 @DATASETS.register_module()
 class ImageNet(mmpretrain.datasets.ImageNet):
-    """ImageNet and every data set in its layout: ``train`` and ``val`` with a folder a category.
+    """ImageNet and every data set in its layout: ``train`` and ``val`` with one folder per category.
 
     Or ``meta/train.txt`` and ``meta/val.txt`` beside them, with a line ``IMAGE LABEL`` for each image. mmpretrain's
     ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``

@@ -13,7 +13,7 @@ def image_inside(folder: Path, name: str, place: str) -> str:
     """Return the path, as spelled on disk, of an image that an annotation names; it must be inside a folder.
 
     Args:
-        folder: Where the annotation's paths start.
+        folder: Folder that the annotation's paths are relative to.
         name: The path in the annotation, with forward slashes.
         place: File and row, for the error's text.
 

@@ -35,7 +35,7 @@ class Market1501(ReIDDataset):
         attributes: File of the identities' attributes, ``'market_attribute.mat'``, relative to ``data_root``: records
             of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market_attribute_file.market_attributes`), the
             others, distractors among them, have none.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     shared_pids = True

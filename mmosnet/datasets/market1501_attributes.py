@@ -33,7 +33,7 @@ class Market1501Attributes(AttributeDataset):
         val_share: Share of the training identities that make up ``split='val'``.
         val_seed: Seed of the random sample.
         queries: Test on the 3,368 queries too. The authors' evaluation counts the 13,115 gallery images alone.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
 
     Raises:
         DataError: A person in the images has no attributes.

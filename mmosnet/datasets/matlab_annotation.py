@@ -80,9 +80,9 @@ def read_partition(value: object, index: int, splits: Sequence[str], place: str)
 
     Args:
         value: The cell array.
-        index: Which partition, from 0.
+        index: Number of the partition, from 0.
         splits: Names of the splits in the order of the fields.
-        place: For the texts of errors.
+        place: Place to name in errors.
 
     Returns:
         Image numbers, counted from 1, of each split.
@@ -113,7 +113,7 @@ def partitioned(
         names: File names of all images.
         labels: A row for each.
         numbers: Numbers of the images of each split, counted from 1.
-        folder: Where the names start.
+        folder: Folder that the names are relative to.
         place: The file, for the texts of errors.
 
     Raises:

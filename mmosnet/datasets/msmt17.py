@@ -28,7 +28,7 @@ class MSMT17(ReIDDataset):
         version: ``'V1'``, or ``'V2'`` with blurred faces; what is there by default.
         include_val: Train on ``list_val.txt`` too: 2,373 more images of the same 1,041 identities. The standard
             protocol does not; ``combineall`` does.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: No version in ``data_root``.

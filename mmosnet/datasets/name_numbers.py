@@ -69,7 +69,7 @@ def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
     """Parse a pid or camera from a file name.
 
     Args:
-        text: Its digits, with a sign or without.
+        text: Digits, with or without a sign.
         what: ``'pid'`` or ``'camera'``.
         path: The file, for the error's text.
         first: The lowest that there is.

@@ -57,7 +57,7 @@ def render_object(category: str, seed: int, index: int, size: int = 64) -> np.nd
     Args:
         category: One of :data:`CATEGORIES`.
         seed: World; with ``category`` and ``index`` it fixes the picture.
-        index: Which of the category's pictures.
+        index: Number of the category's picture.
         size: Side of the square picture in pixels; drawn at 128 and reduced.
 
     Returns:

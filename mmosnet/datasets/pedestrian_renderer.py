@@ -204,7 +204,7 @@ def render_person(
         camera (Camera): The camera, from `sample_camera`.
         seed (int): World; with `identity.pid`, `camera.camid` and `image_index` it fixes the
             picture.
-        image_index (int): Which of the person's pictures under this camera.
+        image_index (int): Number of the person's picture under this camera.
         size (tuple[int, int]): Height and width in pixels; drawn at 256x128 and reduced.
 
     Returns:

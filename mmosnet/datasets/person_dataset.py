@@ -59,7 +59,7 @@ class PersonDataset(BaseDataset):
         """Report what was left out or looks odd, and keep it in :attr:`notes`.
 
         Args:
-            text: For the user.
+            text: Text for the user.
             usual: It belongs to the data set: a line below its table and no warning.
         """
         self.notes.append(f'{type(self).__name__}: {text}')

@@ -75,7 +75,7 @@ def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
     Args:
         crop: ``(height, width, 3)`` uint8, BGR.
         rle: From :func:`compressed_mask`, of the whole frame.
-        path: Where the crop was cut, from :func:`region_path`.
+        path: Region of the crop, as :func:`region_path` returns it.
 
     Raises:
         DataError: The run lengths are damaged, or leave nothing of the crop.

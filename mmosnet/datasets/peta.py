@@ -48,9 +48,9 @@ class PETA(AttributeDataset):
 
     Args:
         protocol: ``'random'`` or ``'zero_shot'``.
-        partition: Which of the random partitions in the file, from 0; published code takes the first.
+        partition: Number of one of the random partitions in the file, from 0; published code takes the first.
         zero_shot_file: The splits of the zero-shot protocol, relative to ``data_root``.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 105.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 105.
     """
 
     download_page = (

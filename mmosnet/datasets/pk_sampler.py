@@ -28,7 +28,7 @@ class PKSampler(Sampler):
     Args:
         dataset: A re-identification data set.
         num_pids: P, identities a batch.
-        num_instances: K, images an identity.
+        num_instances: K, images per identity.
         seed: The same on all ranks; None draws one and shares it.
 
     Raises:

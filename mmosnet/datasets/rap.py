@@ -33,10 +33,10 @@ class RAPv1(AttributeDataset):
     there are is logged.
 
     Args:
-        partition: Which of the partitions, from 0.
+        partition: Number of the partition, from 0.
         val_share: Share of the training images that make up ``split='val'``.
         val_seed: Seed of the random sample.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 92.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 92.
     """
 
     download_page = 'https://www.rapdataset.com'

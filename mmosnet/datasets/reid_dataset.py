@@ -183,7 +183,7 @@ class ReIDDataset(PersonDataset):
         Warnings count the files that are no images, and the images with other names.
 
         Args:
-            folder: Below ``data_root``.
+            folder: Folder below ``data_root``.
             pattern: Pattern for the beginning of file names.
             almost: Pattern of names that should match ``pattern``: an error names those that do not.
 

@@ -19,7 +19,7 @@ class SyntheticPeople(Market1501):
         generation: Arguments of :func:`~mmosnet.datasets.synthetic.write_synthetic_people`.
         attributes: Give the records of people ``gt_score``, the labels that
             :class:`~mmosnet.datasets.SyntheticAttributes` has of the same pictures. Distractors have none.
-        **kwargs: As of :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     def __init__(self, data_root: str, generation: dict | None = None, attributes: bool = False, **kwargs) -> None:

@@ -26,8 +26,8 @@ class VIPeR(ReIDDataset):
     1, 3, ... the other way round, after the same training.
 
     Args:
-        split_index: Which of the 20 splits, from 0.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        split_index: Number of one of the 20 splits, from 0.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: A folder is missing.

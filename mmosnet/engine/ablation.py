@@ -1,4 +1,4 @@
-"""The paper's ablation of the OSBlock on any data set: one training a row, one table (``tools/ablation.py``)."""
+"""The paper's ablation of the OSBlock on any data set: one training per row, one table (``tools/ablation.py``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AblationRow:
     """One row of the table.
 
     Attributes:
-        name: What differs, in short.
+        name: Short description of the difference.
         options: Options of the backbone.
         published: Rank-1 and mAP of the paper on Market-1501, in percent, as reported.
     """
@@ -99,7 +99,7 @@ def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> 
     Args:
         rows: The rows.
         cfg: The config that all rows are trained with.
-        work_dir: Its folders, named as the rows, hold the training runs.
+        work_dir: Folder of the training runs, which are named after the rows.
     """
     table = [['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']]
     for row in rows:

@@ -50,7 +50,7 @@ def load_config(
     Args:
         path: The config file, or a name in ``model-index.yml``.
         options: Overrides from ``--cfg-options``.
-        work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
+        work_dir: Folder that the run writes to; ``work_dirs/NAME_OF_CONFIG`` by default.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         data_root: Folder of the data set, for all loaders; the config's by default.
 
@@ -215,7 +215,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
     """Make the test report more than the plain ranking.
 
     Args:
-        cfg: With a ``test_evaluator``; settings of a re-ranking that it has stay.
+        cfg: Config with a ``test_evaluator``, whose re-ranking settings are kept.
         rerank: Also report scores after k-reciprocal re-ranking.
         verification: Also report AUC, EER, and true positive rates with their thresholds.
 

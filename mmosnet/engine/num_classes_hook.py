@@ -91,7 +91,7 @@ def compare_names(head: nn.Module | None, trained: Mapping, place: str, metainfo
     Args:
         head: Head of the model.
         trained: Facts of the training set: ``attributes``, ``classes``.
-        place: Where these come from, for the error's text.
+        place: Origin of the trained names, for error messages.
         metainfo: Facts of the data set to evaluate.
 
     Raises:

@@ -45,7 +45,7 @@ def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> Non
 
     Args:
         handler: Handler of the log file.
-        record: What it could not write.
+        record: Record that could not be written.
 
     Raises:
         OSError: On a full disk, for example; names the log file.

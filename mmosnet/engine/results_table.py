@@ -14,8 +14,8 @@ def results_table(rows: Rows, corner: str = '') -> str:
     those after re-ranking, is a further row; another one, as verification, a table of its own below.
 
     Args:
-        rows: For each row's name its metrics.
-        corner: What stands in the corner of the main table, as the distance that images are ranked by.
+        rows: Metrics by name of the row.
+        corner: Text in the corner of the main table, such as the distance that ranks the images.
 
     Returns:
         The lines, joined.

@@ -37,7 +37,7 @@ class FoundCheckpoint(NamedTuple):
 
     Attributes:
         path: The file, or an address.
-        content: What it holds.
+        content: Content of the file.
     """
 
     path: str

@@ -125,10 +125,10 @@ def save_checkpoint(
     """Write a checkpoint completely or not at all; replaces mmengine's function of this name.
 
     Args:
-        checkpoint: What to write.
+        checkpoint: Checkpoint to write.
         filename: The file. What is no local one is left to mmengine.
-        file_client_args: As of mmengine's function.
-        backend_args: As of mmengine's function.
+        file_client_args: Same as in mmengine's function.
+        backend_args: Same as in mmengine's function.
 
     Raises:
         OSError: It cannot be written, as on a full disk; what was there before is there still.
@@ -160,7 +160,7 @@ def load_url(
     Args:
         url: The address; the file in the cache is called as in its path.
         model_dir: The cache; torch's by default.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
         progress: Show a bar.
         unused: torch's further options; weights alone are loaded whatever they say.
 

@@ -53,7 +53,7 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path, tools: Path) 
 
     Args:
         cfg: The config, for any split.
-        splits: Which splits.
+        splits: Numbers of the splits.
         work_dir: Gets a config and a folder for each split.
         tools: The folder of ``train.py`` and ``test.py``.
 
@@ -98,7 +98,7 @@ def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str
 
     Args:
         metrics: Metrics of each finished split.
-        work_dir: Where the file goes.
+        work_dir: Folder of the file.
     """
     keys = list(next(iter(metrics.values())))
     values = np.array([[split[key] for key in keys] for split in metrics.values()])

@@ -41,8 +41,8 @@ class ShownAttributes:
     Attributes:
         img_path: The image.
         names: Names of all A attributes.
-        gt: Which of them the person has; None where nobody knows.
-        scores: How sure the model is of each, from 0 to 1.
+        gt: Whether the person has each of them; None where it is unknown.
+        scores: Predicted score of each, within [0, 1].
     """
 
     img_path: str
@@ -61,8 +61,8 @@ class AttributeMetric(BaseMetric):
 
     Args:
         num_shown: People, spread over the set, whose attributes are kept in :attr:`shown`.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'attributes'

@@ -109,7 +109,7 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
         no attribute and is predicted none lowers all of them.
 
     Raises:
-        DataError: As of :func:`label_scores`.
+        DataError: Same as in :func:`label_scores`.
     """
     scores, target = _checked(scores, target)
     predicted = scores >= threshold

@@ -22,8 +22,8 @@ class CategoryMetric(Accuracy):
 
     Args:
         topk: A prediction is right where the label is among the k best scored categories.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     def __init__(

@@ -170,7 +170,7 @@ class _Prepared:
     Args:
         vectors: ``(N, D)`` float32, multiples of a power of two each, about ``2 ** BITS`` of them long at most.
         squares: Their squared lengths ``(N,)`` float64, exact.
-        zero: Which were zero at first, ``(N,)`` bool.
+        zero: Whether each vector was zero at first, ``(N,)`` bool.
     """
 
     vectors: Tensor
@@ -305,7 +305,7 @@ def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'eucl
         query: ``(Q, D)``.
         gallery: ``(G, D)``.
         k: Images to find; all of them where the gallery has no more.
-        distance: As of :class:`FeatureDistances`.
+        distance: Same as in :class:`FeatureDistances`.
 
     Returns:
         ``(indices, farthest)``: gallery indices, nearest first, ``(Q, min(k, G))`` int64, and the distance of each

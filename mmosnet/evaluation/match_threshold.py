@@ -108,7 +108,7 @@ def match_thresholds(
         embeddings: N images of known people: pids of 0 or more.
         rates: False-match rates, each within (0, 1).
         distance: ``'cosine'``, 1 - cos, or ``'euclidean'``, not squared.
-        cross_camera: Only pairs of images by two cameras.
+        cross_camera: Whether to use only pairs of images from two cameras.
 
     Raises:
         DataError: No person with two images (by two cameras), fewer than two people, a rate that is none, or an

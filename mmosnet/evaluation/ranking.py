@@ -100,7 +100,7 @@ def _drop_same_camera(
         query: q images.
         gallery: G images.
         by_pid: Gallery indices in the order of their identities, ascending within one.
-        same_camera: As of :func:`match_ranks`.
+        same_camera: Same as in :func:`match_ranks`.
     """
     pids = gallery.pids[by_pid]
     first = torch.searchsorted(pids, query.pids)
@@ -215,7 +215,7 @@ def _ranks_by_sorting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
     matches = torch.zeros_like(distmat, dtype=torch.bool)
     matches[row, column] = True
     ranks = []
-    # Sorting takes some 20 bytes a number: a few rows at a time.
+    # Sorting takes some 20 bytes per number: a few rows at a time.
     for start, stop in chunks(len(distmat), 8 * distmat.shape[1]):
         order = distmat[start:stop].argsort(dim=1, stable=True)
         ranks.append(matches[start:stop].gather(1, order).nonzero(as_tuple=True)[1] + 1)
@@ -227,7 +227,7 @@ def average_precisions(counts: Tensor, ranks: Tensor) -> Tensor:
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
 
     Returns:
         ``(number of queries with a match,)`` float64, in their order.
@@ -248,7 +248,7 @@ def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
         topk: Ranks k to report.
 
     Returns:
@@ -270,7 +270,7 @@ def cmc_curve(counts: Tensor, ranks: Tensor, max_rank: int = 50) -> Tensor:
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
         max_rank: Length of the curve; any gallery size will do.
 
     Returns:

@@ -65,7 +65,7 @@ class ReRankedDistances:
         gallery: ``(G, D)``. Queries and gallery images are neighbours alike, whatever their cameras.
         distance: ``'euclidean'``, squared, or ``'cosine'``: 1 - cos, half the squared distance on the sphere. What
             counts is their ratio to the largest one.
-        settings: See :class:`ReRanking`.
+        settings: Settings of the re-ranking.
 
     Raises:
         DataError: Empty query or gallery, or a feature that is not finite.
@@ -123,7 +123,7 @@ def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
 
     Args:
         nearest: Indices, nearest first, ``(N, at least k1 + 1 or N)``.
-        k1: As of :class:`ReRanking`.
+        k1: Same as in :class:`ReRanking`.
 
     Returns:
         ``(N, N)`` int32, positive where column's image belongs to row's set.
@@ -146,7 +146,7 @@ def weight_by_nearness(
 
     Args:
         sets: ``(N, N)``, stored where column's image belongs to row's set.
-        distances: Between all images.
+        distances: Distances between all images.
         farthest: The largest distance of each image ``(N,)``, by which its distances are divided.
         power: Exponent of the quotient.
 

@@ -43,7 +43,7 @@ class ReIDMetric(BaseMetric):
         same_camera: ``'drop'`` (the protocol) or ``'keep'``; see :func:`~mmosnet.evaluation.ranking.match_ranks`.
         topk: Ranks to report.
         protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k from 10 galleries of
-            one random image a person, always the same ones. mAP and mINP are those of the whole gallery in both.
+            one random image per person, always the same ones. mAP and mINP are those of the whole gallery in both.
         rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for the paper's: adds the
             same scores after re-ranking as ``rerank/mAP`` and so on.
         query_expansion: Settings of a :class:`~mmosnet.evaluation.query_expansion.QueryExpansion`: adds the same
@@ -51,9 +51,9 @@ class ReIDMetric(BaseMetric):
         verification: Add ``verification/AUC``, ``EER``, ``TPR@1e-2`` (3, 4) and the thresholds ``distance@1e-2`` (3,
             4); see :func:`~mmosnet.evaluation.verification.verification_scores`.
         num_shown: Queries, spread over the query set, whose ranked lists are kept in :attr:`shown`.
-        device: Where to rank: ``'auto'`` takes a GPU if there is one.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        device: Device to rank on: ``'auto'`` takes a GPU if there is one.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'reid'
@@ -172,7 +172,7 @@ class ReIDMetric(BaseMetric):
         Args:
             query: Q images.
             gallery: G images.
-            distance: As of that function.
+            distance: Argument of that function.
         """
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
         scores = retrieval_scores(counts, ranks, self.topk)
@@ -197,7 +197,7 @@ class ReIDMetric(BaseMetric):
         """Return the embeddings, prepared as the options say, on the device where they are compared.
 
         Args:
-            samples: With ``embedding``, ``pid`` and ``camid``.
+            samples: Samples with ``embedding``, ``pid`` and ``camid``.
         """
         device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
         features = torch.stack([s['embedding'] for s in samples]).float()

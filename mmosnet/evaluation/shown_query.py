@@ -18,9 +18,9 @@ class ShownQuery:
 
     Args:
         img_path: The query image.
-        pid: Its identity.
+        pid: Identity of the query.
         gallery: ``(img_path, pid, distance, is_match)``, nearest first; ``is_match`` is None where nobody knows.
-        ap: Its average precision, within [0, 1].
+        ap: Average precision of the query, within [0, 1].
         num_matches: Gallery images of its identity that count.
         first_rank: Rank of the first of them, 1-based.
     """
@@ -63,10 +63,10 @@ class QueryGallery:
         Args:
             chosen: Indices of queries with a match.
             counts: Matches of each query ``(Q,)``.
-            ranks: From :func:`~mmosnet.evaluation.ranking.match_ranks`.
-            distance: As of that function, for all queries.
-            same_camera: As of that function.
-            k: Gallery images a query.
+            ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+            distance: Argument of that function, for all queries.
+            same_camera: Argument of that function.
+            k: Gallery images per query.
         """
         if not isinstance(distance, str):
             distance = ChosenRows(distance, chosen)

@@ -1,6 +1,6 @@
-"""CMC with one gallery image a person, the protocol of CUHK03's classic splits (Li et al., CVPR 2014).
+"""CMC with one gallery image per person, the protocol of CUHK03's classic splits (Li et al., CVPR 2014).
 
-Every repeat draws a gallery of one image an identity. Among the drawn images a query has one match, and the CMC is
+Every repeat samples a gallery of one image per identity. Among the sampled images a query has one match, and the CMC is
 averaged over repeats.
 """
 
@@ -31,8 +31,8 @@ def drawn_ranks(
     Args:
         query: Q images.
         gallery: G images, on the query's device.
-        distance: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        distance: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         num_repeats: Galleries to draw.
         seed: Seed of the random galleries.
 
@@ -40,7 +40,7 @@ def drawn_ranks(
         1-based ranks ``(num valid queries, num_repeats)``; queries without a match are missing.
 
     Raises:
-        DataError: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        DataError: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
     """
     orders = shuffles(len(gallery), num_repeats, seed).to(gallery.pids.device)
     places = orders.argsort(1)
@@ -91,7 +91,7 @@ def drawn_cmc(ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str
     """Compute the CMC at some ranks, averaged over queries and repeats.
 
     Args:
-        ranks: From :func:`drawn_ranks`.
+        ranks: Result of :func:`drawn_ranks`.
         topk: Ranks k to report.
 
     Returns:

@@ -20,7 +20,7 @@ class TaskEvaluator(Evaluator):
     evaluation cannot be cut off by number where samples lack labels.
 
     Args:
-        metrics: For each task one metric or several; tasks with None are left out
+        metrics: One or several metrics per task; tasks with None are left out
             (``--cfg-options val_evaluator.metrics.category=None``).
 
     Raises:

@@ -58,7 +58,7 @@ def verification_scores(
         query: Q images.
         gallery: G images, on the query's device.
         distance: ``'euclidean'`` or ``'cosine'``.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         fprs: False positive rates, each within [0, 1).
 
     Returns:
@@ -67,7 +67,7 @@ def verification_scores(
         distance is not squared.
 
     Raises:
-        DataError: As of :func:`compare_pairs`.
+        DataError: Same as in :func:`compare_pairs`.
     """
     pairs = compare_pairs(query, gallery, distance, same_camera, max(fprs, default=0.0))
     curve = roc_curve(pairs)
@@ -92,7 +92,7 @@ def compare_pairs(
         query: Q images.
         gallery: G images, on the query's device.
         distance: ``'euclidean'``, ``'cosine'``, or distances by other means: infinite ones do not count.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         max_fpr: The share of the negatives that is kept, as the closest ones, within [0, 1).
 
     Raises:
@@ -137,7 +137,7 @@ class Smallest:
         self.bound = torch.inf
 
     def add(self, numbers: Tensor) -> None:
-        # A mask takes 17 bytes a number.
+        # A mask takes 17 bytes per number.
         for part in numbers.flatten().split(PART):
             self.pieces.append(part[part < self.bound])
             if sum(map(len, self.pieces)) > 2 * self.count:
@@ -173,7 +173,7 @@ def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
     """Compute the receiver operating characteristic.
 
     Args:
-        pairs: From :func:`compare_pairs`.
+        pairs: Result of :func:`compare_pairs`.
 
     Returns:
         ``(fpr, tpr)``: false and true positive rates at the corners of the curve, from (0, 0) to (1, 1), with a
@@ -193,8 +193,8 @@ def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
     """Compute the AUC: the probability that a genuine pair is closer than an impostor pair; ties count half.
 
     Args:
-        fpr: From :func:`roc_curve`.
-        tpr: From :func:`roc_curve`.
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
     """
     return torch.trapezoid(tpr, fpr).item()
 
@@ -203,8 +203,8 @@ def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
     """Compute the EER: the rate at which false matches equal false non-matches, ``fpr = 1 - tpr``.
 
     Args:
-        fpr: From :func:`roc_curve`.
-        tpr: From :func:`roc_curve`.
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
     """
     excess = fpr + tpr - 1
     end = int(torch.searchsorted(excess, 0.0))
@@ -219,7 +219,7 @@ def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
     pair of two people that must not pass.
 
     Args:
-        pairs: From :func:`compare_pairs`.
+        pairs: Result of :func:`compare_pairs`.
         fpr: The share, at most the one given there. With fewer than 1 / fpr pairs of two people none may pass.
 
     Returns:

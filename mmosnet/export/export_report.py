@@ -27,10 +27,10 @@ def export_report(
 
     Args:
         path: The file.
-        model: Which it was made of.
+        model: Model that the file was exported from.
         parities: Results of :func:`~mmosnet.export.export_model`.
-        batch_sizes: To time.
-        cfg: To score file and model on its test set.
+        batch_sizes: Batch sizes to time.
+        cfg: Config on whose test set file and model are scored.
     """
     # As many as PyTorch has, or the comparison would not be one.
     exported = ExportedModel(path, threads=torch.get_num_threads())

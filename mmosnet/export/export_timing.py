@@ -23,7 +23,7 @@ def time_per_image(exported: ExportedModel, model: nn.Module, batch_size: int) -
 
     Args:
         exported: The file.
-        model: Which it was made of.
+        model: Model that the file was exported from.
         batch_size: Images at once.
 
     Returns:

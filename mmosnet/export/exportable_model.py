@@ -84,7 +84,7 @@ class ExportableModel(nn.Module):
         """Predict.
 
         Args:
-            images: As the :attr:`description` says.
+            images: Images as the :attr:`description` says.
 
         Returns:
             The outputs in the description's order: embeddings ``(N, D)``, scores from 0 to 1 ``(N, A)`` of the

@@ -19,7 +19,7 @@ class GraphGate(WeightedFusion):
     layers of their own for convolutions.
 
     Args:
-        gate: Whose convolutions are used.
+        gate: Gate whose convolutions are used.
     """
 
     def __init__(self, gate: AggregationGate) -> None:

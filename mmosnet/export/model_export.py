@@ -48,7 +48,7 @@ def export_model(
         with_preprocess: The file takes ``(N, H, W, 3)`` uint8, BGR, and normalises. Resizing stays outside: the test
             pipeline's cv2.resize rounds to whole numbers in its own way, and no runtime's layer does the same;
             :meth:`~mmosnet.runtime.ExportedModel.predict` takes the same steps.
-        calibration_images: At most.
+        calibration_images: Largest number of images for calibration.
 
     Returns:
         How near the file comes to the model, for batches of 1, 2 and 7 images.

@@ -54,8 +54,8 @@ class ModelImages:
         """Choose images of a folder at even distances.
 
         Args:
-            folder: With images, in folders below it too.
-            number: At most.
+            folder: Folder with images, also in folders below it.
+            number: Largest number.
         """
         sources = list(take_apart(str(folder), 'images'))
         places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
@@ -65,7 +65,7 @@ class ModelImages:
         """Write JPEGs of coarse and fine noise; of many sizes where the pipeline resizes.
 
         Args:
-            folder: To write into.
+            folder: Folder to write to.
             number: Number of images.
             seed: Seed of the noise.
         """

@@ -26,7 +26,7 @@ def write_onnx(model: ExportableModel, path: Path, calibration: np.ndarray | Non
     """Write a model in the precision of its description.
 
     Args:
-        model: To write.
+        model: Model to write.
         path: The file.
         calibration: Inputs, for int8: the ranges of all activations are measured on them.
 

@@ -40,10 +40,10 @@ def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarr
     """Compute the model's own outputs, with its own preprocessing and in its training form.
 
     Args:
-        model: In evaluation mode.
-        outputs: Which.
+        model: Model in evaluation mode.
+        outputs: Names of the outputs.
         images: ``(N, H, W, 3)`` uint8, BGR.
-        rgb: Its pipeline hands on RGB.
+        rgb: Whether its pipeline passes on RGB.
     """
     inputs = np.ascontiguousarray((images[..., ::-1] if rgb else images).transpose(0, 3, 1, 2))
     with torch.inference_mode():
@@ -72,11 +72,11 @@ def check_parity(
     Args:
         exported: The file.
         model: The model.
-        images: How the model's images are prepared.
+        images: Preparation of the model's images.
         sources: At least 7 image files.
         pictures: What the test pipeline makes of them, ``(N, H, W, 3)`` uint8, BGR; the file gets it too where it has
             no way to make it.
-        path: What errors call the file.
+        path: Name of the file in errors.
 
     Returns:
         A result for batches of 1, 2 and 7 images.

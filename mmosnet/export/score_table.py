@@ -33,10 +33,10 @@ def score_rows(
     """Score the model, and each way to export it, on the config's test set.
 
     Args:
-        cfg: With a test set.
+        cfg: Config with a test set.
         model: Model of the config.
-        images: To calibrate int8 on.
-        calibration_images: At most.
+        images: Images to calibrate int8 on.
+        calibration_images: Largest number of images for calibration.
 
     Yields:
         Name, megabytes of the file (0 for the model itself), and the scores.

@@ -18,9 +18,9 @@ def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarra
     """Write a model.
 
     Args:
-        model: To write, in fp32.
+        model: Model to write, in fp32.
         path: The file.
-        calibration: Not used; an argument so that all writers are called alike.
+        calibration: Unused, so that all writers have the same arguments.
 
     Raises:
         DataError: Another precision.
@@ -41,7 +41,7 @@ class TorchScriptSession:
 
     Args:
         path: The file.
-        threads: To compute with: of the whole process, so only set where given.
+        threads: Number of threads of the whole process; it is only set if given.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:

@@ -47,7 +47,7 @@ class Embedder(ABC):
         """Convert one image to the form that :meth:`embed` takes.
 
         Args:
-            path: For errors.
+            path: Path to name in errors.
             image: ``(H, W, 3)`` uint8, BGR.
 
         Raises:
@@ -64,7 +64,7 @@ class ExportedEmbedder(Embedder):
 
     Args:
         path: Exported file, see :class:`~mmosnet.runtime.ExportedModel`.
-        threads: To compute with; the runtime's choice by default.
+        threads: Number of threads; the runtime's choice by default.
 
     Raises:
         FileNotFoundError: No such file.

@@ -41,7 +41,7 @@ class Extraction:
     Args:
         people: All of them, the same in every process.
         embedder: The model.
-        folder: Where the shards go.
+        folder: Folder of the shards.
         batch_size: Images that the model gets at once.
         workers: Threads that read images.
         skip: Leave out images that cannot be used, and note them in the shard.
@@ -86,7 +86,7 @@ class Extraction:
         Args:
             say: Takes a line for the user.
             total: Number of processes.
-            seconds: What this process took for its own shards.
+            seconds: Time that this process took for its own shards.
 
         Raises:
             DataError: No shard was written for much longer than one takes; names the processes that owe some.

@@ -1,4 +1,4 @@
-"""How far an extraction is: a bar in a terminal, a line a shard in a log."""
+"""Progress of an extraction: a bar in a terminal, one line per shard in a log."""
 
 from __future__ import annotations
 

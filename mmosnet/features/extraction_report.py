@@ -25,7 +25,7 @@ def extraction_report(
         folder: Folder of the features.
         embedder: The model.
         progress: Progress of this run.
-        left_out: How many the inputs have that were not asked for, by what they are.
+        left_out: Number of entries of the inputs that were not requested, by kind.
 
     Returns:
         The lines, joined.

@@ -45,8 +45,8 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
 
     Args:
         path: The file; its folder is made.
-        features: What to write; may have no rows.
-        facts: More for the metadata, in values that JSON has.
+        features: Features to write; there may be none.
+        facts: Further metadata, in JSON values.
 
     Raises:
         DataError: A path that is no Unicode text, or a number that is not finite in an embedding; names the row.
@@ -87,7 +87,7 @@ class FeatureShards:
         path: A folder of ``*.parquet``, or one such file.
 
     Attributes:
-        files: In order of their names.
+        files: Files, sorted by name.
 
     Raises:
         FileNotFoundError: No such file or folder.

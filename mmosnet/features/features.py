@@ -209,8 +209,8 @@ def checked_name(name: str, what: str) -> str:
     """Return a name of a person or camera in the one spelling in which equal names are equal.
 
     Args:
-        name: As a user wrote it.
-        what: What it is called in errors, with the row.
+        name: Name as the user wrote it.
+        what: Description for errors, with the row.
 
     Raises:
         DataError: Nothing in it, or no text that can be printed.

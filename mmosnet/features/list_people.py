@@ -30,7 +30,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions) -> PersonList:
     Args:
         inputs: Images, regions of images, folders of images, CSV tables, COCO files, and videos or folders of their
             frames with files of boxes in ``options.boxes``.
-        options: What else is known.
+        options: Options of the listing.
 
     Returns:
         The people, and counts of what was left out.

@@ -99,7 +99,7 @@ class _Frames:
     several as dates have, are frames in order of the names.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the frames.
         first_frame: What the boxes call the first, if that was said.
 
     Raises:

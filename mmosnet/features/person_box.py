@@ -35,10 +35,10 @@ class InputBoxes:
         """Return the person in a box of an image.
 
         Args:
-            person: With the path of the whole image.
+            person: Person with the path of the whole image.
             box: Left, top, width and height in pixels.
             place: File and row, for errors.
-            stated: What the annotation file says of the image: ``height`` and ``width``.
+            stated: Size of the image in the annotation file: ``height`` and ``width``.
 
         Raises:
             DataError: No such image, or a box without area in it.

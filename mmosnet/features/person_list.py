@@ -19,7 +19,7 @@ class ListedPerson(NamedTuple):
     Attributes:
         path: Path of the image, see :class:`~mmosnet.features.Features`.
         pid: A number or a name; -1 where unknown.
-        camid: Likewise.
+        camid: Camera, likewise.
         time: Seconds; NaN where unknown.
         error: Why there is no such image; empty if that is not known yet.
         place: File and row that list the person, for errors; empty for images that were named themselves.
@@ -34,7 +34,7 @@ class ListedPerson(NamedTuple):
 
 
 class PersonList:
-    """Many, in columns: a hundred thousand take some 20 MB.
+    """People in columns: a hundred thousand take about 20 MB.
 
     Args:
         people: In the order in which they are extracted. Identities and cameras may have names instead of numbers;
@@ -45,11 +45,12 @@ class PersonList:
         pid: ``(N,)`` int64.
         camid: ``(N,)`` int64.
         time: ``(N,)`` float64.
-        errors: By row.
+        errors: Error messages by row.
         place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
-        left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
+        left_out: Number of entries that were not listed, by kind, counted by
+            :func:`~mmosnet.features.list_people.list_people`.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
-        source: ``N`` texts, where the images are; empty until somebody says so.
+        source: ``N`` texts, the source of each image; empty until it is set.
     """
 
     def __init__(self, people: Sequence[ListedPerson]) -> None:

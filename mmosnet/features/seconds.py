@@ -23,7 +23,7 @@ def seconds(text: str, place: str) -> float:
 
     Args:
         text: ``12.5``, or a date and time like ``2026-05-01T12:00:00+02:00``; without zone, UTC.
-        place: For the error's text.
+        place: Place to name in errors.
 
     Returns:
         From 0 to the end of the year 2099.

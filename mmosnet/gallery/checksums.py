@@ -22,7 +22,7 @@ class DamagedImage:
     """An image whose checksums do not hold.
 
     Attributes:
-        id: Its number in the gallery.
+        id: Number of the image in the gallery.
         path: As its record has it now, which may be what is damaged.
         part: ``'record'``, ``'embedding'``, or ``'row'``, by which the record finds its embedding.
     """
@@ -37,8 +37,8 @@ class GalleryCheck:
     """What a gallery's check has found.
 
     Attributes:
-        images: How many were checked.
-        damaged: Those whose checksums do not hold.
+        images: Number of checked images.
+        damaged: Images whose checksums do not match.
         files: By file and part what was found: an empty text if all is well, else what is wrong with it.
         unchecked: What the gallery has no checksum of, with the reason.
     """
@@ -62,7 +62,7 @@ def record_checksum(names: Sequence[str], values: Sequence) -> int:
 
     Args:
         names: Names of the table's columns.
-        values: As SQLite gives them back.
+        values: Values as SQLite returns them.
     """
     pairs = [pair for pair in zip(names, values, strict=True) if pair[1] is not None and pair[0] not in UNCOUNTED]
     # ASCII is the same in every version of Python, and has a form for bytes that are no text.

@@ -19,7 +19,7 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
         embedding: ``(N, D)`` floating point numbers.
         dimension: D, as the gallery has it.
         distance: ``'cosine'`` or ``'euclidean'``.
-        what: What the embeddings are called in errors.
+        what: Name of the embeddings in errors.
 
     Returns:
         ``(N, D)`` float32, contiguous; with ``'euclidean'`` it may be the array given.

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmosnet.features import Features
 
-# Images a person, people a look, cameras.
+# Images per person, people per appearance, cameras.
 IMAGES, PEOPLE, CAMERAS = 20, 50, 8
 # Directions in which people differ, and how much looks, people of a look and images of a person do; in all dimensions
 # there is noise. Two images of a person are about 0.3 apart (cosine), two people of a look about 0.5, others about 1.

@@ -58,7 +58,7 @@ def ranked(query: np.ndarray, vectors: np.ndarray, rows: np.ndarray, top_k: int,
         query: ``(D,)`` float32.
         vectors: ``(N, D)`` float32.
         rows: ``(K,)`` candidates, -1 for none.
-        top_k: How many.
+        top_k: Number of rows to return.
         distance: ``'cosine'`` or ``'euclidean'``.
 
     Returns:

@@ -47,7 +47,7 @@ class View:
     """What a gallery holds at one moment; searches need nothing else, whatever is written meanwhile.
 
     Attributes:
-        state: Its files and rows.
+        state: Files and rows of the gallery.
         columns: Records without their paths, ascending by row (:meth:`RecordTable.columns`).
         vectors: ``(rows, D)``, mapped.
         alive: ``(rows,)`` bool, rows that were not deleted; None if that is all.
@@ -365,7 +365,7 @@ class FaissGallery(Gallery):
         """Return a view of the current state; the previous one if nothing has changed.
 
         Args:
-            indexed: With the index, if there is one.
+            indexed: Whether to include the index, if there is one.
         """
         with self._turn:
             version = self._table.version()

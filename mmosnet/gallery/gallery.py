@@ -46,7 +46,7 @@ class Gallery(ABC):
 
     Args:
         uri: The folder or the address.
-        settings: As stored there.
+        settings: Settings as stored in the gallery.
 
     Example:
         >>> with Gallery.create('work_dirs/gallery', dimension=512) as gallery:
@@ -124,7 +124,7 @@ class Gallery(ABC):
 
         Args:
             value: A distance; None to have none.
-            facts: How it was found: rates, data, date; anything that JSON can hold.
+            facts: Data about its calibration: rates, data, date; any JSON values.
 
         Raises:
             DataError: No distance, or facts that JSON cannot hold.
@@ -138,7 +138,7 @@ class Gallery(ABC):
 
         Args:
             model: Their digest; empty if unknown.
-            what: What the embeddings are called in errors.
+            what: Name of the embeddings in errors.
 
         Raises:
             DataError: It is not the gallery's.
@@ -215,13 +215,13 @@ class Gallery(ABC):
         Args:
             embedding: ``(Q, D)`` floating point, of the gallery's model (:meth:`check_model`).
             top_k: Images a query.
-            camids: Only of these cameras, by number or name.
-            not_camids: Not of these cameras.
+            camids: Cameras to search, by number or name.
+            not_camids: Cameras to leave out.
             after: Seconds; not seen before. Images without a time meet no condition on time.
             before: Seconds; seen before.
 
         Returns:
-            A list a query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
+            One list per query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
             fewer images meet the conditions.
 
         Raises:
@@ -280,7 +280,7 @@ class Gallery(ABC):
 
         Args:
             key: ``'pid'`` or ``'camid'``.
-            values: As given.
+            values: Numbers or names as given.
             what: The argument, for errors.
 
         Raises:
@@ -306,7 +306,7 @@ class Gallery(ABC):
         """Return images with their embeddings, in the order of the ids, to calibrate on or to copy elsewhere.
 
         Args:
-            ids: By default those of all images, ascending.
+            ids: Numbers of the images; all images, ascending, by default.
 
         Raises:
             DataError: No such image; names the id.
@@ -450,7 +450,7 @@ class Gallery(ABC):
         Args:
             embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
             features: The rest about them.
-            settings: With the model of the features.
+            settings: Settings with the model of the features.
 
         Returns:
             ``(N,)`` int64, ascending, none of them given before.
@@ -467,10 +467,10 @@ class Gallery(ABC):
         Args:
             embedding: ``(Q, D)`` float32, checked, at length 1 for the cosine distance; Q > 0.
             top_k: Images a query.
-            where: Which ones count.
+            where: Conditions on the images.
 
         Returns:
-            A list a query with records and their distances, by distance and then by id.
+            One list per query with records and their distances, by distance and then by id.
         """
 
     @abstractmethod

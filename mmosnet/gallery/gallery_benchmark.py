@@ -32,8 +32,8 @@ class BenchmarkResult:
     """Figures of one gallery.
 
     Attributes:
-        index: Its kind.
-        vectors: How many.
+        index: Kind of index.
+        vectors: Number of vectors.
         dimension: Dimension of each embedding.
         build_seconds: For enrolling all of them and for the index, without drawing them.
         build_memory: Largest amount of memory meanwhile, without mapped files, in bytes.
@@ -67,10 +67,10 @@ class GalleryBenchmark:
 
     Args:
         folder: Folder of the gallery.
-        index: Its kind.
-        vectors: How many.
+        index: Kind of index.
+        vectors: Number of vectors.
         dimension: Dimension of each embedding.
-        threads: To compute with.
+        threads: Number of threads.
     """
 
     def __init__(self, folder: str | Path, index: str, vectors: int, dimension: int, threads: int = 1) -> None:
@@ -85,7 +85,7 @@ class GalleryBenchmark:
         """Enroll images until all of them are there or the time is over.
 
         Args:
-            seconds: After which no further step begins.
+            seconds: Time after which no further step begins.
             report: Told the number of images after each step.
 
         Returns:

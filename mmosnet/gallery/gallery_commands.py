@@ -1,4 +1,4 @@
-"""What ``tools/gallery.py`` does: a function a command, which gives a report."""
+"""The commands ``mmosnet gallery``: one function per command, which returns a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of searches: a query a row, the images found beside it, framed by whether they show the same person.
+"""A picture of searches: one query per row, with the found images, framed by whether they show the same person.
 
 The frames of :mod:`mmosnet.visualization.ranked_list_sheet` tell right from wrong, which in a search nobody knows, and
 that module needs torch.

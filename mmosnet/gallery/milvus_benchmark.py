@@ -26,7 +26,7 @@ class MilvusBenchmark:
     Args:
         uri: Address of Milvus; a collection that it names is not used.
         index: Kind of index.
-        vectors: How many.
+        vectors: Number of vectors.
         dimension: Dimension of each embedding.
     """
 
@@ -39,7 +39,7 @@ class MilvusBenchmark:
         """Enroll images until all of them are there or the time is over.
 
         Args:
-            seconds: After which no further step begins.
+            seconds: Time after which no further step begins.
             report: Told the number of images after each step.
 
         Returns:

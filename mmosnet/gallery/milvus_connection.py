@@ -57,7 +57,7 @@ class MilvusAddress:
     Attributes:
         place: A file ``NAME.db`` of Milvus Lite, or ``http(s)://HOST:PORT`` with ``/DATABASE`` where it is not the
             default one.
-        collection: Its name.
+        collection: Name of the collection.
     """
 
     place: str
@@ -130,7 +130,7 @@ def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None
     """Call the server; repeat the call for at most :data:`RESTART` seconds while the server starts.
 
     Args:
-        call: What to do; done again from the beginning.
+        call: Function to call, and to call again from the beginning.
         meanwhile: Done before each further try, whether or not it fails; to load the collection.
         once: It must not be done twice, so that it is only tried again where the server has refused it or was never
             reached.

@@ -46,7 +46,7 @@ PROPERTY = 'mmosnet'
 NAMED_PROPERTY = 'mmosnet.named'
 # Seconds for which a search may use the names of cameras that an earlier one read.
 NAMES_SECONDS = 30.0
-# Limits of Milvus: bytes of a text; images a query.
+# Limits of Milvus: bytes per text; images per query.
 MOST_TEXT = 65_535
 MOST_RESULTS = 16_384
 # Of one message, in bytes; servers take 64 MiB.

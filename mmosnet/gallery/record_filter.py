@@ -1,4 +1,4 @@
-"""Which records of a gallery are meant: conditions on camera, time, identity and number."""
+"""Conditions that select records of a gallery, on camera, time, identity and number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmosnet.features.seconds import LAST, UNITS, check_seconds
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """Conditions, all of which a record has to meet; None asks nothing.
+    """Conditions, all of which a record has to meet; None is no condition.
 
     Attributes:
         ids: Numbers in the gallery.

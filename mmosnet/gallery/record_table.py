@@ -60,7 +60,7 @@ class GalleryState:
         indexed: Rows in the index file; 0 for none.
         index_bytes: Size of the index file.
         trained: Rows that the index was trained on.
-        next_id: For the next image.
+        next_id: Number of the next image.
         deletions: Deletions so far in this generation.
         records: Records in the table; None in a gallery without checksums.
         index_checksum: Checksum of the index file; None where there is none.
@@ -283,7 +283,7 @@ class RecordTable:
 
         Args:
             rows: ``(id, row, path, pid, camid, time, source, vector_checksum)``.
-            state: Which it leads to.
+            state: State after the change.
             settings: Replace those that there are.
             names: Names of people and cameras by number; some may be known already.
         """
@@ -310,7 +310,7 @@ class RecordTable:
 
         Args:
             vectors: Gives the checksums of the vectors in some rows.
-            state: Which it leads to.
+            state: State after the change.
         """
         with self._transaction('BEGIN IMMEDIATE'):
             settings = replace(self.head()[0], version=WITH_CHECKSUMS)

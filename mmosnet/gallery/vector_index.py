@@ -75,8 +75,8 @@ class VectorIndex:
         """Read a file.
 
         Args:
-            kind: What it should hold.
-            path: Its size has been compared with what was written.
+            kind: Kind of index that the file should hold.
+            path: File whose size has been checked.
             mapped: Leave the bulk on the disc; such an index takes no more vectors.
 
         Raises:
@@ -121,7 +121,7 @@ class VectorIndex:
 
         Args:
             queries: ``(Q, D)`` float32.
-            top_k: How many are needed in the end.
+            top_k: Number of rows that are needed in the end.
             wanted: ``(N,)`` bool for the rows of the index; None for all. The fewer, the farther the search looks.
 
         Returns:

@@ -15,7 +15,7 @@ from mmosnet.registry import MODELS
 
 @MODELS.register_module()
 class AttributeHead(MultiLabelLinearClsHead):
-    """Tells for each attribute how sure it is that the person has it.
+    """Predict the probability of each attribute of a person.
 
     mmpretrain's ``MultiLabelLinearClsHead`` adds up the losses of all attributes, scores in half precision under
     autocast, and has no normalisation of the logits. Here the loss is the mean over images and attributes, which the

@@ -79,8 +79,8 @@ def load_file(path: str | Path, map_location: object = None, source: str | None 
 
     Args:
         path: The file.
-        map_location: As of :func:`torch.load`.
-        source: What errors call the file; the path by default.
+        map_location: Same as in :func:`torch.load`.
+        source: Name of the file in errors; the path by default.
 
     Raises:
         FileNotFoundError: No such file.
@@ -208,7 +208,7 @@ class FoundOSNet(NamedTuple):
     Attributes:
         state: Weights by name, without what a program put in front of the names.
         released: Whether the names are those of the released code; else they are ours.
-        notes: What was taken off and filled in, for a log line; empty if nothing was.
+        notes: What was removed and added, for the log; may be empty.
     """
 
     state: dict[str, Tensor]
@@ -224,7 +224,7 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
     batches, which old files lack and nothing computes with, are filled with 0.
 
     Args:
-        checkpoint: What a file holds.
+        checkpoint: Content of a checkpoint file.
 
     Returns:
         The first OSNet; None without one.
@@ -286,8 +286,8 @@ def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
     """Return the weights of a loaded checkpoint by name, without data-parallel ``module.`` prefixes.
 
     Args:
-        checkpoint: What a file holds.
-        source: What errors call the file.
+        checkpoint: Content of a checkpoint file.
+        source: Name of the file in errors.
 
     Raises:
         DataError: It holds something else than named tensors of numbers; names the first entry.

@@ -56,7 +56,7 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
     Args:
         model: State dict of the whole model.
         found: Tensors of the checkpoint, without ``module.`` prefixes.
-        source: Where they come from, for the error's text.
+        source: Origin of the weights, for error messages.
         testing: Refuse a checkpoint without the model's neck and heads: they would predict by chance.
 
     Raises:

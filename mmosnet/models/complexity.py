@@ -108,7 +108,7 @@ def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
     """Count parameters, mult-adds and activations of a model for one image.
 
     Args:
-        model: With a ``backbone`` and possibly a ``neck``; set to evaluation mode.
+        model: Model with a ``backbone`` and possibly a ``neck``; it is set to evaluation mode.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
 

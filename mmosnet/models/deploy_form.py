@@ -55,7 +55,7 @@ class FoldedConv2d(nn.Conv2d):
     Calling modules is a quarter of the time of a small network on one image.
 
     Args:
-        conv: Whose settings and parameters it takes over.
+        conv: Convolution whose settings and parameters are taken over.
         relu: Apply a ReLU.
     """
 

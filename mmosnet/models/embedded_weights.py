@@ -59,7 +59,7 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
 
     Args:
         filename: ``mmosnet://`` and one of :func:`embedded_names`.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
 
     Returns:
         ``state_dict``, and ``meta`` with the names of attributes and categories, as of a training checkpoint.
@@ -79,7 +79,7 @@ def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FO
     Args:
         checkpoint: File that a training left.
         name: Name of the weights.
-        folder: Where to write.
+        folder: Folder to write to.
 
     Returns:
         The file.

@@ -19,7 +19,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.SyncBatchNorm)
 
 @MODELS.register_module()
 class JointHead(BaseModule):
-    """One head a task on the output of one backbone and neck.
+    """One head per task on the output of one backbone and neck.
 
     A sample is a ``MultiTaskDataSample`` with a ``DataSample`` for each task that it has labels of
     (:class:`~mmosnet.datasets.PackTasks`). A task's loss is the mean over the samples with its labels. mmpretrain's
@@ -30,7 +30,7 @@ class JointHead(BaseModule):
         heads: Config of each task's head, under the names ``reid``, ``attributes``, ``category``; those with None are
             left out (``--cfg-options model.head.heads.category=None``).
         loss_weights: Factor of a task's losses; 1 for tasks that are not named.
-        init_cfg: As of mmengine's ``BaseModule``.
+        init_cfg: Same as in mmengine's ``BaseModule``.
 
     Raises:
         DataError: No head, or an unknown task.

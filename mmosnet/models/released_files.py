@@ -131,7 +131,7 @@ def download_released(name: str, folder: Path, endpoint: str | None = None) -> P
 
     Args:
         name: Key of :data:`RELEASED_FILES`.
-        folder: Where the file goes.
+        folder: Folder of the file.
         endpoint: Address of a mirror of the Hugging Face Hub; ``HF_ENDPOINT`` and then the Hub itself by default.
 
     Raises:
@@ -216,8 +216,8 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
     """Read a released file (weights only) under our names.
 
     Args:
-        name: As of :func:`find_released`.
-        keep_classifier: As of :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
+        name: Same as in :func:`find_released`.
+        keep_classifier: Same as in :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
 
     Raises:
         DataError: The file is none of the released networks, not whole, or another network than its name says; names
@@ -250,7 +250,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
     Args:
         filename: ``torchreid://`` and a name as of :func:`find_released`, for example
             ``torchreid://osnet_x1_0_imagenet``.
-        map_location: As of :func:`torch.load`; a released file is small and always read to the CPU first.
+        map_location: Same as in :func:`torch.load`; a released file is small and always read to the CPU first.
 
     Returns:
         ``dict(state_dict=...)``, as mmengine's loaders give it, without the classifier.
@@ -262,8 +262,8 @@ def recognize(checkpoint: Any, source: str) -> Any:
     """Convert a checkpoint with an OSNet to the form that mmengine loads; every loaded file passes here.
 
     Args:
-        checkpoint: What a file holds.
-        source: Its name, for errors and the log.
+        checkpoint: Content of a checkpoint file.
+        source: Name of the file for errors and the log.
 
     Returns:
         The checkpoint itself, if it holds no OSNet or one that needs nothing. Of a released network, what

@@ -29,7 +29,7 @@ def weighted_bce(
         target: ``(N, A)``, from 0 (absent) to 1 (present).
         pos_weight: Weight of present attributes, ``(A,)``.
         neg_weight: Weight of absent attributes, ``(A,)``.
-        avg_factor: What to divide the sum by; N x A by default.
+        avg_factor: Divisor of the sum; N x A by default.
 
     Returns:
         A scalar; 0 with zero gradients for an empty batch.

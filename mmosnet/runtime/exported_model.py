@@ -33,7 +33,7 @@ class ExportedModel:
 
     Args:
         path: ``.onnx``, ``.xml`` (OpenVINO, the ``.bin`` beside it) or ``.pt`` (TorchScript).
-        threads: To compute with; the runtime's choice by default.
+        threads: Number of threads; the runtime's choice by default.
         bf16: OpenVINO computes in bfloat16.
         batch_size: OpenVINO takes this many images at once only, and is faster for it.
 

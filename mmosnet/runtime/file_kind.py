@@ -20,7 +20,7 @@ class FileKind(NamedTuple):
         name: ``'checkpoint'`` (of torch, a zip archive), ``'legacy checkpoint'`` (of torch before 1.6),
             ``'TorchScript'``, ``'OpenVINO'`` (its .xml), ``'unknown'`` (an ONNX file has no mark of its own); of what
             is no model, words for a user, as ``'a web page'``.
-        remedy: What to do about what is no model; empty for models.
+        remedy: Advice on a file that is no model; empty for models.
     """
 
     name: str

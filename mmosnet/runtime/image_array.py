@@ -39,7 +39,7 @@ def as_image(value: object, name: str) -> np.ndarray:
     Args:
         value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow's, which is converted as a file is: to BGR,
             16 bits to 8, without transparency, and turned upright where it carries EXIF data that say so.
-        name: What errors call it.
+        name: Name for error messages.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.

@@ -174,8 +174,8 @@ def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) ->
     """Refuse an image that would fill the memory, before anything is decoded.
 
     Args:
-        width: In pixels, as the header says.
-        height: Likewise.
+        width: Width in pixels that the header states.
+        height: Height in pixels that the header states.
         file_bytes: Size of the file. A small one that promises a large image was made to fill memories.
         share: Memory for a pixel, in that of an image of 8 bits.
 
@@ -355,7 +355,7 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
 
     Args:
         path: The file, or a region of it (:mod:`mmosnet.runtime.image_region`).
-        remedy: What to do about an unreadable file, for the error's text.
+        remedy: Advice on an unreadable file, for the error message.
         by_opencv: Give what OpenCV makes of a file that this function reads, as mmcv's ``LoadImageFromFile`` does.
 
     Returns:

@@ -43,7 +43,7 @@ def cut(frame: np.ndarray, box: Box, path: str) -> np.ndarray:
     Args:
         frame: ``(H, W, 3)``.
         box: Within the frame.
-        path: For the error's text.
+        path: Path to name in errors.
 
     Returns:
         ``(height, width, 3)``, a view.

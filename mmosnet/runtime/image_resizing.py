@@ -34,7 +34,7 @@ def resized(image: np.ndarray, steps: Sequence[Mapping]) -> np.ndarray:
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        steps: As above, in order.
+        steps: Steps as described above, in order.
 
     Raises:
         KeyError: A step of another type.

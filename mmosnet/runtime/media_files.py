@@ -27,7 +27,7 @@ class FoundFiles(NamedTuple):
     """What a walk through a folder found.
 
     Attributes:
-        files: Those asked for, sorted by their paths.
+        files: Requested files, sorted by path.
         left_out: Number of other files by suffix, without hidden ones; ``'/'`` counts folders that were not walked.
         linked: Symbolic links to folders that were read already.
     """
@@ -56,8 +56,8 @@ def find_files(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, bel
     in two ways is read once, by its own path rather than by a link.
 
     Args:
-        folder: Where to look.
-        suffixes: In small letters; those of files may have capitals.
+        folder: Folder to search.
+        suffixes: Suffixes in lower case; those of files may be in upper case.
         below: Look into its folders too.
 
     Raises:
@@ -116,7 +116,7 @@ def images_in(folder: str | Path, say: Callable[[str], object] = LOGGER.warning)
     """List all images in and below a folder, sorted by path; report the number of other files.
 
     Args:
-        folder: Where to look; :func:`find_files` tells how.
+        folder: Folder to search as :func:`find_files` does.
         say: Takes a line for the user.
 
     Raises:

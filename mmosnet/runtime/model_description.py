@@ -33,13 +33,13 @@ class ModelDescription:
         with_preprocess: The input is ``(N, height, width, 3)`` uint8; else ``(N, 3, height, width)`` float32, from
             which ``mean`` was subtracted and which was divided by ``std``.
         mean: Mean of each channel in pixel units, RGB or BGR as ``channel_order`` has it without preprocessing.
-        std: Likewise.
+        std: Standard deviation of each channel, likewise.
         l2_normalized: The embedding has length 1.
         attributes: Names of the attributes, in order of the scores.
         classes: Names of the categories, in order of the scores.
         resize: Steps from an image of any size to ``(height, width)``, see :mod:`mmosnet.runtime.image_resizing`; none
             where images have that size already.
-        other_transforms: What else the model's test pipeline does to images, which the runtime cannot do.
+        other_transforms: Further transforms of the model's test pipeline, which the runtime does not have.
         read_by_opencv: Files are read as OpenCV does by itself, see :func:`mmosnet.runtime.read_image`.
         weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
             of two files with one digest are comparable.
@@ -85,7 +85,7 @@ class ModelDescription:
 
         Args:
             image: ``(H, W, 3)`` uint8.
-            name: What errors call it.
+            name: Name for error messages.
 
         Raises:
             DataError: The steps lead to another size.

@@ -19,7 +19,7 @@ class OnnxSession:
 
     Args:
         path: The file.
-        threads: To compute with; ONNX Runtime's choice by default.
+        threads: Number of threads; ONNX Runtime's choice by default.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:

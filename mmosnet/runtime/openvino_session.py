@@ -16,7 +16,7 @@ class OpenVinoSession:
 
     Args:
         path: The ``.xml`` file.
-        threads: To compute with; OpenVINO's choice by default.
+        threads: Number of threads; OpenVINO's choice by default.
         bf16: Compute in bfloat16, where the CPU can; else in float32.
         batch_size: Take this many images at once only.
     """

@@ -38,7 +38,7 @@ class MappedImage:
     Attributes:
         name: Caption.
         image: ``(H, W, 3)`` uint8, BGR, as the network saw it.
-        maps: By name of the stage, ``(h, w)`` in [0, 1].
+        maps: Maps by name of the stage, ``(h, w)`` in [0, 1].
     """
 
     name: str

@@ -33,7 +33,7 @@ def visualize_attributes(
         cfg: Config of a model that predicts attributes.
         checkpoint: Checkpoint of the model.
         images: Files and folders; people of the test set if empty.
-        number: How many of the test set, or of each folder.
+        number: Number of people of the test set, or per folder.
         out_dir: Gets ``attributes.jpg`` and ``attributes.json``; the names say if the images are the user's, or worst.
         worst: Show the people of the test set with the most wrong and missed attributes.
 

@@ -22,7 +22,7 @@ class CmcCurve:
 
     Attributes:
         name: Name of the model.
-        data: What it was tested on.
+        data: Name of the test data.
         mAP: Mean average precision.
         mINP: Mean inverse negative penalty.
         cmc: Share of queries whose first match has rank k or better, for k = 1, 2, ...

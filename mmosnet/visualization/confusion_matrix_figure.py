@@ -1,4 +1,4 @@
-"""The figure of a confusion matrix: which categories are taken for which, and how often."""
+"""The figure of a confusion matrix: how often each category is predicted as each other one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: s
         confusion: ``(C, C)`` numbers of samples, a row each true category, a column each predicted one.
         classes: Names of the C categories.
         path: The file; its suffix says which kind.
-        data: What the title calls the data set.
+        data: Name of the data set in the title.
 
     Raises:
         DataError: Names and matrix differ in number.
@@ -50,9 +50,9 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: s
     that frequent categories hide the others, and is illegible from some 30 categories on.
 
     Args:
-        confusion: As of :func:`save_confusion_matrix`.
-        classes: As of :func:`save_confusion_matrix`.
-        data: As of :func:`save_confusion_matrix`.
+        confusion: Same as in :func:`save_confusion_matrix`.
+        classes: Same as in :func:`save_confusion_matrix`.
+        data: Same as in :func:`save_confusion_matrix`.
     """
     confusion = np.asarray(confusion)
     if confusion.shape != (len(classes), len(classes)):
@@ -85,7 +85,7 @@ def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
 
     Args:
         confusion: ``(C, C)`` counts.
-        number: How many categories, at most C.
+        number: Number of categories, at most C.
 
     Returns:
         ``(number,)`` indices. A pair counts what is taken for each other in both directions; equal pairs come in the

@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: one person a row, one camera a column."""
+"""A contact sheet of a data set: one person per row, one camera per column."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ShownPerson:
     Attributes:
         name: Name of the person.
         split: ``'train'`` or ``'test'``.
-        records: By camera, this person's images there.
+        records: Images of this person by camera.
     """
 
     name: str

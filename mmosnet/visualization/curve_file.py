@@ -30,8 +30,8 @@ def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
 
     Args:
         path: The file.
-        kind: Which is wanted.
-        keys: What every curve must have.
+        kind: Kind of the figure.
+        keys: Keys that every curve must have.
 
     Raises:
         FileNotFoundError: No such file.

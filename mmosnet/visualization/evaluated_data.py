@@ -47,8 +47,8 @@ class Evaluated:
     """A metric that has seen all test data.
 
     Attributes:
-        metric: With its ``results``, not computed yet.
-        data_name: What to call the data sets that have its labels.
+        metric: Metric that has collected its ``results`` but not computed its scores.
+        data_name: Name of the data sets that have its labels.
     """
 
     metric: BaseMetric
@@ -59,7 +59,7 @@ def target_config(cfg: Config, target: str | None) -> Config:
     """Return the config of one of several data sets that a config is tested on.
 
     Args:
-        cfg: With ``test_targets`` perhaps.
+        cfg: Config that may have ``test_targets``.
         target: One of them; None where there is nothing to choose.
 
     Raises:
@@ -103,7 +103,7 @@ def evaluate(cfg: Config, checkpoint: str, kind: type[Metric]) -> Evaluated:
     """Run all test data through a model in its deploy form, as ``mmosnet test`` does.
 
     Args:
-        cfg: With ``model``, ``test_dataloader`` and ``test_evaluator``.
+        cfg: Config with ``model``, ``test_dataloader`` and ``test_evaluator``.
         checkpoint: Checkpoint of the model.
         kind: The metric that is wanted.
 

@@ -58,9 +58,9 @@ def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict)
     One at a time: images need not have the same size.
 
     Args:
-        model: In evaluation mode; its backbone is an OSNet.
+        model: Model in evaluation mode with an OSNet as backbone.
         pipeline: The test pipeline, ending in ``PackInputs``.
-        record: With ``img_path``.
+        record: Record with ``img_path``.
 
     Raises:
         DataError: The image is too small for the network.

@@ -48,8 +48,8 @@ class PredictionSheets:
         The category is blue, attributes are black.
 
         Args:
-            image: None for what could not be read.
-            result: Its prediction.
+            image: Image; None if it could not be read.
+            result: Prediction for the image.
         """
         lines = [(str(result['img_path'] or 'array').rpartition('/')[2], BLACK)]
         if 'error' in result:

@@ -1,4 +1,4 @@
-"""A picture of ranked lists: one query a row, its first gallery images framed green (right) or red (wrong)."""
+"""A picture of ranked lists: one query per row, its first gallery images framed green (right) or red (wrong)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draw_ranked_lists(shown: Sequence[ShownQuery], columns: int = 10, title: Seq
 
     Args:
         shown: Queries with their ranked lists.
-        columns: Gallery images a row.
+        columns: Gallery images per row.
         title: Lines above.
 
     Returns:

@@ -42,7 +42,7 @@ class Choice:
         worst: Take those with the lowest average precision.
         pids: Show queries of these people only.
         paths: These images instead: queries of the test set, or any others.
-        top_k: Gallery images a query.
+        top_k: Gallery images per query.
         rerank: Rank again by k-reciprocal neighbours.
 
     Raises:
@@ -80,7 +80,7 @@ def visualize_ranked_lists(cfg: Config, checkpoint: str, choice: Choice, out_dir
     Args:
         cfg: Config of a re-identification test.
         checkpoint: Checkpoint of the model.
-        choice: Which queries.
+        choice: Choice of the queries.
         out_dir: Gets ``ranked_lists.jpg`` and ``.json``; the name says what was chosen.
 
     Returns:
@@ -131,7 +131,7 @@ def chosen_queries(sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Ch
     Args:
         sets: Query and gallery of the test.
         counts: Matches of each query.
-        ranks: From :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
         choice: Without paths.
 
     Raises:

@@ -81,9 +81,9 @@ class CurveSource:
         """Read the curves in the files.
 
         Args:
-            kind: As of :func:`~mmosnet.visualization.curve_file.read_curves`.
+            kind: Same as in :func:`~mmosnet.visualization.curve_file.read_curves`.
             curve: The class of one.
-            out_dir: Where the new file goes.
+            out_dir: Folder of the new file.
 
         Raises:
             DataError: In place of one of them, or as of that function.
@@ -150,9 +150,9 @@ def cmc_of(
 
     Args:
         metric: Says how to compare.
-        sets: From its ``query_gallery``.
+        sets: Result of its ``query_gallery``.
         name: Name of the curve.
-        data: What was tested on.
+        data: Name of the test data.
         max_rank: Length of the curve; no more than there are gallery images.
         rerank: Rank again by k-reciprocal neighbours.
     """
@@ -205,9 +205,9 @@ def roc_of(metric: ReIDMetric, sets: QueryGallery, name: str, data: str) -> RocC
 
     Args:
         metric: Says how to compare.
-        sets: From its ``query_gallery``.
+        sets: Result of its ``query_gallery``.
         name: Name of the curve.
-        data: What was tested on.
+        data: Name of the test data.
     """
     pairs = compare_pairs(sets.query_set, sets.gallery_set, metric.distance, metric.same_camera)
     fpr, tpr = roc_curve(pairs)

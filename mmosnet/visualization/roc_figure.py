@@ -1,4 +1,4 @@
-"""The figures of verification: how many pairs of one person pass for how many pairs of two (ROC, or DET)."""
+"""The figures of verification: true match rate by false match rate (ROC), or the DET curve."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RocCurve:
 
     Attributes:
         name: Name of the model.
-        data: What it was tested on.
+        data: Name of the test data.
         distance: ``'euclidean'`` or ``'cosine'``.
         num_positives: Pairs of one person.
         num_negatives: Pairs of two people.

@@ -58,7 +58,7 @@ def write(
     Args:
         picture: Changed in place.
         text: Text of one line.
-        left: Where it begins.
+        left: Left edge of the text in pixels.
         bottom: The line that letters stand on.
         color: BGR.
         size: Font size in pixels.
@@ -78,7 +78,7 @@ def mark(picture: np.ndarray, right: bool, left: int, top: int) -> None:
 
     Args:
         picture: Changed in place.
-        right: Which.
+        right: True draws the tick, False the cross.
         left: Left edge of the badge, which is :data:`MARK` pixels wide and high.
         top: Top edge of the badge.
     """

@@ -25,8 +25,8 @@ def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> lis
     """Return the full names of the scores to draw.
 
     Args:
-        runs: Where they were logged.
-        names: As logged, ``'reid/mAP'``, or their last part; the usual ones if empty.
+        runs: Runs that logged them.
+        names: Names as logged, ``'reid/mAP'``, or their last part; the usual ones if empty.
 
     Raises:
         DataError: No run has a score of a name; lists those that there are.
@@ -62,7 +62,7 @@ def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
 
     Args:
         runs: One or more.
-        scores: From :func:`chosen_scores`.
+        scores: Result of :func:`chosen_scores`.
     """
     panels = [name for name in ('loss', 'lr') if any(curve(run, name)[0] for run in runs)]
     panels += [name for name in scores if name not in panels]

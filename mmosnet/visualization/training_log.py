@@ -50,7 +50,7 @@ class TrainingRun:
         name: Name of the work directory.
         train: Records of the training, in order.
         val: Records of the evaluations, in order.
-        notes: What the reader should know of the logs.
+        notes: Remarks on the logs for the reader.
     """
 
     name: str
@@ -76,7 +76,7 @@ def read_run(path: str | Path) -> TrainingRun:
     """Read the log of a training.
 
     Args:
-        path: Its work directory, a folder of one of its starts, or a ``scalars.json`` or ``.log`` file.
+        path: Work directory, a folder of one of its starts, or a ``scalars.json`` or ``.log`` file.
 
     Raises:
         FileNotFoundError: No such folder, or no log in it; says what was looked for.

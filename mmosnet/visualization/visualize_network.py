@@ -39,8 +39,8 @@ class Viewed:
     Attributes:
         views: One an image.
         backbone: The network.
-        checkpoint: Its weights.
-        title: What the images are.
+        checkpoint: Checkpoint with the weights.
+        title: Description of the images.
     """
 
     views: list[View]
@@ -53,10 +53,10 @@ def view_images(cfg: Config, checkpoint: str, images: Sequence[str], num_images:
     """Run images through a trained OSNet, prepared as in testing.
 
     Args:
-        cfg: With ``model`` and ``test_dataloader``.
+        cfg: Config with ``model`` and ``test_dataloader``.
         checkpoint: Checkpoint of the model.
         images: Files and folders; query images of the test data set if empty.
-        num_images: How many of the data set, or of each folder.
+        num_images: Number of images of the data set, or per folder.
 
     Raises:
         FileNotFoundError: No such checkpoint, image or folder.
