@@ -10,5 +10,5 @@ class DataError(ValueError):
 
 
 def in_one_line(text: str) -> str:
-    """Text without line breaks, as names of files may have, and without half characters, at which a terminal stops."""
+    """Return text without line breaks and without lone surrogates, which a terminal cannot print."""
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

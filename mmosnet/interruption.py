@@ -29,7 +29,7 @@ class Interruption:
 
     Attributes:
         advice: Returns what is kept and how to go on; called when the program is interrupted. Empty to say nothing.
-        signal: What has interrupted the program; 0 before.
+        signal: Signal that has interrupted the program; 0 before.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Interruption:
         self._previous: dict = {}
 
     def start(self) -> None:
-        """Take over the signals that nobody handles; in the main thread alone, as Python demands."""
+        """Take over the signals that have no handler; in the main thread alone, as Python requires."""
         if threading.current_thread() is not threading.main_thread():
             return
         # A shell has its background jobs ignore Ctrl-C; that stays.
@@ -56,7 +56,7 @@ class Interruption:
         threading.Thread(target=self._watch, name='signals', daemon=True).start()
 
     def stop(self) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         if self._previous:
             signal.set_wakeup_fd(self._previous_fd)
             for number, handler in self._previous.items():
@@ -64,13 +64,13 @@ class Interruption:
             self._writer.shutdown(socket.SHUT_RDWR)
 
     def _leave(self) -> None:
-        """In a fork: what it receives is not for the thread of the main process to see."""
+        """Stop watching in a forked process: its signals are not for the main process's thread."""
         # A fork that is not the program's own has begun in another thread, where Python allows nothing of this.
         with suppress(ValueError):
             signal.set_wakeup_fd(-1)
 
     def say(self) -> None:
-        """Tell that the program was interrupted, once."""
+        """Report once that the program was interrupted."""
         if not self._said:
             self._said = True
             # The terminal may be gone.
@@ -87,8 +87,12 @@ class Interruption:
             self.signal = number
             raise KeyboardInterrupt
 
+    def _end_later(self, number: int) -> None:
+        if not self.signal:
+            self._end(number)
+
     def _watch(self) -> None:
-        """In a thread of its own, as the main thread may be outside of Python."""
+        """Watch for signals in a separate thread: the main thread may be outside of Python."""
         seen = {}
         # The numbers of all signals that have a handler in Python come here.
         while number := self._reader.recv(1):
@@ -98,7 +102,7 @@ class Interruption:
                     self._end(number)
             elif number in self._previous:
                 if not seen:
-                    timer = threading.Timer(GRACE_SECONDS, lambda first=number: self.signal or self._end(first))
+                    timer = threading.Timer(GRACE_SECONDS, self._end_later, (number,))
                     timer.daemon = True
                     timer.start()
                 seen[number] = time.monotonic()

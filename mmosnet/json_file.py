@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 
 
-def read_json(path: Path, remedy: str) -> object:
+def read_json(path: Path, remedy: str) -> Any:
     """Read a JSON file in UTF-8, UTF-16 or UTF-32.
 
     Args:
         path: The file.
-        remedy: What to do about a file that cannot be used, for the error's text.
+        remedy: Advice on a file that cannot be used, for the error message.
 
     Raises:
         DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.

@@ -106,7 +106,7 @@ _WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILIN
 
 @contextmanager
 def user_errors() -> Iterator[Interruption]:
-    """End the program with one line for a mistake of the user's, a fault of the system's or an interruption.
+    """End the program with one line for a user's mistake, a system error or an interruption.
 
     Other exceptions pass with their traceback.
 
@@ -119,7 +119,7 @@ def user_errors() -> Iterator[Interruption]:
 
 @contextmanager
 def _mistakes() -> Iterator[None]:
-    """End the program with one line for a mistake of the user's or a fault of the system's, as a full disk.
+    """End the program with one line for a user's mistake or a system error, such as a full disk.
 
     Where the environment has :data:`TRACEBACK_VARIABLE`, the traceback is shown too. Other exceptions pass.
     """
@@ -162,7 +162,7 @@ def user_line(error: BaseException) -> str | None:
 
 
 def _exhausted(error: RuntimeError | MemoryError) -> str | None:
-    """What has run out, and the remedy, where torch or numpy lacks memory or a loader's process was killed."""
+    """Say what has run out, and the remedy: memory of torch or numpy, or a data loader process was killed."""
     text = str(error).strip()
     remedies = [remedy for pattern, remedy in RESOURCES if re.search(pattern, text)]
     if isinstance(error, MemoryError):
@@ -173,7 +173,7 @@ def _exhausted(error: RuntimeError | MemoryError) -> str | None:
 
 
 def _first_fault(error: BaseException) -> str | None:
-    """The fault of the system's that an error comes from, where handling that one failed."""
+    """Describe the system error that an error comes from, if handling that one failed."""
     while error := error.__cause__ or error.__context__:
         number = getattr(error, 'errno', None)
         if isinstance(error, OSError) and (number in _FAULTS or _NO_TEMPORARY in str(error)):
@@ -182,17 +182,17 @@ def _first_fault(error: BaseException) -> str | None:
 
 
 def _own_text(error: BaseException) -> str:
-    """An error's text, without the traceback of a loader's worker in front of it."""
+    """Return an error's text, without the traceback of a data loader's worker in front of it."""
     text = str(error).strip()
     ends = [found.end() for found in _WORKER.finditer(text)] if 'Original Traceback' in text else []
     return text[ends[-1] :].strip() if ends else text
 
 
 def _system_fault(error: BaseException) -> str | None:
-    """File, cause and remedy of a fault of the system's; None for other errors."""
+    """Return file, cause and remedy of a system error; None for other errors."""
     text = ' '.join(_own_text(error).split())
     number = error.errno if isinstance(error, OSError) else None
-    if number is not None and error.strerror:
+    if isinstance(error, OSError) and number is not None and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         text, file = error.strerror, ' to '.join(names) or _written_file(error, number)
     else:
@@ -214,7 +214,7 @@ def _system_fault(error: BaseException) -> str | None:
 
 
 def _written_file(error: BaseException, number: int | None) -> str:
-    """The file that was being written when an error without a name was raised; empty if nothing tells."""
+    """Return the file that was being written when an error without a name was raised; empty if unknown."""
     if number not in _WRITING:
         return ''
     if not _takes(sys.stdout, ''):
@@ -229,7 +229,7 @@ def _written_file(error: BaseException, number: int | None) -> str:
 
 
 def _file_name(value: object) -> str:
-    """The file that an object writes; empty if it writes none."""
+    """Return the file that an object writes; empty if it writes none."""
     if isinstance(value, logging.FileHandler):
         return value.baseFilename
     if isinstance(value, io.IOBase):
@@ -240,7 +240,7 @@ def _file_name(value: object) -> str:
     return name if isinstance(name, str) else ''
 
 
-def _takes(stream: io.TextIOBase, text: str) -> bool:
+def _takes(stream: io.TextIOBase | TextIO, text: str) -> bool:
     try:
         stream.write(text)
         stream.flush()
@@ -259,7 +259,7 @@ def _is_temporary(file: str) -> bool:
 
 @contextmanager
 def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
-    """Collect faults of the system's that end threads, as TensorBoard's writer, instead of their tracebacks."""
+    """Collect system errors that end threads, such as TensorBoard's writer, instead of their tracebacks."""
     others = threading.excepthook
 
     def hear(args: threading.ExceptHookArgs) -> None:
@@ -276,7 +276,10 @@ def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
 
 
 def _close_output(text: str) -> bool:
-    """Drop what standard output does not take, and say if it did not: Python flushes once more at its end."""
+    """Write text to standard output; if that fails, redirect it to the null device and return True.
+
+    Python flushes it once more at exit, which would fail again.
+    """
     if _takes(sys.stdout, text):
         return False
     with suppress(OSError, ValueError):
@@ -285,7 +288,7 @@ def _close_output(text: str) -> bool:
 
 
 def _config_mistake(error: TypeError | KeyError) -> str | None:
-    """What a config says wrong that made mmengine fail to build something; None for an error in the code.
+    """Return the mistake in a config that made mmengine fail to build something; None for an error in code.
 
     A wrong name of an argument fails where a class is called, or where this hands it on: to a parent, to a function.
     """

@@ -27,7 +27,7 @@ PROBE = bytes(1 << 20)
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a draft to write, beside the file and with its suffix; what was written takes the file's name at the end.
+    """Yield a draft to write, beside the file and with its suffix; at the end it takes the file's name.
 
     If the process is killed, the machine loses power or the disk is full, the file is what it was before. Two processes
     that write one file do not mix: the last one wins. Drafts begin with ``.draft-``; those of killed processes are
@@ -66,10 +66,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out before a long computation that its file cannot be written; its folder is made.
+    """Raise an error before a long computation if its file cannot be written; create the file's folder.
 
     Raises:
-        OSError: As of :func:`whole_file`.
+        OSError: Same as in :func:`whole_file`.
     """
     with suppress(_NothingToWrite), whole_file(path) as draft:
         # A full disk still takes names.
@@ -83,12 +83,12 @@ class _NothingToWrite(Exception):
 
 @contextmanager
 def draft_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty folder beside a file or folder that is to be made of its content; it is removed at the end.
+    """Yield an empty folder beside a file or folder that will be made of its content; remove it at the end.
 
     Folders of killed processes are removed, as the drafts of :func:`whole_file`.
 
     Args:
-        path: What is to be made; the folder that it is in is made.
+        path: File or folder to create; its parent folder is created.
 
     Raises:
         OSError: Something in the folder cannot be written; names the path.
@@ -100,7 +100,7 @@ def draft_folder(path: str | Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until names of new files in a folder are on the disk."""
+    """Wait until the names of new files in a folder are on the disk."""
     # Windows opens no folders, and has no need to.
     if os.name == 'posix':
         try:
@@ -113,7 +113,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _copied_to(path: Path) -> Iterator[Path]:
-    """A draft in a temporary folder, copied into a device or a pipe."""
+    """Yield a draft in a temporary folder, and copy it into a device or a pipe."""
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / path.name
         with _named(path, draft):
@@ -124,7 +124,7 @@ def _copied_to(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _named(path: Path, draft: Path) -> Iterator[None]:
-    """Errors of the system name the file, whoever met them: the draft's name would say nothing to a user."""
+    """Put the file's name into system errors: the draft's name would say nothing to a user."""
     try:
         yield
     except OSError as e:
@@ -141,7 +141,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
 
 
 def _fault(draft: Path) -> OSError | None:
-    """What the system has against writing more into a draft."""
+    """Return the system error that prevents writing more into a draft."""
     try:
         with (draft / 'probe' if draft.is_dir() else draft).open('ab') as file:
             file.write(PROBE)
@@ -153,7 +153,7 @@ def _fault(draft: Path) -> OSError | None:
 
 
 def _short(name: str) -> str:
-    """The end of a file's name that leaves room for what drafts begin with."""
+    """Return the end of a file name, short enough for the prefix of drafts."""
     while len(os.fsencode(name)) > LONGEST_NAME - len('.draft-') - 13:
         name = name[1:]
     return name
@@ -169,7 +169,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
-    """An empty draft beside a path, held as long as this process needs it, so that no other takes it for abandoned."""
+    """Create an empty draft beside a path and keep it locked, so that no other process takes it for abandoned."""
     _remove_abandoned(path)
     draft = path.with_name(f'.draft-{uuid4().hex[:12]}-{_short(path.name)}')
     descriptor = None
@@ -198,7 +198,7 @@ def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
 
 
 def _hold(draft: Path) -> int:
-    """Lock a draft; some network drives have no locks, and drafts on them are abandoned after an hour."""
+    """Lock a draft; where the file system has no locks, drafts count as abandoned after an hour."""
     descriptor = os.open(draft, os.O_RDONLY) if flock else 0
     if flock:
         with suppress(OSError):
@@ -220,7 +220,7 @@ def _is_held(draft: Path) -> bool:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove drafts of killed processes: those of this path, and old ones of any other."""
+    """Remove the drafts of killed processes: those of this path, and old ones of any other."""
     for draft in path.parent.glob('.draft-*'):
         # Another process may remove it at the same time.
         with suppress(OSError):

@@ -35,11 +35,11 @@ class ImageInput:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Name of the input in error messages."""
         return self.place if self.img_path is None else f'{self.place}: {self.img_path}'
 
     def read(self) -> np.ndarray:
-        """The image, ``(H, W, 3)`` uint8, BGR.
+        """Read the image as ``(H, W, 3)`` uint8, BGR.
 
         Raises:
             DataError: A damaged file, or a region that the image does not have.
@@ -60,13 +60,13 @@ class ImageInput:
 
 
 def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
-    """Find the single images in what a user gives.
+    """Expand the inputs that a user gives into single images.
 
     Args:
         inputs: A path of an image, of a region of one or of a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; or a
             list of such. Of a folder all images, in order of their paths, those in folders below it too;
             a warning counts what else is in it.
-        place: What the inputs are called in errors.
+        place: Name of the inputs in errors.
 
     Yields:
         The images in order, and in place of what cannot be one an :class:`ImageInput` with an error.
@@ -87,7 +87,7 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
 
 
 def _files(path: str, place: str) -> Iterator[ImageInput]:
-    """A file, a region of one, or all images in a folder."""
+    """List the images that a path names: one file, a region of a file, or all images in a folder."""
     if Path(path).is_dir():
         try:
             for file in images_in(path, MMLogger.get_current_instance().warning):

@@ -19,7 +19,7 @@ PACKERS = ('PackInputs', 'PackTasks', 'PackMultiTaskInputs')
 
 
 def pipeline_of(cfg: Config | None) -> list[dict]:
-    """The transforms of a config's test data; of a joint data set those of its first part, the people.
+    """Return the transforms of a config's test data; for a joint data set those of its first part, the people.
 
     Raises:
         DataError: The config has none.
@@ -43,7 +43,7 @@ class ImagePreparation:
 
     Args:
         transforms: One that loads, what is done with the image, one that packs; the first and the last may be missing.
-        scope: Of the config.
+        scope: Registry scope of the config.
         joint: Pack a ``MultiTaskDataSample``.
         rgb: Without a transform that loads, hand on RGB, as data sets have it that keep their images in memory (CIFAR).
     """
@@ -76,7 +76,7 @@ class ImagePreparation:
         return packed
 
     def read(self, source: ImageInput) -> np.ndarray:
-        """The image as the transform that loads would give it, ``(H, W, 3)``."""
+        """Read an image as the loading transform gives it, ``(H, W, 3)``."""
         image = source.read()
         if self.rgb:
             return np.ascontiguousarray(image[:, :, ::-1])

@@ -44,7 +44,7 @@ class PersonInferencer(BaseInferencer):
         model: A name in ``model-index.yml``, the path of a config, a config, or a model.
         pretrained: A checkpoint; True for the weights that the index names. Without it the weights are random, or
             those that a given model has.
-        device: Where to compute; a GPU if there is one, and where a given model is.
+        device: Device to compute on; by default a GPU if there is one, or the device of a given model.
         attributes: Names of the attributes; by default those saved with the checkpoint, else ``attribute 0`` ...
         classes: Names of the categories, likewise; else ``0`` ...
         pipeline: Transforms instead of those of the config's test data; for a model without config.
@@ -103,7 +103,7 @@ class PersonInferencer(BaseInferencer):
             bad_images: ``'error'`` to stop at what is no image, ``'skip'`` to go on.
 
         Returns:
-            An entry an image, in order, with
+            One entry per image, in order, with
 
             - ``img_path``: the file or region, None for an array
             - ``embedding``: ``(D,)`` float32
@@ -150,7 +150,7 @@ class PersonInferencer(BaseInferencer):
         return ImagePreparation(transforms, scope, self.tasks.joint, rgb=given is None)
 
     def preprocess(self, inputs: Sequence[ImageInput]) -> list[dict | Exception]:
-        """Read and prepare images; what is none becomes an error."""
+        """Read and prepare images; an input that is not an image becomes an error."""
         items = []
         for source in inputs:
             try:
@@ -163,7 +163,7 @@ class PersonInferencer(BaseInferencer):
     def forward(
         self, inputs: Sequence[dict | Exception], sources: Sequence[ImageInput]
     ) -> list[BaseDataElement | Exception]:
-        """Send images through the model, those of one size together; errors stay what they are.
+        """Run the model on images, those of one size together; errors among the inputs are passed through.
 
         Padding to one size would change what the model sees.
         """
@@ -193,7 +193,7 @@ class PersonInferencer(BaseInferencer):
     def postprocess(
         self, preds: Sequence[BaseDataElement | Exception], sources: Sequence[ImageInput]
     ) -> list[dict[str, object]]:
-        """Samples as dicts."""
+        """Convert data samples to dicts."""
         results = []
         for source, sample in zip(sources, preds, strict=True):
             found = dict(error=str(sample)) if isinstance(sample, Exception) else self.tasks.read(sample)
@@ -202,12 +202,12 @@ class PersonInferencer(BaseInferencer):
 
     @staticmethod
     def list_models(pattern: str | None = None) -> list[str]:
-        """Names of models with an OSNet, those that match a pattern with wildcards."""
+        """List the names of models with an OSNet backbone that match a wildcard pattern."""
         return [name for name in BaseInferencer.list_models(pattern) if name.startswith('osnet')]
 
 
 def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | bool | None) -> BaseModel:
-    """The model with its weights."""
+    """Return the model with its weights."""
     if not isinstance(model, (BaseModel, Config, str, PathLike)):
         raise DataError(f'model is a {type(model).__name__}: give a name, the path of a config, a config or a model')
     weights = None
@@ -230,7 +230,7 @@ def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | boo
 
 
 def _progress_bar(number: int) -> Progress:
-    """A bar on stderr for many images, unless mmpretrain's are turned off."""
+    """Return a progress bar on stderr for many images, unless mmpretrain's bars are turned off."""
     console = Console(stderr=True)
     disable = number < MANY or not console.is_terminal or progress.disable_progress_bar
     return Progress(console=console, transient=True, disable=disable)

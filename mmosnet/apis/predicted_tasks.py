@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.structures import BaseDataElement
 from mmpretrain.models import ClsHead, MultiLabelClsHead
@@ -16,7 +17,7 @@ class PredictedTasks:
     """Turns a model's samples into numbers with names.
 
     Args:
-        model: With a head, or a joint head; ``_dataset_meta``, of a checkpoint, has names.
+        model: Model with a head or a joint head; its ``_dataset_meta``, from a checkpoint, has the names.
         attributes: Names instead of those; without either ``attribute 0`` ...
         classes: Names of the categories instead; without either ``0`` ...
 
@@ -34,8 +35,8 @@ class PredictedTasks:
         self.attributes = _names('attributes', self.heads.get('attributes'), attributes, found)
         self.classes = _names('classes', self.heads.get('category'), classes, found)
 
-    def read(self, sample: BaseDataElement) -> dict[str, object]:
-        """The predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
+    def read(self, sample: BaseDataElement) -> dict[str, Any]:
+        """Read the predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
 
         Raises:
             DataError: They are no numbers.
@@ -69,7 +70,7 @@ def _task(head: nn.Module | None) -> str:
 
 
 def _names(key: str, head: nn.Module | None, given: Sequence[str] | None, found: Mapping) -> list[str]:
-    """What a head's outputs are called; empty without head."""
+    """Return the names of a head's outputs; empty without a head."""
     if head is None:
         return []
     names = found.get(key) if given is None else given

@@ -20,7 +20,7 @@ MOST_ATTRIBUTES = 5
 
 
 def prediction_table(results: Sequence[Mapping]) -> str:
-    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, a line each.
+    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, one line per image.
 
     Returns:
         The lines, joined; a column for each thing that is predicted, or went wrong, of any image.
@@ -32,7 +32,7 @@ def prediction_table(results: Sequence[Mapping]) -> str:
 
 
 def check_prediction_file(path: str | Path) -> None:
-    """Refuse another kind of file, before anything is computed.
+    """Refuse a file of another kind before anything is computed.
 
     Raises:
         DataError: Its name ends neither in .json nor in .csv.
@@ -42,13 +42,13 @@ def check_prediction_file(path: str | Path) -> None:
 
 
 def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str) -> Path:
-    """Write results, embeddings included: every float32 to the digit that tells it from its neighbours.
+    """Write results, embeddings included, with enough digits to restore every float32 exactly.
 
     Args:
-        results: Of :class:`~mmosnet.apis.PersonInferencer`.
-        path: ``.json``, a list under ``results``; or ``.csv``, a row an image with the columns ``img_path``, ``error``,
-            ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` ..., as far
-            as there are any.
+        results: Results of :class:`~mmosnet.apis.PersonInferencer`.
+        path: ``.json``, a list under ``results``; or ``.csv``, one row per image with the columns ``img_path``,
+            ``error``, ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` to
+            ``embedding.D``, as far as there are any.
         origin: Facts for the head of the JSON file: config and checkpoint.
 
     Raises:
@@ -87,7 +87,7 @@ def _cell(key: str, result: Mapping) -> str:
 
 
 def _plain(result: Mapping) -> dict:
-    """A result without arrays."""
+    """Convert the arrays in a result to lists."""
     if 'embedding' not in result:
         return dict(result)
     # Nine digits are enough for a float32.
@@ -95,7 +95,7 @@ def _plain(result: Mapping) -> dict:
 
 
 def _flat(result: Mapping) -> dict:
-    """A result as a row."""
+    """Flatten a result into one row."""
     row = {key: value for key, value in result.items() if key in ('img_path', 'error')}
     if 'category' in result:
         category = result['category']

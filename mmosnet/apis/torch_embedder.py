@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ PROBE = (256, 128)
 
 
 def _preparation(cfg: Config) -> str:
-    """What a config does to images in testing, on one line."""
+    """Describe on one line how a config prepares images in testing."""
     steps = [dict(step) for step in pipeline_of(cfg)] + [dict(cfg.model.get('data_preprocessor') or {})]
     names = [str(step.pop('type', 'normalize')).rpartition('.')[2] for step in steps]
     steps = [
@@ -41,8 +42,8 @@ class TorchEmbedder(Embedder):
     """Embeds as :class:`~mmosnet.apis.PersonInferencer` does.
 
     Args:
-        cfg: Of the model.
-        checkpoint: Its weights.
+        cfg: Config of the model.
+        checkpoint: Checkpoint with the weights.
         device: A GPU if there is one.
         amp: Compute in float16 on a GPU, bfloat16 on a CPU.
         local_rank: Number of the process on this machine: of several GPUs each takes its own.
@@ -93,22 +94,22 @@ class TorchEmbedder(Embedder):
         self.dimension = len(probe)
 
     def read_file(self, path: str) -> np.ndarray:
-        """See the base class."""
+        """Read an image file; see the base class."""
         if self._decodes_otherwise:
             return self._inferencer.pipeline.read(ImageInput('input', img_path=path))
         return super().read_file(path)
 
     def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
-        """See the base class."""
+        """Prepare an image; see the base class."""
         source = ImageInput(path, image=as_image(image, path))
         return self._inferencer.pipeline(source), source
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
-        """See the base class."""
+        """Compute embeddings; see the base class."""
         inputs, sources = zip(*items, strict=True)
         with self._autocast():
             samples = self._inferencer.forward(inputs, sources)
         return [self._outcome(sample) for sample in samples]
 
-    def _outcome(self, sample: object) -> np.ndarray | DataError:
-        return sample if isinstance(sample, Exception) else self._inferencer.tasks.read(sample)['embedding']
+    def _outcome(self, sample: Any) -> np.ndarray | DataError:
+        return sample if isinstance(sample, DataError) else self._inferencer.tasks.read(sample)['embedding']

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -20,10 +21,10 @@ class AnnotatedSplit:
 
     Attributes:
         place: File and split, for the texts of errors.
-        folder: Where the images' names start.
-        names: Of N image files.
+        folder: Folder that the image names are relative to.
+        names: Names of N image files.
         labels: ``(N, A)`` numbers.
-        rows: Of the file, to name in errors; counted from 1 by default.
+        rows: Row numbers of the file to name in errors; counted from 1 by default.
     """
 
     place: str
@@ -33,7 +34,7 @@ class AnnotatedSplit:
     rows: Sequence[int] | None = None
 
     def records(self, attributes: Sequence[str], columns: Sequence[int]) -> list[dict]:
-        """Check all rows.
+        """Check all rows and return their records.
 
         Args:
             attributes: Names of the wanted attributes.
@@ -79,7 +80,7 @@ class AnnotatedSplit:
         return labels.astype(np.float32)
 
     def _check_presence(self, paths: Sequence[str]) -> None:
-        """Compare with one listing of each folder: asking for each file takes minutes on network storage."""
+        """Compare the paths with one listing per folder: one query per file takes minutes on network storage."""
         listed: dict[str, set[str]] = {}
         missing = []
         for index, path in enumerate(paths):
@@ -107,7 +108,7 @@ class AttributeAnnotation:
     """What an annotation file says.
 
     Attributes:
-        file: Where it stands, for the texts of errors.
+        file: File name for errors.
         attributes: Names of the columns of the labels.
         splits: Each split by its name.
         evaluated: Columns of the attributes that are usually evaluated; all by default.
@@ -119,7 +120,7 @@ class AttributeAnnotation:
     evaluated: Sequence[int] | None = None
 
     def columns(self, chosen: Sequence[str] | str | None = None) -> list[int]:
-        """Columns of the chosen attributes.
+        """Return the column indices of the chosen attributes.
 
         Args:
             chosen: Names, in any order; ``'all'``; or None for those that are usually evaluated.
@@ -158,10 +159,10 @@ class AttributeAnnotation:
 
 
 def attribute_facts(names: Sequence[str], training: Sequence[dict] | None, place: str) -> dict:
-    """What losses and metrics are told of a data set with attributes. Constant attributes are logged as a warning.
+    """Return the metadata that losses and metrics need of an attribute data set; warn of constant attributes.
 
     Args:
-        names: Of the attributes.
+        names: Names of the attributes.
         training: The records to train on, of which those with ``gt_score`` count; None in testing.
         place: Data set and split, for the texts.
 
@@ -171,13 +172,13 @@ def attribute_facts(names: Sequence[str], training: Sequence[dict] | None, place
     Raises:
         DataError: No record to train on has labels.
     """
-    facts = dict(attributes=list(names))
+    facts: dict[str, Any] = dict(attributes=list(names))
     if training is None:
         return facts
     scores = [record['gt_score'] for record in training if 'gt_score' in record]
     if not scores:
         raise DataError(f'{place}: none of {len(training)} images has attribute labels; is it the right annotation?')
-    ratios = np.mean(scores, axis=0, dtype=np.float64)
+    ratios = np.asarray(np.mean(scores, axis=0, dtype=np.float64))
     for constant, what in ((0, 'have'), (1, 'lack')):
         found = [name for name, ratio in zip(names, ratios, strict=True) if ratio == constant]
         if found:

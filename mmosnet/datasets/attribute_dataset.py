@@ -30,7 +30,7 @@ class AttributeDataset(PersonDataset):
             that are usually evaluated.
         bad_images: ``'error'`` or ``'skip'``, as of :class:`~mmosnet.datasets.person_dataset.PersonDataset`.
         check_counts: Warn where the numbers of images are not the published ones.
-        **kwargs: Of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
+        **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
         FileNotFoundError: No annotation, or no folder of images; names what was looked for.
@@ -58,7 +58,7 @@ class AttributeDataset(PersonDataset):
         raise NotImplementedError
 
     def published_counts(self) -> dict[str, int]:
-        """Published numbers of images of each split that has one."""
+        """Return the published number of images of each split that has one."""
         return {}
 
     def load_data_list(self) -> list[dict]:
@@ -82,7 +82,7 @@ class AttributeDataset(PersonDataset):
         return records
 
     def find_file(self, *candidates: str) -> Path:
-        """The first of several places below ``data_root`` where there is a file.
+        """Return the first of several paths below ``data_root`` that is a file.
 
         Raises:
             FileNotFoundError: None is there; names them all and the download page.
@@ -97,7 +97,7 @@ class AttributeDataset(PersonDataset):
         )
 
     def find_folder(self, name: str) -> Path:
-        """A folder of images below ``data_root``.
+        """Return a folder of images below ``data_root``.
 
         Raises:
             FileNotFoundError: It is not there.

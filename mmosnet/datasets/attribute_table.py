@@ -27,7 +27,7 @@ class AttributeTable(AttributeDataset):
 
     Args:
         ann_file: The CSV file, relative to ``data_root``.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
 
     Raises:
         FileNotFoundError: No such table.

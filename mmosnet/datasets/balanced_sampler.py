@@ -71,7 +71,7 @@ class BalancedSampler(Sampler):
             )
 
     def __len__(self) -> int:
-        """Samples this rank draws in an epoch."""
+        """Return the number of samples that this rank draws per epoch."""
         return self.num_batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:

@@ -12,7 +12,7 @@ from mmosnet.runtime.media_files import images_in
 
 
 def spread(items: Sequence, number: int) -> list:
-    """At most ``number`` items, the first among them, at even distances."""
+    """Choose at most ``number`` items at even distances, the first one included."""
     number = min(number, len(items))
     return [items[i * len(items) // number] for i in range(number)]
 
@@ -21,9 +21,9 @@ def spread_over_people(records: Sequence[dict], number: int) -> list[dict]:
     """Choose images of as many people as possible, at even distances in the data set.
 
     Args:
-        records: Of a data set, with ``img_path``; without ``pid`` each image is a person of its own. Only queries
-            are chosen where there are any.
-        number: Of images.
+        records: Records of a data set with ``img_path``; without ``pid`` each image counts as a separate person. If
+            there are queries, only queries are chosen.
+        number: Number of images.
     """
     queries = [record for record in records if record.get('split') == 'query'] or records
     people: dict[int | str, list[dict]] = {}
@@ -38,8 +38,7 @@ def spread_over_people(records: Sequence[dict], number: int) -> list[dict]:
 
 
 def image_files(paths: Sequence[str], number: int) -> list[str]:
-    """The images that a user names: files as they are, of a folder, and those below it, ``number`` images
-    at even distances.
+    """List the images that a user names, of folders at most ``number`` images at even distances.
 
     Raises:
         FileNotFoundError: No such file or folder.

@@ -22,17 +22,23 @@ class OfficialFiles:
     Args:
         data_root: Folder that holds :attr:`base_folder`, the extracted archive.
         split: ``'train'`` or ``'test'``.
-        **kwargs: Of mmpretrain's ``CIFAR10``.
+        **kwargs: Arguments of mmpretrain's ``CIFAR10``.
 
     Raises:
         FileNotFoundError: A file is missing; names it, and where the archive can be had.
         DataError: A file is not the official one, or an unknown split.
     """
 
+    data_root: str
+    base_folder: str
+    url: str
+    train_list: list
+    test_list: list
+
     def __init__(self, data_root: str, split: str = 'train', **kwargs) -> None:
         if split not in ('train', 'test'):
             raise DataError(f'split={split!r}: choose from train, test')
-        super().__init__(data_root=data_root, split=split, download=False, **kwargs)
+        super().__init__(data_root=data_root, split=split, download=False, **kwargs)  # type: ignore[call-arg]
 
     def load_data_list(self) -> list[dict]:
         """Check all files, then let mmpretrain read them."""
@@ -49,7 +55,7 @@ class OfficialFiles:
                     f'{path} is not the official file: its MD5 is not {md5}. It was not loaded, because it is a '
                     f'pickle, which can run code: extract it again from {self.url}'
                 )
-        return super().load_data_list()
+        return super().load_data_list()  # type: ignore[misc]
 
 
 @DATASETS.register_module()

@@ -31,11 +31,11 @@ class CocoFile:
     """A checked annotation file.
 
     Attributes:
-        path: Of the file, for messages.
+        path: Path of the file, for messages.
         images: Entries of ``images`` by their id; each has ``file_name``.
         annotations: Entries of ``annotations``; each has ``id``, ``bbox`` and the ``image_id`` of an image.
         category_ids: Ids of ``categories`` by their names.
-        errors: What is wrong with annotations, by their ids.
+        errors: Errors of annotations by id.
     """
 
     path: str
@@ -45,14 +45,14 @@ class CocoFile:
     errors: dict[int | str, str] = field(default_factory=dict)
 
     def place(self, annotation: dict) -> str:
-        """File and annotation, for messages."""
+        """Return file and annotation id, for error messages."""
         return f'{self.path}, annotation {annotation["id"]}'
 
     def people(self, category: str | None, say: Callable[[str], object]) -> list[dict]:
-        """The annotations of single people; what is left out is counted and named.
+        """Return the annotations of single people; report how many others are left out, and why.
 
         Args:
-            category: Only those of the category with this name; None takes all.
+            category: Name of the category; None takes all.
             say: Takes a line for the user.
 
         Raises:
@@ -118,7 +118,7 @@ def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
 
 
 def _mistake(annotation: dict, images: dict[int | str, dict], place: int) -> str:
-    """What is wrong with an annotation; empty for nothing."""
+    """Return what is wrong with an annotation; empty if it is valid."""
     for name in ANNOTATION_FIELDS:
         if annotation.get(name) is None:
             return f'annotations[{place}]: the field {name!r} is missing (id {annotation["id"]!r})'
@@ -170,14 +170,14 @@ def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> d
 
 
 def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
-    """Height and width of a frame, from the header of its file; they must be those that the annotation file states.
+    """Read height and width of a frame from its file header and compare them with the annotation file.
 
     Both are of the picture turned upright as its EXIF data says, as viewers show it and annotation tools draw boxes.
 
     Args:
-        path: Of the frame.
-        image: Its entry in the annotation file; ``height`` and ``width`` may be missing.
-        place: For the error's text.
+        path: Path of the frame.
+        image: Entry of the frame in the annotation file; ``height`` and ``width`` may be missing.
+        place: Place to name in errors.
 
     Raises:
         DataError: No such file, of another size than stated, or unreadable and of no stated size. A damaged file of a

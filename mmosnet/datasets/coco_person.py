@@ -45,9 +45,9 @@ class CocoPerson(NamedPeople):
         split_key: Field of the split; only read with ``ann_file``.
         category: Name of the category of people, where the file has others too; None takes all annotations.
         margin: Added around a box on each side, as a share of its width and height.
-        mask_background: Paint everything outside the segmentation (polygons or run lengths) in ImageNet's mean colour.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`. ``data_prefix=dict(img_path='frames')`` is the folder
-            where ``file_name`` starts, by default the data root.
+        mask_background: Paint everything outside the segmentation (polygons or run lengths) in ImageNet's mean color.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`. ``data_prefix=dict(img_path='frames')`` is the
+            folder that ``file_name`` is relative to, by default the data root.
 
     Raises:
         FileNotFoundError: No such annotation file.
@@ -161,7 +161,7 @@ class CocoPerson(NamedPeople):
 
     @staticmethod
     def _frame_sizes(people: list[dict]) -> dict[str, tuple[int, int]]:
-        """Height and width of every frame."""
+        """Return height and width of every frame."""
         frames = {person['img_path']: person for person in people}
         with ThreadPoolExecutor() as pool:
             sizes = pool.map(
@@ -171,7 +171,7 @@ class CocoPerson(NamedPeople):
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str, option: str) -> str:
-    """The value of a field, as text, from the first of several objects that has it."""
+    """Return the value of a field as text, from the first of several objects that has the field."""
     value = next((holder[key] for holder in holders if holder.get(key) is not None), None)
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not str(value).strip():
         found = 'is missing' if value is None else f'is {repr(value)[:60]}, not a number or a name'

@@ -63,8 +63,8 @@ class BoxCounts:
     """Counts the boxes of one source, and tells boxes that are corners from sizes.
 
     Attributes:
-        number: Of all boxes.
-        beyond: Of those that reach beyond their frames.
+        number: Number of boxes.
+        beyond: Number of boxes that reach beyond their frames.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class BoxCounts:
         self._may_be_corners = True
 
     def add(self, bbox: list, frame_size: tuple[int, int], place: str, is_clipped: bool) -> None:
-        """Count a box; arguments and results of :func:`box_with_margin`."""
+        """Count a box; the arguments are those of :func:`box_with_margin`, and its result."""
         self.number += 1
         self.beyond += is_clipped
         self._first = self._first or f'{place}: bbox {bbox}'
@@ -82,7 +82,7 @@ class BoxCounts:
         self._may_be_corners &= 0 <= left < right <= width and 0 <= top < bottom <= height
 
     def refuse_corners(self) -> None:
-        """Refuse boxes that look like corners, once all were counted.
+        """Refuse boxes that look like corner coordinates, once all boxes are counted.
 
         Raises:
             DataError: Most reach beyond their frames, and as corners none would; names the first.

@@ -29,7 +29,7 @@ class TableRow:
 
     Attributes:
         place: File and row, for the texts of errors.
-        number: Of the row, as an editor counts.
+        number: Line number of the row, as an editor counts.
         cells: Text of each column.
         img_path: The image, which need not be there.
         error: Why the row cannot be used; empty if it can.
@@ -60,7 +60,7 @@ def read_table(
         path: The CSV file.
         required: Columns that must be there and filled, ``path`` among them.
         splits: What ``split`` may be, which is then among them too; empty for a table without splits.
-        folder: Where the paths start.
+        folder: Folder that the paths are relative to.
         owner: Data set, for the texts of errors.
         box: Columns that tell people in one image apart; without them an image has one row.
         keep_faulty: Give rows that cannot be used an error, instead of raising it.
@@ -109,7 +109,7 @@ def _read_row(
 
 
 def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
-    """The labels of a row, 0 or 1 in all columns; None where all of them are empty.
+    """Return the labels of a row, 0 or 1 in each column; None where all columns are empty.
 
     Raises:
         DataError: Something else, or only some are empty.
@@ -126,7 +126,7 @@ def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
 
 
 def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with its line number."""
+    """Return the rows that are not empty, each with its line number."""
     path = Path(name)
     if not path.is_file():
         raise FileNotFoundError(
@@ -166,7 +166,7 @@ def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[in
 def _split(
     lines: list[str], start: int, separator: str, number: int | None = None
 ) -> tuple[list[tuple[int, list[str]]], str]:
-    """Split lines into cells without the blanks around them.
+    """Split lines into cells and strip the blanks around them.
 
     Returns:
         The first ``number`` rows that are not empty, each with the number of its last line; and row and error where the

@@ -35,8 +35,8 @@ class CUHK03(ReIDDataset):
             to test, whose images all are queries and gallery; to be evaluated with
             ``ReIDMetric(protocol='single_gallery_shot')``, and the published result is the mean of the splits.
         boxes: ``'detected'`` or ``'labeled'`` (drawn by hand).
-        split_index: Which of the 20 classic splits, from 0.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        split_index: Number of one of the 20 classic splits, from 0.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: Images or splits are missing.
@@ -61,7 +61,7 @@ class CUHK03(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of the new protocol's authors; classic splits differ in their number of images."""
+        """Return the counts that the authors of the new protocol published; classic splits differ in size."""
         return NEW_COUNTS[self.boxes] if self.protocol == 'new' else {}
 
     def load_split(self, split: str) -> list[dict]:

@@ -25,7 +25,7 @@ NUM_TEST_SETS = 20
 
 
 def find_raw_file(root: Path) -> Path | None:
-    """``cuhk-03.mat`` in the data set's folder, or where its archive unpacks to."""
+    """Find ``cuhk-03.mat`` in the data set's folder, or where its archive unpacks to."""
     for folder in (root, root / 'cuhk03_release'):
         if (folder / RAW_FILE).is_file():
             return folder / RAW_FILE
@@ -33,12 +33,12 @@ def find_raw_file(root: Path) -> Path | None:
 
 
 def image_folder(root: Path, boxes: str) -> Path:
-    """Where the images of detected or labeled boxes are, as torchreid names it."""
+    """Return the folder of the images of detected or labeled boxes, named as in torchreid."""
     return root / f'images_{boxes}'
 
 
 def extract_images(root: Path, boxes: str) -> Path:
-    """Write the images of the detected or of the labeled boxes as PNG files, if that was not done.
+    """Write the images of the detected or of the labeled boxes as PNG files, unless they exist.
 
     Several processes may call at the same time: one writes, the others wait. The folder appears when it is complete;
     after an interruption, images that are there are not written again.
@@ -108,7 +108,7 @@ def _write_image(path: Path, content: bytes) -> None:
 
 
 def classic_test_sets(root: Path) -> list[list[list[int]]]:
-    """The 20 official test sets of the classic protocol: ``[camera pair, person]`` of 100 people each.
+    """Return the 20 official test sets of the classic protocol: ``[camera pair, person]`` of 100 people each.
 
     Raises:
         FileNotFoundError: They were not taken out of ``cuhk-03.mat``, which is not there.

@@ -28,8 +28,8 @@ class Part:
     Attributes:
         name: ``'train'``, ``'query'``, ``'gallery'``; a second data set's splits are called ``'query 2'`` and so on.
         split: Without the number.
-        dataset: Where it comes from.
-        records: Of this split.
+        dataset: Data set that it comes from.
+        records: Records of this split.
     """
 
     name: str
@@ -38,11 +38,11 @@ class Part:
     records: list[dict]
 
     def person(self, pid: int) -> str:
-        """The name of an identity, its number where it has none."""
+        """Return the name of an identity, or its number where it has no name."""
         return self.dataset.pid_names.get(pid, str(pid))
 
     def pids(self) -> set[int]:
-        """Identities without distractors."""
+        """Return the identities, distractors excluded."""
         return {record['pid'] for record in self.records} - {self.dataset.distractor_pid}
 
 
@@ -51,8 +51,8 @@ class ImageFacts:
     """What reading an image tells.
 
     Attributes:
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         digest: Equal for images with equal pixels.
         error: Why it cannot be read; empty if it can.
     """
@@ -64,7 +64,7 @@ class ImageFacts:
 
 
 def name_fields(cfg: Config, **fields: str | None) -> None:
-    """Name fields of the annotations in a config's COCO data sets.
+    """Return the name fields of the annotations in a config's COCO data sets.
 
     Args:
         cfg: Changed in place.
@@ -116,7 +116,7 @@ def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
 
 
 def _single_sets(settings: ConfigDict | None) -> Iterator[ConfigDict]:
-    """The data sets within wrappers such as ``ConcatDataset`` and ``RepeatDataset``."""
+    """List the data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``."""
     if settings is None:
         return
     inner = settings.get('datasets') or ([settings['dataset']] if 'dataset' in settings else [])
@@ -139,7 +139,7 @@ def _parts_of(dataset: ReIDDataset, taken: list[str]) -> list[Part]:
 
 
 def image_facts(record: dict) -> ImageFacts:
-    """Read one image as training would."""
+    """Read one image as training would, and return its size and digest."""
     try:
         image = LoadPersonImage()(dict(record))['img']
     except DataError as e:
@@ -156,7 +156,7 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     Threads and not processes: the decoders run side by side, and nothing is forked under a running torch.
 
     Args:
-        parts: From :func:`load_parts`.
+        parts: Result of :func:`load_parts`.
         num_workers: Threads; one for each processor by default.
 
     Returns:
@@ -171,7 +171,7 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
 
 
 def camera_rule(cfg: Config) -> str:
-    """What the config's evaluation makes of matches by the query's own camera."""
+    """Return how the config's evaluation treats matches by the query's own camera."""
     evaluators = cfg.get('test_evaluator') or cfg.get('val_evaluator') or []
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
         if 'same_camera' in evaluator:

@@ -15,11 +15,11 @@ from mmosnet.runtime.media_files import find_files
 
 
 def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera: str = 'drop') -> dict:
-    """Sum up a data set and compare its images.
+    """Summarize a data set and compare its images.
 
     Args:
-        parts: Its splits.
-        facts: Of all images, by path.
+        parts: Splits of the data set.
+        facts: Facts of all images by path.
         same_camera: The evaluation's camera rule, as of :class:`~mmosnet.evaluation.ReIDMetric`.
 
     Returns:
@@ -38,7 +38,7 @@ def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera
 
 
 def _unlisted(part: Part, parts: Sequence[Part]) -> list[str]:
-    """Images beside those of a table or annotation file that it does not name."""
+    """Return the images beside a table or annotation file that it does not name."""
     if not any(getattr(part.dataset, name, None) for name in ('ann_file', 'ann_files')):
         return []
     folder = part.dataset.data_prefix['img_path']
@@ -59,13 +59,13 @@ def _of(parts: Sequence[Part], *splits: str) -> list[Part]:
 
 
 def _evaluated(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
-    """Queries, each with their gallery."""
+    """Return the query sets, each with its gallery."""
     pairs = product(_of(parts, 'query'), _of(parts, 'gallery'))
     return [(query, gallery) for query, gallery in pairs if query.dataset is gallery.dataset]
 
 
 def _spread(values: Sequence[int]) -> dict[str, float]:
-    """Smallest, middle and largest value."""
+    """Return the smallest, the middle and the largest value."""
     if not len(values):
         return dict(min=0, median=0, max=0)
     return dict(min=int(min(values)), median=float(np.median(values)), max=int(max(values)))
@@ -95,7 +95,7 @@ def _numbers(part: Part, facts: Mapping[str, ImageFacts]) -> dict:
 
 
 def _duplicates(part: Part, facts: Mapping[str, ImageFacts]) -> list[dict]:
-    """Groups of images with equal pixels, and the people they are said to show."""
+    """Return the groups of images with equal pixels and the people that they are labeled with."""
     groups = defaultdict(list)
     for record in part.records:
         fact = facts[record['img_path']]
@@ -112,7 +112,7 @@ def _duplicates(part: Part, facts: Mapping[str, ImageFacts]) -> list[dict]:
 
 
 def _leakage(train: Part, test: Part, facts: Mapping[str, ImageFacts]) -> dict:
-    """Images and identities that are in training and in testing."""
+    """Return the images and identities that are in both training and testing."""
     seen = {facts[record['img_path']].digest: record['img_path'] for record in train.records}
     seen.pop('', None)
     digests = {record['img_path']: facts[record['img_path']].digest for record in test.records}
@@ -131,7 +131,7 @@ def _leakage(train: Part, test: Part, facts: Mapping[str, ImageFacts]) -> dict:
 
 
 def _queries(query: Part, gallery: Part, facts: Mapping[str, ImageFacts], same_camera: str) -> dict:
-    """Queries that cannot be answered, and queries that find themselves."""
+    """Return the queries that have no match, and the queries that match themselves."""
     cameras, places = defaultdict(set), defaultdict(set)
     for record in gallery.records:
         cameras[record['pid']].add(record['camid'])

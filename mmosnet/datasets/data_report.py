@@ -11,7 +11,7 @@ NUM_NAMED = 5
 
 
 def broken_things(findings: dict) -> list[str]:
-    """What makes training or testing fail.
+    """Return the findings that make training or testing fail.
 
     Images that cannot be read, a training split with a single identity, and an evaluation without a match.
     """
@@ -31,11 +31,11 @@ def broken_things(findings: dict) -> list[str]:
 
 
 def warnings_of(findings: dict, num_classes: int | None = None) -> list[str]:
-    """What is worth a look.
+    """Return the findings that deserve a look.
 
     Args:
-        findings: From :func:`~mmosnet.datasets.data_findings.find_all`.
-        num_classes: Of the model's head; None if it has none.
+        findings: Result of :func:`~mmosnet.datasets.data_findings.find_all`.
+        num_classes: Number of classes of the model's head; None without one.
     """
     found = []
     train = {name: part for name, part in findings['parts'].items() if name.startswith('train')}
@@ -102,7 +102,7 @@ def _query_warnings(queries: dict) -> list[str]:
 
 
 def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str]) -> list[str]:
-    """Lay everything out for a terminal."""
+    """Lay out the findings for a terminal."""
     parts = findings['parts']
     rows = [
         [

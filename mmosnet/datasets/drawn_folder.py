@@ -25,9 +25,9 @@ class DrawnFolder:
 
     Args:
         root: The folder.
-        content: What it holds, for error messages: ``'synthetic people'``.
-        manifest: What it is made with; equal manifests mean equal pictures.
-        image_folders: Where its images are, below ``root``.
+        content: Description of the content for errors: ``'synthetic people'``.
+        manifest: Settings of the pictures; equal manifests mean equal pictures.
+        image_folders: Folders of the images below ``root``.
     """
 
     root: Path
@@ -36,7 +36,7 @@ class DrawnFolder:
     image_folders: Sequence[str]
 
     def make(self, write: Callable[[Path], None]) -> None:
-        """Let ``write`` fill the folder unless it is complete. It appears complete or not at all.
+        """Call ``write`` to fill the folder unless it is complete; the folder appears complete or not at all.
 
         Args:
             write: Writes everything but the manifest into the folder that it is given, which does not exist yet.
@@ -61,7 +61,7 @@ class DrawnFolder:
                     raise
 
     def is_complete(self) -> bool:
-        """Whether the folder holds this very set: False if nothing is there, else an error as of :meth:`make`."""
+        """Return whether the folder holds this data set: False if it is empty, else raise as :meth:`make` does."""
         root = self.root
         if not root.exists() or (root.is_dir() and not any(root.iterdir())):
             return False

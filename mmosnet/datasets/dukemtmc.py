@@ -16,5 +16,5 @@ class DukeMTMCreID(Market1501):
     download_page = 'nowhere any more: its authors withdrew it in 2019'
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of Zheng et al., ICCV 2017: 702 test identities and 408 that appear before one camera only."""
+        """Return the counts of Zheng et al., ICCV 2017: 702 test identities, 408 more in one camera only."""
         return dict(train=(16_522, 702), query=(2_228, 702), gallery=(17_661, 1_110))

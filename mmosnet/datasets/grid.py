@@ -25,8 +25,8 @@ class GRID(ReIDDataset):
     name ``0001_1_25004_107_32_106_221.jpeg`` states pid 1 and the first camera (camid 0); pid 0 are distractors.
 
     Args:
-        split_index: Which of the 10 splits, from 0.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        split_index: Number of one of the 10 splits, from 0.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: A folder or the file of the splits is missing.
@@ -44,7 +44,7 @@ class GRID(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of every official split."""
+        """Return the counts of every official split."""
         return dict(train=(250, 125), query=(125, 125), gallery=(900, 125))
 
     def load_split(self, split: str) -> list[dict]:

@@ -10,12 +10,12 @@ from mmosnet.errors import DataError
 
 
 def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:
-    """Draw a share of different items, at least one: the same on every machine.
+    """Sample a share of different items, at least one; the sample is the same on every machine.
 
     Args:
-        items: To draw from, in any order.
-        share: Of the items.
-        seed: Of the draw.
+        items: Items to sample from, in any order.
+        share: Share of the items, within (0, 1).
+        seed: Seed of the random sample.
     """
     ordered = sorted(set(items))
     # RandomState and not Generator: numpy promises that its stream never changes.

@@ -24,7 +24,7 @@ CLASSES_REMEDY = (
 
 @DATASETS.register_module()
 class ImageNet(mmpretrain.datasets.ImageNet):
-    """ImageNet and every data set in its layout: ``train`` and ``val`` with a folder a category.
+    """ImageNet and every data set in its layout: ``train`` and ``val`` with one folder per category.
 
     Or ``meta/train.txt`` and ``meta/val.txt`` beside them, with a line ``IMAGE LABEL`` for each image. mmpretrain's
     ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``
@@ -82,7 +82,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             )
 
     def _categories(self, folder: Path) -> dict[str, str]:
-        """The folders in one, in alphabetical order, by their names in one Unicode spelling."""
+        """Return the folders in a folder in alphabetical order: names on the disk by names in Unicode form NFC."""
         found: dict[str, str] = {}
         for name in sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')):
             other = found.setdefault(same_name(name), name)
@@ -91,7 +91,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         return dict(sorted(found.items()))
 
     def _find_samples(self) -> list[tuple[str, int]] | list[str]:
-        """List the images of a split, with their labels if those are wanted."""
+        """List the images of a split, with labels if they are wanted."""
         if '://' in self.img_prefix:
             return super()._find_samples()
         folder, logger, owner = Path(self.img_prefix), MMLogger.get_current_instance(), type(self).__name__

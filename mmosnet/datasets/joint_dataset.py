@@ -23,7 +23,7 @@ class JointDataset(ConcatDataset):
         datasets: Config of each data set by a name of your choice; those with None are left out
             (``--cfg-options train_dataloader.dataset.datasets.objects=None``).
         data_root: Folder that holds the data sets' folders: a relative ``data_root`` of theirs is taken below it.
-        lazy_init: As of mmengine's ``ConcatDataset``.
+        lazy_init: Same as in mmengine's ``ConcatDataset``.
 
     Raises:
         DataError: No data set, or two that contradict each other.

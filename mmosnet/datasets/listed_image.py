@@ -10,10 +10,10 @@ from mmosnet.errors import DataError
 
 
 def image_inside(folder: Path, name: str, place: str) -> str:
-    """The path of an image that an annotation names, which must stay inside a folder, as it is spelled on the disk.
+    """Return the path, as spelled on disk, of an image that an annotation names; it must be inside a folder.
 
     Args:
-        folder: Where the annotation's paths start.
+        folder: Folder that the annotation's paths are relative to.
         name: The path in the annotation, with forward slashes.
         place: File and row, for the error's text.
 

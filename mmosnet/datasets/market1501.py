@@ -35,7 +35,7 @@ class Market1501(ReIDDataset):
         attributes: File of the identities' attributes, ``'market_attribute.mat'``, relative to ``data_root``: records
             of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market_attribute_file.market_attributes`), the
             others, distractors among them, have none.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     shared_pids = True
@@ -47,7 +47,7 @@ class Market1501(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of the authors' page."""
+        """Return the counts on the authors' page."""
         gallery = 515_913 if self.distractors_500k else 15_913
         return dict(train=(12_936, 751), query=(3_368, 750), gallery=(gallery, 750))
 
@@ -83,7 +83,7 @@ class Market1501(ReIDDataset):
 
     @cached_property
     def first_camera(self) -> int:
-        """What cameras count from: 1, or 0 where a name in any split says c0."""
+        """Number of the first camera in file names: 1, or 0 where a name in any split says c0."""
         for folder in (*FOLDERS.values(), *[DISTRACTOR_FOLDER][: self.distractors_500k]):
             path = Path(self.data_root) / folder
             for file in find_files(path).files if path.is_dir() else ():

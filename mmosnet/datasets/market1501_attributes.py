@@ -31,9 +31,9 @@ class Market1501Attributes(AttributeDataset):
     Args:
         ann_file: The attributes, relative to ``data_root``.
         val_share: Share of the training identities that make up ``split='val'``.
-        val_seed: Of the draw.
+        val_seed: Seed of the random sample.
         queries: Test on the 3,368 queries too. The authors' evaluation counts the 13,115 gallery images alone.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
 
     Raises:
         DataError: A person in the images has no attributes.
@@ -56,7 +56,7 @@ class Market1501Attributes(AttributeDataset):
         super().__init__(*args, ann_file=ann_file, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """Of the authors' pages."""
+        """Return the counts on the authors' pages."""
         test = dict(test=13_115 + 3_368 * self.queries)
         return test if self.val_share else dict(test, train=12_936)
 
@@ -84,7 +84,7 @@ class Market1501Attributes(AttributeDataset):
     def _images(
         self, market: Market1501, folders: tuple[str, ...], scores: dict[int, np.ndarray], split: str
     ) -> dict[int, list[str]]:
-        """Paths of the images of each identity, in the order of the files."""
+        """Return the image paths of each identity, in the order of the files."""
         images: dict[int, list[str]] = {}
         nobody = 0
         for folder in folders:

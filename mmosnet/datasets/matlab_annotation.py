@@ -14,7 +14,7 @@ from mmosnet.errors import DataError
 
 
 def texts(value: object, place: str) -> list[str]:
-    """The texts of a cell array; an empty cell is an empty text.
+    """Return the texts of a cell array; an empty cell is an empty text.
 
     Raises:
         DataError: No cell array, or a cell holds something else than text.
@@ -32,7 +32,7 @@ def texts(value: object, place: str) -> list[str]:
 
 
 def matrix(value: object, place: str) -> np.ndarray:
-    """A matrix of numbers.
+    """Check that a value is a matrix of numbers, and return it.
 
     Raises:
         DataError: Something else.
@@ -43,7 +43,7 @@ def matrix(value: object, place: str) -> np.ndarray:
 
 
 def whole_numbers(value: object, place: str) -> np.ndarray:
-    """An array of whole numbers, flattened: ``(N,)`` int64.
+    """Return an array of whole numbers, flattened: ``(N,)`` int64.
 
     Raises:
         DataError: No array of numbers, or one that is not whole; names it.
@@ -59,7 +59,7 @@ def whole_numbers(value: object, place: str) -> np.ndarray:
 
 
 def structure(value: object, fields: Sequence[str], place: str) -> dict:
-    """A MATLAB structure with certain fields.
+    """Check that a value is a MATLAB structure with certain fields, and return it.
 
     Raises:
         DataError: No structure, or a field is missing.
@@ -73,16 +73,16 @@ def structure(value: object, fields: Sequence[str], place: str) -> dict:
 
 
 def read_partition(value: object, index: int, splits: Sequence[str], place: str) -> dict[str, np.ndarray]:
-    """One of several partitions: a cell array of structures with a list of image numbers for each split.
+    """Read one of several partitions: a cell array of structures with image numbers for each split.
 
     Public readers of these files take the fields by their order; here a field that is called ``train`` or
     ``train_index`` is taken by its name.
 
     Args:
         value: The cell array.
-        index: Which partition, from 0.
+        index: Number of the partition, from 0.
         splits: Names of the splits in the order of the fields.
-        place: For the texts of errors.
+        place: Place to name in errors.
 
     Returns:
         Image numbers, counted from 1, of each split.
@@ -110,10 +110,10 @@ def partitioned(
     """Divide an annotation of all images into splits.
 
     Args:
-        names: Of all images.
+        names: File names of all images.
         labels: A row for each.
-        numbers: Of the images of each split, counted from 1.
-        folder: Where the names start.
+        numbers: Numbers of the images of each split, counted from 1.
+        folder: Folder that the names are relative to.
         place: The file, for the texts of errors.
 
     Raises:

@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ MAX_DEPTH = 50
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCTURE, OBJECT, SPARSE, LAST_NUMBERS = 1, 2, 3, 5, 15
 
-MatlabValue = 'np.ndarray | str | dict | MatlabCells'
+# An array, a text, a structure as a dict, or MatlabCells.
+MatlabValue = Any
 
 
 class MatlabCells:
@@ -42,7 +44,7 @@ class MatlabCells:
         return self._read(index)
 
     def __iter__(self) -> Iterator[MatlabValue]:
-        """All cells, column by column as MATLAB counts."""
+        """Iterate over all cells, column by column as MATLAB counts."""
         return (self[row, column] for column in range(self.shape[1]) for row in range(self.shape[0]))
 
     def __len__(self) -> int:
@@ -67,7 +69,7 @@ class MatlabFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f'no file {path}')
-        self._hdf5 = None
+        self._hdf5: Any = None
         self._variables = {}
 
     def __enter__(self) -> MatlabFile:
@@ -150,7 +152,7 @@ def _too_large(path: Path, what: str) -> DataError:
 
 
 def _check_v5(data: bytes, path: Path) -> None:
-    """Refuse a file whose arrays are larger than its data, as scipy makes room for them before it looks.
+    """Refuse a file whose arrays are larger than its data: scipy allocates them before it reads.
 
     Raises:
         DataError: There is one, one that is compressed too well, or cells within cells within cells.
@@ -163,7 +165,7 @@ def _check_v5(data: bytes, path: Path) -> None:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Kinds and contents of the elements in a part of a file."""
+    """Iterate over the elements in a part of a file, each with kind and content."""
     position = 0
     while position + 8 <= len(data):
         kind, size = struct.unpack_from(f'{order}II', data, position)
@@ -204,7 +206,7 @@ def _check_elements(data: memoryview, order: str, path: Path, depth: int) -> Non
 
 
 def _from_v5(value: object) -> MatlabValue:
-    """Convert a value of scipy's: unwrap cells, text and structures of one element."""
+    """Convert a value that scipy read: unwrap cells, texts and structures of one element."""
     if not isinstance(value, (np.ndarray, np.void)):
         return value
     if value.dtype.names is not None:

@@ -28,7 +28,7 @@ class MSMT17(ReIDDataset):
         version: ``'V1'``, or ``'V2'`` with blurred faces; what is there by default.
         include_val: Train on ``list_val.txt`` too: 2,373 more images of the same 1,041 identities. The standard
             protocol does not; ``combineall`` does.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: No version in ``data_root``.
@@ -47,7 +47,7 @@ class MSMT17(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of the authors' paper."""
+        """Return the counts in the authors' paper."""
         train = (32_621, 1_041) if self.include_val else (30_248, 1_041)
         return dict(train=train, query=(11_659, 3_060), gallery=(82_161, 3_060))
 

@@ -24,7 +24,7 @@ class MultiSource(ReIDDataset):
     Args:
         sources: Configs of the data sets, without pipeline. A relative ``data_root`` is taken below this data set's.
         data_root: Folder that holds the sources' folders.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`; ``combineall`` for all sources.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`; ``combineall`` for all sources.
 
     Raises:
         DataError: No source, or another split than ``'train'``.
@@ -60,5 +60,5 @@ class MultiSource(ReIDDataset):
         return records
 
     def train_records(self) -> list[dict]:
-        """The images of all sources; each source itself obeys ``combineall``."""
+        """Return the images of all sources; each source applies its own ``combineall``."""
         return self.load_split('train')

@@ -22,7 +22,7 @@ MOST_NAMED = 5
 
 
 def identity(text: str, place: str) -> str | int:
-    """A pid or camera as a file writes it: a name, or a number, which a spreadsheet may have given a decimal point.
+    """Normalize a pid or camera from a file: a name, or a number that may have got a decimal point.
 
     Returns:
         The name in one Unicode spelling, ``'12'`` of ``'12.0'``; -1 where it is unknown.
@@ -47,7 +47,7 @@ def identity(text: str, place: str) -> str | int:
 
 
 def camera_number(text: str, place: str) -> int:
-    """A camera's number in a cell of a table, which a spreadsheet may have given a decimal point.
+    """Parse a camera number from a table cell, to which a spreadsheet may have added a decimal point.
 
     Returns:
         The number; -1 where it is unknown.
@@ -66,10 +66,10 @@ def camera_number(text: str, place: str) -> int:
 
 
 def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
-    """A pid or camera that the name of a file states.
+    """Parse a pid or camera from a file name.
 
     Args:
-        text: Its digits, with a sign or without.
+        text: Digits, with or without a sign.
         what: ``'pid'`` or ``'camera'``.
         path: The file, for the error's text.
         first: The lowest that there is.
@@ -84,7 +84,7 @@ def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
 
 
 def number_names(names: Iterable[str]) -> dict[str, int]:
-    """Number names: a name that is a whole number keeps its value, if all names are and no two are the same number.
+    """Assign numbers to names: whole numbers keep their value, if all names are such and no two are equal.
 
     Otherwise the names count from 1 in alphabetical order.
     """
@@ -96,7 +96,7 @@ def number_names(names: Iterable[str]) -> dict[str, int]:
 
 
 def alike_names(names: Iterable[str]) -> list[list[str]]:
-    """Different names that a reader may take for one: they differ in capitals, blanks or zeros in front alone."""
+    """Find names that differ only in case, blanks or leading zeros."""
     groups = defaultdict(set)
     for name in names:
         key = ' '.join(name.split()).casefold()
@@ -105,7 +105,7 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
 
 
 def alike_text(names: Iterable[str]) -> str:
-    """A sentence for a user that names those of :func:`alike_names`; empty if there are none."""
+    """Return a sentence that lists the names of :func:`alike_names`; empty if there are none."""
     alike = alike_names(names)
     if not alike:
         return ''

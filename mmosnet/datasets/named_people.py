@@ -27,11 +27,11 @@ class NamedPeople(ReIDDataset):
         raise NotImplementedError
 
     def is_wanted(self, split: str) -> bool:
-        """Whether the images of a split are used and must be there."""
+        """Return whether the images of a split are used and must exist."""
         return split in self.splits or self.combineall
 
     def load_data_list(self) -> list[dict]:
-        """Number the people, then load as the base class does."""
+        """Assign numbers to the people, then load as the base class does."""
         self._people = [person | dict(name=same_name(person['name'])) for person in self.list_people()]
         names = {person['name'] for person in self._people} - {*UNKNOWN}
         text = alike_text(names)

@@ -30,7 +30,7 @@ class Part:
     Attributes:
         points: ``(K, 2)``, x and y.
         colour: BGR.
-        thickness: Of a stroke through the points, in the object's unit; 0 fills the outline.
+        thickness: Thickness of a stroke through the points in the object's unit; 0 fills the outline.
     """
 
     points: np.ndarray
@@ -47,7 +47,7 @@ def stroke(colour: Colour, thickness: float, *points: tuple[float, float]) -> Pa
 
 
 def box(colour: Colour, left: float, bottom: float, right: float, top: float, cut: float = 0.0) -> Part:
-    """A rectangle, its corners cut off."""
+    """Return a rectangle with its corners cut off."""
     if not cut:
         return area(colour, (left, bottom), (right, bottom), (right, top), (left, top))
     return area(
@@ -79,5 +79,5 @@ def tone(colour: Colour, percent: int) -> Colour:
 
 
 def dye(rng: np.random.RandomState, options) -> Colour:
-    """One of the colours, a little off."""
+    """Return one of the colors, slightly shifted."""
     return tuple(int(np.clip(c + d, 0, 255)) for c, d in zip(pick(rng, options), rng.randint(-16, 17, 3), strict=True))

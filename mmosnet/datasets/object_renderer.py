@@ -57,7 +57,7 @@ def render_object(category: str, seed: int, index: int, size: int = 64) -> np.nd
     Args:
         category: One of :data:`CATEGORIES`.
         seed: World; with ``category`` and ``index`` it fixes the picture.
-        index: Which of the category's pictures.
+        index: Number of the category's picture.
         size: Side of the square picture in pixels; drawn at 128 and reduced.
 
     Returns:
@@ -96,11 +96,11 @@ def _paint_object(
     picture: np.ndarray,
     category: str,
     length: float,
-    offset: Sequence[float],
+    offset: Sequence[float] | np.ndarray,
     camera: Camera,
     rng: np.random.RandomState,
 ) -> None:
-    """Put an object into a picture, in place: ``length`` pixels along its larger side, off the middle by ``offset``."""
+    """Paint an object into a picture in place, ``length`` pixels long and ``offset`` pixels off the middle."""
     parts = SHAPES[category](rng)
     matrix = _pose(MAX_ROLL.get(category, 0.2), rng) * length
     labels = _label_map(parts, matrix, SIDE / 2 + MARGIN + np.asarray(offset))
@@ -118,7 +118,7 @@ def _paint_object(
 
 
 def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
-    """``(2, 2)``: mirrored or not, foreshortened by turning and by looking down, sheared and rolled; y downwards."""
+    """Return a ``(2, 2)`` matrix that mirrors, foreshortens, shears and rolls an object; y points down."""
     wide = np.cos(rng.uniform(-0.9, 0.9)) * (1 if rng.randint(2) else -1)
     high, shear, roll = np.cos(rng.uniform(0, 0.5)), rng.uniform(-0.15, 0.15), rng.uniform(-max_roll, max_roll)
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
@@ -126,7 +126,7 @@ def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
 
 
 def _label_map(parts: Sequence[Part], matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Which part, counted from 1, covers each pixel of the larger sheet; 0 none."""
+    """Return the number of the part that covers each pixel of the larger sheet, counted from 1; 0 is none."""
     corners = np.concatenate([part.points for part in parts])
     low, high = corners.min(0), corners.max(0)
     extent = (high - low).max()
@@ -169,7 +169,7 @@ def _drop_shadow(picture: np.ndarray, across: tuple[int, int], ground: int, side
 
 
 def _occlude(picture: np.ndarray, rng: np.random.RandomState) -> None:
-    """A post, a low wall or the corner of something between object and camera."""
+    """Draw a post, a low wall or a corner between object and camera."""
     colour = tuple(int(c) for c in rng.randint(40, 190) + rng.randint(-20, 21, 3))
     dark = tuple(max(0, c * 5 // 8) for c in colour)
     kind = rng.randint(3)

@@ -28,7 +28,7 @@ class PA100K(AttributeDataset):
     download_page = 'https://github.com/xh-liu/HydraPlus-Net'
 
     def published_counts(self) -> dict[str, int]:
-        """Of the paper."""
+        """Return the counts in the paper."""
         return dict(train=80_000, val=10_000, test=10_000)
 
     def read_annotation(self) -> AttributeAnnotation:
@@ -48,7 +48,7 @@ def read_pa100k(path: Path, folder: Path) -> AttributeAnnotation:
 
     Args:
         path: The file.
-        folder: Of the images.
+        folder: Folder of the images.
 
     Raises:
         DataError: A variable is missing or of another kind.

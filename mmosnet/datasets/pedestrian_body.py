@@ -25,7 +25,7 @@ from mmosnet.datasets.pedestrian_identity import Identity
 
 
 def standing_height(who: Identity, camera: Camera) -> float:
-    """Body heights from the soles to the crown, as a camera sees them."""
+    """Return the height from the soles to the crown in body heights, as the camera sees it."""
     top = 0.5 * who.leg + 0.375 + 0.13 * who.head
     return top * (1 - 0.12 * math.sin(camera.pitch) * top)
 
@@ -50,7 +50,7 @@ def _draw_leg(fig: Figure, who: Identity, pose: Pose, side: int) -> None:
     wide = who.lower_width if covered else 0.86
     last = ankle if covered else tuple(0.25 * h + 0.75 * k for h, k in zip(hip, knee, strict=True))
     cloth = LOWER if covered else SKIN
-    leg = [
+    leg: list[tuple] = [
         (cloth, knee, ankle, 0.037 * thick * wide, 0.034 * wide if covered else 0.024),
         (cloth, hip, knee, 0.052 * thick, 0.038 * thick * wide),
     ]
@@ -93,7 +93,7 @@ def _draw_arm(fig: Figure, who: Identity, pose: Pose, side: int) -> None:
     fig.ball(SKIN, fig.project(hand), 0.021, 0.024, light)
     wide = 1.25 if who.coat else 1.12 if who.sleeve == 'long' else 0.95
     cloth = sleeve if who.sleeve == 'long' else SKIN
-    arm = [
+    arm: list[tuple] = [
         (cloth, elbow, hand, 0.027 * thick * wide, 0.021),
         (cloth, shoulder, elbow, 0.031 * thick * wide, 0.027 * thick * wide),
     ]
@@ -180,7 +180,7 @@ def _draw_torso(fig: Figure, who: Identity) -> None:
 
 
 def logo_visible(ahead: float, who: Identity) -> bool:
-    """Whether a logo on chest or back is turned to a camera; `ahead` is the cosine of the yaw."""
+    """Return whether a logo on chest or back faces the camera; `ahead` is the cosine of the yaw."""
     if who.pattern_back:
         return who.pattern == 'logo' and ahead < -0.25 and who.bag != 'backpack'
     return who.pattern == 'logo' and ahead > 0.25
@@ -232,11 +232,12 @@ def draw_figure(who: Identity, pose: Pose, camera: Camera, centre: float, ground
         who (Identity): The person.
         pose (Pose): What the person does.
         camera (Camera): Who looks: pitch, roll and side of the light.
-        centre, ground (float): Column of the body's axis and row of its feet, in drawing pixels.
-        scale (float): Drawing pixels a body height.
+        centre (float): Column of the body's axis in pixels of the drawing.
+        ground (float): Row of the feet in pixels of the drawing.
+        scale (float): Pixels of the drawing per body height.
 
     Returns:
-        Figure: with `labels` and `shade`, (HEIGHT, WIDTH) uint8 each; label 0 is where nobody is.
+        Figure: Its `labels` and `shade` are (HEIGHT, WIDTH) uint8; label 0 marks the background.
     """
     fig = Figure(pose, camera, centre, ground, scale)
     sides = sorted((-1, 1), key=lambda side: fig.depth((side, 0.0, 0.0)))

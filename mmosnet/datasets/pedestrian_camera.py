@@ -1,8 +1,7 @@
-"""The camera that sees a drawn pedestrian: its scene behind the people, its view of them, its light
-and its sensor.
+"""The camera that sees a drawn pedestrian: background scene, viewpoint, light and sensor.
 
-Everything is integer or fixed-point arithmetic on uint8 after the parameters are drawn, so that
-pictures agree between machines.
+Once the parameters are sampled, all arithmetic is integer or fixed-point on uint8, so that pictures are equal on all
+machines.
 """
 
 from dataclasses import dataclass
@@ -120,7 +119,7 @@ def _draw_bricks(scene: np.ndarray, rng: np.random.RandomState, colour: Colour) 
 
 
 def _draw_openings(scene: np.ndarray, rng: np.random.RandomState, colour: Colour, shop: bool) -> None:
-    """Windows, doors or shop fronts in the wall above the ground."""
+    """Draw windows, doors or shop fronts into the wall above the ground."""
     x, wide = int(rng.randint(0, 40)), 100 if shop else 46
     while x < scene.shape[1] - wide:
         top, bottom = (46, HORIZON - 6) if shop else (40, 118)
@@ -152,7 +151,7 @@ def _draw_greenery(scene: np.ndarray, rng: np.random.RandomState) -> None:
 
 
 def _draw_furniture(scene: np.ndarray, rng: np.random.RandomState) -> None:
-    """Posts, bins, bicycles' and cars' outlines on the pavement."""
+    """Draw posts, bins and outlines of bicycles and cars on the pavement."""
     for _ in range(rng.randint(3, 7)):
         x, y = int(rng.randint(0, scene.shape[1] - 80)), HORIZON + int(rng.randint(10, 110))
         colour = tuple(int(c) for c in rng.randint(20, 200, 3))
@@ -181,7 +180,7 @@ def _draw_furniture(scene: np.ndarray, rng: np.random.RandomState) -> None:
 
 @lru_cache(maxsize=32)
 def draw_scene(camera: Camera) -> np.ndarray:
-    """The empty scene a camera looks at, `SCENE_SIZE` + (3,) BGR uint8; shared: read-only."""
+    """Draw the empty scene that a camera looks at, `SCENE_SIZE` + (3,) BGR uint8; shared, so read-only."""
     rng = random_stream(camera.key[0], CAMERA_STREAM, camera.key[1], 1)
     scene = np.empty((*SCENE_SIZE, 3), np.uint8)
     wall = tuple(int(c) for c in rng.randint(90, 200) + rng.randint(-25, 26, 3))
@@ -213,8 +212,7 @@ def draw_scene(camera: Camera) -> np.ndarray:
 
 
 def cast_light(picture: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Uneven light over a picture: soft patches, and now and then the straight edge of a building's
-    shadow.
+    """Apply uneven light to a picture: soft patches, and sometimes the straight edge of a building's shadow.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8.
@@ -239,7 +237,7 @@ def cast_light(picture: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
 
 
 def expose(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) -> np.ndarray:
-    """What the camera's sensor makes of a picture: resolution, saturation, cast, contrast, noise.
+    """Apply the camera's sensor to a picture: resolution, saturation, color cast, contrast, noise.
 
     Args:
         picture (np.ndarray): (H, W, 3) BGR uint8.
@@ -269,7 +267,7 @@ def expose(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) -> n
 
 
 def _response(camera: Camera, rng: np.random.RandomState) -> np.ndarray:
-    """The (1, 256, 3) tone curve of one exposure."""
+    """Return the (1, 256, 3) tone curve of one exposure."""
     level = np.arange(256, dtype=np.float64) / 255
     exposure = 2.0 ** rng.uniform(-EXPOSURE_JITTER, EXPOSURE_JITTER)
     curve = 0.45 + camera.contrast * (level**camera.gamma - 0.45)
@@ -279,7 +277,7 @@ def _response(camera: Camera, rng: np.random.RandomState) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _noise_bank(strength: int) -> np.ndarray:
-    """(256, 256, 3) int16 of sensor noise, half of it common to the channels, to cut from."""
+    """Return (256, 256, 3) int16 sensor noise to cut from, half of it shared by the channels."""
     rng = random_stream(strength, CAMERA_STREAM, 0, 2)
     own = rng.randint(-strength, strength + 1, (256, 256, 3))
     common = rng.randint(-strength, strength + 1, (256, 256, 1))

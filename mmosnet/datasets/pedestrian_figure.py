@@ -41,7 +41,7 @@ class Pose:
 
     @property
     def viewpoint(self) -> str:
-        """front, side or back."""
+        """Side that faces the camera: ``front``, ``side`` or ``back``."""
         ahead = math.cos(self.yaw)
         return 'front' if ahead > 0.6 else 'back' if ahead < -0.6 else 'side'
 
@@ -74,7 +74,7 @@ class Figure:
         self.light = 0.3 * camera.light_side
 
     def project(self, point: tuple[float, float, float]) -> tuple[float, float]:
-        """Body coordinates to drawing pixels."""
+        """Convert body coordinates to pixels of the drawing."""
         x, y, z = point
         z += self.lean * y
         across, depth = x * self.cos + z * self.sin, self.depth(point)
@@ -83,7 +83,7 @@ class Figure:
         return px, self.ground - self.scale * (y * (1 - 0.12 * self.tilt * y) - self.tilt * depth)
 
     def depth(self, point: tuple[float, float, float]) -> float:
-        """How far a point is in front of the body's axis, towards the camera."""
+        """Return how far a point is in front of the body's axis, towards the camera."""
         return point[2] * self.cos - point[0] * self.sin
 
     def fill(self, label: int, points: list[tuple[float, float]], shade: int | None = None) -> None:
@@ -99,7 +99,7 @@ class Figure:
             cv2.fillConvexPoly(self.shade, outline, shade, cv2.LINE_8, 4)
 
     def limb(self, segments: list[tuple], light: int = 0) -> None:
-        """Round segments (material, start, end, radius, end radius), joined without a seam."""
+        """Draw rounded segments (material, start, end, radius, end radius), joined without a seam."""
         glosses = []
         for label, start, end, radius, end_radius in segments:
             (ax, ay), (bx, by) = self.project(start), self.project(end)
@@ -118,7 +118,7 @@ class Figure:
             self.fill(0, inner, NEUTRAL + 12 + light)
 
     def ball(self, label: int, centre: tuple[float, float], rx: float, ry: float, light: int = 0) -> None:
-        """A shaded ellipse around a drawing pixel, radii in body heights."""
+        """Draw a shaded ellipse around a pixel of the drawing; radii are in body heights."""
         cx, cy = centre
         rx, ry = rx * self.scale, ry * self.scale
         self.fill(label, [(cx + rx * c, cy + ry * s) for c, s in CIRCLE], NEUTRAL - 30 + light)
@@ -127,7 +127,7 @@ class Figure:
         self.fill(0, gloss, NEUTRAL + 12 + light)
 
     def trunk(self, label: int, rings: list[tuple[float, float, float]], light: int = 0) -> None:
-        """The silhouette of elliptic cross-sections (height, half width, half depth)."""
+        """Draw the silhouette of elliptic cross-sections (height, half width, half depth)."""
         left, right, inner_left, inner_right = [], [], [], []
         for y, a, b in rings:
             px, py = self.project((0.0, y, 0.0))
@@ -148,16 +148,16 @@ class Figure:
         bottom: float,
         shade: int | None = None,
     ) -> None:
-        """An upright rectangle in drawing pixels."""
+        """Draw an upright rectangle in pixels of the drawing."""
         left, right = middle - half, middle + half
         self.fill(label, [(left, top), (right, top), (right, bottom), (left, bottom)], shade)
 
     def patch(self, label: int, corners: list[tuple[float, float, float]], shade: int | None = None) -> None:
-        """A flat shape given by body points."""
+        """Draw a flat shape given by body points."""
         self.fill(label, [self.project(corner) for corner in corners], shade)
 
     def ribbon(self, label: int, start: tuple, end: tuple, half: float) -> None:
-        """A flat band between two body points that keeps the shading below it."""
+        """Draw a flat band between two body points that keeps the shading below it."""
         (ax, ay), (bx, by) = self.project(start), self.project(end)
         half *= self.scale
         self.fill(label, [(ax - half, ay), (ax + half, ay), (bx + half, by), (bx - half, by)])

@@ -7,7 +7,7 @@ from mmosnet.datasets.pedestrian_identity import Identity
 
 
 def draw_head(fig: Figure, who: Identity, pose: Pose) -> None:
-    """Head, hair, hat and glasses; the face shows as far as the head is turned to the camera."""
+    """Draw head, hair, hat and glasses; the face shows as far as the head is turned to the camera."""
     yaw = pose.yaw + pose.head_turn
     ahead, aside = math.cos(yaw), math.sin(yaw)
     rx, ry = 0.046 * who.head, 0.062 * who.head
@@ -45,7 +45,7 @@ def draw_head(fig: Figure, who: Identity, pose: Pose) -> None:
 
 
 def glasses_visible(pose: Pose) -> bool:
-    """Whether the head is turned so that glasses would show."""
+    """Return whether the head is turned so that glasses would show."""
     return math.cos(pose.yaw + pose.head_turn) > -0.1
 
 
@@ -71,7 +71,7 @@ def _draw_hat(fig: Figure, who: Identity, cx: float, cy: float, facing: tuple[fl
 
 
 def draw_hair_behind(fig: Figure, who: Identity, pose: Pose) -> None:
-    """Long hair falling behind the shoulders of somebody who looks at the camera."""
+    """Draw long hair that falls behind the shoulders of a person who faces the camera."""
     if who.hair not in ('long', 'bob') or math.cos(pose.yaw + pose.head_turn) < 0.0:
         return
     s, rx, low = fig.scale, 0.046 * who.head, (0.19 if who.hair == 'long' else 0.105)

@@ -83,14 +83,14 @@ ATTRIBUTES = (
     'boots',
 )
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 # Random streams of different purpose never share a key.
 IDENTITY_STREAM, CAMERA_STREAM, IMAGE_STREAM = 1, 2, 3
 
 
 def random_stream(seed: int, kind: int, *keys: int) -> np.random.RandomState:
-    """A generator of its own for the keys; numpy keeps the streams of RandomState frozen."""
+    """Return a separate generator for these keys; numpy guarantees that RandomState streams never change."""
     return np.random.RandomState([int(key) & 0xFFFFFFFF for key in (seed, kind, *keys)])
 
 
@@ -139,7 +139,7 @@ class Identity:
 
 
 def _pick(rng: np.random.RandomState, options, probs=None):
-    """One of the options; probabilities need not sum to 1."""
+    """Return one of the options; probabilities need not sum to 1."""
     if probs is None:
         return options[rng.randint(len(options))]
     edges = np.cumsum(probs)
@@ -147,13 +147,13 @@ def _pick(rng: np.random.RandomState, options, probs=None):
 
 
 def _dye(rng: np.random.RandomState, colour: Colour) -> Colour:
-    """The colour as this person's garment has it."""
+    """Return a color slightly shifted for this person's garment."""
     shift = rng.randint(-COLOUR_JITTER, COLOUR_JITTER + 1, 3)
     return tuple(int(np.clip(c + s, 0, 255)) for c, s in zip(colour, shift, strict=True))
 
 
 def _two_colours(rng: np.random.RandomState, palette: tuple[Colour, ...]) -> tuple[Colour, Colour]:
-    """Two palette colours that a small picture can tell apart."""
+    """Return two palette colors that can be told apart in a small picture."""
     first = palette[rng.randint(len(palette))]
     far = [c for c in palette if sum(abs(a - b) for a, b in zip(c, first, strict=True)) > 130]
     return _dye(rng, first), _dye(rng, far[rng.randint(len(far))])
@@ -243,7 +243,7 @@ def sample_identity(seed: int, pid: int) -> Identity:
 
 
 def attribute_vector(identity: Identity, facts: dict) -> np.ndarray:
-    """The 26 PA-100K labels of one drawn image.
+    """Return the 26 PA-100K labels of one drawn image.
 
     Args:
         identity (Identity): The person.

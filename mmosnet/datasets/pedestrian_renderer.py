@@ -73,7 +73,7 @@ BYSTANDER_PID = 1 << 20  # bystanders are nobody of the data set
 
 
 def _weave(fig: Figure, who: Identity) -> None:
-    """Turn parts of the garments into their second and third colour, after their pattern."""
+    """Recolor parts of the garments with their second and third color, following their pattern."""
     rows = (fig.ground - np.arange(HEIGHT)) / fig.scale  # heights above ground
     columns = (np.arange(WIDTH) - fig.centre) / fig.scale
     upper = fig.labels == UPPER
@@ -108,7 +108,7 @@ def _weave(fig: Figure, who: Identity) -> None:
 
 
 def _colours(who: Identity, pose: Pose) -> np.ndarray:
-    """(256, 3) uint8: the colour of each material."""
+    """Return the color of each material, (256, 3) uint8."""
     table = np.zeros((256, 3), np.uint8)
     table[SKIN], table[HAIR] = who.skin, who.hair_colour
     table[UPPER], table[UPPER2] = who.upper_colour, who.upper_colour2
@@ -129,8 +129,8 @@ def _paint(picture: np.ndarray, fig: Figure, who: Identity, pose: Pose, rng: np.
     for _ in range(6):  # folds; inside the drawing, since OpenCV 4 and 5 clip lines differently
         x, y = middle + rng.randint(-18, 19), top + rng.randint(0, max(2, int(fig.scale * 0.8)))
         ends = np.array([(x, y), (x + rng.randint(-14, 15), y + rng.randint(-8, 14))])
-        ends = np.clip(ends, 2, (WIDTH - 3, HEIGHT - 3)).tolist()
-        cv2.line(fig.shade, *ends, NEUTRAL - 44 if rng.randint(3) else NEUTRAL + 26, 2)
+        start, end = np.clip(ends, 2, (WIDTH - 3, HEIGHT - 3)).tolist()
+        cv2.line(fig.shade, start, end, NEUTRAL - 44 if rng.randint(3) else NEUTRAL + 26, 2)
     shade = cv2.GaussianBlur(fig.shade, (5, 5), 0)
     cloth = np.take(_colours(who, pose), fig.labels, axis=0)
     cv2.copyTo(cv2.multiply(cloth, cv2.merge([shade] * 3), scale=1 / NEUTRAL), fig.labels, picture)
@@ -147,7 +147,7 @@ def _drop_shadow(picture: np.ndarray, centre: float, ground: float, side: int) -
 
 
 def _draw_bystander(picture: np.ndarray, camera: Camera, rng: np.random.RandomState, front: bool) -> None:
-    """Somebody else: small and behind, or cut off by the crop's edge and in front."""
+    """Draw another person: small and behind, or in front and cut off by the crop's edge."""
     who = sample_identity(camera.key[0], BYSTANDER_PID + int(rng.randint(1 << 20)))
     pose = sample_pose(rng, camera.facing)
     away = -1 if rng.random_sample() < 0.5 else 1
@@ -162,7 +162,7 @@ def _draw_bystander(picture: np.ndarray, camera: Camera, rng: np.random.RandomSt
 
 
 def _occlude(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) -> None:
-    """Something between person and camera: a post, a low wall, a corner or a passer-by."""
+    """Draw a post, a low wall, a corner or a passer-by between person and camera."""
     kind = rng.randint(4)
     if kind == 0:
         _draw_bystander(picture, camera, rng, front=True)
@@ -204,7 +204,7 @@ def render_person(
         camera (Camera): The camera, from `sample_camera`.
         seed (int): World; with `identity.pid`, `camera.camid` and `image_index` it fixes the
             picture.
-        image_index (int): Which of the person's pictures under this camera.
+        image_index (int): Number of the person's picture under this camera.
         size (tuple[int, int]): Height and width in pixels; drawn at 256x128 and reduced.
 
     Returns:

@@ -23,7 +23,7 @@ class PersonDataset(BaseDataset):
         bad_images: What to do with a file that does not decode: ``'error'`` raises when it is met, naming it;
             ``'skip'`` reads every file at the start, drops the bad ones, counts and lists them.
         check_counts: Warn where the numbers found are not the published ones.
-        **kwargs: Of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
+        **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
         DataError: Bad arguments.
@@ -56,10 +56,10 @@ class PersonDataset(BaseDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def note(self, text: str, usual: bool = False) -> None:
-        """Say what was left out or looks odd, and keep it in :attr:`notes`.
+        """Report what was left out or looks odd, and keep it in :attr:`notes`.
 
         Args:
-            text: For the user.
+            text: Text for the user.
             usual: It belongs to the data set: a line below its table and no warning.
         """
         self.notes.append(f'{type(self).__name__}: {text}')
@@ -69,16 +69,16 @@ class PersonDataset(BaseDataset):
             MMLogger.get_current_instance().warning(self.notes[-1])
 
     def log_table(self, table: str) -> None:
-        """Log the table of what was found, and below it the usual notes."""
+        """Log the table of loaded splits, and the usual notes below it."""
         lines = [table, *(f'  {text}' for text in self._usual_notes)]
         MMLogger.get_current_instance().info('\n'.join(lines))
 
     def origin(self) -> str:
-        """A sentence for error messages: where the data set can be had, if that is known."""
+        """Return a sentence for error messages that says where to get the data set, if that is known."""
         return f' {type(self).__name__} comes from {self.download_page}.' if self.download_page else ''
 
     def usable_records(self, records: list[dict], split: str) -> list[dict]:
-        """The records of a split without damaged images, if those are to be skipped.
+        """Return the records of a split, without damaged images if those are to be skipped.
 
         Raises:
             DataError: None is left.
@@ -106,8 +106,11 @@ class PersonDataset(BaseDataset):
         return [record for record, e in zip(records, errors, strict=True) if not e]
 
     def prepare_data(self, idx: int) -> dict:
-        """Run the pipeline on a sample. Transforms that borrow from other images find the data set in
-        ``results['dataset']`` (:class:`~mmosnet.datasets.RandomPatch`)."""
+        """Run the pipeline on a sample.
+
+        Transforms that use other images, such as :class:`~mmosnet.datasets.RandomPatch`, find the data set in
+        ``results['dataset']``.
+        """
         results = self.get_data_info(idx)
         if not self.test_mode:
             results['dataset'] = self

@@ -17,7 +17,7 @@ REMEDY = "Replace the file, or set bad_images='skip' in the data set to leave su
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """:func:`mmosnet.runtime.read_image`, whose error names the option of data sets that skips such files.
+    """Read an image by :func:`mmosnet.runtime.read_image`; errors name the option that skips damaged files.
 
     Whole images may also lie in a remote storage (``s3://bucket/image.jpg``), which mmengine reads.
     """

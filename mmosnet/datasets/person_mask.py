@@ -15,7 +15,7 @@ BACKGROUND = (104, 116, 124)
 
 
 def compressed_mask(segmentation: list | dict | None, frame_size: tuple[int, int], place: str) -> dict:
-    """Bring a COCO segmentation into one form.
+    """Convert a COCO segmentation to compressed RLE.
 
     Args:
         segmentation: A list of polygons ``[[x1, y1, x2, y2, ...], ...]``, whose union counts, or run lengths
@@ -70,12 +70,12 @@ def _run_lengths(segmentation: dict, frame_size: tuple[int, int], place: str) ->
 
 
 def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
-    """Paint everything but the person in ImageNet's mean colour.
+    """Paint everything but the person in ImageNet's mean color.
 
     Args:
         crop: ``(height, width, 3)`` uint8, BGR.
         rle: From :func:`compressed_mask`, of the whole frame.
-        path: Where the crop was cut, from :func:`region_path`.
+        path: Region of the crop, as :func:`region_path` returns it.
 
     Raises:
         DataError: The run lengths are damaged, or leave nothing of the crop.
@@ -88,4 +88,4 @@ def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
     mask = cut(mask, box, path)
     if not mask.any():
         raise DataError(f'{path}: the segmentation lies wholly outside its box; draw it again')
-    return np.where(mask[:, :, None] == 0, np.uint8(BACKGROUND), crop)
+    return np.where(mask[:, :, None] == 0, np.array(BACKGROUND, np.uint8), crop)

@@ -48,9 +48,9 @@ class PETA(AttributeDataset):
 
     Args:
         protocol: ``'random'`` or ``'zero_shot'``.
-        partition: Which of the random partitions in the file, from 0; published code takes the first.
+        partition: Number of one of the random partitions in the file, from 0; published code takes the first.
         zero_shot_file: The splits of the zero-shot protocol, relative to ``data_root``.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 105.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 105.
     """
 
     download_page = (
@@ -74,7 +74,7 @@ class PETA(AttributeDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """Of every random partition."""
+        """Return the counts of every random partition."""
         return dict(train=9_500, val=1_900, test=7_600) if self.protocol == 'random' else {}
 
     def read_annotation(self) -> AttributeAnnotation:
@@ -96,7 +96,7 @@ class PETA(AttributeDataset):
         return AttributeAnnotation(place, attributes, splits, evaluated)
 
     def _evaluated(self, peta: dict, num_attributes: int, place: str) -> Sequence[int] | None:
-        """Return the labels that the file says are evaluated, counted from 0; the first 35 if the file is silent.
+        """Return the indices of the labels that the file evaluates, from 0; the first 35 if it does not say.
 
         ``selected_attribute`` counts columns of ``data`` from 1: it is 5 to 39 in the official file.
         """
@@ -136,7 +136,7 @@ class PETA(AttributeDataset):
 
 
 def _field(peta: dict, name: str, place: str) -> object:
-    """A field by its name, or by its place in the order: published code knows the order alone."""
+    """Return a field by its name, or by its position: published code relies on the order alone."""
     if name in peta:
         return peta[name]
     if len(peta) < len(FIELDS):

@@ -28,7 +28,7 @@ class PKSampler(Sampler):
     Args:
         dataset: A re-identification data set.
         num_pids: P, identities a batch.
-        num_instances: K, images an identity.
+        num_instances: K, images per identity.
         seed: The same on all ranks; None draws one and shares it.
 
     Raises:
@@ -68,7 +68,7 @@ class PKSampler(Sampler):
             )
 
     def __len__(self) -> int:
-        """Samples this rank draws in an epoch."""
+        """Return the number of samples that this rank draws per epoch."""
         return self.num_batches * self.num_pids * self.num_instances
 
     def __iter__(self) -> Iterator[int]:
@@ -81,7 +81,7 @@ class PKSampler(Sampler):
                 yield from indices
 
     def _groups(self, indices: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
-        """Cut one identity's images into groups of K, at random."""
+        """Split one identity's images into groups of K at random."""
         if len(indices) < self.num_instances:
             repeats = random.choice(indices, self.num_instances - len(indices))
             return [np.concatenate([random.permutation(indices), repeats])]
@@ -90,7 +90,7 @@ class PKSampler(Sampler):
         return np.split(shuffled[: count * self.num_instances], count)
 
     def _draw_batch(self, groups: list[list[np.ndarray]], random: np.random.Generator) -> list[int]:
-        """Take a group from each of P identities, anew where an identity has none left."""
+        """Take one group from each of P identities; regroup the images of an identity that has none left."""
         waiting = [i for i, rest in enumerate(groups) if rest]
         if len(waiting) >= self.num_pids:
             # By the groups left: else the identity with the most images would end up alone.

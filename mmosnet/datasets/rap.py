@@ -33,10 +33,10 @@ class RAPv1(AttributeDataset):
     there are is logged.
 
     Args:
-        partition: Which of the partitions, from 0.
+        partition: Number of the partition, from 0.
         val_share: Share of the training images that make up ``split='val'``.
-        val_seed: Of the draw.
-        **kwargs: As :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 92.
+        val_seed: Seed of the random sample.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 92.
     """
 
     download_page = 'https://www.rapdataset.com'
@@ -48,7 +48,7 @@ class RAPv1(AttributeDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """Of every partition."""
+        """Return the counts of every partition."""
         return dict(test=8_317) if self.val_share else dict(train=33_268, test=8_317)
 
     def read_annotation(self) -> AttributeAnnotation:

@@ -39,7 +39,7 @@ class ReIDDataset(PersonDataset):
         combineall: Train on everybody, also on those of query and gallery; distractors stay out. For models that are
             tested on another data set.
         check_counts: Warn where the numbers of images and identities are not the published ones.
-        **kwargs: Of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
+        **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
         FileNotFoundError: The folder of a split is missing.
@@ -76,11 +76,11 @@ class ReIDDataset(PersonDataset):
         raise NotImplementedError
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Published numbers of images and identities (without distractors) of each split that has them."""
+        """Return the published numbers of images and identities (without distractors) of each split."""
         return {}
 
     def train_records(self) -> list[dict]:
-        """The images to train on; with ``combineall`` those of all splits.
+        """Return the images to train on; with ``combineall`` those of all splits.
 
         Test identities are other people than training identities, also where their numbers are the same, as in
         MSMT17: they get numbers behind those of training, unless :attr:`shared_pids`. Query and gallery share theirs.
@@ -143,7 +143,7 @@ class ReIDDataset(PersonDataset):
         return sorted({r['pid'] for r in records if r['split'] == split})
 
     def _facts(self, records: list[dict]) -> dict:
-        """What hooks and metrics check before an epoch is spent."""
+        """Return the metadata that hooks and metrics check before training starts."""
         facts = {}
         if 'train' in self.splits:
             facts['num_train_pids'] = len(self._pids(records, 'train'))
@@ -175,15 +175,15 @@ class ReIDDataset(PersonDataset):
 
     def list_folder(
         self, folder: str, pattern: re.Pattern, almost: re.Pattern | None = None
-    ) -> list[tuple[str, re.Match]]:
+    ) -> list[tuple[str, re.Match[str]]]:
         """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
 
         Warnings count the files that are no images, and the images with other names.
 
         Args:
-            folder: Below ``data_root``.
-            pattern: Of the beginning of names.
-            almost: Of names that are meant to be so: those that are not are errors.
+            folder: Folder below ``data_root``.
+            pattern: Pattern for the beginning of file names.
+            almost: Pattern of names that should match ``pattern``: an error names those that do not.
 
         Raises:
             FileNotFoundError: No such folder; names what was looked for and the download page.

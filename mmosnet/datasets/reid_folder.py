@@ -36,7 +36,7 @@ class ReIDFolder(NamedPeople):
     """
 
     def list_people(self) -> list[dict]:
-        """List all splits that are there; see the base class."""
+        """List all splits that exist; see the base class."""
         return [person for split in SPLITS for person in self._list_split(split)]
 
     def _list_split(self, split: str) -> list[dict]:

@@ -41,7 +41,7 @@ class ReIDTable(NamedPeople):
             labels of attributes and no ``gt_score``.
         category: Column of names: rows get their number as ``gt_category``, counted from 0 in alphabetical order over
             all splits, and ``metainfo`` the names (``classes``). A row where it is empty has no ``gt_category``.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: No such table.

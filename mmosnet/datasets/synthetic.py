@@ -43,7 +43,7 @@ def write_synthetic_people(
     num_junk: int = 20,
     seed: int = 0,
 ) -> None:
-    """Draw people and write them under `root` in the layouts of Market-1501 and PA-100K.
+    """Draw people and write them below `root` in the layouts of Market-1501 and PA-100K.
 
     Training people are 1..num_train_pids, test people follow. `query` takes each test person's
     first picture under each camera, the gallery the rest, plus distractors (pid 0, each somebody
@@ -96,7 +96,7 @@ def _check_arguments(arguments: dict) -> None:
 
 
 def _write_set(root: Path, arguments: dict) -> None:
-    """Write all images and the annotation under a folder that nobody else sees yet."""
+    """Write all images and the annotation into a folder that other processes do not see yet."""
     for name in (*MARKET_FOLDERS, 'data', 'annotation'):
         (root / name).mkdir(parents=True)
     logger = MMLogger.get_current_instance()
@@ -149,14 +149,14 @@ def _draw_set(
 
 
 def _draw_junk(index: int, camera: Camera, seed: int) -> np.ndarray:
-    """A box that misses most of its person: a quarter of a picture drawn twice as large."""
+    """Draw a box that misses most of its person: a quarter of a picture drawn twice as large."""
     large, _ = render_person(sample_identity(seed, STRANGER_PID + index), camera, seed, 0, size=(256, 128))
     top, left = 128 * (index % 2), 64 * (index // 2 % 2)
     return large[top : top + 128, left : left + 64]
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name; a copy where the file system knows no hard links."""
+    """Link the file under a second name; copy it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -164,7 +164,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _write_annotation(path: Path, labels: dict[str, list]) -> None:
-    """PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
+    """Write PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
     # Only now: most runs find the folder made.
     from scipy.io import savemat
 
@@ -178,7 +178,7 @@ def _write_annotation(path: Path, labels: dict[str, list]) -> None:
 
 
 def _cells(strings) -> np.ndarray:
-    """An (N, 1) cell array as MATLAB writes it."""
+    """Return an (N, 1) cell array as MATLAB writes it."""
     column = np.empty((len(strings), 1), object)
     column[:, 0] = strings
     return column

@@ -16,7 +16,7 @@ class SyntheticAttributes(PA100K):
     Args:
         data_root: Folder of the data set.
         generation: Arguments of :func:`~mmosnet.datasets.synthetic.write_synthetic_people`.
-        **kwargs: As of :class:`~mmosnet.datasets.AttributeDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
     """
 
     def __init__(self, data_root: str, generation: dict | None = None, **kwargs) -> None:
@@ -24,5 +24,5 @@ class SyntheticAttributes(PA100K):
         super().__init__(data_root=data_root, **kwargs)
 
     def published_counts(self) -> dict[str, int]:
-        """None: the size is for the user to choose."""
+        """Return no counts: users choose the size."""
         return {}

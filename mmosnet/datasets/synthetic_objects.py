@@ -68,7 +68,7 @@ class SyntheticObjects(ImageNet):
         data_root: Folder of the data set.
         split: ``'train'`` or ``'val'``.
         generation: Arguments of :func:`write_synthetic_objects`.
-        **kwargs: Of mmpretrain's ``ImageNet``: ``pipeline``, ``test_mode`` ...
+        **kwargs: Arguments of mmpretrain's ``ImageNet``: ``pipeline``, ``test_mode`` ...
 
     Raises:
         DataError: Another split, or as of :func:`write_synthetic_objects`.

@@ -19,7 +19,7 @@ class SyntheticPeople(Market1501):
         generation: Arguments of :func:`~mmosnet.datasets.synthetic.write_synthetic_people`.
         attributes: Give the records of people ``gt_score``, the labels that
             :class:`~mmosnet.datasets.SyntheticAttributes` has of the same pictures. Distractors have none.
-        **kwargs: As of :class:`~mmosnet.datasets.ReIDDataset`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     def __init__(self, data_root: str, generation: dict | None = None, attributes: bool = False, **kwargs) -> None:
@@ -28,7 +28,7 @@ class SyntheticPeople(Market1501):
         super().__init__(data_root=data_root, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """None: the size is for the user to choose."""
+        """Return no counts: users choose the size."""
         return {}
 
     def load_data_list(self) -> list[dict]:

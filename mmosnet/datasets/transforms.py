@@ -39,7 +39,7 @@ def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
 
 
 def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: float) -> tuple[int, int] | None:
-    """Draw height and width of a rectangle that is smaller than an image in both, as the released code does.
+    """Sample height and width of a rectangle smaller than an image in both, as the released code does.
 
     The area is uniform in ``area``, height / width uniform from ``min_aspect`` to its inverse. A rectangle that does
     not fit is drawn again.
@@ -63,7 +63,7 @@ def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: fl
 
 
 def _draw_corner(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Draw top and left of a rectangle of ``size`` in an image of ``shape``, the last row and column included."""
+    """Sample top and left of a rectangle of ``size`` in an image of ``shape``, last row and column included."""
     return np.random.randint(shape[0] - size[0] + 1), np.random.randint(shape[1] - size[1] + 1)
 
 

@@ -26,8 +26,8 @@ class VIPeR(ReIDDataset):
     1, 3, ... the other way round, after the same training.
 
     Args:
-        split_index: Which of the 20 splits, from 0.
-        **kwargs: As :class:`~mmosnet.datasets.ReIDDataset`.
+        split_index: Number of one of the 20 splits, from 0.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: A folder is missing.
@@ -48,13 +48,13 @@ class VIPeR(ReIDDataset):
         super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Of every split."""
+        """Return the counts of every split."""
         return dict(train=(632, 316), query=(316, 316), gallery=(316, 316))
 
     def load_split(self, split: str) -> list[dict]:
         """Take one camera's images of the split's identities; see the base class."""
         prefix = 'VIPeR/' if (Path(self.data_root) / 'VIPeR').is_dir() else ''
-        cameras = [
+        cameras: list[list[dict]] = [
             [
                 dict(img_path=path, pid=number_in_name(match[1], 'pid', path), camid=camid)
                 for path, match in self.list_folder(f'{prefix}cam_{letter}', NAME)

@@ -30,7 +30,7 @@ class AblationRow:
     """One row of the table.
 
     Attributes:
-        name: What differs, in short.
+        name: Short description of the difference.
         options: Options of the backbone.
         published: Rank-1 and mAP of the paper on Market-1501, in percent, as reported.
     """
@@ -59,7 +59,7 @@ def ablation_rows() -> list[AblationRow]:
 
 
 def select_rows(rows: Sequence[AblationRow], names: Sequence[str] | None) -> list[AblationRow]:
-    """The named rows, all without names.
+    """Return the named rows; all rows without names.
 
     Raises:
         DataError: No row has this name.
@@ -72,7 +72,7 @@ def select_rows(rows: Sequence[AblationRow], names: Sequence[str] | None) -> lis
 
 
 def row_config(cfg: Config, row: AblationRow) -> Config:
-    """The config of one row: ``cfg`` with the row's backbone.
+    """Return the config of one row: ``cfg`` with the row's backbone.
 
     Raises:
         DataError: The config's backbone is no OSNet, is itself such a variant, or starts from weights, which fit one
@@ -95,12 +95,12 @@ def row_config(cfg: Config, row: AblationRow) -> Config:
 
 
 def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> str:
-    """Sizes and results as a Markdown table; an empty cell where nothing has been trained yet.
+    """Return sizes and results as a Markdown table; cells of untrained rows are empty.
 
     Args:
         rows: The rows.
         cfg: The config that all rows are trained with.
-        work_dir: Its folders, named as the rows, hold the training runs.
+        work_dir: Folder of the training runs, which are named after the rows.
     """
     titles = ['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']
     lines = []

@@ -20,7 +20,7 @@ SLOW_BFLOAT16 = (
 
 
 def bfloat16_pays() -> bool:
-    """Whether mixed precision is no loss here: on a GPU, or a CPU whose kernels for bfloat16 are not emulated.
+    """Return whether mixed precision costs no time: on a GPU, or on a CPU with native bfloat16 kernels.
 
     oneDNN has them from AVX-512 on, with or without its extension for bfloat16.
     """
@@ -32,7 +32,7 @@ def bfloat16_pays() -> bool:
 
 
 def warn_slow_bfloat16() -> None:
-    """Say it where mixed precision is a loss."""
+    """Warn where mixed precision makes training slower."""
     if not bfloat16_pays():
         MMLogger.get_current_instance().warning(SLOW_BFLOAT16)
 
@@ -46,7 +46,7 @@ class AutocastOptimWrapper(OptimWrapper):
 
     Args:
         dtype: Name of the torch dtype to compute in.
-        **kwargs: Of mmengine's ``OptimWrapper``.
+        **kwargs: Arguments of mmengine's ``OptimWrapper``.
     """
 
     def __init__(self, *args, dtype: str = 'bfloat16', **kwargs) -> None:
@@ -56,6 +56,6 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """The context of one forward pass in training."""
+        """Return the context of one forward pass in training."""
         with super().optim_context(model), autocast(dtype=self.cast_dtype):
             yield

@@ -42,7 +42,7 @@ class CheckpointFitHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Count iterations of the epochs as they are now, where a resumed training had longer or shorter ones."""
+        """Correct the iteration count where a resumed training had longer or shorter epochs."""
         loop = runner.train_loop
         if not isinstance(loop, EpochBasedTrainLoop):
             return
@@ -54,7 +54,7 @@ class CheckpointFitHook(Hook):
             loop._iter = done
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes, and log what of the model is not in the checkpoint, and the other way round.
+        """Compare names and shapes; log what is in the model or the checkpoint alone.
 
         What is loaded afterwards is the model's own state with the entries that fit: mmengine would repeat all others
         as a warning.
@@ -86,14 +86,14 @@ class CheckpointFitHook(Hook):
 
 
 def _some(names: list[str]) -> str:
-    """Names in a line."""
+    """Return some of the names on one line."""
     return ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
 
 
 def _check_resumed(
     runner: Runner, model: nn.Module, checkpoint: Mapping, found: Mapping[str, Tensor], source: str
 ) -> None:
-    """Refuse to go on with a training of another model or optimizer.
+    """Refuse to resume the training of another model or optimizer.
 
     Raises:
         DataError: Counts what does not fit and names the first entry.
@@ -119,7 +119,7 @@ def _check_resumed(
 
 
 def _differences(model: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """One line for each name that is on one side alone or has two shapes."""
+    """Return one line for each name that is on one side alone or has two shapes."""
     names = {**model, **found}
     shapes = [
         [str(tuple(side[name].shape)) if name in side else 'nothing' for side in (model, found)] for name in names
@@ -130,7 +130,7 @@ def _differences(model: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> li
 def _optimizer_misfits(
     wrapper: OptimWrapper | OptimWrapperDict, saved: Mapping, names: Mapping[int, str], runner: Runner
 ) -> Iterator[str]:
-    """One line for each difference between an optimizer and its saved state."""
+    """Return one line for each difference between an optimizer and its saved state."""
     if isinstance(wrapper, OptimWrapperDict):
         # Several optimizers by name.
         for name, part in wrapper.items():

@@ -40,6 +40,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     """
 
     training = False
+    # mmengine's, see its hook.
+    best_ckpt_path: str | None
+    best_ckpt_path_dict: dict[str, str | None]
 
     def before_run(self, runner: Runner) -> None:
         """Let checkpoints load safely, and add the hooks that go with this one.
@@ -71,7 +74,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 draft.unlink(missing_ok=True)
 
     def _find_moved_best(self, runner: Runner) -> None:
-        """Know the best checkpoints by their names, where their folder was moved."""
+        """Find the best checkpoints by name where their folder was moved."""
         single = len(self.key_indicators) == 1
         paths = {'': self.best_ckpt_path} if single else dict(self.best_ckpt_path_dict)
         for key, path in paths.items():
@@ -85,11 +88,11 @@ class CheckpointHook(MMEngineCheckpointHook):
                 self.best_ckpt_path_dict[key] = str(here)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what tells a resumed run whether its total batch is the same."""
+        """Store the number of processes, so that a resumed run can compare its total batch."""
         checkpoint['meta']['world_size'] = get_world_size()
 
     def after_val(self, runner: Runner) -> None:
-        """Write down that this evaluation was made, all hooks included, and which one is the best."""
+        """Record that this evaluation is complete, all hooks included, and which checkpoint is the best."""
         if self.training:
             self._write_evaluation(runner)
 
@@ -184,7 +187,7 @@ class MissedEvaluationHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner: Runner) -> None:
-        """Evaluate the model that was resumed, if its turn had come."""
+        """Evaluate the resumed model, if its evaluation was due."""
         loop = runner.train_loop
         if not is_resumed(runner) or runner.val_loop is None:
             return
@@ -205,13 +208,13 @@ class MissedEvaluationHook(Hook):
 
 
 def is_resumed(runner: Runner) -> bool:
-    """Whether a training goes on from a checkpoint, in one of mmengine's own loops."""
+    """Return whether a training resumes from a checkpoint, in one of mmengine's own loops."""
     loop = runner.train_loop
     return runner._resume and isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)) and loop.iter > 0
 
 
 def last_evaluation(runner: Runner) -> dict:
-    """What :data:`EVALUATION_FILE` says, the same in all processes; empty if it is not about the model as resumed."""
+    """Read :data:`EVALUATION_FILE`, the same in all processes; empty if it is about another model."""
     found = [_read_evaluation(Path(runner.work_dir) / EVALUATION_FILE)]
     broadcast_object_list(found)
     unit = 'epoch' if isinstance(runner.train_loop, EpochBasedTrainLoop) else 'iter'
@@ -219,7 +222,7 @@ def last_evaluation(runner: Runner) -> dict:
 
 
 def _read_evaluation(path: Path) -> dict:
-    """The file, or nothing where it is missing or damaged: then the evaluation is made once more."""
+    """Read the file; return nothing where it is missing or damaged, so that the evaluation is repeated."""
     try:
         found = read_json(path, '')
     except (FileNotFoundError, DataError):

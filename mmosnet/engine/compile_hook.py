@@ -34,11 +34,11 @@ class CompileHook(Hook):
             raise DataError('--compile needs a C++ compiler on a CPU: install g++, or name one in the variable CXX')
 
     def before_train(self, runner: Runner) -> None:
-        """Compile for training, and for the validation within."""
+        """Compile for training and its validation."""
         self._compile(runner)
 
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        """Compile for testing, what :class:`~mmosnet.engine.DeployHook` has put there with the first batch."""
+        """Compile for testing, after :class:`~mmosnet.engine.DeployHook` has replaced the modules."""
         if batch_idx == 0:
             self._compile(runner)
 

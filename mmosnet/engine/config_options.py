@@ -121,12 +121,12 @@ def merge_options(cfg: Config, options: Mapping[str, object] | None) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The most similar name, if one is similar."""
+    """Return the most similar name; empty if none is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def accepted(called: Callable) -> tuple[set[str], bool]:
-    """Names of the arguments of a class or function, those that it hands on to its parents included.
+    """Return the argument names of a class or function, including those that it passes on to its parents.
 
     Returns:
         The names, and whether it takes others too.
@@ -137,7 +137,7 @@ def accepted(called: Callable) -> tuple[set[str], bool]:
             return names | _own(called)[0], False
     if not inspect.isclass(called):
         return _own(called)
-    names: set[str] = set()
+    names = set()
     takes_more = False
     for parent in called.__mro__:
         if '__init__' not in vars(parent):
@@ -173,7 +173,7 @@ def _flatten(options: Mapping, prefix: str = '') -> Iterator[tuple[str, object]]
 
 
 def _open(cfg: Config, merged: Config, key: str) -> None:
-    """Make places for the keys below a setting that is None, and refuse those below a number or text."""
+    """Create dicts for the keys below a setting that is None; refuse keys below a number or text."""
     node = merged._cfg_dict
     steps = key.split('.')
     for depth, step in enumerate(steps[:-1]):
@@ -193,14 +193,14 @@ def _open(cfg: Config, merged: Config, key: str) -> None:
 
 
 def _index(node: object, step: str) -> str | int | None:
-    """How a step of a dotted key is looked up in a dict or list; None where it is not there."""
+    """Return the key or index of one step of a dotted key in a dict or list; None where it is missing."""
     if isinstance(node, dict):
         return step if step in node else None
     return int(step) if isinstance(node, (list, tuple)) and step.isdigit() and int(step) < len(node) else None
 
 
 def _check(cfg: Config, merged: Config, key: str) -> None:
-    """Follow a dotted key from the top, and refuse it at the first step that neither config nor class knows."""
+    """Follow a dotted key from the top, and refuse the first step that neither config nor class knows."""
     before, after, path = cfg._cfg_dict, merged._cfg_dict, ['']
     for depth, step in enumerate(key.split('.')):
         # At the top the config also has variables, which no one reads once the file is read.
@@ -219,7 +219,7 @@ def _check(cfg: Config, merged: Config, key: str) -> None:
 
 
 def _known(path: Sequence[str], before: object, after: object) -> tuple[Iterable[str], bool]:
-    """Which keys a dict may have that it does not have in the config, and whether others too.
+    """Return which further keys a dict may have, and whether it takes any others.
 
     Args:
         path: The keys that lead to it.
@@ -253,7 +253,7 @@ def _known(path: Sequence[str], before: object, after: object) -> tuple[Iterable
 
 
 def _registered(name: str | Callable) -> list[Callable]:
-    """What a config means by a type, in the current scope; several where several registries have the name."""
+    """Return the classes that a type in a config may mean in the current scope."""
     if not isinstance(name, str):
         return [name]
     found = (registry.get(name) for registry in _registries())
@@ -261,7 +261,7 @@ def _registered(name: str | Callable) -> list[Callable]:
 
 
 def _registries() -> Iterator[Registry]:
-    """Where the current scope looks a type up."""
+    """Return the registries in which the current scope looks up a type."""
     for root in REGISTRIES:
         if root.children:
             with root.switch_scope_and_registry(None) as registry:
@@ -271,7 +271,7 @@ def _registries() -> Iterator[Registry]:
 
 
 def _registered_names() -> Iterator[str]:
-    """Names for a type: those of the current scope and of its parents, and ours."""
+    """Return the possible names for a type: those of the current scope, of its parents, and ours."""
     for registry in _registries():
         while registry is not None:
             yield from registry.module_dict
@@ -301,7 +301,7 @@ def _refuse(cfg: Config, key: str, depth: int, known: Iterable[str]) -> None:
 
 
 def _paths(node: object, prefix: str = '') -> Iterator[str]:
-    """The dotted keys of all settings that a Runner reads."""
+    """Return the dotted keys of all settings that a Runner reads."""
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if prefix or key in TOP:

@@ -17,7 +17,7 @@ from mmosnet.whole_file import whole_file
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:
-    """A config for each entry of ``test_targets``, a dict of data sets by name; the config itself without any.
+    """Return one config per entry of ``test_targets``, a dict of data sets by name; else the config itself.
 
     A target's data set takes the place of the test data set and keeps its pipeline; its results go to a folder of its
     own in the work directory.
@@ -37,7 +37,7 @@ def target_configs(cfg: Config) -> dict[str, Config]:
 
 
 def evaluate_targets(cfg: Config) -> None:
-    """Evaluate a config's checkpoint on each of its targets; with several, report them in one table."""
+    """Evaluate a config's checkpoint on each of its targets; report several of them in one table."""
     rows = {}
     for name, config in target_configs(cfg).items():
         runner = launch.build_runner(config)

@@ -24,7 +24,7 @@ class DeployHook(Hook):
     PARTS = ('backbone', 'neck')
 
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        """Put copies in the place of backbone and neck."""
+        """Replace backbone and neck by copies in deploy form."""
         if batch_idx:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -35,7 +35,7 @@ class DeployHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
     ) -> None:
-        """Put the trained parts back."""
+        """Restore the trained backbone and neck."""
         if batch_idx + 1 < len(runner.test_dataloader):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

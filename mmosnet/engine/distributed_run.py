@@ -86,7 +86,7 @@ def start_gloo(timeout: float | None) -> None:
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
-    """Turn what torch raises where processes do not reach each other into a line for people.
+    """Turn the errors that torch raises for unreachable processes into one line for the user.
 
     Raises:
         DataError: Names this process, and the port where another program has it.
@@ -112,7 +112,7 @@ def connection_errors() -> Iterator[None]:
 
 @contextmanager
 def watched_processes(timeout: float | None = None) -> Iterator[None]:
-    """End this process when another one of a distributed run gives no sign of life.
+    """End this process if another process of a distributed run stops responding.
 
     Torch waits for it, for up to half an hour, and does not tell for whom. Each process writes a sign into the store of
     the process group, in a thread, and reads those of the others. One that computes for long goes on giving signs; one
@@ -174,13 +174,13 @@ class _Watch:
         return f'mmosnet/sign/{rank}'
 
     def give(self, sign: str) -> None:
-        """Let the others see a sign of this process."""
+        """Write a heartbeat of this process to the store."""
         # Where the process that keeps the store has ended before, nobody looks.
         with suppress(RuntimeError):
             self.store.set(self.key(self.rank), sign)
 
     def read(self) -> None:
-        """In a thread: give signs and read those of the others. A store that does not answer holds it up."""
+        """Write heartbeats and read those of the others, in a thread: a store that does not answer blocks it."""
         count, present = 0, []
         while not self.ended.wait(self.interval):
             count += 1
@@ -197,7 +197,7 @@ class _Watch:
                     self.signs[rank], self.seen[rank] = sign, self.answered
 
     def judge(self) -> None:
-        """In a thread: end this process where another one is missing."""
+        """End this process if a heartbeat of another one is missing, in a second thread."""
         before = time.monotonic()
         while not self.ended.wait(self.interval):
             now = time.monotonic()
@@ -217,18 +217,18 @@ class _Watch:
 
     @staticmethod
     def keeper() -> str:
-        """Who keeps the store."""
+        """Name the process that holds the store."""
         return 'torchrun' if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True' else 'process 0'
 
     def miss(self, whom: str) -> None:
-        """End for want of a sign."""
+        """End this process because another one does not respond."""
         self.end(
             f'no sign of life of {whom} (of 0 to {self.size - 1}) for {self.limit:.0f} s: it was stopped, or its '
             'machine is gone. Start all again, with --resume'
         )
 
     def end(self, why: str) -> None:
-        """End this process, whose main thread may wait outside of Python."""
+        """End this process at once: its main thread may be waiting outside of Python."""
         print(f'error: process {self.rank}: {why}', file=sys.stderr, flush=True)
         for child in active_children():
             child.kill()

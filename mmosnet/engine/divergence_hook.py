@@ -52,7 +52,7 @@ class DivergenceHook(Hook):
         self.last: tuple[int, list[str]] = (0, [])
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the weights to start from, and whether there is a batch.
+        """Check the initial weights, and that the loader has at least one batch.
 
         Raises:
             DataError: Counts the entries that are NaN or infinite and names the first; or there is no batch.
@@ -83,7 +83,7 @@ class DivergenceHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: Mapping | None = None
     ) -> None:
-        """Look at the losses.
+        """Check the losses.
 
         Raises:
             DataError: Names losses, iteration, images, learning rate and the last good checkpoint.
@@ -103,7 +103,7 @@ class DivergenceHook(Hook):
             self._check_weights(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Look at the weights and at loss scaling.
+        """Check the weights and the loss scaling.
 
         Raises:
             DataError: As in :meth:`after_train_iter`; for weights it counts them and names the first.
@@ -129,7 +129,7 @@ def _plain(model: nn.Module) -> nn.Module:
 
 
 def _not_finite(model: nn.Module) -> Iterator[str]:
-    """Names of parameters and buffers with an entry that is NaN or infinite."""
+    """Return the names of parameters and buffers with an entry that is NaN or infinite."""
     entries = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     entries = {name: value.detach() for name, value in entries.items() if value.is_floating_point()}
     by_device: dict[torch.device, dict[str, Tensor]] = {}
@@ -142,7 +142,7 @@ def _not_finite(model: nn.Module) -> Iterator[str]:
 
 
 def _not_finite_data(batch: object) -> Iterator[str]:
-    """Labels and inputs of a batch that are NaN or infinite."""
+    """Return the labels and inputs of a batch that are NaN or infinite."""
     samples = _samples(batch)
     files = batch_images(batch) or list(map(str, range(len(samples))))
     for file, sample in zip(files, samples, strict=False):
@@ -161,13 +161,13 @@ def _samples(batch: object) -> list:
 
 
 def batch_images(batch: object) -> list[str]:
-    """The images of a batch as its samples name them: by path, or by number where they come from no files."""
+    """Return the images of a batch as their samples name them: by path, or by number where there are no files."""
     names = [getattr(s, 'img_path', None) or getattr(s, 'sample_idx', None) for s in _samples(batch)]
     return [name if isinstance(name, str) else f'image {name}' for name in names if name is not None]
 
 
 def _saves_by_iteration(runner: Runner) -> bool:
-    """Whether a checkpoint is due after this iteration, as ``CheckpointHook`` decides it."""
+    """Return whether a checkpoint is due after this iteration, as ``CheckpointHook`` decides it."""
     return any(
         not hook.by_epoch
         and (
@@ -180,7 +180,7 @@ def _saves_by_iteration(runner: Runner) -> bool:
 
 
 def _report(runner: Runner, what: str, batch_idx: int, files: list[str]) -> str:
-    """What an error says: where, of which images, and what is left."""
+    """Return the error message: where it happened, which images were involved, and what is left."""
     loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
         # As the logger counts them.
@@ -211,5 +211,5 @@ def _report(runner: Runner, what: str, batch_idx: int, files: list[str]) -> str:
 
 
 def _some(names: list[str]) -> str:
-    """The first name and the number of the others, with the verb."""
+    """Return the first name and the number of the others, with the matching verb."""
     return f'{names[0]} is' if len(names) == 1 else f'{names[0]} and {len(names) - 1} more are'

@@ -7,6 +7,7 @@ import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -45,12 +46,12 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 def load_config(
     path: str, options: dict | None, work_dir: str | None, launcher: str, data_root: str | None = None
 ) -> Config:
-    """Read a config and fit it to this machine.
+    """Read a config and adapt it to this machine.
 
     Args:
         path: The config file, or the name of a config or of a model in ``model-index.yml``.
         options: Overrides from ``--cfg-options``.
-        work_dir: Where the run writes; ``work_dirs/NAME_OF_CONFIG`` by default.
+        work_dir: Folder that the run writes to; ``work_dirs/NAME_OF_CONFIG`` by default.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
         data_root: Folder of the data set, for all loaders; the config's by default.
 
@@ -78,7 +79,7 @@ def load_config(
 
 
 def check_numbers(cfg: Config) -> None:
-    """Check numbers of a training that fail late, deep inside, or not at all: no epochs, no batch, a negative rate.
+    """Check numbers that would fail late or not at all: zero epochs, an empty batch, a negative learning rate.
 
     Raises:
         DataError: Names the setting, its value and what it can be.
@@ -86,7 +87,9 @@ def check_numbers(cfg: Config) -> None:
     loops = cfg.get('train_cfg') or {}
     loaders = {name: cfg.get(name) or {} for name in DATALOADERS}
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    checks = [(f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')]
+    checks: list[tuple[str, Any, type, int]] = [
+        (f'train_cfg.{key}', loops.get(key), int, 1) for key in ('max_epochs', 'max_iters', 'val_interval')
+    ]
     for name, loader in loaders.items():
         checks += [(f'{name}.batch_size', loader.get('batch_size'), int, 1)]
         checks += [(f'{name}.num_workers', loader.get('num_workers'), int, 0)]
@@ -126,7 +129,7 @@ def _fit_dataloader(loader: dict) -> None:
 
 
 def _fit_distributed(cfg: Config) -> None:
-    """Let several processes run without a GPU.
+    """Make several processes run without a GPU.
 
     mmengine selects a GPU when it starts the process group and names one to DistributedDataParallel. It skips the
     first where a group exists already, and takes ``device_ids`` from the config for the second.
@@ -150,12 +153,12 @@ def _fit_distributed(cfg: Config) -> None:
 
 
 def dist_timeout(cfg: Config) -> float | None:
-    """Seconds that processes of a run wait for each other, if the config says so."""
+    """Return how many seconds the processes of a run wait for each other, if the config says so."""
     return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
-    """Go on from a checkpoint; for ``'auto'`` from the newest one in the work directory that loads.
+    """Resume from a checkpoint; with ``'auto'`` from the newest one in the work directory that loads.
 
     An automatic resume that finds no checkpoint at all starts as the config says, pretrained weights included: mmengine
     would forget those, and a job that is always started with ``--resume`` would train from random weights.
@@ -184,7 +187,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def resume_advice(work_dir: str | Path) -> str:
-    """What an interrupted training says: the checkpoint that it goes on from."""
+    """Return what an interrupted training reports: the checkpoint from which it resumes."""
     checkpoints = checkpoint_files(work_dir)
     if not checkpoints:
         return f'no checkpoint in {work_dir} yet; the same command starts anew'
@@ -218,10 +221,10 @@ def add_missing_hook(cfg: Config, hook: str) -> None:
 
 
 def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
-    """Let the test report more than the plain ranking.
+    """Make the test report more than the plain ranking.
 
     Args:
-        cfg: With a ``test_evaluator``; settings of a re-ranking that it has stay.
+        cfg: Config with a ``test_evaluator``, whose re-ranking settings are kept.
         rerank: Also report scores after k-reciprocal re-ranking.
         verification: Also report AUC, EER, and true positive rates with their thresholds.
 
@@ -239,7 +242,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
 
 
 def _metrics(evaluator: dict | list | None) -> list[dict]:
-    """The metrics of an evaluator's config: one, several, or several by task."""
+    """Return the metrics in an evaluator's config: one, several, or several by task."""
     if isinstance(evaluator, dict):
         inner = evaluator.get('metrics')
         return [evaluator] if inner is None else _metrics(list(inner.values()) if isinstance(inner, dict) else inner)

@@ -24,8 +24,10 @@ from mmosnet.registry import HOOKS
 
 @HOOKS.register_module()
 class NumClassesHook(Hook):
-    """Compare each head's ``num_classes`` with the identities, attributes or categories of the training set, and the
-    names of attributes and categories with those of the data set to evaluate.
+    """Compare each head's ``num_classes``, and the names of its outputs, with the data sets.
+
+    ``num_classes`` must fit the identities, attributes or categories of the training set; the names of attributes and
+    categories must be those of the data set to evaluate.
 
     Without it a head that is too small fails inside the loss (on a GPU with an unrelated-looking assertion), one that
     is too large trains with dead outputs, and attributes in another order are scored as each other. mmdet's
@@ -36,7 +38,7 @@ class NumClassesHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Raise where they differ.
+        """Raise an error if the numbers differ.
 
         Raises:
             DataError: Names both numbers and the option to set, the first name that differs, or a single class.
@@ -84,12 +86,12 @@ def _metainfo(loop: BaseLoop) -> Mapping:
 
 
 def compare_names(head: nn.Module | None, trained: Mapping, place: str, metainfo: Mapping) -> None:
-    """Hold the names that the outputs of the heads were trained for against those of a data set to evaluate.
+    """Compare the names that the heads were trained for with those of the data set to evaluate.
 
     Args:
-        head: Of the model.
+        head: Head of the model.
         trained: Facts of the training set: ``attributes``, ``classes``.
-        place: Where these come from, for the error's text.
+        place: Origin of the trained names, for error messages.
         metainfo: Facts of the data set to evaluate.
 
     Raises:
@@ -109,7 +111,7 @@ def compare_names(head: nn.Module | None, trained: Mapping, place: str, metainfo
 
 
 def check_batches(loader: DataLoader, head: nn.Module | None, logger: logging.Logger) -> None:
-    """Hold a training loader's batches against its sampler and a triplet loss of the model.
+    """Compare a training loader's batches with its sampler and with a triplet loss of the model.
 
     Raises:
         DataError: The batch is not the sampler's, or no batch can hold two images of a person.
@@ -150,7 +152,7 @@ def check_batches(loader: DataLoader, head: nn.Module | None, logger: logging.Lo
 
 
 def _share_with_positives(dataset: Dataset, batch_size: int) -> float:
-    """How many of the images can expect another one of their person in a batch that is drawn at random."""
+    """Return the share of images that can expect another image of their person in a random batch."""
     counts = Counter(dataset.get_data_info(index).get('pid') for index in range(len(dataset)))
     counts.pop(None, None)
     total = sum(counts.values())
@@ -160,7 +162,7 @@ def _share_with_positives(dataset: Dataset, batch_size: int) -> float:
 
 
 def _heads(head: nn.Module | None) -> Iterator[tuple[str, nn.Module | None]]:
-    """Every head with its place in the config."""
+    """Iterate over the heads, each with its place in the config."""
     if isinstance(head, JointHead):
         for task, part in head.heads.items():
             yield f'model.head.heads.{task}', part
@@ -169,7 +171,7 @@ def _heads(head: nn.Module | None) -> Iterator[tuple[str, nn.Module | None]]:
 
 
 def _labels(head: nn.Module | None, metainfo: Mapping) -> tuple[str, int | None]:
-    """What a head tells apart, and how many the data set says that it has; None where it says nothing."""
+    """Return what a head predicts, and how many of them the data set has; None where it does not say."""
     if isinstance(head, ReIDHead):
         return 'identities', metainfo.get('num_train_pids')
     key = _names_key(head)
@@ -178,7 +180,7 @@ def _labels(head: nn.Module | None, metainfo: Mapping) -> tuple[str, int | None]
 
 
 def _names_key(head: nn.Module | None) -> str:
-    """Where a data set has the names of a head's outputs; empty for one without."""
+    """Return the metadata key under which a data set names a head's outputs; empty for a head without."""
     if isinstance(head, MultiLabelClsHead):
         return 'attributes'
     return 'classes' if isinstance(head, ClsHead) and not isinstance(head, ReIDHead) else ''

@@ -19,7 +19,7 @@ class PosRatioHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Fill in the shares.
+        """Set the share of positives of each attribute in the losses.
 
         Raises:
             DataError: A weighted loss, and a training set that says nothing or has another number of attributes.

@@ -41,11 +41,11 @@ class BeginsOtherwise(logging.Filter):
 
 
 def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> None:
-    """Let what the system has against writing a log end the run, instead of a traceback for every line of it.
+    """End the run when its log cannot be written, instead of printing a traceback per log line.
 
     Args:
-        handler: Of the log file.
-        record: What it could not write.
+        handler: Handler of the log file.
+        record: Record that could not be written.
 
     Raises:
         OSError: On a full disk, for example; names the log file.
@@ -68,7 +68,7 @@ class QuietRunner(Runner):
             if handler not in files:
                 handler.addFilter(BeginsOtherwise(FILE_ONLY))
         for handler in files:
-            handler.handleError = partial(end_at_fault, handler)
+            handler.handleError = partial(end_at_fault, handler)  # type: ignore[method-assign]
         if files:
             logger.info(f'Environment and log: {files[0].baseFilename}; settings: vis_data/config.py beside it')
         return logger

@@ -50,7 +50,7 @@ class ReportHook(Hook):
         self.best: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Make sure that the score to decide by will be there, and find the best evaluation of a resumed run again.
+        """Check that the deciding score will be there; find the best evaluation of a resumed run again.
 
         Raises:
             DataError: The ``CheckpointHook`` would miss its score at the first evaluation.
@@ -77,7 +77,7 @@ class ReportHook(Hook):
 
     @master_only
     def _find_best(self, runner: Runner) -> None:
-        """The last and the best evaluation before a resumption: checkpoints are saved before their evaluation."""
+        """Find the last and the best evaluation before a resumption: checkpoints precede their evaluation."""
         if runner.epoch == 0:
             return
         results = read_results(runner.work_dir)
@@ -141,14 +141,14 @@ class ReportHook(Hook):
 
 
 def _json(value: object) -> object:
-    """With null for what is no number: other programs refuse NaN."""
+    """Replace values that are not finite numbers by null: other programs refuse NaN."""
     if isinstance(value, dict):
         return {key: _json(part) for key, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _pictures(metric: BaseMetric, folder: Path) -> list[Path]:
-    """Draw what a metric has to show of the last evaluation."""
+    """Draw the pictures that a metric offers of the last evaluation."""
     if isinstance(metric, ReIDMetric) and metric.shown:
         return [save_ranked_lists(metric.shown, folder / 'ranked_lists.jpg')]
     if isinstance(metric, AttributeMetric) and metric.shown:

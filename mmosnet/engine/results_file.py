@@ -11,7 +11,7 @@ RESULTS_FILE = 'results.json'
 
 
 def read_results(folder: str | Path) -> dict:
-    """The results in a run's folder; empty where there are none yet.
+    """Read the results in a run's folder; empty where there are none yet.
 
     Raises:
         DataError: The file is damaged.

@@ -10,14 +10,14 @@ Rows = Mapping[str, Mapping[str, float]]
 
 
 def results_table(rows: Rows, corner: str = '') -> str:
-    """Lay out metrics as a table, one named row each; those of several tasks one metric a line, a column each.
+    """Lay out metrics as a table, one row per name; with several tasks one row per metric.
 
     A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
     those after re-ranking, is a further row; another one, as verification, a table of its own below.
 
     Args:
-        rows: For each row's name its metrics.
-        corner: What stands in the corner of the main table, as the distance that images are ranked by.
+        rows: Metrics by name of the row.
+        corner: Text in the corner of the main table, such as the distance that ranks the images.
 
     Returns:
         The lines, joined.
@@ -38,7 +38,7 @@ def results_table(rows: Rows, corner: str = '') -> str:
 
 
 def _turned(rows: Rows) -> dict[str, dict[str, float]]:
-    """Metrics as rows and rows as columns: the metrics of several tasks do not fit beside each other."""
+    """Transpose: metrics become rows, because the metrics of several tasks do not fit side by side."""
     names = dict.fromkeys(key for metrics in rows.values() for key in metrics)
     return {
         name.replace('/', ' '): {row: metrics[name] for row, metrics in rows.items() if name in metrics}
@@ -47,7 +47,7 @@ def _turned(rows: Rows) -> dict[str, dict[str, float]]:
 
 
 def _table(corner: str, rows: Rows) -> str:
-    """One table, its name in the corner."""
+    """Lay out one table with its name in the corner."""
     titles = list(dict.fromkeys(title for metrics in rows.values() for title in metrics))
     lines = [[name, *(number_text(metrics.get(title)) for title in titles)] for name, metrics in rows.items()]
     return text_table([corner, *titles], lines)

@@ -36,7 +36,7 @@ class FoundCheckpoint(NamedTuple):
 
     Attributes:
         path: The file, or an address.
-        content: What it holds.
+        content: Content of the file.
     """
 
     path: str
@@ -44,7 +44,7 @@ class FoundCheckpoint(NamedTuple):
 
 
 def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Path]:
-    """The checkpoints in a folder, the newest first: by their numbers, those without one last.
+    """List the checkpoints in a folder, the newest first: by number, those without a number last.
 
     Args:
         folder: May be missing.
@@ -66,13 +66,13 @@ def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Pa
 
 
 def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundCheckpoint | None:
-    """Find the newest checkpoint of a run that loads; say in one line which it is, and what was passed over and why.
+    """Find the newest checkpoint of a run that loads; report which one, and which were skipped and why.
 
     What is in the folder counts. The name in ``last_checkpoint`` is tried where the folder has none: it may be missing,
     older than the last checkpoint, or lead to where the folder was before.
 
     Args:
-        work_dir: Of the run.
+        work_dir: Work directory of the run.
         saving: Settings of its ``CheckpointHook``: ``out_dir``, ``filename_tmpl``, ``by_epoch``.
 
     Returns:
@@ -111,14 +111,14 @@ def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundChe
     return None
 
 
-def newest_checkpoint(work_dir: str) -> str | None:
-    """The path that :func:`find_newest` finds; stands in for mmengine's ``find_latest_checkpoint``."""
+def newest_checkpoint(work_dir: str | Path) -> str | None:
+    """Return the path that :func:`find_newest` finds; replaces mmengine's ``find_latest_checkpoint``."""
     found = find_newest(work_dir)
     return None if found is None else found.path
 
 
 def _last_checkpoint(work_dir: str | Path) -> str:
-    """What ``last_checkpoint`` says; empty without one."""
+    """Read the file ``last_checkpoint``; empty without one."""
     path = Path(work_dir) / LAST_CHECKPOINT
     return path.read_text(errors='replace').strip() if path.is_file() else ''
 
@@ -149,7 +149,7 @@ def read_resumable(source: str) -> FoundCheckpoint:
 
 
 def state_fault(content: object) -> str | None:
-    """Say why a training cannot go on from what a file holds; None if it can."""
+    """Say why training cannot resume from the content of a file; None if it can."""
     if not isinstance(content, Mapping) or not isinstance(content.get('state_dict'), Mapping):
         return 'it holds no state_dict of a training'
     meta = content.get('meta')
@@ -180,7 +180,7 @@ def state_fault(content: object) -> str | None:
 
 
 def _optimizers(saved: object) -> Iterator[Mapping | None]:
-    """The state of each optimizer; None of what is none."""
+    """Iterate over the state of each optimizer; None for a state that is not a mapping."""
     if not isinstance(saved, Mapping):
         yield None
     elif 'param_groups' in saved:
@@ -190,7 +190,7 @@ def _optimizers(saved: object) -> Iterator[Mapping | None]:
 
 
 def check_settings(found: FoundCheckpoint, cfg: Config) -> None:
-    """Refuse what cannot be resumed with these settings, and say in a line each what differs from those of then.
+    """Refuse to resume with incompatible settings; report each of the other differences on one line.
 
     Args:
         found: The checkpoint.
@@ -237,7 +237,7 @@ def _is_schedule(key: str) -> bool:
 
 
 def _settings(text: object) -> dict[str, object]:
-    """Settings by dotted keys in the text of a config, which is read and not executed; empty if it cannot be read."""
+    """Parse the text of a config, without executing it, into settings by dotted key; empty if that fails."""
     if not isinstance(text, str):
         return {}
     try:

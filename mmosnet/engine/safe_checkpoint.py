@@ -60,13 +60,13 @@ def install_safe_checkpoints() -> None:
 def save_checkpoint(
     checkpoint: dict, filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
 ) -> None:
-    """Write a checkpoint whole under its name or not at all; in place of mmengine's function of this name.
+    """Write a checkpoint completely or not at all; replaces mmengine's function of this name.
 
     Args:
-        checkpoint: What to write.
+        checkpoint: Checkpoint to write.
         filename: The file. What is no local one is left to mmengine.
-        file_client_args: As of mmengine's function.
-        backend_args: As of mmengine's function.
+        file_client_args: Same as in mmengine's function.
+        backend_args: Same as in mmengine's function.
 
     Raises:
         OSError: It cannot be written, as on a full disk; what was there before is there still.

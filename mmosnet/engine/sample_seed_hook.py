@@ -20,7 +20,7 @@ from mmosnet.registry import HOOKS
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Seed python's, numpy's and torch's CPU generator with a tuple of numbers, and restore them at the end."""
+    """Seed Python's, numpy's and torch's CPU generators with a tuple of numbers; restore them at the end."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         _seed_all(*key)
@@ -130,7 +130,7 @@ class SampleSeedHook(Hook):
         self.sampler_seed: int | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Let the sampler of the training set number its draws, and the data set obey them."""
+        """Make the training sampler number its draws, and the data set seed itself by them."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             runner.logger.warning('SampleSeedHook: this loop counts no epochs; augmentation is left as it is')
             return

@@ -24,7 +24,7 @@ SUMMARY_FILE = 'splits.json'
 
 
 def split_numbers(cfg: Config) -> tuple[int, int]:
-    """How many splits a config's data set has, and how many in a row share their training.
+    """Return how many splits a config's data set has, and how many consecutive ones share their training.
 
     Raises:
         DataError: The data set has no splits.
@@ -38,7 +38,7 @@ def split_numbers(cfg: Config) -> tuple[int, int]:
 
 
 def split_config(cfg: Config, split_index: int) -> Config:
-    """The config of one split."""
+    """Return the config of one split."""
     cfg = copy.deepcopy(cfg)
     for name in DATALOADERS:
         cfg[name].dataset.split_index = split_index
@@ -53,7 +53,7 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, 
 
     Args:
         cfg: The config, for any split.
-        splits: Which splits.
+        splits: Numbers of the splits.
         work_dir: Gets a config and a folder for each split.
 
     Returns:
@@ -82,22 +82,22 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, 
 
 
 def split_name(split: int) -> str:
-    """Folder of a split's run."""
+    """Return the folder name of a split's run."""
     return f'split_{split:02d}'
 
 
 def split_metrics(work_dir: Path, split: int) -> dict | None:
-    """Metrics of a split: the last of its training, or of its test where it shares a training."""
+    """Return the metrics of a split: those of its last validation, or of its test where it shares a training."""
     folder = work_dir / split_name(split)
     return trained_metrics(folder) or read_results(folder).get('metrics')
 
 
 def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str:
-    """Write ``splits.json`` and lay out every split, the mean and the (sample) standard deviation.
+    """Write ``splits.json``; return a table of all splits with mean and (sample) standard deviation.
 
     Args:
-        metrics: Of each split that is finished.
-        work_dir: Where the file goes.
+        metrics: Metrics of each finished split.
+        work_dir: Folder of the file.
     """
     keys = list(next(iter(metrics.values())))
     values = np.array([[split[key] for key in keys] for split in metrics.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 
 from mmengine.config import Config
@@ -63,7 +64,7 @@ def find_config_path(model: str | Path) -> str:
 
 
 def find_trained(model: str | Path, checkpoint: str | None) -> tuple[Config, str]:
-    """Config and checkpoint that a command line means.
+    """Return the config and checkpoint that a command line means.
 
     Args:
         model: As of :func:`find_config_path`.
@@ -136,6 +137,6 @@ def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> No
 
 
 def _require(checkpoint: str) -> None:
-    """Before the model is built, which takes longer."""
+    """Check that the checkpoint exists before the model is built, which takes longer."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint}; "mmosnet train" leaves them in work_dirs/NAME_OF_CONFIG')

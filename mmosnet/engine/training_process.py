@@ -29,7 +29,7 @@ MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
 
 
 def trained_metrics(work_dir: Path) -> dict | None:
-    """Metrics of the last evaluation in a training's work directory, if there is one."""
+    """Return the metrics of the last evaluation in a training's work directory; None without one."""
     last = read_results(work_dir).get('last')
     return None if last is None else last['metrics']
 
@@ -38,7 +38,7 @@ def train(name: str, cfg: Config, work_dir: Path) -> bool:
     """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
 
     Args:
-        name: Of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
+        name: Name of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
         cfg: The config.
         work_dir: Of all trainings of the command.
 
@@ -60,7 +60,7 @@ def train(name: str, cfg: Config, work_dir: Path) -> bool:
 
 
 def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
-    """Refuse to take a training with other settings for this one, or to go on with it."""
+    """Refuse to reuse or resume a training that has other settings."""
     path = work_dir / f'{name}.py'
     if not path.is_file():
         return
@@ -77,7 +77,7 @@ def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
 
 
 def _flat(settings: dict, prefix: str = '') -> dict:
-    """Settings by dotted names."""
+    """Return settings by dotted name."""
     flat = {}
     for key, value in settings.items():
         if isinstance(value, dict):

@@ -20,7 +20,7 @@ class AttributeRow:
     """One attribute's scores, shares from 0 to 1; None where nobody, or everybody, leaves them without a meaning.
 
     Attributes:
-        name: Of the attribute.
+        name: Name of the attribute.
         positives: Share of people who have it.
         TPR: Share of those who have it that are predicted to.
         TNR: Share of those who have it not that are predicted not to.
@@ -40,9 +40,9 @@ class ShownAttributes:
 
     Attributes:
         img_path: The image.
-        names: Of all A attributes.
-        gt: Which of them the person has; None where nobody knows.
-        scores: How sure the model is of each, from 0 to 1.
+        names: Names of all A attributes.
+        gt: Whether the person has each of them; None where it is unknown.
+        scores: Predicted score of each, within [0, 1].
     """
 
     img_path: str
@@ -61,8 +61,8 @@ class AttributeMetric(BaseMetric):
 
     Args:
         num_shown: People, spread over the set, whose attributes are kept in :attr:`shown`.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'attributes'
@@ -122,7 +122,7 @@ class AttributeMetric(BaseMetric):
         return dict(mA=means['mA'], **instance_scores(scores, target), mAP=means['mAP'])
 
     def _names(self, sample: dict) -> list[str]:
-        """The attributes' names, after a comparison of their number with what the model predicts."""
+        """Return the attributes' names, after checking that there is one for each predicted score."""
         predicted, labelled = len(sample['pred_score']), len(sample['gt_score'])
         names = list((self.dataset_meta or {}).get('attributes') or (f'attribute {i}' for i in range(labelled)))
         if not predicted == labelled == len(names):

@@ -34,16 +34,16 @@ class LabelScores:
 
     @property
     def accuracies(self) -> np.ndarray:
-        """Each attribute's share in mA, (TPR + TNR) / 2."""
+        """Share of each attribute in mA, (TPR + TNR) / 2."""
         return (self.tpr + self.tnr) / 2
 
     @property
     def one_sided(self) -> np.ndarray:
-        """Attributes that nobody, or everybody, has: they are left out of the means."""
+        """Attributes that no person or every person has, which the means leave out."""
         return np.isnan(self.accuracies)
 
     def means(self) -> dict[str, float]:
-        """``mA`` and ``mAP`` over the attributes that some have and some have not.
+        """Return ``mA`` and ``mAP`` over the attributes that some people have and some have not.
 
         Raises:
             DataError: There is none.
@@ -78,7 +78,7 @@ def label_scores(scores: np.ndarray, target: np.ndarray, threshold: float = THRE
 
 
 def average_precision(scores: np.ndarray, target: np.ndarray) -> float:
-    """Area below the steps of precision over recall, equal scores being one step; NaN for a one-sided target.
+    """Compute the area under the precision-recall steps, equal scores as one step; NaN if one-sided.
 
     mmpretrain's ``AveragePrecision`` orders equal scores by chance.
 
@@ -96,7 +96,7 @@ def average_precision(scores: np.ndarray, target: np.ndarray) -> float:
 
 
 def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = THRESHOLD) -> dict[str, float]:
-    """Score each person over all attributes, and average over people.
+    r"""Score each person over all attributes, and average over people.
 
     Args:
         scores: ``(N, A)``.
@@ -104,12 +104,12 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
         threshold: A score of it or more is a prediction.
 
     Returns:
-        ``Accuracy``, mean of \\|p & g\\| / \\|p | g\\|; ``Precision``, of \\|p & g\\| / \\|p\\|; ``Recall``, of
-        \\|p & g\\| / \\|g\\|; ``F1`` of these two means, not the mean of people's F1. 0/0 counts 0, so somebody who has
+        ``Accuracy``, mean of \|p & g\| / \|p | g\|; ``Precision``, of \|p & g\| / \|p\|; ``Recall``, of
+        \|p & g\| / \|g\|; ``F1`` of these two means, not the mean of people's F1. 0/0 counts 0, so somebody who has
         no attribute and is predicted none lowers all of them.
 
     Raises:
-        DataError: As of :func:`label_scores`.
+        DataError: Same as in :func:`label_scores`.
     """
     scores, target = _checked(scores, target)
     predicted = scores >= threshold
@@ -127,13 +127,13 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
 
 
 def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Numbers of hits, a column each, over numbers of chances; NaN without chances."""
+    """Divide numbers of hits, one column each, by numbers of chances; NaN without chances."""
     hits, of = hits.sum(0), of.sum(0)
     return np.divide(hits, of, out=np.full(of.shape, np.nan), where=of > 0)
 
 
 def _checked(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores, and labels as booleans."""
+    """Return the scores, and the labels as booleans."""
     scores, target = np.asarray(scores), np.asarray(target)
     if scores.ndim != 2 or scores.shape != target.shape or not scores.size:
         raise DataError(
@@ -144,5 +144,5 @@ def _checked(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.nda
         ('labels that are neither 0 nor 1', ~np.isin(target, (0, 1)).all(1)),
     ):
         if bad.any():
-            raise DataError(f'{int(bad.sum())} of {len(bad)} people, the first at index {bad.argmax()}, have {name}')
+            raise DataError(f'{int(bad.sum())} of {len(scores)} people, the first at index {bad.argmax()}, have {name}')
     return scores, target.astype(bool)

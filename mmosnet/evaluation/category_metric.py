@@ -22,8 +22,8 @@ class CategoryMetric(Accuracy):
 
     Args:
         topk: A prediction is right where the label is among the k best scored categories.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CategoryMetric(Accuracy):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the C categories of the last evaluation; their numbers where the data set has no names."""
+        """Names of the C categories of the last evaluation; their numbers where they have no names."""
         number = 0 if self.confusion is None else len(self.confusion)
         return list((self.dataset_meta or {}).get('classes') or map(str, range(number)))
 

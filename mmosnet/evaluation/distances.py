@@ -77,7 +77,10 @@ class Distances(Protocol):
     """What ranks a gallery for a set of queries."""
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Distances of the queries ``start .. stop - 1`` to the whole gallery, ``(stop - start, G)``, new memory."""
+        """Compute the distances of queries ``start .. stop - 1`` to the whole gallery, ``(stop - start, G)``.
+
+        The result is a new array, which the caller may change.
+        """
 
 
 class FeatureDistances:
@@ -116,14 +119,14 @@ class FeatureDistances:
         self.query = self.gallery if query is gallery else _prepare(query, scale, center, self.cosine)
 
     def part(self, query: slice, gallery: slice) -> FeatureDistances:
-        """Distances between some of the queries and some of the gallery images, equal to those between all."""
+        """Return distances between some queries and some gallery images, equal to those between all."""
         part = copy.copy(self)
         part.query, part.gallery = self.query[query], self.gallery[gallery]
         return part
 
     @property
     def bound(self) -> float:
-        """No distance between two gallery images is larger."""
+        """Upper bound of the distance between two gallery images."""
         return 2.0 if self.cosine else 4 * self.gallery.squares.max().item() * self.unit
 
     def rows(self, start: int, stop: int) -> Tensor:
@@ -143,7 +146,7 @@ class FeatureDistances:
         return distmat
 
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
-        """Distances of some queries ``i`` to as many gallery images ``j``, each ``(n,)`` indices; ``(n,)``."""
+        """Compute distances of queries ``i`` to as many gallery images ``j``, each ``(n,)``; returns ``(n,)``."""
         query, gallery = self.query[i], self.gallery[j]
         products = (query.vectors.double() * gallery.vectors).sum(1)
         distances = (query.squares + gallery.squares).sub_(products, alpha=2)
@@ -167,7 +170,7 @@ class _Prepared:
     Args:
         vectors: ``(N, D)`` float32, multiples of a power of two each, about ``2 ** BITS`` of them long at most.
         squares: Their squared lengths ``(N,)`` float64, exact.
-        zero: Which were zero at first, ``(N,)`` bool.
+        zero: Whether each vector was zero at first, ``(N,)`` bool.
     """
 
     vectors: Tensor
@@ -182,7 +185,7 @@ class _Prepared:
 
 
 def _exponent(features: Tensor) -> int:
-    """The smallest whole number with all numbers below 2 to its power; -400 for zeros and what is next to them."""
+    """Return the smallest exponent of 2 above all numbers; -400 for zeros and numbers next to them."""
     if not features.numel():
         return -400
     low, high = features.aminmax()
@@ -191,7 +194,7 @@ def _exponent(features: Tensor) -> int:
 
 
 def _center(gallery: Tensor, scale: float, cosine: bool) -> Tensor:
-    """A vector in the middle of the gallery ``(D,)``, in double precision.
+    """Return a vector in the middle of the gallery, ``(D,)``, in double precision.
 
     The median of each dimension is one of its numbers, so that whole numbers stay whole, and few images far away do
     not move it.
@@ -202,7 +205,7 @@ def _center(gallery: Tensor, scale: float, cosine: bool) -> Tensor:
 
 
 def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _Prepared:
-    """Scale, shift and round features ``(N, D)``, a part at a time."""
+    """Scale, shift and round features ``(N, D)``, in chunks."""
     vectors = torch.empty(features.shape, dtype=torch.float32, device=features.device)
     squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
     zero = torch.empty(len(features), dtype=torch.bool, device=features.device)
@@ -224,7 +227,7 @@ def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _P
 
 
 def normalize(features: Tensor) -> Tensor:
-    """Scale vectors to length 1, whatever their length; vectors of zeros stay.
+    """Scale vectors to length 1, whatever their length; zero vectors stay as they are.
 
     ``torch.nn.functional.normalize`` leaves vectors shorter than 1e-12 short, and overflows where squares do.
 
@@ -242,14 +245,14 @@ def normalize(features: Tensor) -> Tensor:
 
 
 def _normalize(features: Tensor) -> Tensor:
-    """As :func:`normalize`, in double precision; the result depends on nothing but the vector."""
+    """Normalize in double precision, as :func:`normalize`; the result depends on the vector alone."""
     # The largest number first: then neither squares of large numbers overflow nor those of small ones vanish.
     features = features / features.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(features.dtype).tiny)
     return features / _squared_lengths(features).sqrt_().clamp_(min=torch.finfo(features.dtype).tiny)[:, None]
 
 
 def _squared_lengths(features: Tensor) -> Tensor:
-    """Sums of the squares of each row, added in the same order on every processor, whatever the number of rows."""
+    """Sum the squares of each row in the same order on every processor, whatever the number of rows."""
     sums = features.square()
     while sums.shape[1] > 1:
         half = (sums.shape[1] + 1) // 2
@@ -259,7 +262,7 @@ def _squared_lengths(features: Tensor) -> Tensor:
 
 
 def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean') -> Tensor:
-    """Distances of every query ``(Q, D)`` to every gallery image ``(G, D)`` at once, as of :class:`FeatureDistances`.
+    """Compute the distances of all queries ``(Q, D)`` to all gallery images ``(G, D)`` at once.
 
     Returns:
         ``(Q, G)``.
@@ -268,17 +271,17 @@ def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean
 
 
 def chunks(num_rows: int, row_length: int) -> Iterator[tuple[int, int]]:
-    """Cut a matrix into ranges ``(start, stop)`` of rows of about :data:`CHUNK_ELEMENTS` numbers, one row at least."""
+    """Split a matrix into row ranges ``(start, stop)`` of about :data:`CHUNK_ELEMENTS` numbers, at least one row."""
     step = max(1, CHUNK_ELEMENTS // row_length)
     for start in range(0, num_rows, step):
         yield start, min(start + step, num_rows)
 
 
 def check_features(name: str, features: Tensor) -> None:
-    """Refuse what cannot be compared.
+    """Refuse features that cannot be compared.
 
     Args:
-        name: Of the set, for the message.
+        name: Name of the set, for the error message.
         features: ``(N, D)``.
 
     Raises:
@@ -296,13 +299,13 @@ def check_features(name: str, features: Tensor) -> None:
 
 
 def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'euclidean') -> tuple[Tensor, Tensor]:
-    """The k nearest gallery images of every query, exact in ties: those go to the lower gallery index.
+    """Return the k nearest gallery images of every query; ties go to the lower gallery index.
 
     Args:
         query: ``(Q, D)``.
         gallery: ``(G, D)``.
         k: Images to find; all of them where the gallery has no more.
-        distance: As of :class:`FeatureDistances`.
+        distance: Same as in :class:`FeatureDistances`.
 
     Returns:
         ``(indices, farthest)``: gallery indices, nearest first, ``(Q, min(k, G))`` int64, and the distance of each
@@ -312,7 +315,7 @@ def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'eucl
 
 
 def nearest_by(distances: FeatureDistances, k: int) -> tuple[Tensor, Tensor]:
-    """As :func:`nearest_images`, by distances that are prepared already."""
+    """Return the k nearest images as :func:`nearest_images`, by distances that are prepared already."""
     num_queries, num_images = len(distances.query), len(distances.gallery)
     k = min(k, num_images)
     indices, farthest = [], []
@@ -325,7 +328,7 @@ def nearest_by(distances: FeatureDistances, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _smallest_below_bound(distmat: Tensor, k: int) -> Tensor:
-    """As :func:`_smallest`, on the CPU: a sample of each row sets a bound, and only what lies below is looked at."""
+    """Return :func:`_smallest` on a CPU, faster: a sample of each row bounds what is sorted."""
     if distmat.shape[1] < SAMPLING * k:
         return _smallest(distmat, k)
     columns = np.empty((len(distmat), k), np.int64)
@@ -337,7 +340,7 @@ def _smallest_below_bound(distmat: Tensor, k: int) -> Tensor:
 
 
 def _smallest(distmat: Tensor, k: int) -> Tensor:
-    """Columns of the k smallest numbers of each row ``(q, k)``, as a stable sort would give them."""
+    """Return the columns of the k smallest numbers of each row ``(q, k)``, as a stable sort orders them."""
     # One more than asked for shows where several share the last place: of equal numbers topk picks any.
     values, columns = distmat.topk(min(k + 1, distmat.shape[1]), largest=False)
     contested = (values[:, k - 1 : k] == values[:, k:]).any(1)

@@ -68,7 +68,7 @@ class MatchThresholds:
         images: Number of images.
         genuine: Number of pairs of one person.
         impostor: Number of pairs of two people.
-        edges: Of the histograms' bins ``(B + 1,)``, distances.
+        edges: Edges of the histogram bins ``(B + 1,)``, distances.
         genuine_histogram: Shares of the pairs of one person ``(B,)``.
         impostor_histogram: Shares of the pairs of two people ``(B,)``.
     """
@@ -83,7 +83,7 @@ class MatchThresholds:
     impostor_histogram: np.ndarray
 
     def at(self, wanted: float) -> MatchThreshold:
-        """The threshold for one of the rates."""
+        """Return the threshold for one of the rates."""
         return next(threshold for threshold in self.thresholds if threshold.wanted == wanted)
 
 
@@ -108,7 +108,7 @@ def match_thresholds(
         embeddings: N images of known people: pids of 0 or more.
         rates: False-match rates, each within (0, 1).
         distance: ``'cosine'``, 1 - cos, or ``'euclidean'``, not squared.
-        cross_camera: Only pairs of images by two cameras.
+        cross_camera: Whether to use only pairs of images from two cameras.
 
     Raises:
         DataError: No person with two images (by two cameras), fewer than two people, a rate that is none, or an
@@ -151,7 +151,7 @@ def match_thresholds(
 
 
 def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float, tuple[float, float]]:
-    """A false-match rate and its 95 % interval for other people, by leaving out one person at a time.
+    """Estimate a false-match rate with its 95 % interval for new people, leaving out one person at a time.
 
     The interval is one of the rate's logarithm, so that both ends are positive. Without any false match it goes from 0
     to 3 over the number of pairs of people that share nobody, P / 2.
@@ -178,12 +178,12 @@ def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float,
 
 
 def chosen_people(pids: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """Rows of people drawn at random, all images of each, so that they have at most so many images.
+    """Return the rows of randomly sampled people, all images of each, limited to a total number of images.
 
     Args:
         pids: ``(N,)``; people of unknown identity, below 0, are left out.
         most: Number of images.
-        seed: Of the draw.
+        seed: Seed of the random sample.
 
     Returns:
         Rows, ascending.
@@ -210,18 +210,19 @@ def _count(
     first_out: list[float],
     edges: np.ndarray,
 ) -> _Counts:
-    """Count the impostors of each image that are closer than each of T distances ``(N, T)``, and all of them ``(N,)``.
+    """Count per image the impostors closer than each of T distances ``(N, T)``, and all impostors ``(N,)``.
 
     The distances are in the unit that ranks: roots of two of them may be equal where they are not.
     """
-    closer, impostors, histogram = [], [], 0
+    closer, impostors = [], []
+    histogram = torch.zeros(len(edges) - 1, dtype=torch.float64)
     for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
         distmat[row, column] = torch.inf
         closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
         impostors.append((distmat < torch.inf).sum(1))
         distmat = _unit(distmat, distance)
         # What is infinite is in no bin.
-        histogram = histogram + torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double()
+        histogram += torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double().cpu()
     return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
 
 
@@ -235,7 +236,7 @@ def _between(pairs: PairDistances, first_out: float, distance: str) -> float | N
 
 
 def _unit(numbers: Tensor, distance: str) -> Tensor:
-    """Distances as people know them, from those that rank."""
+    """Convert ranking distances to the unit that users see."""
     return numbers.sqrt() if distance == 'euclidean' else numbers
 
 

@@ -46,7 +46,7 @@ def expand_queries(
         query: ``(Q, D)``.
         gallery: ``(G, D)``.
         distance: ``'euclidean'``, or ``'cosine'``, which averages directions.
-        settings: See :class:`QueryExpansion`.
+        settings: Settings of the query expansion.
 
     Returns:
         ``(Q, D)``.

@@ -68,7 +68,7 @@ def match_ranks(
 def compared_chunks(
     query: Embeddings, gallery: Embeddings, distance: str | Distances, same_camera: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Compare all queries with the whole gallery, a chunk of queries at a time; arguments of :func:`match_ranks`.
+    """Compare all queries with the gallery, one chunk of queries at a time; see :func:`match_ranks`.
 
     Yields:
         ``(distmat, row, column)`` of a chunk of queries: their distances ``(q, G)``, infinite where the protocol
@@ -93,14 +93,14 @@ def compared_chunks(
 def _drop_same_camera(
     distmat: Tensor, query: Embeddings, gallery: Embeddings, by_pid: Tensor, same_camera: str
 ) -> tuple[Tensor, Tensor]:
-    """Set what the protocol leaves out to infinity, in place, and return the places of the true matches.
+    """Set distances that the protocol excludes to infinity, in place; return the true matches' places.
 
     Args:
         distmat: ``(q, G)``.
         query: q images.
         gallery: G images.
         by_pid: Gallery indices in the order of their identities, ascending within one.
-        same_camera: As of :func:`match_ranks`.
+        same_camera: Same as in :func:`match_ranks`.
     """
     pids = gallery.pids[by_pid]
     first = torch.searchsorted(pids, query.pids)
@@ -116,7 +116,7 @@ def _drop_same_camera(
 
 
 def no_match_message() -> str:
-    """Why an evaluation is impossible, for the ranking and for the check before training."""
+    """Return why an evaluation is impossible, for the ranking and for the check before training."""
     return (
         'no query image has an image of the same person by ANOTHER camera in the gallery. The protocol leaves out '
         'gallery images of the same person by the same camera. If the data come from a single camera, evaluate '
@@ -147,7 +147,7 @@ def ranked_lists(
     distance: str | Distances = 'euclidean',
     same_camera: str = 'drop',
 ) -> list[RankedList]:
-    """The k nearest valid gallery images of each of a few queries, in the order of :func:`match_ranks`."""
+    """Return the k nearest valid gallery images of some queries, in the order of :func:`match_ranks`."""
     if isinstance(distance, str):
         distmat = pairwise_distance(query.features, gallery.features, distance)
     else:
@@ -168,12 +168,12 @@ def ranked_lists(
 
 
 def _ranks_by_counting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Ranks of the matches of a chunk of queries, ascending within a query.
+    """Return the ranks of the matches of a chunk of queries, ascending within each query.
 
     Args:
         distmat: ``(q, G)``, on the CPU, infinite where an image is left out.
-        row: Of the matches, ascending.
-        column: Of the matches.
+        row: Rows of the matches, ascending.
+        column: Columns of the matches.
     """
     ends = row.bincount(minlength=len(distmat)).cumsum(0)[:-1].numpy()
     ranks = [
@@ -185,7 +185,7 @@ def _ranks_by_counting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def _ranks_of_query(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Ranks of one query's matches, ascending.
+    """Return the ranks of one query's matches, ascending.
 
     With numpy: on a CPU it compares, counts and sorts several times as fast as torch.
 
@@ -211,11 +211,11 @@ def _ranks_of_query(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def _ranks_by_sorting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """As :func:`_ranks_by_counting`, on any device."""
+    """Return the ranks as :func:`_ranks_by_counting` does, on any device."""
     matches = torch.zeros_like(distmat, dtype=torch.bool)
     matches[row, column] = True
     ranks = []
-    # Sorting takes some 20 bytes a number: a few rows at a time.
+    # Sorting takes some 20 bytes per number: a few rows at a time.
     for start, stop in chunks(len(distmat), 8 * distmat.shape[1]):
         order = distmat[start:stop].argsort(dim=1, stable=True)
         ranks.append(matches[start:stop].gather(1, order).nonzero(as_tuple=True)[1] + 1)
@@ -223,11 +223,11 @@ def _ranks_by_sorting(distmat: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def average_precisions(counts: Tensor, ranks: Tensor) -> Tensor:
-    """Average precision of each query: the mean over its matches of (matches so far / rank).
+    """Compute each query's average precision: the mean over its matches of (matches so far / rank).
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
 
     Returns:
         ``(number of queries with a match,)`` float64, in their order.
@@ -241,14 +241,14 @@ def average_precisions(counts: Tensor, ranks: Tensor) -> Tensor:
 
 
 def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:
-    """mAP, mINP and the CMC at some ranks.
+    """Compute mAP, mINP and the CMC at some ranks.
 
     mAP is the mean of :func:`average_precisions`; the inverse negative penalty is (matches / rank of the last one), Ye
     et al., TPAMI 2021. All scores are means over queries with a match.
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
         topk: Ranks k to report.
 
     Returns:
@@ -266,11 +266,11 @@ def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 
 
 
 def cmc_curve(counts: Tensor, ranks: Tensor, max_rank: int = 50) -> Tensor:
-    """CMC: the share of valid queries whose first match has rank k or better, for k = 1 .. ``max_rank``.
+    """Compute the CMC: the share of valid queries with a match at rank k or better, k = 1 .. ``max_rank``.
 
     Args:
         counts: Matches of each query ``(Q,)``.
-        ranks: From :func:`match_ranks`.
+        ranks: Result of :func:`match_ranks`.
         max_rank: Length of the curve; any gallery size will do.
 
     Returns:

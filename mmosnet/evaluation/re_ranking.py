@@ -65,7 +65,7 @@ class ReRankedDistances:
         gallery: ``(G, D)``. Queries and gallery images are neighbours alike, whatever their cameras.
         distance: ``'euclidean'``, squared, or ``'cosine'``: 1 - cos, half the squared distance on the sphere. What
             counts is their ratio to the largest one.
-        settings: See :class:`ReRanking`.
+        settings: Settings of the re-ranking.
 
     Raises:
         DataError: Empty query or gallery, or a feature that is not finite.
@@ -95,7 +95,7 @@ class ReRankedDistances:
         self.gallery_sets = sets[len(query) :].tocsc()
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Distances of the queries ``start .. stop - 1`` to the whole gallery, ``(stop - start, G)``, within [0, 1]."""
+        """Compute the distances of queries ``start .. stop - 1`` to the gallery, within [0, 1]."""
         original = self.original.rows(start, stop).div_(self.farthest[start:stop, None]).pow_(self.power)
         jaccard = torch.from_numpy(jaccard_distances(self.query_sets[start:stop], self.gallery_sets))
         share = self.settings.lambda_value
@@ -103,7 +103,7 @@ class ReRankedDistances:
 
 
 def reciprocal_neighbors(nearest: np.ndarray, k: int) -> sparse.csr_array:
-    """Images among each other's k + 1 nearest, counting themselves.
+    """Find images that are among each other's k + 1 nearest, themselves included.
 
     Args:
         nearest: Indices, nearest first, ``(N, at least k + 1 or N)``.
@@ -117,13 +117,13 @@ def reciprocal_neighbors(nearest: np.ndarray, k: int) -> sparse.csr_array:
 
 
 def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
-    """k-reciprocal neighbours, and those of each of them that shares most of its own (equation 4 of the paper).
+    """Expand k-reciprocal neighbors by those of each neighbor that shares most of its own (equation 4).
 
     A neighbour's k1 / 2 reciprocal neighbours join when more than two thirds of them are there already.
 
     Args:
         nearest: Indices, nearest first, ``(N, at least k1 + 1 or N)``.
-        k1: As of :class:`ReRanking`.
+        k1: Same as in :class:`ReRanking`.
 
     Returns:
         ``(N, N)`` int32, positive where column's image belongs to row's set.
@@ -142,13 +142,13 @@ def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
 def weight_by_nearness(
     sets: sparse.csr_array, distances: FeatureDistances, farthest: Tensor, power: int = 1
 ) -> sparse.csr_array:
-    """Weigh the members of each set by exp(-distance), to a sum of 1 (equation 7 of the paper, normalised).
+    """Weigh the members of each set by exp(-distance), normalized to a sum of 1 (equation 7).
 
     Args:
         sets: ``(N, N)``, stored where column's image belongs to row's set.
-        distances: Between all images.
+        distances: Distances between all images.
         farthest: The largest distance of each image ``(N,)``, by which its distances are divided.
-        power: Of the quotient.
+        power: Exponent of the quotient.
 
     Returns:
         ``(N, N)`` float32.
@@ -168,7 +168,7 @@ def weight_by_nearness(
 
 
 def jaccard_distances(query_sets: sparse.csr_array, gallery_sets: sparse.csc_array) -> np.ndarray:
-    """1 - (sum of minima) / (sum of maxima) of weighted sets (equation 10 of the paper).
+    """Compute 1 - (sum of minima) / (sum of maxima) of weighted sets (equation 10 of the paper).
 
     Args:
         query_sets: ``(q, N)``, rows that sum to 1.
@@ -194,7 +194,7 @@ def jaccard_distances(query_sets: sparse.csr_array, gallery_sets: sparse.csc_arr
 
 
 def _selection(nearest: np.ndarray) -> sparse.csr_array:
-    """``(N, N)`` int32 with 1 at the ``(N, k)`` given columns of each row."""
+    """Return an ``(N, N)`` int32 matrix with 1 at the ``(N, k)`` given columns of each row."""
     num_images, k = nearest.shape
     pointers = np.arange(num_images + 1, dtype=np.int32) * k
     return sparse.csr_array((np.ones(nearest.size, np.int32), nearest.ravel(), pointers), shape=(num_images,) * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -42,7 +43,7 @@ class ReIDMetric(BaseMetric):
         same_camera: ``'drop'`` (the protocol) or ``'keep'``; see :func:`~mmosnet.evaluation.ranking.match_ranks`.
         topk: Ranks to report.
         protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k from 10 galleries of
-            one random image a person, always the same ones. mAP and mINP are those of the whole gallery in both.
+            one random image per person, always the same ones. mAP and mINP are those of the whole gallery in both.
         rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for the paper's: adds the
             same scores after re-ranking as ``rerank/mAP`` and so on.
         query_expansion: Settings of a :class:`~mmosnet.evaluation.query_expansion.QueryExpansion`: adds the same
@@ -50,9 +51,9 @@ class ReIDMetric(BaseMetric):
         verification: Add ``verification/AUC``, ``EER``, ``TPR@1e-2`` (3, 4) and the thresholds ``distance@1e-2`` (3,
             4); see :func:`~mmosnet.evaluation.verification.verification_scores`.
         num_shown: Queries, spread over the query set, whose ranked lists are kept in :attr:`shown`.
-        device: Where to rank: ``'auto'`` takes a GPU if there is one.
-        collect_device: As of mmengine's ``BaseMetric``.
-        prefix: As of mmengine's ``BaseMetric``.
+        device: Device to rank on: ``'auto'`` takes a GPU if there is one.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
     """
 
     default_prefix = 'reid'
@@ -91,12 +92,12 @@ class ReIDMetric(BaseMetric):
 
     @property
     def distance_name(self) -> str:
-        """What images are ranked by, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
+        """Distance that ranks the images, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
         return f'{self.distance} distance' + (', normalized' if self.normalize else '')
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Facts of the data set that is evaluated."""
+        """Metadata of the data set that is evaluated."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -108,7 +109,7 @@ class ReIDMetric(BaseMetric):
         self._dataset_meta = dataset_meta
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keep what the ranking needs of each sample."""
+        """Keep the fields of each sample that the ranking needs."""
         for sample in data_samples:
             self.results.append(
                 dict(
@@ -144,7 +145,7 @@ class ReIDMetric(BaseMetric):
         return scores | self._further_scores(sets.query_set, sets.gallery_set)
 
     def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
-        """The images to rank, as the options say.
+        """Return the images to rank, prepared as the options say.
 
         Args:
             results: Entries of :meth:`process`.
@@ -166,12 +167,12 @@ class ReIDMetric(BaseMetric):
     def retrieval(
         self, query: Embeddings, gallery: Embeddings, distance: str | Distances
     ) -> tuple[dict[str, float], Tensor, Tensor]:
-        """Scores under the protocol, and what :func:`~mmosnet.evaluation.ranking.match_ranks` gives.
+        """Return the scores under the protocol, and the result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
 
         Args:
             query: Q images.
             gallery: G images.
-            distance: As of that function.
+            distance: Argument of that function.
         """
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
         scores = retrieval_scores(counts, ranks, self.topk)
@@ -180,7 +181,7 @@ class ReIDMetric(BaseMetric):
         return scores, counts, ranks
 
     def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
-        """What was asked for besides the ranking by plain distances, each group under its name."""
+        """Compute the scores requested besides the plain ranking, each group under its name."""
         groups = {}
         if self.rerank is not None:
             distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
@@ -193,10 +194,10 @@ class ReIDMetric(BaseMetric):
         return {f'{group}/{key}': score for group, scores in groups.items() for key, score in scores.items()}
 
     def embeddings(self, samples: Sequence[dict]) -> Embeddings:
-        """Embeddings as the options say, where they are to be compared.
+        """Return the embeddings, prepared as the options say, on the device where they are compared.
 
         Args:
-            samples: With ``embedding``, ``pid`` and ``camid``.
+            samples: Samples with ``embedding``, ``pid`` and ``camid``.
         """
         device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
         features = torch.stack([s['embedding'] for s in samples]).float()
@@ -207,7 +208,7 @@ class ReIDMetric(BaseMetric):
 
 
 def distance_names(evaluator: Evaluator) -> str:
-    """What an evaluation ranks images by, for a table; empty where it ranks none."""
+    """Return the distances that an evaluation ranks by, for a table; empty where it ranks none."""
     names = [metric.distance_name for metric in evaluator.metrics if isinstance(metric, ReIDMetric)]
     return '; '.join(dict.fromkeys(names))
 
@@ -217,8 +218,8 @@ def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
-def _settings(name: str, kind: type, options: Mapping | None) -> object | None:
-    """Options from a config as the settings they stand for; None stays None."""
+def _settings(name: str, kind: type, options: Mapping | None) -> Any:
+    """Convert options from a config to the settings that they stand for; None stays None."""
     if options is None:
         return None
     known = [field.name for field in fields(kind)]

@@ -18,9 +18,9 @@ class ShownQuery:
 
     Args:
         img_path: The query image.
-        pid: Its identity.
+        pid: Identity of the query.
         gallery: ``(img_path, pid, distance, is_match)``, nearest first; ``is_match`` is None where nobody knows.
-        ap: Its average precision, within [0, 1].
+        ap: Average precision of the query, within [0, 1].
         num_matches: Gallery images of its identity that count.
         first_rank: Rank of the first of them, 1-based.
         camid: The query's camera, 0-based; -1 if unknown.
@@ -62,15 +62,15 @@ class QueryGallery:
         same_camera: str = 'drop',
         k: int = 10,
     ) -> list[ShownQuery]:
-        """The ranked lists of some queries.
+        """Return the ranked lists of some queries.
 
         Args:
             chosen: Indices of queries with a match.
             counts: Matches of each query ``(Q,)``.
-            ranks: From :func:`~mmosnet.evaluation.ranking.match_ranks`.
-            distance: As of that function, for all queries.
-            same_camera: As of that function.
-            k: Gallery images a query.
+            ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+            distance: Argument of that function, for all queries.
+            same_camera: Argument of that function.
+            k: Gallery images per query.
         """
         if not isinstance(distance, str):
             distance = ChosenRows(distance, chosen)
@@ -85,8 +85,8 @@ class QueryGallery:
             shown.append(ShownQuery(query['img_path'], query['pid'], self.rows(ranked), *figures))
         return shown
 
-    def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool]]:
-        """A ranked list as :class:`ShownQuery` has it."""
+    def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool | None]]:
+        """Convert a ranked list to the form in :class:`ShownQuery`."""
         found = zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
         return [(self.gallery[i]['img_path'], self.gallery[i]['pid'], *rest) for i, *rest in found]
 
@@ -99,7 +99,7 @@ class ChosenRows:
     """Distances of some queries, out of those of all.
 
     Args:
-        distances: Of all queries.
+        distances: Distances of all queries.
         chosen: Indices of the queries.
     """
 
@@ -108,5 +108,5 @@ class ChosenRows:
         self.chosen = chosen
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """As of :class:`~mmosnet.evaluation.distances.Distances`."""
+        """Return distances as :class:`~mmosnet.evaluation.distances.Distances` does."""
         return torch.cat([self.distances.rows(i, i + 1) for i in self.chosen[start:stop]])

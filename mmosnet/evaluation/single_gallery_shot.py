@@ -1,6 +1,6 @@
-"""CMC with one gallery image a person, the protocol of CUHK03's classic splits (Li et al., CVPR 2014).
+"""CMC with one gallery image per person, the protocol of CUHK03's classic splits (Li et al., CVPR 2014).
 
-Every repeat draws a gallery of one image an identity. Among the drawn images a query has one match, and the CMC is
+Every repeat samples a gallery of one image per identity. Among the sampled images a query has one match, and the CMC is
 averaged over repeats.
 """
 
@@ -22,7 +22,7 @@ def drawn_ranks(
     num_repeats: int = 10,
     seed: int = 0,
 ) -> Tensor:
-    """Rank each query's match in random galleries of one image an identity.
+    """Rank each query's match in random galleries with one image per identity.
 
     Per repeat all gallery images are shuffled, and each identity is represented by its first image; the query's own
     by its first that the protocol keeps. Ties go to the lower gallery index. All distractors share an identity, and
@@ -31,16 +31,16 @@ def drawn_ranks(
     Args:
         query: Q images.
         gallery: G images, on the query's device.
-        distance: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        distance: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         num_repeats: Galleries to draw.
-        seed: Of the draws.
+        seed: Seed of the random galleries.
 
     Returns:
         1-based ranks ``(num valid queries, num_repeats)``; queries without a match are missing.
 
     Raises:
-        DataError: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        DataError: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
     """
     orders = shuffles(len(gallery), num_repeats, seed).to(gallery.pids.device)
     places = orders.argsort(1)
@@ -62,19 +62,19 @@ def drawn_ranks(
 
 
 def shuffles(num_images: int, num_repeats: int, seed: int) -> Tensor:
-    """Random orders of all gallery images, ``(num_repeats, num_images)``, the same on every device."""
+    """Return random orders of all gallery images, ``(num_repeats, num_images)``, equal on every device."""
     generator = torch.Generator().manual_seed(seed)
     return torch.stack([torch.randperm(num_images, generator=generator) for _ in range(num_repeats)])
 
 
 def _first_places(places: Tensor, group: Tensor, num_groups: int) -> Tensor:
-    """The smallest of the places ``(num_repeats, n)`` within each group ``(n,)``, ``(num_repeats, num_groups)``."""
+    """Return the smallest of the places ``(num_repeats, n)`` in each group ``(n,)``, ``(num_repeats, num_groups)``."""
     first = places.new_full((len(places), num_groups), torch.iinfo(places.dtype).max)
     return first.scatter_reduce_(1, group.expand_as(places), places, 'amin')
 
 
 def _rank(distmat: Tensor, drawn: Tensor, own: Tensor) -> Tensor:
-    """Ranks ``(q,)`` of the queries' own drawn images in one repeat.
+    """Return the ranks ``(q,)`` of the queries' own sampled images in one repeat.
 
     Args:
         distmat: ``(q, G)``, infinite where an image is left out.
@@ -88,10 +88,10 @@ def _rank(distmat: Tensor, drawn: Tensor, own: Tensor) -> Tensor:
 
 
 def drawn_cmc(ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:
-    """CMC at some ranks, averaged over queries and repeats.
+    """Compute the CMC at some ranks, averaged over queries and repeats.
 
     Args:
-        ranks: From :func:`drawn_ranks`.
+        ranks: Result of :func:`drawn_ranks`.
         topk: Ranks k to report.
 
     Returns:

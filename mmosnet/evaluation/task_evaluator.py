@@ -20,7 +20,7 @@ class TaskEvaluator(Evaluator):
     evaluation cannot be cut off by number where samples lack labels.
 
     Args:
-        metrics: For each task one metric or several; tasks with None are left out
+        metrics: One or several metrics per task; tasks with None are left out
             (``--cfg-options val_evaluator.metrics.category=None``).
 
     Raises:
@@ -40,7 +40,7 @@ class TaskEvaluator(Evaluator):
         self.task_metrics = {task: [next(built) for _ in given] for task, given in lists.items()}
 
     def process(self, data_samples: Sequence[MultiTaskDataSample], data_batch: object = None) -> None:
-        """Give each task's metrics its part of the samples that came with its labels.
+        """Pass to each task's metrics the samples that have its labels.
 
         Raises:
             DataError: The model has no head for a task.

@@ -52,13 +52,13 @@ def verification_scores(
     same_camera: str = 'drop',
     fprs: tuple[float, ...] = FALSE_POSITIVE_RATES,
 ) -> dict[str, float]:
-    """All scores of a verification.
+    """Compute all verification scores.
 
     Args:
         query: Q images.
         gallery: G images, on the query's device.
         distance: ``'euclidean'`` or ``'cosine'``.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         fprs: False positive rates, each within [0, 1).
 
     Returns:
@@ -67,7 +67,7 @@ def verification_scores(
         distance is not squared.
 
     Raises:
-        DataError: As of :func:`compare_pairs`.
+        DataError: Same as in :func:`compare_pairs`.
     """
     pairs = compare_pairs(query, gallery, distance, same_camera, max(fprs, default=0.0))
     curve = roc_curve(pairs)
@@ -86,13 +86,13 @@ def compare_pairs(
     same_camera: str = 'drop',
     max_fpr: float = max(FALSE_POSITIVE_RATES),
 ) -> PairDistances:
-    """Compare all pairs, twice: for the positives, and for the negatives below each.
+    """Compare all pairs in two passes: first the positives, then the negatives below each of them.
 
     Args:
         query: Q images.
         gallery: G images, on the query's device.
         distance: ``'euclidean'``, ``'cosine'``, or distances by other means: infinite ones do not count.
-        same_camera: As of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
         max_fpr: The share of the negatives that is kept, as the closest ones, within [0, 1).
 
     Raises:
@@ -137,7 +137,7 @@ class Smallest:
         self.bound = torch.inf
 
     def add(self, numbers: Tensor) -> None:
-        # A mask takes 17 bytes a number.
+        # A mask takes 17 bytes per number.
         for part in numbers.flatten().split(PART):
             self.pieces.append(part[part < self.bound])
             if sum(map(len, self.pieces)) > 2 * self.count:
@@ -145,7 +145,7 @@ class Smallest:
                 self.bound = self.pieces[0].max()
 
     def numbers(self) -> Tensor:
-        """At most ``count`` of them, in no order."""
+        """Return at most ``count`` of the smallest numbers, unordered."""
         numbers = torch.cat(self.pieces)
         if len(numbers) <= self.count:
             return numbers
@@ -157,7 +157,7 @@ class Smallest:
 
 
 def _sort(numbers: Tensor) -> Tensor:
-    """Sorted numbers, in the same memory on a CPU: there numpy sorts three times as fast as torch."""
+    """Sort numbers, in place on a CPU, where numpy sorts three times as fast as torch."""
     if numbers.device.type != 'cpu':
         return numbers.sort().values
     numbers.numpy().sort()
@@ -170,10 +170,10 @@ def _share(fpr: float, number: int) -> int:
 
 
 def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
-    """Receiver operating characteristic.
+    """Compute the receiver operating characteristic.
 
     Args:
-        pairs: From :func:`compare_pairs`.
+        pairs: Result of :func:`compare_pairs`.
 
     Returns:
         ``(fpr, tpr)``: false and true positive rates at the corners of the curve, from (0, 0) to (1, 1), with a
@@ -190,21 +190,21 @@ def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
 
 
 def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
-    """AUC: the chance that a pair of one person is closer than a pair of two, ties counted half.
+    """Compute the AUC: the probability that a genuine pair is closer than an impostor pair; ties count half.
 
     Args:
-        fpr: From :func:`roc_curve`.
-        tpr: From :func:`roc_curve`.
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
     """
     return torch.trapezoid(tpr, fpr).item()
 
 
 def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
-    """EER: where the curve lets as many strangers pass as it turns away pairs of one person, ``fpr = 1 - tpr``.
+    """Compute the EER: the rate at which false matches equal false non-matches, ``fpr = 1 - tpr``.
 
     Args:
-        fpr: From :func:`roc_curve`.
-        tpr: From :func:`roc_curve`.
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
     """
     excess = fpr + tpr - 1
     end = int(torch.searchsorted(excess, 0.0))
@@ -213,13 +213,13 @@ def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
 
 
 def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
-    """The largest threshold that lets at most a share of the strangers pass.
+    """Return the largest threshold whose false-match rate is at most ``fpr``.
 
     Two images are taken for the same person when their distance is BELOW the threshold: the distance of the closest
     pair of two people that must not pass.
 
     Args:
-        pairs: From :func:`compare_pairs`.
+        pairs: Result of :func:`compare_pairs`.
         fpr: The share, at most the one given there. With fewer than 1 / fpr pairs of two people none may pass.
 
     Returns:

@@ -24,14 +24,14 @@ def export_report(
     batch_sizes: Sequence[int] = (),
     cfg: Config | None = None,
 ) -> str:
-    """Lines for people: the file, how near it comes to the model, how fast it is, how it scores.
+    """Return lines that report the file, its parity with the model, its speed and its scores.
 
     Args:
         path: The file.
-        model: Which it was made of.
-        parities: Of :func:`~mmosnet.export.export_model`.
-        batch_sizes: To time.
-        cfg: To score file and model on its test set.
+        model: Model that the file was exported from.
+        parities: Results of :func:`~mmosnet.export.export_model`.
+        batch_sizes: Batch sizes to time.
+        cfg: Config on whose test set file and model are scored.
     """
     # As many as PyTorch has, or the comparison would not be one.
     exported = ExportedModel(path, threads=torch.get_num_threads())

@@ -19,11 +19,11 @@ SECONDS, CALLS = 1.0, 5
 
 
 def time_per_image(exported: ExportedModel, model: nn.Module, batch_size: int) -> tuple[float, float]:
-    """Medians over calls, the two in turn, without preprocessing.
+    """Measure median times per image of both, called in turn, without preprocessing.
 
     Args:
         exported: The file.
-        model: Which it was made of.
+        model: Model that the file was exported from.
         batch_size: Images at once.
 
     Returns:

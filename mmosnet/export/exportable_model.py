@@ -28,8 +28,8 @@ class ExportableModel(nn.Module):
 
     Args:
         model: An ``ImageClassifier``; copied.
-        height: Of the images.
-        width: Of the images.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
         l2_normalize: Give embeddings of length 1, whose dot product is the cosine similarity.
         with_preprocess: Take ``(N, H, W, 3)`` uint8 in OpenCV's BGR, and normalise inside.
         bgr_pipeline: The test pipeline hands on BGR, as all do that read files.
@@ -84,7 +84,7 @@ class ExportableModel(nn.Module):
         """Predict.
 
         Args:
-            images: As the :attr:`description` says.
+            images: Images as the :attr:`description` says.
 
         Returns:
             The outputs in the description's order: embeddings ``(N, D)``, scores from 0 to 1 ``(N, A)`` of the
@@ -99,7 +99,7 @@ class ExportableModel(nn.Module):
         return tuple(self._output(task, head.heads[task] if self.joint else head, feats) for task in self.tasks)
 
     def example(self) -> Tensor:
-        """Inputs to trace with: two images, so that no dimension of size 1 is taken for granted."""
+        """Return inputs to trace with: two images, so that no dimension of size 1 is taken for fixed."""
         height, width = self.description.height, self.description.width
         if self.description.with_preprocess:
             return torch.randint(0, 256, (2, height, width, 3), dtype=torch.uint8)

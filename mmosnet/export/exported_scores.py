@@ -24,7 +24,7 @@ class ExportedPredictor:
 
     Args:
         exported: The file.
-        model: Which it was made of; its head says how scores become labels.
+        model: Model that the file was exported from; its head converts scores to labels.
         rgb: The test pipeline hands on RGB.
     """
 
@@ -34,7 +34,7 @@ class ExportedPredictor:
         self.rgb = rgb
 
     def test_step(self, data: dict) -> list[BaseDataElement]:
-        """Put the predictions into a batch's samples."""
+        """Predict a batch and store the predictions in its samples."""
         images = torch.stack(list(data['inputs'])).permute(0, 2, 3, 1).numpy()
         outputs = self.exported(images[..., ::-1] if self.rgb else images)
         samples = data['data_samples']
@@ -60,7 +60,7 @@ def scores_on_test_set(cfg: Config, predictor: nn.Module | ExportedPredictor) ->
     """Evaluate on the config's test set, in this process.
 
     Args:
-        cfg: With ``test_dataloader`` and ``test_evaluator``.
+        cfg: Config with ``test_dataloader`` and ``test_evaluator``.
         predictor: A model, or an :class:`ExportedPredictor`.
 
     Raises:

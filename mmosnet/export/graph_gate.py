@@ -19,7 +19,7 @@ class GraphGate(WeightedFusion):
     layers of their own for convolutions.
 
     Args:
-        gate: Whose convolutions are used.
+        gate: Gate whose convolutions are used.
     """
 
     def __init__(self, gate: AggregationGate) -> None:
@@ -28,13 +28,13 @@ class GraphGate(WeightedFusion):
         self.excite = gate.excite
 
     def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
-        """As of :class:`~mmosnet.models.stream_fusion.AggregationGate`."""
+        """Compute weights as :class:`~mmosnet.models.stream_fusion.AggregationGate` does."""
         # A mean over two dimensions is no pooling to ONNX Runtime, and costs a change of layout.
         pooled = torch.cat([F.adaptive_avg_pool2d(stream, 1) for stream in streams], 2)
         return self.excite(self.squeeze(pooled).relu()).sigmoid().split(1, 2)
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        """Sum of products and not ``addcmul``, which multiplies by its ``value=1`` too."""
+        """Compute a sum of products, without ``addcmul``, which also multiplies by its ``value=1``."""
         fused = None
         for stream, weight in zip(streams, self.weights(streams), strict=True):
             fused = stream * weight if fused is None else fused + stream * weight
@@ -42,7 +42,7 @@ class GraphGate(WeightedFusion):
 
 
 def with_graph_gates(model: nn.Module) -> nn.Module:
-    """A copy of a model with :class:`GraphGate` for its aggregation gates; the numbers are the same."""
+    """Return a copy of a model with :class:`GraphGate` in place of its gates; the outputs are the same."""
     model = copy.deepcopy(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

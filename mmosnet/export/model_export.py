@@ -35,7 +35,7 @@ def export_model(
     with_preprocess: bool = False,
     calibration_images: int = CALIBRATION_IMAGES,
 ) -> list[Parity]:
-    """Write a model to a file and hold the file against it.
+    """Write a model to a file and compare the file with the model.
 
     Args:
         model: An ``ImageClassifier`` with its config, of :func:`~mmosnet.engine.trained_model.load_model`.
@@ -48,7 +48,7 @@ def export_model(
         with_preprocess: The file takes ``(N, H, W, 3)`` uint8, BGR, and normalises. Resizing stays outside: the test
             pipeline's cv2.resize rounds to whole numbers in its own way, and no runtime's layer does the same;
             :meth:`~mmosnet.runtime.ExportedModel.predict` takes the same steps.
-        calibration_images: At most.
+        calibration_images: Largest number of images for calibration.
 
     Returns:
         How near the file comes to the model, for batches of 1, 2 and 7 images.
@@ -88,7 +88,7 @@ def export_model(
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A file of this name in a folder beside it, moved to its place when nothing went wrong.
+    """Yield a file of this name in a folder beside it, and move it into place if nothing went wrong.
 
     Nobody shall deploy what was not found right, and what was there before is better than nothing.
     """

@@ -22,7 +22,7 @@ class ModelImages:
     """Prepares images for a model that knows its config.
 
     Args:
-        model: Of :func:`~mmosnet.engine.trained_model.load_model`.
+        model: A model that :func:`~mmosnet.engine.trained_model.load_model` returned.
         size: Height and width of the images that the exported file takes; by default what the config's test pipeline
             makes of images.
 
@@ -51,23 +51,23 @@ class ModelImages:
             raise DataError(f'--size {self.height} {self.width}: the test pipeline makes images of {made.pop()}')
 
     def choose(self, folder: str | Path, number: int) -> list[ImageInput]:
-        """Images of a folder, taken evenly from all of them.
+        """Choose images of a folder at even distances.
 
         Args:
-            folder: With images, in folders below it too.
-            number: At most.
+            folder: Folder with images, also in folders below it.
+            number: Largest number.
         """
         sources = list(take_apart(str(folder), 'images'))
         places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
         return [sources[place] for place in places]
 
     def draw(self, folder: str | Path, number: int, seed: int = 0) -> list[ImageInput]:
-        """Write JPEGs of coarse and fine noise; of many sizes, where the pipeline resizes.
+        """Write JPEGs of coarse and fine noise; of many sizes where the pipeline resizes.
 
         Args:
-            folder: To write into.
-            number: Of images.
-            seed: Of the noise.
+            folder: Folder to write to.
+            number: Number of images.
+            seed: Seed of the noise.
         """
         random = np.random.RandomState(seed)
         sources = []

@@ -26,7 +26,7 @@ def write_onnx(model: ExportableModel, path: Path, calibration: np.ndarray | Non
     """Write a model in the precision of its description.
 
     Args:
-        model: To write.
+        model: Model to write.
         path: The file.
         calibration: Inputs, for int8: the ranges of all activations are measured on them.
 
@@ -69,7 +69,7 @@ def trace(model: ExportableModel, path: Path, extra: str) -> None:
 
 
 def _quantize(path: Path, calibration: np.ndarray) -> None:
-    """Weights and activations in 8 bits, as ONNX Runtime's static quantisation has it."""
+    """Quantize weights and activations to 8 bits with ONNX Runtime's static quantization."""
     quantization = need('onnxruntime.quantization', EXTRA)
     shape_inference = need('onnxruntime.quantization.shape_inference', EXTRA)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -94,14 +94,14 @@ class _batches:
         self._left = iter(inputs)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next input."""
+        """Return the next input."""
         image = next(self._left, None)
         return None if image is None else {INPUT: image[None]}
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Tell users nothing of tracing: the parity check finds what it warns of."""
+    """Hide warnings about tracing from users: the parity check finds what they warn of."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

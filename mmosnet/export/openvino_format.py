@@ -7,6 +7,7 @@ import logging
 import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
     """Write a model in the precision of its description; ``fp16`` halves the file and computes in float32 or bfloat16.
 
     Args:
-        model: To write.
+        model: Model to write.
         path: The ``.xml`` file; the weights go to a ``.bin`` beside it.
         calibration: Inputs, for int8: NNCF measures the ranges of all activations on them.
 
@@ -42,12 +43,12 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
     openvino.save_model(graph, path, compress_to_fp16=model.description.precision == 'fp16')
 
 
-def _quantized(graph: object, calibration: np.ndarray) -> object:
-    """Weights and activations in 8 bits, as NNCF's post-training quantisation has it, without its progress bars."""
+def _quantized(graph: Any, calibration: np.ndarray) -> Any:
+    """Quantize weights and activations to 8 bits with NNCF's post-training quantization, without progress bars."""
     with quiet(), redirect_stdout(io.StringIO()):
         nncf = need('nncf', EXTRA)
         nncf.set_log_level(logging.ERROR)
-        # Gates work on a few numbers an image: converting those to 8 bits and back takes longer than it saves. Without
+        # Gates work on a few numbers per image: converting those to 8 bits and back takes longer than it saves. Without
         # them x0.25 is 1.23 times as fast, for one image and for 32, and its scores are no worse (docs/deployment.md).
         gates = nncf.IgnoredScope(patterns=[GATES], validate=False)
         return nncf.quantize(

@@ -37,13 +37,13 @@ class Parity:
 
 
 def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarray, rgb: bool) -> dict[str, np.ndarray]:
-    """The model's own outputs, by its own preprocessing and in its own form.
+    """Compute the model's own outputs, with its own preprocessing and in its training form.
 
     Args:
-        model: In evaluation mode.
-        outputs: Which.
+        model: Model in evaluation mode.
+        outputs: Names of the outputs.
         images: ``(N, H, W, 3)`` uint8, BGR.
-        rgb: Its pipeline hands on RGB.
+        rgb: Whether its pipeline passes on RGB.
     """
     inputs = np.ascontiguousarray((images[..., ::-1] if rgb else images).transpose(0, 3, 1, 2))
     with torch.inference_mode():
@@ -67,17 +67,16 @@ def check_parity(
     pictures: np.ndarray,
     path: object,
 ) -> list[Parity]:
-    """Hold a file against the model that it was made of, each from the image files on: read, resized and normalised in
-    its own way.
+    """Compare a file with its model, each from the image file on: both read, resize and normalize themselves.
 
     Args:
         exported: The file.
         model: The model.
-        images: How the model's images are prepared.
+        images: Preparation of the model's images.
         sources: At least 7 image files.
         pictures: What the test pipeline makes of them, ``(N, H, W, 3)`` uint8, BGR; the file gets it too where it has
             no way to make it.
-        path: What errors call the file.
+        path: Name of the file in errors.
 
     Returns:
         A result for batches of 1, 2 and 7 images.
@@ -110,7 +109,7 @@ def check_parity(
 def _compare(
     found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: int, directions: Set[str]
 ) -> Parity:
-    """Differences of all outputs, cosines of those in `directions`."""
+    """Return the differences of all outputs, and the cosines of those in `directions`."""
     differences, cosines = [], [1.0]
     for name, right in expected.items():
         if found[name].shape != right.shape:

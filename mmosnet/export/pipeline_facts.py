@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmpretrain.datasets import ResizeEdge
 
@@ -10,8 +12,8 @@ from mmosnet.datasets import LoadPersonImage
 from mmosnet.runtime.image_resizing import INTERPOLATIONS
 
 
-def pipeline_facts(preparation: ImagePreparation) -> dict[str, object]:
-    """What the runtime needs to do as a pipeline does, or what stands in the way.
+def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
+    """Return what the runtime needs to reproduce a pipeline, and the transforms that it cannot reproduce.
 
     Args:
         preparation: The pipeline.
@@ -36,7 +38,7 @@ def pipeline_facts(preparation: ImagePreparation) -> dict[str, object]:
 
 
 def resize_step(transform: BaseTransform) -> dict | None:
-    """A transform as :mod:`mmosnet.runtime.image_resizing` has it; None where it has not, subclasses included."""
+    """Convert a transform to a step of :mod:`mmosnet.runtime.image_resizing`; None if there is no such step."""
     kind = type(transform)
     if kind is CenterCrop and not transform.auto_pad:
         width, height = transform.crop_size

@@ -18,9 +18,9 @@ def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarra
     """Write a model.
 
     Args:
-        model: To write, in fp32.
+        model: Model to write, in fp32.
         path: The file.
-        calibration: Not used; an argument so that all writers are called alike.
+        calibration: Unused, so that all writers have the same arguments.
 
     Raises:
         DataError: Another precision.

@@ -32,9 +32,9 @@ class FrameBox(NamedTuple):
         frame: From 0; -1 where it is not known, of a row with an error.
         box: Left, top, width and height in pixels, fractions allowed.
         track: Number of the person's track; -1 where unknown.
-        score: Of the detector; NaN where unknown.
+        score: Score of the detector; NaN where unknown.
         place: File and row, for errors.
-        number: Of the frame, as the file has it.
+        number: Number of the frame as in the file.
         error: Why the row cannot be used; empty if it can.
     """
 
@@ -48,7 +48,7 @@ class FrameBox(NamedTuple):
 
 
 def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bool = False) -> list[FrameBox]:
-    """Read boxes, sorted by frame; in a frame in the file's order, and rows with an error last.
+    """Read boxes, sorted by frame; within a frame in the file's order, rows with an error last.
 
     Cells are separated by commas, semicolons, tabs or spaces; rows that begin with ``#`` are comments.
 
@@ -93,7 +93,7 @@ def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bo
 
 
 def _read_lines(path: Path) -> list[tuple[int, str]]:
-    """The rows that are not empty, each with its number, from the first that is no comment or names the columns."""
+    """Return the rows that are not empty, each with its number, after comments and the row of column names."""
     if not path.is_file():
         raise FileNotFoundError(f'no file of boxes {path}')
     try:
@@ -111,7 +111,7 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _separator(line: str) -> str | None:
-    """What is between cells; None for any number of spaces and tabs."""
+    """Return the text between cells; None for any number of spaces and tabs."""
     for mark in ';\t':
         if line.count(mark) >= len(COLUMNS) - 1 and f',{mark}' not in line:
             return mark
@@ -140,7 +140,7 @@ def _check_names(columns: list[str], path: str | Path) -> None:
 
 
 def _check_numbers(cells: list[str], place: str) -> None:
-    """Tell other formats without names from the MOTChallenge's."""
+    """Tell formats without column names from the MOTChallenge format."""
     if len(cells) == 1:
         raise DataError(f'{place}: {cells[0][:100]!r} is a single number; {FORMS}')
     if len(cells) >= 15 and NUMBER.fullmatch(cells[2]) is None:

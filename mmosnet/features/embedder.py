@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Embedder(ABC):
     Attributes:
         source: The model's file, for people.
         model: Digest of its weights; empty if unknown.
-        kind: Of the computation, whatever changes its numbers beyond rounding.
+        kind: Kind of computation: whatever changes the numbers by more than rounding.
         preparation: What is done to images before, for people: two models with the same weights may differ in it.
         dimension: D, of the embeddings.
         on_cpu: It computes on the CPU.
@@ -34,7 +35,7 @@ class Embedder(ABC):
     on_cpu = True
 
     def read_file(self, path: str) -> np.ndarray:
-        """An image file as the model was tested with it, ``(H, W, 3)`` uint8, BGR.
+        """Read an image file as the model was tested with it, ``(H, W, 3)`` uint8, BGR.
 
         Raises:
             DataError: It is missing or damaged.
@@ -42,11 +43,11 @@ class Embedder(ABC):
         return read_image(path)
 
     @abstractmethod
-    def prepare(self, path: str, image: np.ndarray) -> object:
-        """Bring one image into the form that :meth:`embed` takes.
+    def prepare(self, path: str, image: np.ndarray) -> Any:
+        """Convert one image to the form that :meth:`embed` takes.
 
         Args:
-            path: For errors.
+            path: Path to name in errors.
             image: ``(H, W, 3)`` uint8, BGR.
 
         Raises:
@@ -54,16 +55,16 @@ class Embedder(ABC):
         """
 
     @abstractmethod
-    def embed(self, items: Sequence[object]) -> list[np.ndarray | DataError]:
-        """``(D,)`` float32 for each prepared image, or why there is none."""
+    def embed(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
+        """Return the embedding ``(D,)`` float32 of each prepared image, or the error that prevented it."""
 
 
 class ExportedEmbedder(Embedder):
     """An exported file; needs neither torch nor OpenMMLab.
 
     Args:
-        path: Of the file, see :class:`~mmosnet.runtime.ExportedModel`.
-        threads: To compute with; the runtime's choice by default.
+        path: Exported file, see :class:`~mmosnet.runtime.ExportedModel`.
+        threads: Number of threads; the runtime's choice by default.
 
     Raises:
         FileNotFoundError: No such file.
@@ -94,13 +95,13 @@ class ExportedEmbedder(Embedder):
         self.dimension = self._model.predict([])['embedding'].shape[1]
 
     def read_file(self, path: str) -> np.ndarray:
-        """See the base class."""
+        """Read an image file; see the base class."""
         return read_image(path, by_opencv=self._description.read_by_opencv)
 
     def prepare(self, path: str, image: np.ndarray) -> np.ndarray:
-        """See the base class."""
+        """Prepare an image; see the base class."""
         return self._description.resized(as_image(image, path), path)
 
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
-        """See the base class."""
+        """Compute embeddings; see the base class."""
         return list(self._model(np.stack(items))['embedding'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Extraction:
     Args:
         people: All of them, the same in every process.
         embedder: The model.
-        folder: Where the shards go.
+        folder: Folder of the shards.
         batch_size: Images that the model gets at once.
         workers: Threads that read images.
         skip: Leave out images that cannot be used, and note them in the shard.
@@ -80,12 +81,12 @@ class Extraction:
                 progress.written(number)
 
     def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
-        """Wait until other processes have written their shards too, and say for how many.
+        """Wait until other processes have written their shards too, and report how many are missing.
 
         Args:
             say: Takes a line for the user.
             total: Number of processes.
-            seconds: What this process took for its own shards.
+            seconds: Time that this process took for its own shards.
 
         Raises:
             DataError: No shard was written for much longer than one takes; names the processes that owe some.
@@ -107,7 +108,7 @@ class Extraction:
     def _extract(
         self, batches: PersonBatches, number: int, progress: ExtractionProgress
     ) -> tuple[Features, list[list[str]]]:
-        """The features of one shard, and path and reason of those left out."""
+        """Return the features of one shard, and path and reason of each person left out."""
         rows = self.folder.rows(number)
         paths = self.people.path[rows]
         faulty = {row - rows.start: text for row, text in self.people.errors.items() if rows.start <= row < rows.stop}
@@ -140,8 +141,8 @@ class Extraction:
         )
         return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
 
-    def _embedded(self, items: list[object]) -> list[np.ndarray | DataError]:
-        """Embeddings of a batch; errors stay what they are."""
+    def _embedded(self, items: list[Any]) -> list[np.ndarray | DataError]:
+        """Return the embeddings of a batch; errors among the items are passed through."""
         outcomes = list(items)
         good = [place for place, item in enumerate(items) if not isinstance(item, Exception)]
         if good:

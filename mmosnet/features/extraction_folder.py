@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 from mmosnet.features.feature_shards import SHARD, SUFFIX, read_facts, shard_name
@@ -50,7 +51,7 @@ class ExtractionFolder:
         OSError: The folder cannot be made or written.
     """
 
-    def __init__(self, path: str | Path, facts: Mapping[str, object], overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, facts: Mapping[str, Any], overwrite: bool = False) -> None:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f'{path} is a file: --out takes a folder')
@@ -73,24 +74,26 @@ class ExtractionFolder:
             self._write()
 
     def sources(self, paths: Sequence[str]) -> list[str]:
-        """Where images are, which tells equal paths apart: what ``--source`` says, or the host and, of relative paths,
-        the working directory."""
+        """Return the source of each image: ``--source``, or the host and, for relative paths, the directory.
+
+        Sources tell equal paths apart.
+        """
         origin, host, folder = (self._facts.get(key) for key in ('origin', *BEGUN_ON))
         if origin is not None:
             return [origin] * len(paths)
         return [host if os.path.isabs(path) else f'{host}:{folder}' for path in paths]
 
     def shard(self, number: int) -> Path:
-        """The file of one shard."""
+        """Return the file of one shard."""
         return self.path / shard_name(number, len(self.sizes))
 
     def rows(self, number: int) -> slice:
-        """The people of one shard."""
+        """Return the range of people in one shard."""
         start = self.shard_size * number
         return slice(start, start + self.sizes[number])
 
     def is_done(self, number: int) -> bool:
-        """Whether a shard is there and whole, and of this extraction."""
+        """Return whether a shard exists, is complete and belongs to this extraction."""
         path = self.shard(number)
         if not path.is_file():
             return False
@@ -103,11 +106,11 @@ class ExtractionFolder:
         return facts.get('extraction') == self.extraction and there == self.sizes[number]
 
     def missing(self) -> list[int]:
-        """Shards that are not there yet."""
+        """Return the shards that do not exist yet."""
         return [number for number in range(len(self.sizes)) if not self.shard(number).is_file()]
 
     def check_own(self) -> None:
-        """See that no other extraction has taken the folder since this one began.
+        """Check that no other extraction has taken over the folder since this one began.
 
         Raises:
             DataError: One has; says what differs.
@@ -120,7 +123,7 @@ class ExtractionFolder:
             )
 
     def finish(self) -> list[list[str]]:
-        """List what was skipped, in ``skipped.csv`` too, once all shards are there.
+        """Return the list of skipped images, and write it to ``skipped.csv``, once all shards exist.
 
         Returns:
             Path and reason of each.
@@ -137,20 +140,22 @@ class ExtractionFolder:
                 )
             skipped += read_facts(self.shard(number)).get('skipped', ())
         if skipped:
-            form = dict(newline='', encoding='utf-8', errors='surrogateescape')
-            with whole_file(self.path / SKIPPED) as draft, draft.open('w', **form) as file:
+            with (
+                whole_file(self.path / SKIPPED) as draft,
+                draft.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file,
+            ):
                 csv.writer(file).writerows([['path', 'reason'], *skipped])
         return skipped
 
-    def _stored(self) -> object:
-        """What ``extraction.json`` says; None where there is none."""
+    def _stored(self) -> Any:
+        """Return the content of ``extraction.json``; None where there is none."""
         try:
             return json.loads((self.path / FACTS).read_text(encoding='utf-8'))
         except FileNotFoundError:
             return None
 
     def _check_others(self, is_other: bool) -> None:
-        """Refuse files that would be read with the features; shards of another extraction are not meant."""
+        """Refuse files that would be read with the features, except shards of another extraction."""
         own = {self.shard(number).name for number in range(len(self.sizes))}
         for file in sorted(self.path.glob(f'*{SUFFIX}')):
             if file.name not in own and not file.name.startswith('.') and not (is_other and SHARD.fullmatch(file.name)):
@@ -160,7 +165,7 @@ class ExtractionFolder:
                 )
 
     def _difference(self) -> str:
-        """Why what is in the folder is not this extraction; empty if it is, or nothing is there."""
+        """Return how the folder's extraction differs from this one; empty if it does not."""
         path = self.path / FACTS
         if not path.is_file():
             found = [file.name for file in self.path.iterdir() if SHARD.fullmatch(file.name)]
@@ -201,20 +206,20 @@ class ExtractionFolder:
         return sum(len(read_facts(self.shard(number)).get('skipped', ())) for number in done)
 
     def _write(self) -> None:
-        """Processes that start at once all write the same."""
+        """Write ``extraction.json``; processes that start together all write the same content."""
         with whole_file(self.path / FACTS) as draft:
             facts = self._facts | dict(shards=len(self.sizes))
             draft.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
 
     def _clear(self) -> None:
-        """Delete what an extraction writes, nothing else; last what says which one it was."""
+        """Delete what an extraction writes and nothing else, ``extraction.json`` last."""
         found = [file for file in self.path.iterdir() if SHARD.fullmatch(file.name)]
         for file in (*found, self.path / SKIPPED, self.path / FACTS):
             file.unlink(missing_ok=True)
 
 
 def _shown(stored: object, given: object) -> str:
-    """Two values that differ; of long ones, what surrounds the first difference."""
+    """Show two values that differ; of long ones the surroundings of the first difference."""
     texts = [repr(stored), repr(given)]
     if max(map(len, texts)) > LONGEST:
         unlike = (place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)

@@ -1,4 +1,4 @@
-"""How far an extraction is: a bar in a terminal, a line a shard in a log."""
+"""Progress of an extraction: a bar in a terminal, one line per shard in a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ExtractionProgress:
 
     Args:
         total: People of this process.
-        shards: Of the whole extraction.
+        shards: Number of shards of the whole extraction.
 
     Attributes:
         done: People of this run.
@@ -32,12 +32,12 @@ class ExtractionProgress:
 
     @property
     def seconds(self) -> float:
-        """From the start to the end, or to now."""
+        """Seconds from the start to the end, or until now."""
         return (self._end or time.perf_counter()) - self._start
 
     @property
     def rate(self) -> float:
-        """People a second in this run."""
+        """People per second in this run."""
         return self.done / self.seconds
 
     def advance(self, number: int, was_there: bool = False) -> None:
@@ -50,7 +50,7 @@ class ExtractionProgress:
             self._bar.update(self._task, advance=number)
 
     def written(self, shard: int) -> None:
-        """Tell of a shard that is finished, counted from 0."""
+        """Report a finished shard, counted from 0."""
         if self._bar is not None:
             self._bar.update(self._task, shard=shard + 1)
         self.say(
@@ -59,11 +59,11 @@ class ExtractionProgress:
         )
 
     def stop(self) -> None:
-        """Take the time: this process has done its part."""
+        """Record the end time of this process."""
         self._end = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """A line in a log; a terminal has the bar."""
+        """Log a line, unless a terminal shows the progress bar."""
         if self._bar is None or not self._bar.console.is_terminal:
             print(text, file=sys.stderr, flush=True)
 
@@ -80,7 +80,7 @@ class ExtractionProgress:
 
 
 def _bar(total: int, shards: int) -> tuple:
-    """A bar and its task; on no terminal it draws nothing."""
+    """Return a progress bar and its task; without a terminal it draws nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -19,13 +19,13 @@ def extraction_report(
     progress: ExtractionProgress,
     left_out: Mapping[str, int] | None = None,
 ) -> str:
-    """Lay out a finished extraction, or one whose other parts are missing; ``skipped.csv`` is written when finished.
+    """Lay out a finished or partial extraction; ``skipped.csv`` is written when it is finished.
 
     Args:
-        folder: Of the features.
+        folder: Folder of the features.
         embedder: The model.
-        progress: Of this run.
-        left_out: How many the inputs have that were not asked for, by what they are.
+        progress: Progress of this run.
+        left_out: Number of entries of the inputs that were not requested, by kind.
 
     Returns:
         The lines, joined.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +31,12 @@ FACTS = 'extraction.json'
 
 
 def shard_name(number: int, total: int) -> str:
-    """The file of one shard, counted from 0."""
+    """Return the file name of one shard, counted from 0."""
     return f'shard-{number:05d}-of-{total:05d}{SUFFIX}'
 
 
 def write_shard(path: str | Path, features: Features, facts: Mapping[str, object] | None = None) -> Path:
-    """Write a Parquet file: complete under its name, or not at all.
+    """Write a Parquet file completely or not at all.
 
     Columns ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D float32),
     and if there are any ``name`` and ``camera`` (string, null where there is only a number) and ``source`` (string).
@@ -44,8 +45,8 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
 
     Args:
         path: The file; its folder is made.
-        features: What to write; may have no rows.
-        facts: More for the metadata, in values that JSON has.
+        features: Features to write; there may be none.
+        facts: Further metadata, in JSON values.
 
     Raises:
         DataError: A path that is no Unicode text, or a number that is not finite in an embedding; names the row.
@@ -54,7 +55,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     pa, parquet = _pyarrow()
     path = Path(path)
     _check_rows(features, str(path))
-    more = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
+    more: dict[str, list] = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
     more |= dict(source=features.source) if any(features.source) else {}
     schema = pa.schema(
         [
@@ -86,7 +87,7 @@ class FeatureShards:
         path: A folder of ``*.parquet``, or one such file.
 
     Attributes:
-        files: In order of their names.
+        files: Files, sorted by name.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -104,7 +105,7 @@ class FeatureShards:
             raise FileNotFoundError(f'no folder or file of features {path}; `mmosnet extract` makes them')
 
     def __iter__(self) -> Iterator[Features]:
-        """Read a file after the other.
+        """Read one file after the other.
 
         Raises:
             DataError: A file that is damaged, has other columns, or embeddings of another dimension or model.
@@ -137,7 +138,7 @@ class FeatureShards:
 
 
 def read_features(path: str | Path) -> Features:
-    """Read a folder of shards, or one ``.parquet`` file, into memory: about 2 KiB a person of 512 dimensions.
+    """Read a folder of shards, or one ``.parquet`` file, into memory: 2 KiB per person at 512 dimensions.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -148,7 +149,7 @@ def read_features(path: str | Path) -> Features:
 
 
 def read_shard(path: str | Path) -> Features:
-    """Read one file; errors of :func:`read_features`."""
+    """Read one file; it raises the errors of :func:`read_features`."""
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
@@ -186,7 +187,7 @@ def read_shard(path: str | Path) -> Features:
 
 
 def read_facts(path: str | Path) -> dict:
-    """The metadata of a file, without its rows: ``dimension``, ``model``, ``rows`` and what the writer added.
+    """Read a file's metadata without its rows: ``dimension``, ``model``, ``rows``, and what its writer added.
 
     Raises:
         DataError: Damaged, or no file of features.
@@ -203,9 +204,9 @@ def read_facts(path: str | Path) -> dict:
     return facts
 
 
-def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.ndarray]) -> dict:
-    """Names by number and the sources of rows, as arguments of :class:`Features`."""
-    found = dict(names={}, source='')
+def _names_and_sources(pa: ModuleType, table: Any, numbers: Mapping[str, np.ndarray]) -> dict:
+    """Return names by number and the sources of rows, as arguments of :class:`Features`."""
+    found: dict[str, Any] = dict(names={}, source='')
     for key, column in NAMES.items():
         if column in table.column_names:
             names = table[column].combine_chunks()
@@ -221,7 +222,7 @@ def _names_and_sources(pa: ModuleType, table: object, numbers: Mapping[str, np.n
 
 
 def _names_beside(path: Path) -> dict[str, dict[int, str]]:
-    """Names that an extraction by an older version noted beside its shards."""
+    """Read the names that an extraction by an older version stored beside its shards."""
     try:
         facts = json.loads((path.parent / FACTS).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
         names = {key: {number: name for name, number in known.items()} for key, known in facts['names'].items()}
@@ -233,7 +234,7 @@ def _names_beside(path: Path) -> dict[str, dict[int, str]]:
 
 
 def _damaged(path: str | Path, error: Exception | str) -> Exception:
-    """What to tell of an error by which pyarrow reports damage; that a file is missing stays as it is."""
+    """Convert an error by which pyarrow reports damage; a missing file stays the same error."""
     if isinstance(error, FileNotFoundError):
         return error
     return DataError(
@@ -256,10 +257,10 @@ def _names_of_rows(features: Features, key: str) -> list[str | None]:
 
 
 def _contents(features: Features) -> str:
-    """SHA-256 of all rows."""
+    """Return the SHA-256 of all rows."""
     found = hashlib.sha256()
     for column in (features.embedding, features.pid, features.camid, features.time):
-        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')))
+        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')).data)
     found.update(json.dumps([features.path, features.source, *map(_sorted, features.names.values())]).encode())
     return found.hexdigest()
 
@@ -269,7 +270,7 @@ def _sorted(names: Mapping[int, str]) -> list:
 
 
 def _digest(facts: Mapping[str, object]) -> str:
-    """SHA-256 of the metadata, but of its digest."""
+    """Return the SHA-256 of the metadata without the digest itself."""
     return hashlib.sha256(json.dumps({key: facts[key] for key in sorted(facts)}).encode()).hexdigest()
 
 
@@ -288,7 +289,7 @@ def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dic
     return facts
 
 
-def _check_schema(pa: ModuleType, schema: object, facts: dict, path: str | Path) -> None:
+def _check_schema(pa: ModuleType, schema: Any, facts: dict, path: str | Path) -> None:
     wanted = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
     wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
     wanted |= {name: pa.string() for name in LATER if name in schema.names}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Features:
 
     Attributes:
         embedding: ``(N, D)`` float32.
-        path: Of each image; a region of one is ``frame.jpg#xywh=l,t,w,h`` or ``video.mp4#frame=7&xywh=l,t,w,h``.
+        path: Path of each image; a region of one is ``frame.jpg#xywh=l,t,w,h`` or ``video.mp4#frame=7&xywh=l,t,w,h``.
         pid: ``(N,)`` int64; -1 where unknown.
         camid: ``(N,)`` int64; -1 where unknown.
         time: ``(N,)`` float64, seconds; NaN where unknown.
@@ -54,7 +55,7 @@ class Features:
     time: np.ndarray
     model: str = ''
     names: dict[str, dict[int, str]] = field(default_factory=dict)
-    source: list[str] = ''
+    source: Any = ''  # list[str], or one text for all
 
     def __post_init__(self) -> None:
         self.embedding = _embedding(self.embedding)
@@ -82,16 +83,16 @@ class Features:
 
     @property
     def dimension(self) -> int:
-        """D, of the embeddings."""
+        """Dimension D of the embeddings."""
         return self.embedding.shape[1]
 
     def labels(self, key: str) -> dict[int, str]:
-        """What the people (``'pid'``) or cameras (``'camid'``) are called, by number: their names, or their numbers."""
+        """Return the names of people (``'pid'``) or cameras (``'camid'``) by number; else their numbers."""
         names, numbers = self.names[key], np.unique(getattr(self, key)).tolist()
         return {number: names.get(number) or str(number) for number in numbers if number >= 0}
 
     def renumbered(self, key: str, numbers: Mapping[str, int]) -> Features:
-        """The same people or cameras under other numbers.
+        """Return features in which the people or cameras have other numbers.
 
         Args:
             key: ``'pid'`` or ``'camid'``.
@@ -100,13 +101,13 @@ class Features:
         labels = self.labels(key)
         old = np.fromiter([-1, *labels], np.int64)
         new = np.fromiter([-1, *(numbers[label] for label in labels.values())], np.int64)
-        columns = {name: getattr(self, name) for name in TYPES}
+        columns: dict[str, Any] = {name: getattr(self, name) for name in TYPES}
         columns[key] = new[np.searchsorted(old, np.maximum(columns[key], -1))]
         names = self.names | {key: {numbers[label]: label for label in labels.values()}}
         return Features(self.embedding, self.path, model=self.model, names=names, source=self.source, **columns)
 
     def __eq__(self, other: object) -> bool:
-        """Whether all rows are equal, people and cameras by what they are called, and NaN times to each other."""
+        """Return whether all rows are equal, with people and cameras compared by name, and NaN times equal."""
         if not isinstance(other, Features):
             return NotImplemented
         if (self.path, self.source, self.model) != (other.path, other.source, other.model):
@@ -117,7 +118,7 @@ class Features:
         return all(self._called(key) == other._called(key) for key in NAMED)
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Features:
-        """Some of the rows, as NumPy indexes an array: a slice, numbers or a mask; a single number is refused.
+        """Return some rows by a slice, numbers or a mask, as NumPy does; refuse a single number.
 
         Raises:
             IndexError: No such row.
@@ -126,13 +127,13 @@ class Features:
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else _index(rows)]
         if chosen.ndim != 1:
             raise TypeError('features[row] takes a slice, a list of rows or a mask; for one row write features[[row]]')
-        columns = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
-        texts = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
+        texts: dict[str, Any] = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
         return Features(model=self.model, names=self.names, **texts, **columns)
 
     @classmethod
     def concat(cls, parts: Sequence[Features]) -> Features:
-        """All rows of several, in order.
+        """Join features, in order.
 
         Equal names are the same person, whatever their numbers, and other names are others: where two people of two
         parts have one number, one of them gets another. So with cameras.
@@ -154,8 +155,12 @@ class Features:
                 numbers = own_numbers(wanted, wanted=wanted)
                 parts = [part.renumbered(key, numbers) for part in parts]
                 names[key] = {number: label for label, number in numbers.items()}
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)}
-        texts = {name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')}
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)
+        }
+        texts: dict[str, Any] = {
+            name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')
+        }
         return cls(model=first.model, names=names, **texts, **columns)
 
     def _called(self, key: str) -> list[str | None]:
@@ -166,7 +171,7 @@ class Features:
 def own_numbers(
     names: Iterable[str], known: Mapping[str, int] | None = None, wanted: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Number names of people or cameras: each one gets a number of its own.
+    """Assign numbers to the names of people or cameras, a separate one to each.
 
     A name that is a whole number keeps its value: ``'7'`` is 7, and ``'07'`` too where there is no ``'7'``. The other
     names get the lowest free numbers from 1 on, in alphabetical order.
@@ -201,11 +206,11 @@ def own_numbers(
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name of a person or camera in the one spelling in which equal names are equal.
+    """Return a name of a person or camera in the one spelling in which equal names are equal.
 
     Args:
-        name: As a user wrote it.
-        what: What it is called in errors, with the row.
+        name: Name as the user wrote it.
+        what: Description for errors, with the row.
 
     Raises:
         DataError: Nothing in it, or no text that can be printed.
@@ -230,7 +235,7 @@ def check_alike(first: Features, dimension: int, model: str, place: str) -> None
         raise DataError(f'{place}: embeddings of the models {named[0]} and {named[1]}; extract all with one model')
 
 
-def _embedding(given: object) -> np.ndarray:
+def _embedding(given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
     # What torch raises for a tensor with a gradient, or on a GPU.
@@ -243,7 +248,7 @@ def _embedding(given: object) -> np.ndarray:
     return array.astype(np.float32, copy=False)
 
 
-def _texts(key: str, given: object) -> list[str]:
+def _texts(key: str, given: Any) -> list[str]:
     if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
         raise DataError(f'{key}={given!r}: give a list with one for each embedding')
     texts = list(given)
@@ -255,8 +260,8 @@ def _texts(key: str, given: object) -> list[str]:
     return texts
 
 
-def _array(key: str, given: object) -> np.ndarray:
-    """Values as an array in which none has been changed."""
+def _array(key: str, given: Any) -> np.ndarray:
+    """Convert values to an array that holds each of them unchanged."""
     if isinstance(given, (str, bytes)) or not (hasattr(given, 'dtype') or isinstance(given, Iterable)):
         raise DataError(f'{key}={given!r}: give a list with one value for each embedding')
     try:
@@ -280,7 +285,7 @@ def _array(key: str, given: object) -> np.ndarray:
 
 
 def _seconds(array: np.ndarray) -> np.ndarray:
-    """Times as float64."""
+    """Convert times to float64."""
     if array.dtype.kind not in 'fiu':
         for row, value in enumerate(array.tolist()):
             if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
@@ -300,7 +305,7 @@ def _seconds(array: np.ndarray) -> np.ndarray:
 
 
 def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
-    """Numbers as int64, and names by number where there are texts among them."""
+    """Return numbers as int64, and names by number where some of the values are texts."""
     if array.dtype.kind in 'iuf':
         with np.errstate(invalid='ignore'):
             column = array.astype(np.int64)
@@ -317,8 +322,8 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
     return column, {number: text for text, number in numbers.items() if text != str(number)}
 
 
-def _label(key: str, row: int, value: object) -> int | str:
-    """A number, or a name."""
+def _label(key: str, row: int, value: Any) -> int | str:
+    """Return a number or a name."""
     if value in UNKNOWN_AS_TEXT:
         raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
     if isinstance(value, str):
@@ -331,7 +336,7 @@ def _label(key: str, row: int, value: object) -> int | str:
     return int(value)
 
 
-def _wrong(key: str, row: int, value: object) -> DataError:
+def _wrong(key: str, row: int, value: Any) -> DataError:
     return DataError(
         f'{key} has values that are no whole numbers from 0 to 2^63 - 1, and no names: row {row}, {value!r}; -1 stands '
         'for unknown'
@@ -339,7 +344,7 @@ def _wrong(key: str, row: int, value: object) -> DataError:
 
 
 def _checked_names(key: str, column: np.ndarray, names: Mapping[int, str]) -> dict[int, str]:
-    """Names of the numbers in a column."""
+    """Check and return the names of the numbers in a column."""
     if not names:
         return {}
     if not isinstance(names, Mapping) or not all(isinstance(number, Integral) for number in names):

@@ -74,7 +74,7 @@ def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter
 
 
 def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
-    """Files of boxes by the inputs that they belong to."""
+    """Return the box files by the input that they belong to."""
     named: dict[str, str] = {}
     for path in inputs:
         place = os.path.normpath(path)

@@ -16,19 +16,19 @@ class ListingOptions:
     Attributes:
         names: ``'market1501'``: names of images like ``0002_c1s1_000451_03.jpg`` tell pid and camera; ``''``: they tell
             nothing.
-        camid: Of people of whom it is not known otherwise; one for all inputs, or one for each.
+        camid: Camera of the people whose records name none; one for all inputs, or one per input.
         root: Folder where the paths in tables and annotation files start; by default the file's own.
-        split: Only people of this split of tables and annotation files.
-        category: Of COCO files only boxes of the category with this name.
+        split: Split of tables and annotation files to read; all by default.
+        category: Name of the category whose boxes are read from COCO files.
         id_key: Field of the identity in COCO files.
         camera_key: Field of the camera in COCO files.
         margin: Added to boxes on each side, as a share of their width and height.
         boxes: A file of boxes for each video.
         first_frame: What files of boxes call the first frame of a video; by default 0 where their first row names the
             columns, 1 where not, as in the MOTChallenge.
-        min_score: Only boxes of files of boxes with at least this score.
+        min_score: Smallest score of boxes to read from box files.
         tracks_as_pids: Numbers of tracks in files of boxes are identities.
-        frame_step: Only every n-th frame of a video, counted from its first.
+        frame_step: Read only every n-th frame of a video, counted from its first.
         fps: Frames a second of videos, instead of what the files state; needed for folders of frames.
         start_time: Seconds at which videos start; one for all, or one for each.
         skip: Boxes and files that cannot be used are noted with the person, instead of raised.
@@ -75,7 +75,7 @@ class ListingOptions:
             raise DataError(f'--min-score {self.min_score}: give a number')
 
     def reason(self, error: DataError) -> str:
-        """Why somebody is left out.
+        """Return the reason for leaving somebody out.
 
         Raises:
             DataError: Nobody is to be left out.

@@ -21,14 +21,14 @@ MOST_NAMED = 5
 
 
 def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
-    """Read annotations like those of :class:`~mmosnet.datasets.CocoPerson`, of which only the boxes must be there.
+    """Read annotations like those of :class:`~mmosnet.datasets.CocoPerson`; only boxes are required.
 
     Identity and camera are fields of the annotation or of its ``attributes``, camera, ``time`` and ``split`` also of
     the image. Groups (``iscrowd``) are left out.
 
     Args:
         path: The file.
-        camid: Of people of whom it is not known otherwise.
+        camid: Camera of the people whose records name none.
         options: The rest.
         left_out: Counts the annotations that are groups or not asked for.
 
@@ -64,7 +64,7 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
 
 
 def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
-    """Refuse a field that was named and that nothing has: everybody would be unknown. Warn of one that was not."""
+    """Refuse a field name given by the user that no annotation has; warn for a default one."""
     for option, place in (('id_key', ()), ('camera_key', coco.images.values())):
         key = getattr(options, option)
         entries = [*coco.annotations, *(a.get('attributes') for a in coco.annotations), *place]
@@ -82,7 +82,7 @@ def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
 def _person(
     coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, boxes: InputBoxes
 ) -> ListedPerson | None:
-    """The person in the box; None where it belongs to another split."""
+    """Return the person in the box; None where it belongs to another split."""
     place, path = coco.place(annotation), coco.path
     try:
         if annotation['id'] in coco.errors:
@@ -109,7 +109,7 @@ def _person(
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str) -> str:
-    """The value of a field, as text, from the first of several objects that has it; empty if none has."""
+    """Return the value of a field as text, from the first of several objects that has it; empty if none has."""
     value = next((holder[key] for holder in holders if holder.get(key) is not None), '')
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise DataError(f'{place}: the field {key!r} is {str(value)[:60]!r}, not a number or a name')

@@ -21,7 +21,7 @@ MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
 def people_in_folder(
     folder: str, camid: int, options: ListingOptions, left_out: Counter[str]
 ) -> Iterator[ListedPerson]:
-    """Every image of a folder is a person; files that are no images are counted in ``left_out``.
+    """List every image of a folder as a person; other files are counted in ``left_out``.
 
     Raises:
         DataError: No image, a link that leads in a loop, or one whose name does not tell what ``options.names`` says.
@@ -36,7 +36,7 @@ def people_in_folder(
 
 
 def person_of_file(path: str, camid: int, options: ListingOptions) -> ListedPerson:
-    """An image, or a region of one; errors of :func:`people_in_folder`."""
+    """Return the person of an image or of a region of one; errors are those of :func:`people_in_folder`."""
     if not options.names:
         return ListedPerson(path, camid=camid)
     match = MARKET_NAME.match(Path(split_region(path)[0]).name)

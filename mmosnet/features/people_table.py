@@ -21,14 +21,14 @@ COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)
 
 
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
-    """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`, of which only ``path`` must be there.
+    """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`; only ``path`` is required.
 
     Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 where unknown; ``time`` in seconds or
     as a date; ``x,y,w,h``, a box in the image; ``split``. A warning names others, which are not read.
 
     Args:
         path: The table.
-        camid: Of people of whom it is not known otherwise.
+        camid: Camera of the people whose records name none.
         options: The rest.
         left_out: Counts the rows that are not asked for.
 

@@ -32,9 +32,9 @@ def people_in_video(
     without ``options.fps``.
 
     Args:
-        path: Of the video, or the folder, whose images are the frames.
+        path: Video file, or folder whose images are the frames.
         boxes: File of the boxes (:func:`~mmosnet.features.boxes_file.read_boxes`).
-        camid: Of the camera.
+        camid: Number of the camera.
         start_time: Seconds at which the video starts.
         options: The rest.
         left_out: Counts the boxes that are not asked for.
@@ -99,7 +99,7 @@ class _Frames:
     several as dates have, are frames in order of the names.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the frames.
         first_frame: What the boxes call the first, if that was said.
 
     Raises:
@@ -131,7 +131,7 @@ class _Frames:
             self._by_number[number - start] = image
 
     def image(self, row: FrameBox) -> str:
-        """The image of a box's frame.
+        """Return the image file of a box's frame.
 
         Raises:
             DataError: There is none.
@@ -146,5 +146,5 @@ class _Frames:
 
 
 def _natural(path: str) -> list[str | int]:
-    """Sorts 2.jpg before 10.jpg."""
+    """Return a sort key by which 2.jpg precedes 10.jpg."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split('([0-9]+)', path))]

@@ -47,10 +47,10 @@ class PersonBatches:
         self._stopped = Event()
 
     def read(self, paths: Sequence[str], batch_size: int) -> Iterator[list[object | DataError]]:
-        """Read and prepare.
+        """Read and prepare the images in batches.
 
         Args:
-            paths: Of :class:`~mmosnet.features.Features`.
+            paths: Paths as in :class:`~mmosnet.features.Features`.
             batch_size: People a batch.
 
         Yields:
@@ -91,7 +91,7 @@ class PersonBatches:
             image = self._read_file(file)
         except (DataError, FileNotFoundError) as e:
             return [DataError(str(e))] * len(paths)
-        return [self._prepared(path, lambda path=path: _cut(image, split_region(path)[1], path)) for path in paths]
+        return [self._prepared(path, lambda path=path: _cut(image, split_region(path)[1], path)) for path in paths]  # type: ignore[misc]
 
     def _of_video(self, file: str, paths: list[str]) -> list[object | DataError]:
         found = []
@@ -101,7 +101,8 @@ class PersonBatches:
             _, number, box = split_frame(path)
             found.append(
                 self._prepared(
-                    path, lambda number=number, box=box, path=path: _cut(self._frame(file, number), box, path)
+                    path,
+                    lambda number=number, box=box, path=path: _cut(self._frame(file, number), box, path),  # type: ignore[misc]
                 )
             )
         return found
@@ -125,7 +126,7 @@ class PersonBatches:
 
 
 def _file(path: str) -> tuple[str, bool]:
-    """The file that a path names, and whether it is a video."""
+    """Return the file that a path names, and whether it is a video."""
     file, frame, _ = split_frame(path)
     return (split_region(path)[0], False) if frame is None else (file, True)
 

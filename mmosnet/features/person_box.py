@@ -35,10 +35,10 @@ class InputBoxes:
         """Return the person in a box of an image.
 
         Args:
-            person: With the path of the whole image.
+            person: Person with the path of the whole image.
             box: Left, top, width and height in pixels.
             place: File and row, for errors.
-            stated: What the annotation file says of the image: ``height`` and ``width``.
+            stated: Size of the image in the annotation file: ``height`` and ``width``.
 
         Raises:
             DataError: No such image, or a box without area in it.
@@ -50,7 +50,7 @@ class InputBoxes:
         return person._replace(path=region_path(person.path, self.region(box, self._sizes[person.path], place)))
 
     def finish(self) -> None:
-        """Say how many boxes were clipped, once all were seen.
+        """Report how many boxes were clipped, once all are counted.
 
         Raises:
             DataError: The boxes look like corners: most reach beyond their images, and as corners none would.

@@ -18,9 +18,9 @@ class ListedPerson(NamedTuple):
     """One of them.
 
     Attributes:
-        path: Of the image, see :class:`~mmosnet.features.Features`.
+        path: Path of the image, see :class:`~mmosnet.features.Features`.
         pid: A number or a name; -1 where unknown.
-        camid: Likewise.
+        camid: Camera, likewise.
         time: Seconds; NaN where unknown.
         error: Why there is no such image; empty if that is not known yet.
         place: File and row that list the person, for errors; empty for images that were named themselves.
@@ -35,7 +35,7 @@ class ListedPerson(NamedTuple):
 
 
 class PersonList:
-    """Many, in columns: a hundred thousand take some 20 MB.
+    """People in columns: a hundred thousand take about 20 MB.
 
     Args:
         people: In the order in which they are extracted. Identities and cameras may have names instead of numbers;
@@ -46,9 +46,10 @@ class PersonList:
         pid: ``(N,)`` int64.
         camid: ``(N,)`` int64.
         time: ``(N,)`` float64.
-        errors: By row.
+        errors: Error messages by row.
         place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
-        left_out: How many were not listed, by what they are; :func:`~mmosnet.features.list_people.list_people` counts.
+        left_out: Number of entries that were not listed, by kind, counted by
+            :func:`~mmosnet.features.list_people.list_people`.
         names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
         source: ``N`` texts, where the images are; empty until somebody says so.
         inputs: What was listed, and ``options`` how; :func:`~mmosnet.features.list_people.list_people` says so.
@@ -81,7 +82,7 @@ class PersonList:
         return len(self.path)
 
     def digest(self) -> str:
-        """Tells lists apart; 16 hex digits."""
+        """Return 16 hex digits that identify the list."""
         found = hashlib.sha256()
         for path in self.path:
             # A name ends with what no name has in it.
@@ -95,7 +96,7 @@ class PersonList:
 
 
 def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
-    """Numbers of all identities or cameras that are known, as they were given."""
+    """Assign numbers to all known identities or cameras, as given."""
     # The first place of each, for errors.
     places = {getattr(person, key): person.place or person.path for person in reversed(people)}
     names = {

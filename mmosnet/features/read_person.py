@@ -13,7 +13,7 @@ from mmosnet.runtime.image_region import cut
 
 
 def read_person(path: str) -> np.ndarray:
-    """Read what a path of :class:`~mmosnet.features.Features` names.
+    """Read the image that a path of :class:`~mmosnet.features.Features` names.
 
     Args:
         path: An image, a region of one (``frame.jpg#xywh=120,80,64,190``: left, top, width, height), or a frame of a

@@ -19,11 +19,11 @@ FORM = 'give seconds, since 1970 or since the start, or a date like 2026-05-01T1
 
 
 def seconds(text: str, place: str) -> float:
-    """Read a number of seconds, or a date as seconds since 1970.
+    """Parse a number of seconds, or a date as seconds since 1970.
 
     Args:
         text: ``12.5``, or a date and time like ``2026-05-01T12:00:00+02:00``; without zone, UTC.
-        place: For the error's text.
+        place: Place to name in errors.
 
     Returns:
         From 0 to the end of the year 2099.
@@ -42,7 +42,7 @@ def seconds(text: str, place: str) -> float:
 
 
 def check_seconds(value: float, name: str) -> None:
-    """Refuse what is no time from 1970 to 2099.
+    """Refuse a value that is no time from 1970 to 2099.
 
     Args:
         value: Seconds; NaN, an unknown time, passes.

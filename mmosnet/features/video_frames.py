@@ -42,8 +42,8 @@ class VideoFrames:
         say: Takes a line for the user where the frame rate varies.
 
     Attributes:
-        height: Of a frame, in pixels.
-        width: Of a frame, in pixels.
+        height: Height of a frame in pixels.
+        width: Width of a frame in pixels.
 
     Raises:
         FileNotFoundError: No such file.
@@ -77,7 +77,7 @@ class VideoFrames:
 
     @property
     def fps(self) -> float:
-        """Frames a second.
+        """Frames per second.
 
         Raises:
             DataError: The file states none, or one that cannot be.
@@ -92,7 +92,7 @@ class VideoFrames:
         return self._given_fps or self._stated_fps
 
     def read(self, number: int) -> np.ndarray:
-        """One frame, ``(height, width, 3)`` uint8, BGR.
+        """Return one frame, ``(height, width, 3)`` uint8, BGR.
 
         Raises:
             DataError: The video has no such frame, or is damaged there.
@@ -109,7 +109,7 @@ class VideoFrames:
         return image
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._capture.release()
 
     def _open(self) -> None:
@@ -124,7 +124,7 @@ class VideoFrames:
         self._next = 0
 
     def _reach(self, number: int) -> bool:
-        """Decode the frame; whether there is one."""
+        """Decode up to the frame; return whether it exists."""
         if self._may_seek and not self._next <= number < self._next + NEAR:
             self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
             if self._capture.grab() and self._is_due(number):
@@ -170,7 +170,7 @@ class VideoFrames:
         return f': it has frames 0 to {self._end - 1}'
 
     def _is_due(self, number: int) -> bool:
-        """Whether the decoded frame has the time of this number; containers round it to a millisecond."""
+        """Return whether the decoded frame has the time of this number; containers round it to milliseconds."""
         interval = 1000 / self._stated_fps
         return abs(self._capture.get(cv2.CAP_PROP_POS_MSEC) - number * interval) <= 1 + 0.01 * interval
 

@@ -13,12 +13,12 @@ FRAME = re.compile(r'(.+)#frame=(\d+)(?:&xywh=(\d+),(\d+),(\d+),(\d+))?', re.DOT
 
 
 def frame_path(path: str, frame: int, box: Box) -> str:
-    """The path of a region of a frame; :func:`split_frame` is the inverse."""
+    """Return the path of a region of a frame; :func:`split_frame` is the inverse."""
     return f'{path}#frame={frame}&xywh={box.left},{box.top},{box.width},{box.height}'
 
 
 def split_frame(path: str) -> tuple[str, int | None, Box | None]:
-    """The file that a path names, the frame if it names one, and the region of it if it names one."""
+    """Split a path into the file, the frame if it names one, and the region if it names one."""
     match = FRAME.fullmatch(path)
     if match is None:
         return path, None, None

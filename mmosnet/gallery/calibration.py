@@ -1,4 +1,4 @@
-"""From labelled features to a gallery's threshold, and what to tell people about it."""
+"""Calibration of a gallery's threshold on labelled features, with a report for users."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Calibration:
 
     @property
     def point(self) -> MatchThreshold:
-        """What was wanted."""
+        """Operating point at the false-match rate that the caller asked for."""
         return self.found.at(self.wanted)
 
     @property
     def threshold(self) -> float:
-        """The distance.
+        """Largest distance at which two images count as the same person.
 
         Raises:
             DataError: There is none.
@@ -65,10 +65,10 @@ class Calibration:
         return self.point.distance
 
     def report(self, gallery_size: int | None = None) -> str:
-        """A table, and what it means for a gallery.
+        """Return a table of thresholds and what they mean for a gallery of a given size.
 
         Args:
-            gallery_size: Its images; None for examples.
+            gallery_size: Number of images of the gallery; None gives examples.
         """
         found = self.found
         pairs = 'pairs by two cameras' if self.cross_camera else 'pairs'
@@ -107,11 +107,11 @@ class Calibration:
 
 
 def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int) -> Features:
-    """What to calibrate on: images of known people.
+    """Collect the features to calibrate on: images whose person is known.
 
     Args:
         places: Folders and files of features; if empty, the gallery's own images are taken.
-        gallery: For which the threshold is.
+        gallery: Gallery that the threshold is for.
         most: Number of images; of more, people are drawn at random.
 
     Raises:
@@ -133,16 +133,16 @@ def labelled_features(places: Sequence[str], gallery: Gallery | None, most: int)
 
 
 def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross_camera: bool = False) -> Calibration:
-    """Find the thresholds for the usual false-match rates and for the one wanted.
+    """Find the thresholds for the usual false-match rates and for the requested one.
 
     Args:
-        features: Of :func:`labelled_features`.
+        features: Features that :func:`labelled_features` returned.
         wanted: The false-match rate.
         distance: ``'cosine'`` or ``'euclidean'``.
         cross_camera: Compare images by two cameras only.
 
     Raises:
-        DataError: As of :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
+        DataError: Same as in :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
     """
     columns = (np.ascontiguousarray(column) for column in (features.embedding, features.pid, features.camid))
     embeddings = Embeddings(*map(torch.from_numpy, columns))
@@ -151,11 +151,11 @@ def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross
 
 
 def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
-    """What a gallery keeps about its threshold.
+    """Return what a gallery stores about its threshold.
 
     Args:
-        calibration: Where it comes from.
-        places: What it was measured on.
+        calibration: Calibration that found it.
+        places: Features that it was measured on.
     """
     point, found = calibration.point, calibration.found
     facts = {name: value for name, value in asdict(point).items() if name not in ('distance', 'wanted')}
@@ -174,7 +174,7 @@ def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
 
 
 def _false_hits(point: MatchThreshold, found: MatchThresholds, gallery_size: int | None) -> list[str]:
-    """A search compares with every image, so that false hits grow with the gallery."""
+    """Say how many false matches to expect per search: a search compares with every image of the gallery."""
     rate = point.fmr or point.wanted
     sizes = GALLERY_SIZES if gallery_size is None else (gallery_size,)
     lines = [

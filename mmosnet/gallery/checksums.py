@@ -22,7 +22,7 @@ class DamagedImage:
     """An image whose checksums do not hold.
 
     Attributes:
-        id: Its number in the gallery.
+        id: Number of the image in the gallery.
         path: As its record has it now, which may be what is damaged.
         part: ``'record'``, ``'embedding'``, or ``'row'``, by which the record finds its embedding.
     """
@@ -37,8 +37,8 @@ class GalleryCheck:
     """What a gallery's check has found.
 
     Attributes:
-        images: How many were checked.
-        damaged: Those whose checksums do not hold.
+        images: Number of checked images.
+        damaged: Images whose checksums do not match.
         files: By file and part what was found: an empty text if all is well, else what is wrong with it.
         unchecked: What the gallery has no checksum of, with the reason.
     """
@@ -61,8 +61,8 @@ def record_checksum(names: Sequence[str], values: Sequence) -> int:
     adds leaves the checksums as they are.
 
     Args:
-        names: Of the columns of the table.
-        values: As SQLite gives them back.
+        names: Names of the table's columns.
+        values: Values as SQLite returns them.
     """
     pairs = [pair for pair in zip(names, values, strict=True) if pair[1] is not None and pair[0] not in UNCOUNTED]
     # ASCII is the same in every version of Python, and has a form for bytes that are no text.
@@ -89,7 +89,7 @@ def text_checksum(*texts: str) -> int:
 
 
 def damage_error(gallery: str | Path, image: DamagedImage) -> DataError:
-    """Return what to raise for a damaged image: names it and says what to do."""
+    """Return the error to raise for a damaged image; it names the image and the remedy."""
     return DataError(
         f'{gallery}: the {image.part} of image {image.id} ({image.path!r}) is damaged, its checksum does not hold: '
         f'restore the gallery, or `mmosnet gallery delete {gallery} --id {image.id}` and enroll the image '

@@ -13,13 +13,13 @@ LONGEST = 2.0**60
 
 
 def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, what: str) -> np.ndarray:
-    """Check embeddings, and bring those for the cosine distance to length 1.
+    """Check embeddings, and normalize those for the cosine distance to length 1.
 
     Args:
         embedding: ``(N, D)`` floating point numbers.
         dimension: D, as the gallery has it.
         distance: ``'cosine'`` or ``'euclidean'``.
-        what: What the embeddings are called in errors.
+        what: Name of the embeddings in errors.
 
     Returns:
         ``(N, D)`` float32, contiguous; with ``'euclidean'`` it may be the array given.
@@ -63,7 +63,7 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
 
 
 def distances(query: np.ndarray, embeddings: np.ndarray, distance: str) -> np.ndarray:
-    """Distances of one query to embeddings, in double precision: what searches return.
+    """Compute the distances of one query to embeddings in double precision, as searches return them.
 
     The libraries' own are rounded to float32, and the Euclidean ones come from ``x² + y² - 2xy``, which for near
     vectors keeps few digits or none.

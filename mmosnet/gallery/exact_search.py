@@ -15,7 +15,7 @@ NONE = -1
 
 
 def nearest_rows(queries: np.ndarray, vectors: np.ndarray, wanted: np.ndarray | None, top_k: int) -> np.ndarray:
-    """Rows of the nearest vectors, as FAISS ranks them by the Euclidean distance.
+    """Return the rows of the nearest vectors by Euclidean distance, in the order of FAISS.
 
     For vectors of length 1 that is the order by cosine too.
 
@@ -52,13 +52,13 @@ def nearest_rows(queries: np.ndarray, vectors: np.ndarray, wanted: np.ndarray | 
 
 
 def ranked(query: np.ndarray, vectors: np.ndarray, rows: np.ndarray, top_k: int, distance: str) -> tuple:
-    """The nearest of some rows, by distances of double precision.
+    """Rank some rows by distances in double precision, and return the nearest.
 
     Args:
         query: ``(D,)`` float32.
         vectors: ``(N, D)`` float32.
         rows: ``(K,)`` candidates, -1 for none.
-        top_k: How many.
+        top_k: Number of rows to return.
         distance: ``'cosine'`` or ``'euclidean'``.
 
     Returns:

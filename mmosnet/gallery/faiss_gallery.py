@@ -47,11 +47,11 @@ class View:
     """What a gallery holds at one moment; searches need nothing else, whatever is written meanwhile.
 
     Attributes:
-        state: Its files and rows.
+        state: Files and rows of the gallery.
         columns: Records without their paths, ascending by row (:meth:`RecordTable.columns`).
         vectors: ``(rows, D)``, mapped.
         alive: ``(rows,)`` bool, rows that were not deleted; None if that is all.
-        index: Of the first rows, if there is one.
+        index: Index of the first rows, if there is one.
         misplaced: Ids of records whose row is none of theirs: damaged.
     """
 
@@ -135,11 +135,11 @@ class FaissGallery(Gallery):
         return len(self._view().columns)
 
     def ids(self) -> np.ndarray:
-        """See the base class."""
+        """Return all ids; see the base class."""
         return self._view().columns['id'].copy()
 
     def pids(self) -> dict[int, int]:
-        """See the base class."""
+        """Count images by identity; see the base class."""
         self._check_records()
         return self._counted_pids()
 
@@ -148,7 +148,7 @@ class FaissGallery(Gallery):
         return dict(zip(pids.tolist(), counts.tolist(), strict=True))
 
     def compact(self) -> None:
-        """Write new files without what was deleted, with an index of all rows; the old ones are removed."""
+        """Write new files without deleted rows, with an index of all rows; remove the old ones."""
         with self._writing():
             view = self._sound_view()
             self._check_records()
@@ -165,7 +165,7 @@ class FaissGallery(Gallery):
                 self._table.vacuum()
 
     def _copy(self, view: View) -> GalleryState:
-        """Write the next generation's files; gives the state that names them."""
+        """Write the files of the next generation; return the state that names them."""
         generation = view.state.generation + 1
         file = self._vector_file(generation)
         file.path.unlink(missing_ok=True)
@@ -178,7 +178,7 @@ class FaissGallery(Gallery):
         return self._indexed(state, file.map(len(rows)), None)
 
     def check(self) -> GalleryCheck:
-        """See the base class."""
+        """Look for damage; see the base class."""
         view = self._view()
         with self._turn:
             records, problem = self._table.damaged(), self._table.check()
@@ -199,7 +199,7 @@ class FaissGallery(Gallery):
         return GalleryCheck(len(view.columns), tuple(damaged[id] for id in sorted(damaged)), files, unchecked)
 
     def close(self) -> None:
-        """See the base class."""
+        """Close the files; see the base class."""
         with self._turn:
             self._cached = None
             self._table.close()
@@ -286,7 +286,7 @@ class FaissGallery(Gallery):
     def _search_once(
         self, embedding: np.ndarray, top_k: int, where: RecordFilter
     ) -> list[list[tuple[Record, float]] | None]:
-        """Search what the gallery holds now; None for a query of whose matches another process has deleted some."""
+        """Search the current state; None for a query whose matches another process has deleted meanwhile."""
         view = self._sound_view(indexed=True)
         wanted = view.alive
         if not where.is_empty:
@@ -317,7 +317,7 @@ class FaissGallery(Gallery):
 
     @contextmanager
     def _nobody_writes(self) -> Iterator[None]:
-        """Other processes that write wait for the end of this, and other threads."""
+        """Keep other processes and threads from writing inside the ``with`` block."""
         with self._turn, self._table.reading():
             yield
 
@@ -369,10 +369,10 @@ class FaissGallery(Gallery):
         return f'{known}; `mmosnet gallery check {self.uri}` looks at everything'
 
     def _view(self, indexed: bool = False) -> View:
-        """What the gallery holds now; of an unchanged one what was read before.
+        """Return a view of the current state; the previous one if nothing has changed.
 
         Args:
-            indexed: With the index, if there is one.
+            indexed: Whether to include the index, if there is one.
         """
         with self._turn:
             version = self._table.version()
@@ -388,7 +388,7 @@ class FaissGallery(Gallery):
             return self._cached
 
     def _sound_view(self, indexed: bool = False) -> View:
-        """:meth:`_view`, where every record has its embedding.
+        """Return :meth:`_view`, after checking that every record has its embedding.
 
         Raises:
             DataError: One has not.
@@ -399,7 +399,7 @@ class FaissGallery(Gallery):
         return view
 
     def _read(self, state: GalleryState, known: View | None, indexed: bool) -> View:
-        """What a state names, as far as it is not known."""
+        """Read the files that a state names, except those that are already open."""
         columns = index = None
         if known is not None and known.state.generation == state.generation:
             if known.state.deletions == state.deletions:
@@ -424,7 +424,7 @@ class FaissGallery(Gallery):
         return View(state, columns, vectors, alive, index, _misplaced(columns, vectors))
 
     def _index_or_none(self, state: GalleryState) -> VectorIndex | None:
-        """The index; without a damaged one searches compare with every image."""
+        """Return the index; None if it is damaged: searches then compare with every image."""
         path = self._index_path(state)
         if path == self._damaged_index:
             return None
@@ -441,7 +441,7 @@ class FaissGallery(Gallery):
         return [DamagedImage(id, paths.get(id, ''), 'row') for id in view.misplaced]
 
     def _wrong_vectors(self, view: View, columns: np.ndarray) -> list[DamagedImage]:
-        """Which of some records have an embedding whose checksum does not hold."""
+        """Return which of some records have an embedding that does not match its checksum."""
         if view.state.records is None or not len(columns):
             return []
         wrong = columns['vector_checksum'] != vector_checksums(view.vectors[columns['row']])
@@ -453,7 +453,7 @@ class FaissGallery(Gallery):
         return [DamagedImage(id, paths.get(id, ''), 'embedding') for id in ids]
 
     def _check_records(self) -> None:
-        """Look at all records, unless nobody else has written since the last time."""
+        """Check all records, unless no other process has written since the last check."""
         with self._turn:
             self._view()
             if self._checked_version != self._version:
@@ -465,7 +465,7 @@ class FaissGallery(Gallery):
             raise damage_error(self.uri, damaged[0])
 
     def _add_checksums(self, view: View) -> None:
-        """Give a gallery checksums that was made before there were any."""
+        """Add checksums to a gallery that was made before there were any."""
         state = view.state
         path = self._index_path(state)
         checksum = file_checksum(path) if self._is_index(state) else None
@@ -477,7 +477,7 @@ class FaissGallery(Gallery):
             self._view()
 
     def _update_index(self) -> None:
-        """Make the index, or let it catch up, where that is due."""
+        """Build or extend the index where that is due."""
         view = self._view()
         state = view.state
         due = state.rows - state.indexed >= max(self.index_from, self.behind_share * state.indexed)
@@ -502,7 +502,7 @@ class FaissGallery(Gallery):
         self._remove_strays(state)
 
     def _indexed(self, state: GalleryState, vectors: np.ndarray, index: VectorIndex | None) -> GalleryState:
-        """Write an index of all rows, if the gallery should have one; gives the state that names it."""
+        """Write an index of all rows if the gallery should have one; return the state that names it."""
         if self.settings.index == 'exact' or state.rows < self.index_from:
             return state
         trained = state.trained
@@ -514,7 +514,7 @@ class FaissGallery(Gallery):
         return replace(state, index_bytes=index.save(path), index_checksum=file_checksum(path))
 
     def _is_index(self, state: GalleryState) -> bool:
-        """Whether the index file is what was written."""
+        """Return whether the index file is the one that was written."""
         path = self._index_path(state)
         if not path.is_file() or path.stat().st_size != state.index_bytes:
             return False
@@ -537,7 +537,7 @@ class FaissGallery(Gallery):
         return self.folder / f'index-{state.generation:04d}-{state.indexed}.faiss'
 
     def _remove_strays(self, state: GalleryState) -> None:
-        """Remove files of vectors and indexes that the state does not name, and what killed processes left."""
+        """Remove vector and index files that the state does not name, and leftovers of killed processes."""
         needed = {self._vector_file(state.generation).path, self._index_path(state)}
         for pattern in ('vectors-*.f32', 'index-*.faiss*', '.draft-*'):
             for file in set(self.folder.glob(pattern)) - needed:
@@ -549,7 +549,7 @@ class FaissGallery(Gallery):
 
 
 def _misplaced(columns: np.ndarray, vectors: np.ndarray) -> tuple[int, ...]:
-    """Ids of records whose row is damaged: rows ascend with the ids."""
+    """Return the ids of records whose row number is damaged: rows ascend with ids."""
     rows = columns['row']
     outside = (rows < 0) | (rows >= len(vectors))
     inside = np.flatnonzero(~outside)
@@ -566,7 +566,7 @@ def _misplaced(columns: np.ndarray, vectors: np.ndarray) -> tuple[int, ...]:
 
 
 def _size(file: Path) -> int:
-    """In bytes; 0 for a file that another process has just removed."""
+    """Return the size in bytes; 0 for a file that another process has just removed."""
     try:
         return file.stat().st_size if file.is_file() else 0
     except FileNotFoundError:
@@ -574,7 +574,7 @@ def _size(file: Path) -> int:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for a gallery that was not, the inner one first, unless something is in them."""
+    """Remove empty folders of a gallery whose creation failed, the inner one first."""
     with suppress(OSError):
         if folders and {file.name for file in folders[0].iterdir()} <= {LOCK}:
             (folders[0] / LOCK).unlink(missing_ok=True)
@@ -583,12 +583,12 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def _meet(columns: np.ndarray, where: RecordFilter) -> np.ndarray:
-    """Which records meet the conditions, ``(N,)`` bool."""
+    """Return which records meet the conditions, ``(N,)`` bool."""
     return where.mask(columns['id'], columns['pid'], columns['camid'], columns['time'])
 
 
 def _likely_rows(queries: np.ndarray, view: View, wanted: np.ndarray | None, top_k: int) -> np.ndarray:
-    """Candidates of the index, and of the rows that it does not have."""
+    """Return the candidates of the index, and the rows that the index does not have."""
     rows = len(view.index)
     head, tail = (None, None) if wanted is None else (wanted[:rows], wanted[rows:])
     if head is not None and head.all():

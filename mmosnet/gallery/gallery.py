@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Gallery(ABC):
 
     Args:
         uri: The folder or the address.
-        settings: As stored there.
+        settings: Settings as stored in the gallery.
 
     Example:
         >>> with Gallery.create('work_dirs/gallery', dimension=512) as gallery:
@@ -81,12 +82,12 @@ class Gallery(ABC):
         distance: str = 'cosine',
         model: str = '',
     ) -> Gallery:
-        """Make an empty gallery.
+        """Create an empty gallery.
 
         Args:
             uri: A folder, for FAISS; a file ``NAME.db`` or ``http(s)://HOST:PORT``, for Milvus, with ``#COLLECTION``
                 at the end where it is not ``mmosnet``.
-            dimension: Of the embeddings.
+            dimension: Dimension of the embeddings.
             index: ``'exact'`` compares a query with every image; ``'ivfpq'`` and ``'hnsw'`` with the likely ones, and
                 may miss some.
             distance: ``'cosine'`` or ``'euclidean'``.
@@ -111,12 +112,12 @@ class Gallery(ABC):
 
     @property
     def dimension(self) -> int:
-        """Of the embeddings."""
+        """Dimension of the embeddings."""
         return self.settings.dimension
 
     @property
     def distance(self) -> str:
-        """``'cosine'`` or ``'euclidean'``."""
+        """Distance that ranks images, ``'cosine'`` or ``'euclidean'``."""
         return self.settings.distance
 
     @property
@@ -131,7 +132,7 @@ class Gallery(ABC):
 
     @property
     def facts(self) -> dict:
-        """How the threshold was found."""
+        """Data about the calibration of the threshold."""
         return dict(self.settings.facts)
 
     def set_threshold(self, value: float | None, facts: Mapping | None = None) -> None:
@@ -139,7 +140,7 @@ class Gallery(ABC):
 
         Args:
             value: A distance; None to have none.
-            facts: How it was found: rates, data, date; anything that JSON can hold.
+            facts: Data about its calibration: rates, data, date; any JSON values.
 
         Raises:
             DataError: No distance, or facts that JSON cannot hold.
@@ -153,7 +154,7 @@ class Gallery(ABC):
 
         Args:
             model: Their digest; empty if unknown.
-            what: What the embeddings are called in errors.
+            what: Name of the embeddings in errors.
 
         Raises:
             DataError: It is not the gallery's.
@@ -200,7 +201,7 @@ class Gallery(ABC):
             return self._append(embedding, self._with_own_numbers(features), settings)
 
     def delete(self, ids: Numbers = None, pid: Named = None, camid: Named = None, before: float | None = None) -> int:
-        """Delete the images that meet all conditions given.
+        """Delete the images that meet all given conditions.
 
         Args:
             ids: Numbers in the gallery.
@@ -235,13 +236,13 @@ class Gallery(ABC):
         Args:
             embedding: ``(Q, D)`` floating point, of the gallery's model (:meth:`check_model`).
             top_k: Images a query.
-            camids: Only of these cameras, by number or name.
-            not_camids: Not of these cameras.
+            camids: Cameras to search, by number or name.
+            not_camids: Cameras to leave out.
             after: Seconds; not seen before. Images without a time meet no condition on time.
             before: Seconds; seen before.
 
         Returns:
-            A list a query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
+            One list per query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
             fewer images meet the conditions.
 
         Raises:
@@ -263,7 +264,7 @@ class Gallery(ABC):
         ]
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[Record]:
-        """What is known about images, in the order of the ids.
+        """Return the records of images, in the order of the ids.
 
         Raises:
             DataError: No such image; names the id.
@@ -274,7 +275,7 @@ class Gallery(ABC):
         return [found[id] for id in wanted]
 
     def known(self, paths: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
-        """Which paths are those of images in the gallery.
+        """Return which paths belong to images in the gallery.
 
         Args:
             paths: ``N`` texts.
@@ -292,15 +293,15 @@ class Gallery(ABC):
 
     @property
     def names(self) -> dict[str, dict[int, str]]:
-        """Names of people and cameras by number, as ``dict(pid={1: 'anna'}, camid={})``, of those who have one."""
+        """Names of people and cameras by number, ``dict(pid={1: 'anna'}, camid={})``."""
         return {key: self._names(key) for key in NAMED}
 
     def numbers_of(self, key: str, values: Named, what: str) -> Numbers:
-        """Numbers of people or cameras that are asked for by number or name.
+        """Return the numbers of people or cameras that are given by number or name.
 
         Args:
             key: ``'pid'`` or ``'camid'``.
-            values: As given.
+            values: Numbers or names as given.
             what: The argument, for errors.
 
         Raises:
@@ -308,11 +309,12 @@ class Gallery(ABC):
         """
         if values is None:
             return None
-        listed = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+        given: Any = values
+        listed = [given] if isinstance(given, str) or np.ndim(given) == 0 else list(given)
         numbers = [isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in listed]
         names = self._names(key)
         if all(numbers) and not names:
-            return values
+            return given
         by_name = {name: number for number, name in names.items()}
         found = []
         for value, is_number in zip(listed, numbers, strict=True):
@@ -322,10 +324,10 @@ class Gallery(ABC):
         return found
 
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
-        """Images with their embeddings, in the order of the ids: to calibrate on, or to move to another gallery.
+        """Return images with their embeddings, in the order of the ids, to calibrate on or to copy elsewhere.
 
         Args:
-            ids: By default those of all images, ascending.
+            ids: Numbers of the images; all images, ascending, by default.
 
         Raises:
             DataError: No such image; names the id.
@@ -344,7 +346,7 @@ class Gallery(ABC):
         )
 
     def info(self) -> dict:
-        """Facts for people: uri, kind, images, identities, settings, threshold and what the back end adds."""
+        """Return a summary: uri, kind, images, identities, settings, threshold and the back end's own facts."""
         pids = self._counted_pids()
         return dict(
             uri=self.uri,
@@ -361,7 +363,7 @@ class Gallery(ABC):
         )
 
     def check(self) -> GalleryCheck:
-        """Look through all records, embeddings and files for damage; changes nothing.
+        """Check all records, embeddings and files for damage, without changing anything.
 
         A search checks what it returns and what it chose that from. A flipped bit in an embedding that moves an image
         away from the query is seen only here, and where :meth:`compact` copies it.
@@ -394,7 +396,7 @@ class Gallery(ABC):
         return Match(**vars(record), distance=float(distance), same_person=same)
 
     def _with_own_numbers(self, features: Features) -> Features:
-        """The features with the gallery's numbers of people and cameras."""
+        """Return the features with the gallery's numbers of people and cameras."""
         for key in NAMED:
             names = self._names(key)
             if names or features.names[key]:
@@ -431,7 +433,7 @@ class Gallery(ABC):
     # ------------------------------------------------------------------------------------------------ for back ends
 
     def _writing(self) -> AbstractContextManager:
-        """Held while the gallery is changed: keeps others from writing, and reads what they wrote before."""
+        """Lock the gallery for writing inside the ``with`` block, after reading what others have written."""
         return nullcontext()
 
     @staticmethod
@@ -442,36 +444,36 @@ class Gallery(ABC):
     @classmethod
     @abstractmethod
     def _create(cls, uri: str, settings: GallerySettings) -> Gallery:
-        """See :meth:`create`."""
+        """Create the storage; see :meth:`create`."""
 
     @classmethod
     @abstractmethod
     def _open(cls, uri: str) -> Gallery:
-        """See :meth:`open`."""
+        """Open the storage; see :meth:`open`."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     @abstractmethod
     def ids(self) -> np.ndarray:
-        """Numbers of all images, ``(N,)`` int64, ascending."""
+        """Return the numbers of all images, ``(N,)`` int64, ascending."""
 
     @abstractmethod
     def pids(self) -> dict[int, int]:
-        """Number of images by identity, ascending; -1 stands for those of nobody known."""
+        """Count the images by identity, ascending; -1 stands for unknown people."""
 
     def _counted_pids(self) -> dict[int, int]:
-        """:meth:`pids` for :meth:`info`, which also says what a damaged gallery holds."""
+        """Return :meth:`pids` for :meth:`info`, which also works for a damaged gallery."""
         return self.pids()
 
     @abstractmethod
     def compact(self) -> None:
-        """Erase what was deleted, as far as the back end keeps it, and bring the index up to date."""
+        """Erase deleted images, as far as the back end still holds them, and update the index."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and connections; a second time does nothing."""
+        """Release files and connections; closing twice is allowed."""
 
     @abstractmethod
     def _discard(self) -> None:
@@ -479,12 +481,12 @@ class Gallery(ABC):
 
     @abstractmethod
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
-        """Add images and replace the settings, all or none.
+        """Add images and replace the settings, all or nothing.
 
         Args:
             embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
             features: The rest about them.
-            settings: With the model of the features.
+            settings: Settings with the model of the features.
 
         Returns:
             ``(N,)`` int64, ascending, none of them given before.
@@ -492,45 +494,45 @@ class Gallery(ABC):
 
     @abstractmethod
     def _delete(self, where: RecordFilter) -> int:
-        """Delete what meets the conditions, of which there is at least one; gives their number."""
+        """Delete what meets the conditions, at least one of which is given; return the number of images."""
 
     @abstractmethod
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
-        """Find the nearest.
+        """Find the nearest images.
 
         Args:
             embedding: ``(Q, D)`` float32, checked, at length 1 for the cosine distance; Q > 0.
             top_k: Images a query.
-            where: Which ones count.
+            where: Conditions on the images.
 
         Returns:
-            A list a query with records and their distances, by distance and then by id.
+            One list per query with records and their distances, by distance and then by id.
         """
 
     @abstractmethod
     def _records(self, ids: Sequence[int]) -> list[Record]:
-        """Records of those ids that there are, in any order."""
+        """Return the records of those ids that exist, in any order."""
 
     def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Path and source of the images that have one of the paths, and maybe of others. Back ends may be faster."""
+        """Return path and source of the images that have one of the paths, possibly with others."""
         return {(record.path, record.source) for record in self._records(self.ids().tolist())}
 
     @abstractmethod
     def _names(self, key: str) -> dict[int, str]:
-        """Names of the people (key ``'pid'``) or cameras (``'camid'``) that have one, by number."""
+        """Return the names of people (key ``'pid'``) or cameras (``'camid'``) by number."""
 
     @abstractmethod
     def _used(self, key: str) -> Iterable[int]:
-        """All numbers of people or cameras, of those without a name too."""
+        """Return all numbers of people or cameras in use, including those without a name."""
 
     @abstractmethod
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
-        """``(N, D)`` float32 as enrolled, in the order of the ids, all of which there are."""
+        """Return ``(N, D)`` float32 as enrolled, in the order of the ids, all of which exist."""
 
     @abstractmethod
     def _save_settings(self, settings: GallerySettings) -> None:
-        """Replace the stored settings, wholly or not at all, and :attr:`settings`."""
+        """Replace the stored settings completely or not at all, and :attr:`settings`."""
 
     @abstractmethod
     def _more_info(self) -> dict:
-        """Facts about the back end for :meth:`info`, at least ``kind``."""
+        """Return the back end's own facts for :meth:`info`, at least ``kind``."""

@@ -16,7 +16,7 @@ NAMES = dict(uri='gallery', bytes='size', same_person='same person')
 
 
 def info_table(info: Mapping) -> str:
-    """Lay out :meth:`mmosnet.gallery.Gallery.info`, a line each."""
+    """Lay out :meth:`mmosnet.gallery.Gallery.info`, one line per fact."""
     rows = dict(info)
     if rows['threshold'] is None:
         rows['threshold'] = 'none: `mmosnet calibrate` finds one'
@@ -27,7 +27,7 @@ def info_table(info: Mapping) -> str:
 
 
 def check_table(check: GalleryCheck) -> str:
-    """Lay out :meth:`mmosnet.gallery.Gallery.check`: what was checked, and what is damaged."""
+    """Lay out :meth:`mmosnet.gallery.Gallery.check`: what was checked and what is damaged."""
     bad = {part: sum(image.part == part for image in check.damaged) for part in ('record', 'row', 'embedding')}
     rows = [
         ('records', f'{check.images:,}', f'{bad["record"] + bad["row"]:,} damaged'),
@@ -47,7 +47,7 @@ def check_table(check: GalleryCheck) -> str:
 
 
 def search_table(query: str, matches: Sequence[Match]) -> str:
-    """Lay out the ranked list of one query, an image a line."""
+    """Lay out the ranked list of one query, one line per image."""
     if not matches:
         return f'{query}: no image in the gallery meets the conditions'
     titles = ('rank', 'distance', 'same person', 'pid', 'camid', 'time', 'path')
@@ -60,7 +60,7 @@ def search_table(query: str, matches: Sequence[Match]) -> str:
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
-    """A search as JSON can hold it: what is unknown is null, as are names where there are only numbers."""
+    """Convert a search to JSON values: unknown values are null, and so are names of unnamed people."""
 
     def plain(match: Match) -> dict:
         unknown = {name for name in ('pid', 'camid') if getattr(match, name) < 0}
@@ -78,20 +78,20 @@ def people_table(people: Sequence[tuple[int, str, int]]) -> str:
 
 
 def person_of(record: Record) -> str:
-    """What the person is called: the name with the number behind it, or the number; nothing where nobody is known."""
+    """Return what to call the person: the name with the number, or the number; empty if unknown."""
     return f'{in_one_line(record.name)} ({record.pid})' if record.name else known(record.pid)
 
 
 def camera_of(record: Record) -> str:
-    """What the camera is called, likewise."""
+    """Return what to call the camera: the name with the number, or the number; empty if unknown."""
     return f'{in_one_line(record.camera)} ({record.camid})' if record.camera else known(record.camid)
 
 
 def known(number: int) -> str:
-    """A pid or camid; nothing for an unknown one."""
+    """Return a pid or camid as text; empty for an unknown one."""
     return '' if number < 0 else str(number)
 
 
 def known_time(time: float) -> str:
-    """Seconds; nothing for an unknown time."""
+    """Return seconds as text; empty for an unknown time."""
     return '' if math.isnan(time) else f'{time:.2f}'

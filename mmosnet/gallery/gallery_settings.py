@@ -20,13 +20,13 @@ class GallerySettings:
     """Settings of a gallery; back ends store them as JSON.
 
     Attributes:
-        dimension: Of the embeddings.
+        dimension: Dimension of the embeddings.
         distance: ``'cosine'``, 1 - cos; or ``'euclidean'``, not squared.
         index: ``'exact'``, ``'ivfpq'`` or ``'hnsw'``.
         model: Digest of the weights that make the embeddings; empty if unknown.
         threshold: Largest distance at which two images count as one person; None before calibration.
         facts: About the threshold: how it was found. Anything that JSON can hold.
-        version: Of the format.
+        version: Version of the format.
 
     Raises:
         DataError: A value that cannot be.
@@ -57,7 +57,7 @@ class GallerySettings:
             raise DataError(f'facts={self.facts!r}: give a dict')
 
     def to_json(self) -> str:
-        """As text.
+        """Return the settings as JSON text.
 
         Raises:
             DataError: JSON cannot hold the facts.
@@ -69,7 +69,7 @@ class GallerySettings:
 
     @classmethod
     def from_json(cls, text: str, place: str) -> GallerySettings:
-        """The inverse of :meth:`to_json`.
+        """Parse the text that :meth:`to_json` returns.
 
         Args:
             text: JSON.
@@ -93,5 +93,5 @@ class GallerySettings:
 
 
 def _is(value: object, *kinds: type) -> bool:
-    """Whether it is of one of the types; True and False are no numbers."""
+    """Return whether a value has one of the types; True and False are not numbers."""
     return isinstance(value, kinds) and not isinstance(value, bool)

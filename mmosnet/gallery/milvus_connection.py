@@ -46,7 +46,7 @@ _users_lock = threading.Lock()
 
 
 def keeps_milvus(uri: str) -> bool:
-    """Whether a gallery's place is one of Milvus, and no folder."""
+    """Return whether a gallery's place is one of Milvus, not a folder."""
     return uri.startswith(('http://', 'https://')) or uri.partition('#')[0].endswith('.db')
 
 
@@ -57,7 +57,7 @@ class MilvusAddress:
     Attributes:
         place: A file ``NAME.db`` of Milvus Lite, or ``http(s)://HOST:PORT`` with ``/DATABASE`` where it is not the
             default one.
-        collection: Its name.
+        collection: Name of the collection.
     """
 
     place: str
@@ -65,7 +65,7 @@ class MilvusAddress:
 
     @classmethod
     def of(cls, uri: str) -> MilvusAddress:
-        """From ``PLACE`` or ``PLACE#COLLECTION``.
+        """Parse ``PLACE`` or ``PLACE#COLLECTION``.
 
         Raises:
             DataError: A name that Milvus does not take, or a password in the address.
@@ -86,7 +86,7 @@ class MilvusAddress:
 
     @property
     def path(self) -> Path:
-        """Of Milvus Lite."""
+        """File of Milvus Lite."""
         return Path(os.path.abspath(self.place))
 
 
@@ -114,7 +114,7 @@ def connect(address: MilvusAddress) -> MilvusClient:
 
 
 def disconnect(client: MilvusClient, address: MilvusAddress) -> None:
-    """End a connection; the last one to a file lets other processes open it."""
+    """Close a connection; closing the last one to a file lets other processes open it."""
     client.close()
     if not address.is_embedded:
         return
@@ -127,10 +127,10 @@ def disconnect(client: MilvusClient, address: MilvusAddress) -> None:
 
 
 def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None = None, once: bool = False) -> Result:
-    """Call the server, and again while it starts, for at most :data:`RESTART` seconds.
+    """Call the server; repeat the call for at most :data:`RESTART` seconds while the server starts.
 
     Args:
-        call: What to do; done again from the beginning.
+        call: Function to call, and to call again from the beginning.
         meanwhile: Done before each further try, whether or not it fails; to load the collection.
         once: It must not be done twice, so that it is only tried again where the server has refused it or was never
             reached.
@@ -158,7 +158,7 @@ def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None
 
 
 def _is_starting(error: MilvusException, once: bool) -> bool:
-    """Whether this is what a server says that will soon be there."""
+    """Return whether an error means that the server will soon be ready."""
     message = error.message or ''
     name = getattr(error.code, 'name', '')
     if name:
@@ -169,7 +169,7 @@ def _is_starting(error: MilvusException, once: bool) -> bool:
 
 @contextmanager
 def milvus_errors(text: str) -> Iterator[None]:
-    """Raise what Milvus says as :class:`DataError`, with a text before it, as the address."""
+    """Raise Milvus errors as :class:`DataError`, with a text such as the address in front."""
     from pymilvus.exceptions import MilvusException
 
     try:
@@ -182,7 +182,7 @@ def milvus_errors(text: str) -> Iterator[None]:
 
 @contextmanager
 def _startup_errors(place: str) -> Iterator[None]:
-    """Milvus Lite only logs why it cannot start: say it."""
+    """Report why Milvus Lite cannot start, which it only logs."""
     from pymilvus.exceptions import MilvusException
 
     causes: list[BaseException] = []

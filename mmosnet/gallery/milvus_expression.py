@@ -15,7 +15,7 @@ INT64 = range(-(2**63), 2**63)
 
 
 def milvus_expressions(where: RecordFilter) -> list[str]:
-    """Expressions that together select the records that meet all conditions.
+    """Return expressions that together select the records that meet all conditions.
 
     Args:
         where: The conditions.

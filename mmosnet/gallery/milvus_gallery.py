@@ -46,7 +46,7 @@ PROPERTY = 'mmosnet'
 NAMED_PROPERTY = 'mmosnet.named'
 # Seconds for which a search may use the names of cameras that an earlier one read.
 NAMES_SECONDS = 30.0
-# Limits of Milvus: bytes of a text; images a query.
+# Limits of Milvus: bytes per text; images per query.
 MOST_TEXT = 65_535
 MOST_RESULTS = 16_384
 # Of one message, in bytes; servers take 64 MiB.
@@ -137,7 +137,7 @@ class MilvusGallery(Gallery):
                 self._cached_names.clear()
 
     def _learn(self, collection: dict) -> None:
-        """Take over what a collection says about itself."""
+        """Read the description of a collection."""
         self.settings = _settings(collection, self.uri)
         there = {field['name'] for field in collection['fields']}
         self._texts = tuple(name for name in TEXTS if name in there)
@@ -238,7 +238,7 @@ class MilvusGallery(Gallery):
         )
 
     def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
-        """By exact distance, of equally near ones by id."""
+        """Sort by exact distance, equally near records by id."""
         if not len(hits):
             return []
         embeddings = np.array([hit['entity']['embedding'] for hit in hits], np.float32)
@@ -296,7 +296,7 @@ class MilvusGallery(Gallery):
                 yield from self._call('query', filter=expression, output_fields=list(fields))
 
     def _rows(self, *fields: str) -> Iterator[dict]:
-        """Some fields of all records, in any order."""
+        """Return some fields of all records, in any order."""
         if self.address.is_embedded:
             # It goes through all records for each batch of an iterator.
             yield from self._call('query', filter=EVERYTHING, output_fields=list(fields))
@@ -328,7 +328,7 @@ class MilvusGallery(Gallery):
         )
 
     def _insert(self, rows: list[dict]) -> list[int]:
-        """Send rows; never twice."""
+        """Send rows, never twice."""
         from pymilvus.exceptions import MilvusException
 
         def insert() -> list[int]:
@@ -353,13 +353,13 @@ class MilvusGallery(Gallery):
             return patiently(call, self._load, once)
 
     def _load(self) -> None:
-        """A server that has started anew may wait for this."""
+        """Load the collection, which a restarted server may require."""
         self._client.load_collection(self.address.collection, timeout=TIMEOUT)
 
 
 @contextmanager
 def _connected(address: MilvusAddress) -> Iterator[MilvusClient]:
-    """A connection, ended if an error keeps a gallery from being made of it."""
+    """Yield a connection; close it if an error prevents the gallery from using it."""
     client = connect(address)
     try:
         with milvus_errors(address.place):
@@ -428,7 +428,7 @@ def _record(row: dict) -> Record:
 
 
 def _checked_sizes(features: Features) -> np.ndarray:
-    """Bytes of each path, ``(N,)``.
+    """Return the size in bytes of each row's texts, ``(N,)``.
 
     Raises:
         DataError: A path or a time that Milvus cannot hold; names the row.
@@ -450,4 +450,4 @@ def _checked_sizes(features: Features) -> np.ndarray:
     infinite = np.flatnonzero(np.isinf(features.time))
     if len(infinite):
         raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan where it is unknown')
-    return sum(columns.values())
+    return np.sum(list(columns.values()), axis=0)

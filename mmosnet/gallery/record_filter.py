@@ -1,10 +1,11 @@
-"""Which records of a gallery are meant: conditions on camera, time, identity and number."""
+"""Conditions that select records of a gallery, on camera, time, identity and number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mmosnet.features.seconds import LAST, UNITS, check_seconds
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """Conditions, all of which a record has to meet; None asks nothing.
+    """Conditions, all of which a record has to meet; None is no condition.
 
     Attributes:
         ids: Numbers in the gallery.
@@ -42,25 +43,24 @@ class RecordFilter:
         after: float | None = None,
         before: float | None = None,
     ) -> RecordFilter:
-        """From what users give: one number or many.
+        """Build the filter from what users give: one number or several.
 
         Raises:
             DataError: No whole number, or a time that is none.
         """
         numbers = dict(ids=ids, pids=pids, camids=camids, not_camids=not_camids)
         times = dict(after=after, before=before)
-        return cls(
-            **{name: _whole_numbers(name, value) for name, value in numbers.items()},
-            **{name: _seconds(name, value) for name, value in times.items()},
-        )
+        conditions: dict[str, Any] = {name: _whole_numbers(name, value) for name, value in numbers.items()}
+        conditions |= {name: _seconds(name, value) for name, value in times.items()}
+        return cls(**conditions)
 
     @property
     def is_empty(self) -> bool:
-        """Whether every record meets it."""
+        """Whether every record meets the conditions."""
         return self == RecordFilter()
 
     def mask(self, ids: np.ndarray, pids: np.ndarray, camids: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Which records meet all conditions.
+        """Return which records meet all conditions.
 
         Args:
             ids: ``(N,)`` integers, as the others.
@@ -85,7 +85,7 @@ class RecordFilter:
         return mask
 
 
-def _whole_numbers(name: str, value: int | Iterable[int] | None) -> tuple[int, ...] | None:
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
     array = np.asarray(value if np.isscalar(value) else list(value))

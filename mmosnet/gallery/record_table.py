@@ -54,17 +54,17 @@ class GalleryState:
     """What files belong to a gallery, and how much of them.
 
     Attributes:
-        generation: Of the files of vectors and index; :meth:`FaissGallery.compact` begins a new one.
+        generation: Generation of the vector and index files; :meth:`FaissGallery.compact` begins a new one.
         rows: Vectors that count, those of deleted images among them; what the file has beyond is of an enrolment that
             was cut off.
         indexed: Rows in the index file; 0 for none.
         index_bytes: Size of the index file.
         trained: Rows that the index was trained on.
-        next_id: For the next image.
+        next_id: Number of the next image.
         deletions: Deletions so far in this generation.
         records: Records in the table; None in a gallery without checksums.
-        index_checksum: Of the index file; None where there is none.
-        names_checksum: Of all names; None in a gallery without checksums, which has no names either.
+        index_checksum: Checksum of the index file; None where there is none.
+        names_checksum: Checksum of all names; None in a gallery without checksums, which has no names either.
     """
 
     generation: int = 1
@@ -99,7 +99,7 @@ class RecordTable:
 
     @classmethod
     def create(cls, path: Path, settings: GallerySettings) -> None:
-        """Make the file."""
+        """Create the file."""
         with _errors(path), closing(cls._connect(path)) as connection:
             connection.executescript(SCHEMA)
             settings = replace(settings, version=WITH_CHECKSUMS)
@@ -118,22 +118,22 @@ class RecordTable:
         return connection
 
     def close(self) -> None:
-        """A second time does nothing."""
+        """Close the file; closing twice is allowed."""
         self.connection.close()
 
     def version(self) -> int:
-        """A number that changes when another connection has changed the file."""
+        """Return a number that changes when another connection has changed the file."""
         with self._errors():
             return self.connection.execute('PRAGMA data_version').fetchone()[0]
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """What is read inside belongs together."""
+        """Read a consistent state inside the ``with`` block."""
         with nullcontext() if self.connection.in_transaction else self._transaction('BEGIN'):
             yield
 
     def head(self) -> tuple[GallerySettings, GalleryState]:
-        """Settings and state."""
+        """Return settings and state."""
         with self._errors():
             row = self.connection.execute('SELECT * FROM gallery').fetchone()
             if row is None:
@@ -150,7 +150,7 @@ class RecordTable:
         return settings, state
 
     def columns(self, from_row: int = -(2**63)) -> np.ndarray:
-        """Records from a row on, ascending by id, unchecked.
+        """Return the records from a row on, ascending by id, unchecked.
 
         Returns:
             ``(N,)`` with the fields ``row``, ``id``, ``pid``, ``camid``, ``time`` and ``vector_checksum``, which is -1
@@ -173,7 +173,7 @@ class RecordTable:
         return np.concatenate(parts)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
-        """Records of those ids that there are, in any order.
+        """Return the records of those ids that exist, in any order.
 
         Raises:
             DataError: One whose checksum does not hold.
@@ -193,7 +193,7 @@ class RecordTable:
         return found
 
     def names(self) -> dict[str, dict[int, str]]:
-        """Names of the people (key ``'pid'``) and cameras (``'camid'``) that have one, by number; not to be changed.
+        """Return the names of people (key ``'pid'``) and cameras (``'camid'``) by number; read-only.
 
         Raises:
             DataError: They are damaged.
@@ -216,12 +216,12 @@ class RecordTable:
             return sorted(self.connection.execute('SELECT key, number, name FROM names NOT INDEXED'))
 
     def damaged(self) -> list[DamagedImage]:
-        """All records whose checksums do not hold."""
+        """Return all records whose checksums do not match."""
         checked = self._checked('ORDER BY id')
         return [DamagedImage(row[0], str(row[1]), 'record') for row, is_sound in checked if not is_sound]
 
     def check(self) -> str:
-        """What SQLite finds wrong with the file; nothing if all is well."""
+        """Return the damage that SQLite finds in the file; empty if there is none."""
         with self._errors():
             said = [str(row[0]) for row in self.connection.execute('PRAGMA integrity_check(3)')]
         if said != ['ok']:
@@ -233,7 +233,7 @@ class RecordTable:
         return ''
 
     def paths(self, ids: Sequence[int]) -> dict[int, str]:
-        """Paths of the images of those ids that there are, unchecked."""
+        """Return the image paths of those ids that exist, unchecked."""
         found = {}
         for start in range(0, len(ids), FEW):
             some = ids[start : start + FEW]
@@ -242,7 +242,7 @@ class RecordTable:
         return found
 
     def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[tuple, bool]]:
-        """:data:`FIELDS` and source of records, and whether their checksums hold; in a gallery without, all do."""
+        """Return :data:`FIELDS` and source of records, and whether their checksums match."""
         with self._errors():
             shown = (*FIELDS, self._source())
             cursor = self.connection.execute(f'SELECT {", ".join(shown)}, * FROM records {where}', values)
@@ -261,7 +261,7 @@ class RecordTable:
         return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]
 
     def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Path and source of the records that have one of the paths: one pass through the table."""
+        """Return path and source of the records that have one of the paths, in one pass over the table."""
         with self._errors():
             self.connection.execute('CREATE TEMP TABLE wanted (path TEXT)')
             try:
@@ -283,9 +283,9 @@ class RecordTable:
 
         Args:
             rows: ``(id, row, path, pid, camid, time, source, vector_checksum)``.
-            state: Which it leads to.
+            state: State after the change.
             settings: Replace those that there are.
-            names: Of people and cameras, by number, which may be known already.
+            names: Names of people and cameras by number; some may be known already.
         """
         values = (
             (id, row, _as_bytes(path), *numbers, source and _as_bytes(source), checksum)
@@ -306,11 +306,11 @@ class RecordTable:
             self._set_head(self._with_names(state), settings)
 
     def add_checksums(self, vectors: Callable[[np.ndarray], list[int]], state: GalleryState) -> None:
-        """Give a gallery of version 1 checksums, and room for names and sources.
+        """Add checksums, and columns for names and sources, to a gallery of version 1.
 
         Args:
             vectors: Gives the checksums of the vectors in some rows.
-            state: Which it leads to.
+            state: State after the change.
         """
         with self._transaction('BEGIN IMMEDIATE'):
             settings = replace(self.head()[0], version=WITH_CHECKSUMS)
@@ -328,7 +328,7 @@ class RecordTable:
             self._set_head(self._with_names(state), settings)
 
     def remove(self, ids: Sequence[int], state: GalleryState) -> None:
-        """Remove records, all of which there are, and the names of people and cameras of whom none is left."""
+        """Remove records, all of which exist, and the names of people and cameras without records."""
         with self._transaction('BEGIN IMMEDIATE'):
             cursor = self.connection.executemany('DELETE FROM records WHERE id = ?', ((id,) for id in ids))
             if cursor.rowcount != len(ids):
@@ -339,7 +339,7 @@ class RecordTable:
             self._set_head(self._with_names(state))
 
     def renumber(self, state: GalleryState) -> None:
-        """Number the rows from 0 on without gaps."""
+        """Renumber the rows from 0 without gaps."""
         with self._transaction('BEGIN IMMEDIATE'):
             numbers = 'SELECT id AS known, ROW_NUMBER() OVER (ORDER BY id) - 1 AS number FROM records'
             self.connection.execute(f'UPDATE records SET row = number FROM ({numbers}) WHERE id = known')
@@ -361,7 +361,7 @@ class RecordTable:
             self.connection.execute('VACUUM')
 
     def _with_names(self, state: GalleryState) -> GalleryState:
-        """The state with the checksum of the names that there are now."""
+        """Return the state with the checksum of the current names."""
         self._known_names = None
         return replace(state, names_checksum=_names_checksum(self._name_rows()))
 
@@ -376,7 +376,7 @@ class RecordTable:
         self.connection.execute('UPDATE gallery SET settings = ?, state = ?', (known, text))
 
     def _set_checksums(self, first: int) -> None:
-        """Set those of records from an id on, as they are read back."""
+        """Set the checksums of records from an id on, as they are read back."""
         while True:
             cursor = self.connection.execute(f'SELECT * FROM records WHERE id >= ? ORDER BY id LIMIT {MANY}', (first,))
             names = [column[0] for column in cursor.description]
@@ -404,7 +404,7 @@ class RecordTable:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Say of SQLite's errors what they mean for this file."""
+    """Explain SQLite's errors in terms of this file."""
     try:
         yield
     except sqlite3.ProgrammingError:
@@ -418,7 +418,7 @@ def _errors(path: Path) -> Iterator[None]:
 
 
 def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError:
-    """Tell a full disk, a file that cannot be written, one in use and one that is no gallery apart."""
+    """Tell a full disk, an unwritable file, a file in use and a file that is no gallery apart."""
     # Python 3.10 has the text alone.
     name, text = getattr(error, 'sqlite_errorname', ''), str(error)
     if name == 'SQLITE_FULL' or text.endswith('disk is full'):
@@ -447,5 +447,5 @@ def _names_checksum(rows: Sequence[tuple[str, int, str]]) -> int:
 
 
 def _as_bytes(path: str) -> bytes:
-    """As the file system has it; SQL's cast to text leaves bytes as they are."""
+    """Return the path's bytes as in the file system; SQL's cast to text keeps them."""
     return path.encode('utf-8', 'surrogateescape')

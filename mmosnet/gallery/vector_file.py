@@ -31,7 +31,7 @@ class VectorFile:
         self.row_bytes = dimension * KIND.itemsize
 
     def append(self, rows: int, vectors: np.ndarray) -> None:
-        """Write vectors behind the first ``rows`` rows, and wait until they are on the disc.
+        """Write vectors behind the first ``rows`` rows, and wait until they are on the disk.
 
         What the file has beyond those rows, of an enrolment that was cut off, is overwritten.
 
@@ -45,7 +45,7 @@ class VectorFile:
             try:
                 self._check_size(rows)
                 file.truncate(rows * self.row_bytes)
-                rest = memoryview(np.ascontiguousarray(vectors, KIND)).cast('B')
+                rest = np.ascontiguousarray(vectors, KIND).data.cast('B')
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
@@ -59,12 +59,12 @@ class VectorFile:
             sync_folder(self.path.parent)
 
     def cut(self, rows: int) -> None:
-        """Keep the first rows alone, so that what is beyond takes no space."""
+        """Truncate the file to the first rows, so that the rest takes no space."""
         if self.path.exists() and self.path.stat().st_size > rows * self.row_bytes:
             os.truncate(self.path, rows * self.row_bytes)
 
     def map(self, rows: int) -> np.ndarray:
-        """The first rows, ``(rows, D)`` float32, read from the disc as they are used.
+        """Return the first rows, ``(rows, D)`` float32, read from the disk as they are used.
 
         Raises:
             DataError: The file has fewer rows.
@@ -75,7 +75,7 @@ class VectorFile:
         return np.memmap(self.path, KIND, 'r', shape=(rows, self.dimension))
 
     def chunk_rows(self) -> int:
-        """Rows that make a chunk."""
+        """Return the number of rows per chunk."""
         return max(1, CHUNK // self.row_bytes)
 
     def _undo(self, rows: int, new: bool) -> None:
@@ -93,6 +93,6 @@ class VectorFile:
 
 
 def chunks(rows: int, size: int) -> Iterator[slice]:
-    """Slices of at most ``size`` rows."""
+    """Iterate over slices of at most ``size`` rows."""
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))

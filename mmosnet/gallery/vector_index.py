@@ -12,6 +12,7 @@ import errno
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,13 @@ class VectorIndex:
         index: FAISS's.
     """
 
-    def __init__(self, kind: str, index: object) -> None:
+    def __init__(self, kind: str, index: Any) -> None:
         self.kind = kind
         self.index = index
 
     @classmethod
     def train(cls, kind: str, vectors: np.ndarray) -> VectorIndex:
-        """An empty index for vectors like these.
+        """Return an empty index trained for vectors like these.
 
         Args:
             kind: ``'ivfpq'`` or ``'hnsw'``.
@@ -74,8 +75,8 @@ class VectorIndex:
         """Read a file.
 
         Args:
-            kind: What it should hold.
-            path: Its size has been compared with what was written.
+            kind: Kind of index that the file should hold.
+            path: File whose size has been checked.
             mapped: Leave the bulk on the disc; such an index takes no more vectors.
 
         Raises:
@@ -97,13 +98,13 @@ class VectorIndex:
         return self.index.ntotal
 
     def extend(self, vectors: np.ndarray, chunk_rows: int) -> None:
-        """Add the rows beyond those that it has, ``(N, D)`` all of them."""
+        """Add the rows that the index does not have yet, out of all vectors ``(N, D)``."""
         start = len(self)
         for chunk in chunks(len(vectors) - start, chunk_rows):
             self.index.add(np.asarray(vectors[start + chunk.start : start + chunk.stop]))
 
     def save(self, path: Path) -> int:
-        """Write the file, whole or not at all; gives its size in bytes."""
+        """Write the file completely or not at all; return its size in bytes."""
         faiss = need('faiss', 'gallery')
         with whole_file(path) as draft:
             try:
@@ -116,11 +117,11 @@ class VectorIndex:
         return path.stat().st_size
 
     def candidates(self, queries: np.ndarray, top_k: int, wanted: np.ndarray | None) -> np.ndarray:
-        """Rows that are likely the nearest.
+        """Return rows that are likely the nearest.
 
         Args:
             queries: ``(Q, D)`` float32.
-            top_k: How many are needed in the end.
+            top_k: Number of rows that are needed in the end.
             wanted: ``(N,)`` bool for the rows of the index; None for all. The fewer, the farther the search looks.
 
         Returns:

@@ -15,7 +15,7 @@ from mmosnet.registry import MODELS
 
 @MODELS.register_module()
 class AttributeHead(MultiLabelLinearClsHead):
-    """Tells for each attribute how sure it is that the person has it.
+    """Predict the probability of each attribute of a person.
 
     mmpretrain's ``MultiLabelLinearClsHead`` adds up the losses of all attributes, scores in half precision under
     autocast, and has no normalisation of the logits. Here the loss is the mean over images and attributes, which the
@@ -46,11 +46,11 @@ class AttributeHead(MultiLabelLinearClsHead):
         self.bn = nn.BatchNorm1d(num_classes) if bn else nn.Identity()
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The logits ``(N, A)``."""
+        """Compute the logits ``(N, A)``."""
         return self.bn(super().forward(feats))
 
     def _get_loss(self, cls_score: Tensor, data_samples: list[DataSample], **kwargs) -> dict[str, Tensor]:
-        """``loss_attr``, and ``label_accuracy``: the share of labels that are predicted right, in percent."""
+        """Compute ``loss_attr``, and ``label_accuracy``: the percentage of labels predicted right."""
         target = torch.zeros_like(cls_score, dtype=torch.float32)
         if data_samples:
             target = torch.stack([sample.gt_score.float() for sample in data_samples])
@@ -62,5 +62,5 @@ class AttributeHead(MultiLabelLinearClsHead):
         )
 
     def _get_predictions(self, cls_score: Tensor, data_samples: list[DataSample] | None) -> list[DataSample]:
-        """Put ``pred_score`` ``(A,)``, in float32, and ``pred_label``, attributes of 0.5 or more, into each sample."""
+        """Store ``pred_score`` ``(A,)``, float32, and ``pred_label`` (0.5 or more) in each sample."""
         return super()._get_predictions(cls_score.float(), data_samples)

@@ -255,7 +255,7 @@ def load_url(
 
 @contextmanager
 def clear_errors(source: str) -> Iterator[None]:
-    """Turn what goes wrong while a checkpoint loads into one line that names the file.
+    """Turn an error during the loading of a checkpoint into one line that names the file.
 
     torch's own text recommends to load without protection.
 
@@ -281,16 +281,16 @@ def clear_errors(source: str) -> Iterator[None]:
         raise DataError(f'{source} was not loaded: it is damaged, or no checkpoint ({reason})') from e
 
 
-def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> object:
-    """Load a checkpoint file, weights and training state only, after all of it was compared with its checksums.
+def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> Any:
+    """Load a checkpoint file, weights and training state only, after verifying all of its checksums.
 
     torch writes a checksum with each tensor and does not look at it when it loads. Files in the format that torch wrote
     before version 1.6 have none: a line in the log says so.
 
     Args:
         path: The file.
-        map_location: As of :func:`torch.load`.
-        source: What errors call the file; the path by default.
+        map_location: Same as in :func:`torch.load`.
+        source: Name of the file in errors; the path by default.
 
     Raises:
         FileNotFoundError: No such file.
@@ -358,7 +358,7 @@ def _checksums_hold(path: Path) -> bool:
 
 @contextmanager
 def _damaged_places() -> Iterator[None]:
-    """Call it damage where an archive names places that a file cannot have."""
+    """Report damage where an archive refers to positions that a file cannot have."""
     try:
         yield
     except OSError as e:
@@ -368,7 +368,7 @@ def _damaged_places() -> Iterator[None]:
 
 
 def _check_sizes(checkpoint: object, size: int) -> None:
-    """Refuse what would take more memory than its file has bytes: small files can claim arrays of any size.
+    """Refuse arrays that need more memory than the file has bytes: small files can claim any size.
 
     Raises:
         DataError: Names the place of the first value.
@@ -409,7 +409,7 @@ class Checkpoint(NamedTuple):
     """
 
     state: dict[str, Tensor]
-    dataset_meta: dict[str, object]
+    dataset_meta: dict[str, Any]
 
 
 class FoundOSNet(NamedTuple):
@@ -418,7 +418,7 @@ class FoundOSNet(NamedTuple):
     Attributes:
         state: Weights by name, without what a program put in front of the names.
         released: Whether the names are those of the released code; else they are ours.
-        notes: What was taken off and filled in, for a log line; empty if nothing was.
+        notes: What was removed and added, for the log; may be empty.
     """
 
     state: dict[str, Tensor]
@@ -427,14 +427,14 @@ class FoundOSNet(NamedTuple):
 
 
 def find_osnet(checkpoint: object) -> FoundOSNet | None:
-    """Find an OSNet in a checkpoint by its names, wherever a program put it and whatever it put in front of them.
+    """Find an OSNet in a checkpoint by its entry names, at any depth and behind any prefix.
 
     The weights may be the checkpoint itself or stand under ``state_dict``, ``model``, ``net``, ``ema`` and the like;
     names may begin with ``module.``, ``model.``, ``_orig_mod.`` or, in the released layout, ``backbone.``. Counters of
     batches, which old files lack and nothing computes with, are filled with 0.
 
     Args:
-        checkpoint: What a file holds.
+        checkpoint: Content of a checkpoint file.
 
     Returns:
         The first OSNet; None without one.
@@ -462,7 +462,7 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
 
 
 def _mappings(node: object, place: tuple[str, ...] = ()) -> Iterator[tuple[Mapping, tuple[str, ...]]]:
-    """The mappings in a checkpoint, with where they stand."""
+    """Iterate over the mappings in a checkpoint, each with its place."""
     if not isinstance(node, Mapping):
         return
     yield node, place
@@ -493,11 +493,11 @@ def read_checkpoint(source: str) -> Checkpoint:
 
 
 def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
-    """The weights in a loaded checkpoint by name, without the ``module.`` prefixes of data-parallel training.
+    """Return the weights of a loaded checkpoint by name, without data-parallel ``module.`` prefixes.
 
     Args:
-        checkpoint: What a file holds.
-        source: What errors call the file.
+        checkpoint: Content of a checkpoint file.
+        source: Name of the file in errors.
 
     Raises:
         DataError: It holds something else than named tensors of numbers; names the first entry.
@@ -519,7 +519,7 @@ def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
     return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
-def not_numbers(state: Mapping[str, object]) -> str:
+def not_numbers(state: Mapping[str, Any]) -> str:
     """Say which weights and batch statistics are NaN or infinite; empty if none is.
 
     Other buffers may be: masks, and statistics that have not been measured yet.
@@ -539,7 +539,7 @@ def not_numbers(state: Mapping[str, object]) -> str:
 
 
 def _unusual(value: Tensor) -> str | None:
-    """What a tensor is that no network here has; None for a plain one."""
+    """Say why a tensor belongs to no network here; None for a plain one."""
     if value.layout != torch.strided:
         return f'a tensor of layout {value.layout}'
     if value.is_quantized or value.is_complex():
@@ -548,5 +548,5 @@ def _unusual(value: Tensor) -> str | None:
 
 
 def read_state_dict(source: str) -> dict[str, Tensor]:
-    """The weights alone; arguments and errors of :func:`read_checkpoint`."""
+    """Read the weights alone; arguments and errors are those of :func:`read_checkpoint`."""
     return read_checkpoint(source).state

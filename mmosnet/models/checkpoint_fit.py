@@ -35,7 +35,7 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
 
 
 def _stage(name: str) -> str:
-    """``stages.0`` of ``backbone.stages.0.1.gate.squeeze.weight``, ``head.heads.reid`` of a joint model's head."""
+    """Return ``stages.0`` for ``backbone.stages.0.1.gate.squeeze.weight``, ``head.heads.reid`` for a joint head."""
     parts = name.removeprefix('backbone.').split('.')
     if parts[:2] == ['head', 'heads']:
         return '.'.join(parts[:3])
@@ -43,7 +43,7 @@ def _stage(name: str) -> str:
 
 
 def predicts(name: str) -> bool:
-    """Whether an entry is one of a head that predictions need: neither a classifier of identities nor a loss."""
+    """Return whether an entry is needed for predictions: neither an identity classifier nor a loss."""
     return name.startswith('head.') and not {'classifier', 'loss_module', 'metric_loss'} & set(name.split('.'))
 
 
@@ -56,7 +56,7 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
     Args:
         model: State dict of the whole model.
         found: Tensors of the checkpoint, without ``module.`` prefixes.
-        source: Where they come from, for the error's text.
+        source: Origin of the weights, for error messages.
         testing: Refuse a checkpoint without the model's neck and heads: they would predict by chance.
 
     Raises:

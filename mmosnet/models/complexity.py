@@ -34,7 +34,7 @@ def _same_padding_mult_adds(inputs: list, outputs: list) -> int:
 
 
 def _with_activations(mult_adds: Handle) -> Handle:
-    """Count an operator's outputs with its mult-adds, by one trace of the network: tracing takes most of the time."""
+    """Count an operator's outputs with its mult-adds in one trace: tracing takes most of the time."""
 
     def count(inputs: list, outputs: list) -> Counter[str]:
         found = mult_adds(inputs, outputs)
@@ -65,8 +65,8 @@ class Complexity:
     """What :func:`count_complexity` finds.
 
     Attributes:
-        height: Of the image.
-        width: Of the image.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         total: Backbone and neck.
         parts: The stages of the backbone in the order in which they run, and the neck, by module name. They add up
             to ``total``; what the backbone owns and computes itself is in ``'others'``.
@@ -97,7 +97,7 @@ class FeatureExtractor(nn.Module):
         return features if self.neck is None else self.neck(features)
 
     def parts(self) -> list[str]:
-        """Names of the backbone's children, those of a list one by one, and of the neck."""
+        """Return the names of the backbone's children, list members one by one, and of the neck."""
         names = []
         for name, child in self.backbone.named_children():
             numbers = [f'.{i}' for i in range(len(child))] if isinstance(child, nn.ModuleList) else ['']
@@ -106,12 +106,12 @@ class FeatureExtractor(nn.Module):
 
 
 def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
-    """Count what one image costs.
+    """Count parameters, mult-adds and activations of a model for one image.
 
     Args:
-        model: With a ``backbone`` and possibly a ``neck``; set to evaluation mode.
-        height: Of the image, in pixels.
-        width: Of the image.
+        model: Model with a ``backbone`` and possibly a ``neck``; it is set to evaluation mode.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Raises:
         DataError: The model has no backbone, or cannot take such an image.
@@ -154,7 +154,7 @@ def _by_module(model: nn.Module, images: Tensor) -> dict[str, Counter[str]]:
 
 
 def _with_others(total: Count, parts: dict[str, Count]) -> dict[str, Count]:
-    """Leave out parts without parameters and computation; add what no part has."""
+    """Leave out parts without parameters and computation; add the remainder that no part has."""
     fields = ('parameters', 'mult_adds', 'activations')
     others = Count(*(getattr(total, f) - sum(getattr(part, f) for part in parts.values()) for f in fields))
     empty = Count(0, 0, 0)
@@ -162,13 +162,13 @@ def _with_others(total: Count, parts: dict[str, Count]) -> dict[str, Count]:
 
 
 def left_out_parameters(model: nn.Module) -> dict[str, int]:
-    """Parameters of what is neither backbone nor neck, by name: a classifier that only training uses, for example."""
+    """Count by name the parameters outside backbone and neck, such as a training-only classifier."""
     found = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     return {name: number for name, number in found.items() if number and name not in ('backbone', 'neck')}
 
 
 def complexity_table(complexities: Sequence[Complexity], per_stage: bool = False) -> str:
-    """Lay out counts in aligned columns: one row an image size, or one table an image size with a row a stage."""
+    """Lay out counts: one row per image size, or one table per image size with one row per stage."""
     if per_stage:
         groups = [(f'{c.height}x{c.width}', [*c.parts.items(), ('total', c.total)]) for c in complexities]
     else:

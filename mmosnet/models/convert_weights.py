@@ -87,7 +87,7 @@ def convert_to_torchreid(source: str, destination: str, force: bool) -> list[str
 
 
 def _contiguous(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Channels-last weights would slow down a network that does not compute in that format."""
+    """Make weights contiguous: channels-last ones would slow down networks in another format."""
     return {name: tensor.contiguous() for name, tensor in state_dict.items()}
 
 
@@ -99,7 +99,7 @@ def _check_destination(path: str, force: bool) -> None:
 
 
 def _write(checkpoint: dict, path: str) -> None:
-    """Write whole or not at all."""
+    """Write a checkpoint completely or not at all."""
     # Serialized before: torch reports a full disk as an error of its own.
     content = io.BytesIO()
     torch.save(checkpoint, content)

@@ -1,5 +1,8 @@
-"""The form of a network that only predicts: batch normalisation folded into the layers before it, modules around
-single layers taken away. Same output to rounding, less work, and fewer steps for an exporter to understand."""
+"""The deploy form of a network that only predicts.
+
+Batch norms are folded into the layers before them, and modules around single layers are removed. The output is the same
+up to rounding, with less work, and with fewer operators for an exporter.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 
 def switch_to_deploy(model: nn.Module) -> nn.Module:
-    """Turn a trained model into its form for prediction, in place.
+    """Turn a trained model into its deploy form, in place.
 
     mmpretrain's convention is a method ``switch_to_deploy`` of backbones that have such a form; it has none for necks.
     Here all backbones with that method take it, and the linear necks of the model take in their normalisation. The
@@ -32,7 +35,7 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
 
 
 def fold_normalisation(network: nn.Module) -> None:
-    """Fold every batch normalisation that follows a convolution, and unpack mmcv's ``ConvModule`` layers, in place.
+    """Fold each batch norm that follows a convolution, and unpack mmcv's ``ConvModule``, in place.
 
     Instance normalisation depends on the image and stays.
     """
@@ -51,7 +54,7 @@ class FoldedConv2d(nn.Conv2d):
     Calling modules is a quarter of the time of a small network on one image.
 
     Args:
-        conv: Whose settings and parameters it takes over.
+        conv: Convolution whose settings and parameters are taken over.
         relu: Apply a ReLU.
     """
 
@@ -75,7 +78,7 @@ class FoldedConv2d(nn.Conv2d):
 
 
 def _unpacked(module: ConvModule) -> nn.Module:
-    """What is left of a ``ConvModule``, without asking at every call which layers there are."""
+    """Return the layers that are left of a ``ConvModule``, without its checks at every call."""
     if module.with_explicit_padding or module.order != ('conv', 'norm', 'act') or type(module.conv) is not nn.Conv2d:
         return module
     activation = module.activate if module.with_activation else nn.Identity()

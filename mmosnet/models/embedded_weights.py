@@ -31,12 +31,12 @@ KEPT_NAMES = ('attributes', 'classes')
 
 
 def embedded_names() -> list[str]:
-    """Names of the embedded weights, sorted."""
+    """Return the names of the embedded weights, sorted."""
     return sorted(path.stem for path in WEIGHTS_FOLDER.glob(f'*{SUFFIX}'))
 
 
 def embedded_file(name: str) -> Path:
-    """The file of embedded weights.
+    """Return the file of embedded weights.
 
     Args:
         name: One of :func:`embedded_names`.
@@ -58,7 +58,7 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
 
     Args:
         filename: ``mmosnet://`` and one of :func:`embedded_names`.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
 
     Returns:
         ``state_dict``, and ``meta`` with the names of attributes and categories, as of a training checkpoint.
@@ -71,14 +71,14 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
 
 
 def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
-    """Write what predictions need of a training checkpoint: float32 weights, and the names of what is predicted.
+    """Write what predictions need of a checkpoint: float32 weights, and the names of what is predicted.
 
     Classifiers of identities, losses, optimiser, schedules and log are left out.
 
     Args:
         checkpoint: File that a training left.
-        name: Of the weights.
-        folder: Where to write.
+        name: Name of the weights.
+        folder: Folder to write to.
 
     Returns:
         The file.

@@ -19,7 +19,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.SyncBatchNorm)
 
 @MODELS.register_module()
 class JointHead(BaseModule):
-    """One head a task on the output of one backbone and neck.
+    """One head per task on the output of one backbone and neck.
 
     A sample is a ``MultiTaskDataSample`` with a ``DataSample`` for each task that it has labels of
     (:class:`~mmosnet.datasets.PackTasks`). A task's loss is the mean over the samples with its labels. mmpretrain's
@@ -30,7 +30,7 @@ class JointHead(BaseModule):
         heads: Config of each task's head, under the names ``reid``, ``attributes``, ``category``; those with None are
             left out (``--cfg-options model.head.heads.category=None``).
         loss_weights: Factor of a task's losses; 1 for tasks that are not named.
-        init_cfg: As of mmengine's ``BaseModule``.
+        init_cfg: Same as in mmengine's ``BaseModule``.
 
     Raises:
         DataError: No head, or an unknown task.
@@ -53,15 +53,15 @@ class JointHead(BaseModule):
         self.loss_weights = {task: float((loss_weights or {}).get(task, 1.0)) for task in present}
 
     def forward(self, feats: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Each task's output: the embedding, or logits."""
+        """Compute each task's output: the embedding, or logits."""
         return {task: head(feats) for task, head in self.heads.items()}
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The shared feature ``(N, D)`` that all heads start from."""
+        """Return the shared feature ``(N, D)`` that all heads start from."""
         return feats[-1]
 
     def loss(self, feats: tuple[Tensor, ...], data_samples: list[MultiTaskDataSample]) -> dict[str, Tensor]:
-        """Losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             feats: The neck's outputs.
@@ -84,12 +84,12 @@ class JointHead(BaseModule):
 
     @staticmethod
     def _least(head: nn.Module) -> int:
-        """Samples that a head can train with."""
+        """Return the smallest number of samples with which a head can train."""
         return 2 if any(isinstance(module, BATCH_NORMS) for module in head.modules()) else 1
 
     @staticmethod
     def _fewest(head: nn.Module, number: int) -> int:
-        """Samples of the process that has the fewest, where processes wait for each other inside the head."""
+        """Return the smallest number of samples over processes that wait for each other inside the head."""
         if not any(isinstance(module, nn.SyncBatchNorm) for module in head.modules()):
             return number
         fewest = torch.tensor(number, device=next(head.parameters()).device)
@@ -98,7 +98,7 @@ class JointHead(BaseModule):
 
     @staticmethod
     def _nothing(feats: tuple[Tensor, ...], head: nn.Module) -> Tensor:
-        """A zero that depends on everything: gradients are 0, not missing."""
+        """Return a zero that depends on everything, so that gradients are 0 instead of missing."""
         touched = [feats[-1].float().sum(), *(p.float().sum() for p in head.parameters() if p.requires_grad)]
         return torch.stack(touched).sum() * 0
 

@@ -1,5 +1,6 @@
-"""OSNet, the Omni-Scale Network (Zhou et al., ICCV 2019, arXiv 1905.00953), with OSNet-IBN and OSNet-AIN
-(TPAMI 2021, arXiv 1910.06827).
+"""OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
+
+Zhou et al., ICCV 2019, arXiv 1905.00953, and TPAMI 2021, arXiv 1910.06827 (IBN and AIN).
 
 Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.stream_fusion`), network
 (section 3.3, table 1). Agrees with the authors' released code, whose checkpoints map onto it by renaming
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -160,7 +162,7 @@ class OSNet(BaseModule):
         [(1, 256, 64, 32), (1, 384, 32, 16), (1, 512, 16, 8)]
     """
 
-    arch_settings = {
+    arch_settings: ClassVar[dict[str, dict[str, Any]]] = {
         'osnet': dict(channels=(64, 256, 384, 512), depths=(2, 2, 2)),
         'osnet_ibn': dict(
             channels=(64, 256, 384, 512),
@@ -241,13 +243,13 @@ class OSNet(BaseModule):
         self._freeze()
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``.
+        """Initialize by ``init_cfg``.
 
         Raises:
             DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
                 load what fits and leave the rest random.
         """
-        given = self.init_cfg
+        given = self.init_cfg  # type: ignore[has-type]
         cfgs = [given] if isinstance(given, dict) else given or []
         pretrained = [cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
         # Read before anything is computed, and loaded here: mmengine warns about each entry that a backbone with early
@@ -261,7 +263,7 @@ class OSNet(BaseModule):
             MMLogger.get_current_instance().info(f'OSNet: {len(part)} entries from {cfg["checkpoint"]}')
 
     def _pretrained_part(self, cfg: dict) -> dict[str, Tensor]:
-        """This backbone's entries in a checkpoint of a backbone or of a whole model."""
+        """Return this backbone's entries in a checkpoint of a backbone or of a whole model."""
         found = read_state_dict(cfg['checkpoint'])
         prefix = cfg.get('prefix')
         if prefix is None:
@@ -281,7 +283,7 @@ class OSNet(BaseModule):
         return {name: part[name] for name in needed}
 
     @classmethod
-    def _settings(cls, arch: str | dict) -> dict:
+    def _settings(cls, arch: str | dict[str, Any]) -> dict:
         if isinstance(arch, str):
             if arch not in cls.arch_settings:
                 raise DataError(f'arch={arch!r} is unknown, choose from {sorted(cls.arch_settings)}')
@@ -294,7 +296,9 @@ class OSNet(BaseModule):
             )
         if len(arch['channels']) != len(arch['depths']) + 1:
             raise DataError(f'arch needs one channel number for the stem and one per stage, got {arch}')
-        settings = dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch
+        settings: dict[str, Any] = (
+            dict(stem_instance_norm=False, instance_norms=[[None] * depth for depth in arch['depths']]) | arch
+        )
         norms = settings['instance_norms']
         if [len(stage) for stage in norms] != list(arch['depths']) or not INSTANCE_NORM_PLACES.issuperset(
             place for stage in norms for place in stage
@@ -321,7 +325,7 @@ class OSNet(BaseModule):
         raise DataError(f"stem={stem!r} is unknown, choose 'imagenet' or 'cifar'")
 
     def _weights_to_channels_last(self) -> None:
-        """Lay out the convolution weights as their inputs come.
+        """Store the convolution weights in the memory format of their inputs.
 
         ``contiguous`` would leave depthwise weights alone, which are in both formats at once; their gradients come
         with the strides of channels-last, and DDP's buckets want both alike. 1x1 weights stay as they are.
@@ -332,7 +336,7 @@ class OSNet(BaseModule):
                 module.weight.data = laid_out.copy_(module.weight.data)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the requested maps.
+        """Compute the requested feature maps.
 
         Args:
             x: Images ``(N, 3, H, W)``.
@@ -356,14 +360,14 @@ class OSNet(BaseModule):
         return tuple(maps[index] for index in self.out_indices)
 
     def switch_to_deploy(self) -> None:
-        """Take the form for prediction alone, in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
+        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
         fold_normalisation(self)
         for module in self.modules():
             if isinstance(module, OSBlock):
                 module.unpack_streams()
 
     def train(self, mode: bool = True) -> OSNet:
-        """Set the mode, but keep what is frozen (and, with ``norm_eval``, every batch norm) in evaluation mode."""
+        """Set the mode, but keep frozen parts (with ``norm_eval`` every batch norm) in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

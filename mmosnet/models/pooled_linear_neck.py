@@ -21,7 +21,7 @@ class PooledLinearNeck(LinearNeck):
     Args:
         pooling: ``'average'`` or ``'max'``, over height and width.
         gap_dim: 2 dimensions are pooled; an argument so that configs of ``LinearNeck`` need another type alone.
-        **kwargs: As of ``LinearNeck``.
+        **kwargs: Same as in ``LinearNeck``.
 
     Raises:
         DataError: Unknown pooling, or another number of dimensions.

@@ -49,15 +49,15 @@ class ReIDHead(BaseModule):
         self.metric_loss = None if metric_loss is None else MODELS.build(metric_loss)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The embedding ``(N, D)`` to search with: the neck's last output, behind the BNNeck if there is one."""
+        """Return the embedding ``(N, D)`` to search with: the neck's output, after the BNNeck if any."""
         return self.bnneck(feats[-1])
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The embedding ``(N, D)``."""
+        """Compute the embedding ``(N, D)``."""
         return self.pre_logits(feats)
 
     def loss(self, feats: tuple[Tensor, ...], data_samples: list[DataSample]) -> dict[str, Tensor]:
-        """Losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             feats: The neck's outputs; the last is the embedding ``(N, D)``.
@@ -79,7 +79,7 @@ class ReIDHead(BaseModule):
     def predict(
         self, feats: tuple[Tensor, ...], data_samples: list[DataSample | None] | None = None
     ) -> list[DataSample]:
-        """Put each image's embedding ``(D,)``, in float32, into its data sample as ``embedding``."""
+        """Store each image's embedding ``(D,)``, float32, in its data sample as ``embedding``."""
         embeddings = self.pre_logits(feats).float()
         if data_samples is None:
             data_samples = [None] * len(embeddings)

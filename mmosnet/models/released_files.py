@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
@@ -39,7 +40,7 @@ DIGEST_SUFFIX = '.sha256'
 
 
 def _released_files() -> dict[str, str]:
-    """Short name of each released file: network and training data."""
+    """Return the released files by short name: network and training data."""
     files = {f'osnet_{width}_imagenet': f'osnet_{width}_imagenet.pth' for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')}
     files |= {f'osnet_{variant}_x1_0_imagenet': f'osnet_{variant}_x1_0_imagenet.pth' for variant in ('ibn', 'ain')}
     files |= {f'osnet_ain_{width}_imagenet': f'osnet_ain_{width}_imagenet.pyth' for width in ('x0_75', 'x0_5', 'x0_25')}
@@ -73,14 +74,13 @@ KNOWN_SHA256 = {
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the folder in which torchreid keeps its own, so that both share them."""
+    """Return the download folder, which is torchreid's own, so that both share the files."""
     home = os.environ.get('TORCH_HOME') or os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'torch')
     return Path(home).expanduser() / 'checkpoints'
 
 
 def weights_folders() -> list[Path]:
-    """The folders that are searched, in this order: the environment variable's (``checkpoints/`` without), the
-    cache.
+    """Return the searched folders in order: that of the environment (else ``checkpoints/``), the cache.
 
     Raises:
         FileNotFoundError: The environment variable names no folder.
@@ -92,7 +92,7 @@ def weights_folders() -> list[Path]:
 
 
 def find_released(name: str) -> Path:
-    """The file of a released model, downloaded if it is nowhere.
+    """Return the file of a released model; download it if it is not found.
 
     Args:
         name: A path, key of :data:`RELEASED_FILES`, or name of a file in one of :func:`weights_folders`, with or
@@ -126,11 +126,11 @@ def find_released(name: str) -> Path:
 
 
 def download_released(name: str, folder: Path, endpoint: str | None = None) -> Path:
-    """Download a released file, check size and SHA-256, and only then let it appear in its folder.
+    """Download a released file and check size and SHA-256 before it appears in its folder.
 
     Args:
         name: Key of :data:`RELEASED_FILES`.
-        folder: Where the file goes.
+        folder: Folder of the file.
         endpoint: Address of a mirror of the Hugging Face Hub; ``HF_ENDPOINT`` and then the Hub itself by default.
 
     Raises:
@@ -193,7 +193,7 @@ def _sha256(path: Path) -> str:
 
 
 def _check_digest(name: str, path: Path) -> None:
-    """Compare a released file that was found with its known SHA-256, or with the one that stands beside a download.
+    """Compare a released file with its known SHA-256, or with the one stored beside a download.
 
     Most released files have torch's legacy format, without checksums.
 
@@ -215,8 +215,8 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
     """Read a released file (weights only) under our names.
 
     Args:
-        name: As of :func:`find_released`.
-        keep_classifier: As of :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
+        name: Same as in :func:`find_released`.
+        keep_classifier: Same as in :func:`~mmosnet.models.torchreid_weights.from_torchreid`.
 
     Raises:
         DataError: The file is none of the released networks, not whole, or another network than its name says; names
@@ -235,7 +235,7 @@ def read_released(name: str, keep_classifier: bool = False) -> tuple[OrderedDict
 
 
 def _network_of(name: str) -> tuple[str, float] | None:
-    """Network and width of a short name."""
+    """Return network and width of a short name."""
     if name not in RELEASED_FILES:
         return None
     match = re.match(r'(osnet_ibn|osnet_ain|osnet)_(?:x(\d)_(\d+)_)?', name)
@@ -249,7 +249,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
     Args:
         filename: ``torchreid://`` and a name as of :func:`find_released`, for example
             ``torchreid://osnet_x1_0_imagenet``.
-        map_location: As of :func:`torch.load`; a released file is small and always read to the CPU first.
+        map_location: Same as in :func:`torch.load`; a released file is small and always read to the CPU first.
 
     Returns:
         ``dict(state_dict=...)``, as mmengine's loaders give it, without the classifier.
@@ -262,8 +262,8 @@ def recognize(checkpoint: object, source: str) -> object:
     """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
 
     Args:
-        checkpoint: What a file holds.
-        source: Its name, for errors and the log.
+        checkpoint: Content of a checkpoint file.
+        source: Name of the file for errors and the log.
 
     Returns:
         The checkpoint itself, if it holds no OSNet or one that needs nothing. Of a released network, what
@@ -285,9 +285,9 @@ def recognize(checkpoint: object, source: str) -> object:
 
 
 def _renamed(
-    checkpoint: object, source: str, keep_classifier: bool = False
+    checkpoint: Any, source: str, keep_classifier: bool = False
 ) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
-    """The released network in a checkpoint, under our names; logs what it is and what was taken off."""
+    """Return the released network in a checkpoint under our names; log what it is and what was removed."""
     found = find_osnet(checkpoint)
     if found is None and not isinstance(checkpoint, Mapping):
         raise DataError(f'{source} holds no weights: it is a {type(checkpoint).__name__}, not a state dict')

@@ -39,7 +39,7 @@ class WeightedFusion(StreamFusion):
     """A sum weighted by :meth:`weights`."""
 
     def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
-        """One weight per stream, each of a shape that broadcasts over ``(N, C, H, W)``."""
+        """Compute one weight per stream, each of a shape that broadcasts over ``(N, C, H, W)``."""
         raise NotImplementedError
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
@@ -68,7 +68,7 @@ class AggregationGate(WeightedFusion):
         return channels
 
     def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
+        """Compute channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
         pooled = torch.stack([F.adaptive_avg_pool2d(stream, 1).flatten(1) for stream in streams], dim=1)  # (N, T, C)
         hidden = F.linear(pooled, self.squeeze.weight.flatten(1), self.squeeze.bias).relu_()
         weights = F.linear(hidden, self.excite.weight.flatten(1), self.excite.bias).sigmoid_()
@@ -91,7 +91,7 @@ class SeparateGates(WeightedFusion):
         self.gates = ModuleList(AggregationGate(channels, 1) for _ in range(num_streams))
 
     def weights(self, streams: Sequence[Tensor]) -> list[Tensor]:
-        """Channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
+        """Compute channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
         return [gate.weights([stream])[0] for gate, stream in zip(self.gates, streams, strict=True)]
 
 
@@ -104,7 +104,7 @@ class FixedGate(WeightedFusion):
         self.logits = nn.Parameter(torch.zeros(num_streams, channels, 1, 1))
 
     def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Channel weights in (0, 1), one ``(C, 1, 1)`` tensor per stream."""
+        """Compute channel weights in (0, 1), one ``(C, 1, 1)`` tensor per stream."""
         return self.logits.sigmoid().unbind()
 
 

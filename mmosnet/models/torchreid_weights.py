@@ -49,7 +49,7 @@ class ReleasedModel:
 
 
 def released_layout(arch: str) -> OrderedDict[str, str]:
-    """Our name of every entry of a released model, by released name and in the released order.
+    """Return our entry names of a released model by released name, in the released order.
 
     Args:
         arch: ``'osnet'``, ``'osnet_ibn'`` or ``'osnet_ain'``.
@@ -115,7 +115,7 @@ def _entries(released: str, ours: str, kinds: tuple[str, ...]) -> Iterator[tuple
 
 
 def describe_released(state_dict: Mapping[str, Tensor]) -> ReleasedModel:
-    """Tell which network a released state dict belongs to, without ``module.`` prefixes.
+    """Tell which network a released state dict belongs to; it has no ``module.`` prefixes.
 
     Raises:
         DataError: It is none of the three networks.
@@ -139,7 +139,7 @@ def describe_released(state_dict: Mapping[str, Tensor]) -> ReleasedModel:
 
 
 def _width(channels: int, full: int) -> float:
-    """The shortest decimal number that, as a width, gives these channels."""
+    """Return the shortest decimal width that results in this number of channels."""
     for digits in range(1, 5):
         width = math.ceil(channels / full * 10**digits) / 10**digits
         if int(width * full) == channels:
@@ -190,7 +190,7 @@ def from_torchreid(
 
 
 def _expected(model: ReleasedModel, renamed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of the whole model that the entries say they belong to, without memory behind it."""
+    """Return the state dict of the whole model that the entries belong to, without allocating memory."""
     channels = [len(renamed['backbone.stem.0.conv.weight'])]
     channels += [len(renamed[f'backbone.stages.{stage}.0.expand.conv.weight']) for stage in range(3)]
     embedding, size = model.embedding_size, model.embedding_size or channels[-1]
@@ -205,11 +205,10 @@ def _expected(model: ReleasedModel, renamed: Mapping[str, Tensor]) -> dict[str, 
 
 
 def to_torchreid(state_dict: Mapping[str, Tensor]) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
-    """Rename the state dict of an mmosnet re-identification model to the released keys; exact inverse of
-    :func:`from_torchreid`.
+    """Rename a state dict to the released keys; the exact inverse of :func:`from_torchreid`.
 
     Args:
-        state_dict: Of a model with the default stem, streams and fusion; embedding layer and classifier may be missing.
+        state_dict: Weights of a model with default stem, streams and fusion; embedding and classifier may be missing.
 
     Returns:
         The same tensors under their released names in the released order, and what they are.

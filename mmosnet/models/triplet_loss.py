@@ -10,7 +10,7 @@ from mmosnet.registry import MODELS
 
 
 def batch_hard_distances(embedding: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of each usable anchor to its farthest positive and to its nearest negative.
+    """Return each usable anchor's distance to its farthest positive and to its nearest negative.
 
     An anchor is usable if the batch holds another image of its identity and an image of another one.
 
@@ -39,7 +39,7 @@ def batch_hard_distances(embedding: Tensor, labels: Tensor) -> tuple[Tensor, Ten
 
 
 def batch_hard_triplet_loss(embedding: Tensor, labels: Tensor, margin: float | None = 0.3) -> Tensor:
-    """Mean over usable anchors of ``max(0, margin + d_positive - d_negative)``, or of the soft margin.
+    """Average ``max(0, margin + d_positive - d_negative)``, or the soft margin, over usable anchors.
 
     Args:
         embedding: ``(N, D)``.
@@ -73,5 +73,5 @@ class TripletLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, embedding: Tensor, labels: Tensor) -> Tensor:
-        """The weighted loss of embeddings ``(N, D)`` with identities ``(N,)``."""
+        """Compute the weighted loss of embeddings ``(N, D)`` with identities ``(N,)``."""
         return self.loss_weight * batch_hard_triplet_loss(embedding, labels, self.margin)

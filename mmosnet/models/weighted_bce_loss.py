@@ -22,14 +22,14 @@ MODES = ('exponential', 'released', 'plain')
 def weighted_bce(
     logits: Tensor, target: Tensor, pos_weight: Tensor, neg_weight: Tensor, avg_factor: float | None = None
 ) -> Tensor:
-    """Weighted binary cross-entropy, in float32 at least.
+    """Compute the weighted binary cross-entropy, in float32 at least.
 
     Args:
         logits: ``(N, A)``.
         target: ``(N, A)``, from 0 (absent) to 1 (present).
         pos_weight: Weight of present attributes, ``(A,)``.
         neg_weight: Weight of absent attributes, ``(A,)``.
-        avg_factor: What to divide the sum by; N x A by default.
+        avg_factor: Divisor of the sum; N x A by default.
 
     Returns:
         A scalar; 0 with zero gradients for an empty batch.
@@ -84,7 +84,7 @@ class WeightedBCELoss(nn.Module):
             self.set_pos_ratio(pos_ratio)
 
     def set_pos_ratio(self, pos_ratio: Sequence[float]) -> None:
-        """Fill in the share of positives of each attribute.
+        """Set the share of positives of each attribute.
 
         Raises:
             DataError: Another number of attributes, or no share.
@@ -103,7 +103,7 @@ class WeightedBCELoss(nn.Module):
         self.pos_ratio.copy_(ratio)
 
     def forward(self, logits: Tensor, target: Tensor, avg_factor: float | None = None) -> Tensor:
-        """The weighted loss; arguments of :func:`weighted_bce`.
+        """Compute the weighted loss; the arguments are those of :func:`weighted_bce`.
 
         Raises:
             DataError: Labels of another number of attributes, or no shares to weigh by.
@@ -116,7 +116,7 @@ class WeightedBCELoss(nn.Module):
         return self.loss_weight * weighted_bce(logits, target, *self._weights(), avg_factor)
 
     def _weights(self) -> tuple[Tensor, Tensor]:
-        """Weights of present and of absent attributes."""
+        """Return the weights of present and of absent attributes."""
         if self.mode == 'plain':
             ones = torch.ones_like(self.pos_ratio)
             return ones, ones
@@ -132,5 +132,5 @@ class WeightedBCELoss(nn.Module):
         return (1 - self.pos_ratio).exp(), self.pos_ratio.exp()
 
     def extra_repr(self) -> str:
-        """Settings for ``print(model)``."""
+        """Return the settings for ``print(model)``."""
         return f'mode={self.mode!r}, num_classes={len(self.pos_ratio)}, loss_weight={self.loss_weight}'

@@ -13,7 +13,7 @@ DIGITS = 16
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Digest of what an embedding comes from: backbone, neck and the BNNecks of heads, not their classifiers.
+    """Return a digest of all weights behind an embedding: backbone, neck and BNNecks, not classifiers.
 
     Extracted features and exported files carry it, and a gallery refuses embeddings of other weights.
 

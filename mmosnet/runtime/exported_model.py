@@ -28,7 +28,7 @@ class ExportedModel:
 
     Args:
         path: ``.onnx``, ``.xml`` (OpenVINO, the ``.bin`` beside it) or ``.pt`` (TorchScript).
-        threads: To compute with; the runtime's choice by default.
+        threads: Number of threads; the runtime's choice by default.
         bf16: OpenVINO computes in bfloat16.
         batch_size: OpenVINO takes this many images at once only, and is faster for it.
 
@@ -81,7 +81,7 @@ class ExportedModel:
     def predict(
         self, images: Iterable[np.ndarray | Image.Image | str | PathLike], batch_size: int = 32
     ) -> dict[str, np.ndarray]:
-        """Predict of images of any size: resized, brought into the channel order and normalised as for the model.
+        """Predict images of any size; they are resized, reordered to RGB or BGR and normalized first.
 
         Args:
             images: Arrays ``(H, W, 3)`` uint8, BGR as OpenCV has them, each of its own size; images of Pillow's; paths
@@ -114,7 +114,7 @@ class ExportedModel:
         return {name: np.concatenate([chunk[name] for chunk in chunks or empty]) for name in self.description.outputs}
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Predict of images that have been resized.
+        """Predict images that already have the model's size.
 
         Args:
             images: ``(N, H, W, 3)`` uint8, BGR, of the size that :attr:`description` says.
@@ -132,11 +132,11 @@ class ExportedModel:
         return self.run(self.description.prepare(images))
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs for inputs as the file has them, see :meth:`ModelDescription.prepare`."""
+        """Compute the outputs for inputs in the file's form, see :meth:`ModelDescription.prepare`."""
         return dict(zip(self.description.outputs, self._session.run(inputs), strict=True))
 
     def _predict(self, images: Sequence, start: int) -> dict[str, np.ndarray]:
-        """A batch; filled up where the runtime takes one size only."""
+        """Predict one batch; fill it up where the runtime takes one size only."""
         sized = list(self._sized(images, start))
         sized += [self._blank()] * ((self._batch_size or len(sized)) - len(sized))
         return {name: value[: len(images)] for name, value in self(np.stack(sized)).items()}

@@ -27,7 +27,7 @@ ZIP_END_BYTES = 22
 
 
 def add_checksum(path: Path) -> None:
-    """Add its checksum to an exported file; that of an ``.xml`` counts the ``.bin`` beside it.
+    """Add its checksum to an exported file; that of an ``.xml`` covers the ``.bin`` beside it.
 
     Raises:
         ValueError: A zip archive that ends in another way than torch's.

@@ -20,7 +20,7 @@ class FileKind(NamedTuple):
         name: ``'checkpoint'`` (of torch, a zip archive), ``'legacy checkpoint'`` (of torch before 1.6),
             ``'TorchScript'``, ``'OpenVINO'`` (its .xml), ``'unknown'`` (an ONNX file has no mark of its own); of what
             is no model, words for a user, as ``'a web page'``.
-        remedy: What to do about what is no model; empty for models.
+        remedy: Advice on a file that is no model; empty for models.
     """
 
     name: str
@@ -59,7 +59,7 @@ MAGICS = (
 
 
 def file_kind(path: str | Path) -> FileKind:
-    """Say what a file is that should hold a model.
+    """Tell what kind of file is given as a model.
 
     Args:
         path: The file.
@@ -94,7 +94,7 @@ def file_kind(path: str | Path) -> FileKind:
 
 
 def _has_data(path: Path) -> bool:
-    """Whether a file has a byte that is not zero."""
+    """Return whether a file has a byte that is not zero."""
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):
             if chunk.strip(b'\x00'):
@@ -103,7 +103,7 @@ def _has_data(path: Path) -> bool:
 
 
 def _zip_entries(path: Path) -> int:
-    """The number of entries that the end of a zip archive states; 0 without an end."""
+    """Return the number of entries that the end of a zip archive states; 0 without an end."""
     with path.open('rb') as file:
         # A comment of at most 64 KiB may follow; archives of more than 65,535 entries have a second end before.
         file.seek(max(0, path.stat().st_size - (1 << 16) - 128))
@@ -135,7 +135,7 @@ def _zip_kind(path: Path) -> FileKind:
 
 
 def _text_kind(head: bytes) -> FileKind:
-    """The kind of a file without magic bytes."""
+    """Return the kind of a file without magic bytes."""
     if head[:3] == b'\xef\xbb\xbf' or not head.startswith((b'\xff\xfe', b'\xfe\xff')):
         text = head.decode('utf-8-sig', errors='replace')
     else:

@@ -18,7 +18,7 @@ REMEDIES = {
 
 
 def image_fault(image: np.ndarray) -> str:
-    """What is wrong with an array, and the remedy; empty if it is an image."""
+    """Return what is wrong with an array, and the remedy; empty if it is an image."""
     wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
@@ -34,12 +34,12 @@ def image_fault(image: np.ndarray) -> str:
 
 
 def as_image(value: object, name: str) -> np.ndarray:
-    """Turn what a user gives for an image into an array.
+    """Convert what a user gives for an image to an array.
 
     Args:
         value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow's, which is converted as a file is: to BGR,
             16 bits to 8, without transparency, and turned upright where it carries EXIF data that say so.
-        name: What errors call it.
+        name: Name for error messages.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.

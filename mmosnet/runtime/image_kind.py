@@ -46,7 +46,7 @@ UNKNOWN = 'no image of a kind that is read: JPEG, PNG, WebP, BMP, TIFF, GIF, AVI
 
 
 def image_kind(head: bytes) -> str:
-    """Say which decoder an image needs.
+    """Tell which decoder an image needs.
 
     Args:
         head: The first :data:`HEAD_BYTES` of a file, or all of it.

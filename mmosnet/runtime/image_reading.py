@@ -94,12 +94,12 @@ MACHINE_FAULTS = {getattr(errno, name) for name in _MACHINE if hasattr(errno, na
 
 
 def is_machine_fault(error: BaseException) -> bool:
-    """Whether a file could not be read for a reason that is none of its own, as a disk or a network that fails."""
+    """Return whether reading failed for a reason outside the file, such as a disk or network error."""
     return isinstance(error, OSError) and error.errno in MACHINE_FAULTS
 
 
 def _orientation(picture: Image.Image) -> int:
-    """How a picture is to be turned, 1 to 8, by its EXIF data alone, as browsers and OpenCV do.
+    """Return the orientation of a picture, 1 to 8, from its EXIF data alone, as browsers and OpenCV do.
 
     Pillow's ``getexif`` also asks XMP, in some versions. Damaged EXIF data turn nothing.
     """
@@ -113,12 +113,12 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an image ``(H, W, 3)`` as EXIF's orientation, 1 to 8, says."""
+    """Rotate and mirror an image ``(H, W, 3)`` as its EXIF orientation, 1 to 8, says."""
     return np.ascontiguousarray(TURNS[orientation](image)) if orientation in TURNS else image
 
 
 def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
-    """Decode a JPEG of a usual kind by the decoder that Pillow has, without Pillow: the pixels are the same.
+    """Decode a usual JPEG without Pillow, by the same decoder: the pixels are the same.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR, upright; None where Pillow has to: of four components, which are converted
@@ -158,11 +158,11 @@ def _decode_strictly(data: bytes, colors: str) -> np.ndarray | None:
 
 
 def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) -> None:
-    """Refuse what would fill the memory, before anything is decoded.
+    """Refuse an image that would fill the memory, before anything is decoded.
 
     Args:
-        width: In pixels, as the header says.
-        height: Likewise.
+        width: Width in pixels that the header states.
+        height: Height in pixels that the header states.
         file_bytes: Size of the file. A small one that promises a large image was made to fill memories.
         share: Memory for a pixel, in that of an image of 8 bits.
 
@@ -185,7 +185,7 @@ def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) ->
 
 
 def _check_opened(picture: Image.Image, file_bytes: int) -> None:
-    """Refuse what cannot be read, or would fill the memory, by the header alone.
+    """Refuse an image that cannot be read or would fill the memory, by its header alone.
 
     Raises:
         ValueError: A raw photo, numbers without a known black and white, or too many pixels.
@@ -211,9 +211,10 @@ def _check_numbers(picture: Image.Image) -> None:
 
 
 def _numbers(tags: Mapping) -> tuple[int, int]:
-    """Bits of the numbers of a TIFF file and their kind; 16 without a sign where this is none."""
+    """Return the bits per number of a TIFF file and their kind; 16 bits, unsigned, for other files."""
     # Samples of pixels may differ, in theory.
-    return tuple(int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
+    bits, kind = (int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
+    return bits, kind
 
 
 def _has_sixteen_bits(picture: Image.Image) -> bool:
@@ -222,7 +223,7 @@ def _has_sixteen_bits(picture: Image.Image) -> bool:
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:
-    """The pixels of a picture that was checked, of an animation those of its first frame: ``(H, W, 3)`` uint8, RGB."""
+    """Return the pixels of a checked picture, for animations the first frame: ``(H, W, 3)`` uint8, RGB."""
     picture.load()
     if _has_sixteen_bits(picture):
         tags = getattr(picture, 'tag_v2', {})
@@ -238,7 +239,7 @@ def _rgb(picture: Image.Image) -> np.ndarray:
 
 @contextmanager
 def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
-    """Open a picture with the decoder of its kind; whatever this raises for damage becomes a ``ValueError``."""
+    """Open a picture with the decoder of its kind; any error for damage becomes a ``ValueError``."""
     try:
         with warnings.catch_warnings():
             # _check_pixels decides which sizes are refused.
@@ -260,7 +261,7 @@ def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
 
 
 def from_pillow(picture: Image.Image) -> np.ndarray:
-    """The pixels of an opened picture, ``(H, W, 3)`` uint8, BGR, upright: as if its file had been read.
+    """Return an opened picture's pixels, ``(H, W, 3)`` uint8, BGR, upright, as if read from its file.
 
     Raises:
         OSError, SyntaxError, ValueError: Pillow's decoders report damage by any of these, or by others.
@@ -294,7 +295,7 @@ def decode_image(data: bytes) -> np.ndarray:
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image file as :func:`read_image` gives it, upright, from its header alone.
+    """Read height and width of an image as :func:`read_image` returns it, upright, from its header alone.
 
     Raises:
         DataError: Missing, or no image; names the file.
@@ -324,7 +325,7 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
 
     Args:
         path: The file, or a region of it (:mod:`mmosnet.runtime.image_region`).
-        remedy: What to do about an unreadable file, for the error's text.
+        remedy: Advice on an unreadable file, for the error message.
         by_opencv: Give what OpenCV makes of a file that this function reads, as mmcv's ``LoadImageFromFile`` does.
 
     Returns:

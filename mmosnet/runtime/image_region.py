@@ -1,5 +1,7 @@
-"""Paths that name a region of an image, ``frames/0017.jpg#xywh=120,80,64,190``: left, top, width and height in pixels,
-as W3C's Media Fragments write them."""
+"""Paths that name a region of an image, such as ``frames/0017.jpg#xywh=120,80,64,190``.
+
+The numbers are left, top, width and height in pixels, as in W3C's Media Fragments.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ class Box(NamedTuple):
 
 
 def region_path(path: str, box: Box) -> str:
-    """The path of a region of an image; :func:`split_region` is the inverse."""
+    """Return the path of a region of an image; :func:`split_region` is the inverse."""
     return f'{path}#xywh={box.left},{box.top},{box.width},{box.height}'
 
 
 def split_region(path: str) -> tuple[str, Box | None]:
-    """The image file that a path names, and the region if it names one."""
+    """Split a path into the image file and the region, if it names one."""
     match = REGION.fullmatch(path)
     if match is None:
         return path, None
@@ -41,7 +43,7 @@ def cut(frame: np.ndarray, box: Box, path: str) -> np.ndarray:
     Args:
         frame: ``(H, W, 3)``.
         box: Within the frame.
-        path: For the error's text.
+        path: Path to name in errors.
 
     Returns:
         ``(height, width, 3)``, a view.

@@ -30,11 +30,11 @@ INTERPOLATIONS = dict(
 
 
 def resized(image: np.ndarray, steps: Sequence[Mapping]) -> np.ndarray:
-    """Take all steps.
+    """Apply all steps.
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        steps: As above, in order.
+        steps: Steps as described above, in order.
 
     Raises:
         KeyError: A step of another type.
@@ -49,7 +49,7 @@ def _resize(image: np.ndarray, step: Mapping) -> np.ndarray:
     if step['keep_ratio']:
         sides = image.shape[1], image.shape[0]
         factor = min(max(size) / max(sides), min(size) / min(sides))
-        size = tuple(int(side * factor + 0.5) for side in sides)
+        size = int(sides[0] * factor + 0.5), int(sides[1] * factor + 0.5)
     return _to_size(image, size, step)
 
 

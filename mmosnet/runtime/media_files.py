@@ -27,7 +27,7 @@ class FoundFiles(NamedTuple):
     """What a walk through a folder found.
 
     Attributes:
-        files: Those asked for, sorted by their paths.
+        files: Requested files, sorted by path.
         left_out: Number of other files by suffix, without hidden ones; ``'/'`` counts folders that were not walked.
         linked: Symbolic links to folders that were read already.
     """
@@ -37,7 +37,7 @@ class FoundFiles(NamedTuple):
     linked: list[Path]
 
     def left_out_text(self) -> str:
-        """What was left out, for a user to read: ``3 .heic, 1 .txt``; empty if that is nothing."""
+        """Return the number of skipped files by suffix: ``3 .heic, 1 .txt``; empty if there are none."""
         names = {'': 'without a suffix', '/': 'folders'}
         kinds = self.left_out.most_common()
         texts = [f'{count:,} {names.get(kind, kind if kind.isprintable() else ascii(kind))}' for kind, count in kinds]
@@ -50,14 +50,14 @@ class FoundFiles(NamedTuple):
 
 
 def find_files(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, below: bool = True) -> FoundFiles:
-    """Find the files with certain suffixes in a folder; hidden ones, whose names begin with a dot, are passed over.
+    """Find the files with certain suffixes in a folder; hidden files are skipped.
 
     Symbolic links are followed: who can write into a folder of images decides what is read. A folder that is reached
     in two ways is read once, by its own path rather than by a link.
 
     Args:
-        folder: Where to look.
-        suffixes: In small letters; those of files may have capitals.
+        folder: Folder to search.
+        suffixes: Suffixes in lower case; those of files may be in upper case.
         below: Look into its folders too.
 
     Raises:
@@ -95,7 +95,7 @@ def find_files(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, bel
 
 
 def _refuse_loops(inside: dict[str, dict[str, Path]]) -> None:
-    """Search the folders depth first; a way that leads back to a folder on it is a loop."""
+    """Refuse folders that link back to a folder above them, by a depth-first search."""
     top = next(iter(inside))
     way, on_way, done = [(top, iter(inside[top].items()))], {top}, set()
     while way:
@@ -113,10 +113,10 @@ def _refuse_loops(inside: dict[str, dict[str, Path]]) -> None:
 
 
 def images_in(folder: str | Path, say: Callable[[str], object] = LOGGER.warning) -> list[str]:
-    """All images in a folder and below it, sorted by their paths; what else is in it is counted and said.
+    """List all images in and below a folder, sorted by path; report the number of other files.
 
     Args:
-        folder: Where to look; :func:`find_files` tells how.
+        folder: Folder to search as :func:`find_files` does.
         say: Takes a line for the user.
 
     Raises:
@@ -133,5 +133,5 @@ def images_in(folder: str | Path, say: Callable[[str], object] = LOGGER.warning)
 
 
 def same_name(name: str) -> str:
-    """A name in the one Unicode spelling in which equal names are equal (NFC): macOS and Linux spell ``Zoë`` unlike."""
+    """Return a name in Unicode form NFC, in which equal names are equal: macOS and Linux differ."""
     return unicodedata.normalize('NFC', name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -26,25 +27,25 @@ class ModelDescription:
 
     Attributes:
         outputs: Names of the outputs in order, of ``embedding``, ``attributes``, ``category``.
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-        channel_order: Of the input's channels: ``'RGB'`` or ``'BGR'``.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+        channel_order: Order of the input's channels: ``'RGB'`` or ``'BGR'``.
         with_preprocess: The input is ``(N, height, width, 3)`` uint8; else ``(N, 3, height, width)`` float32, from
             which ``mean`` was subtracted and which was divided by ``std``.
-        mean: Of each channel, in pixel units, RGB or BGR as ``channel_order`` has it without preprocessing.
-        std: Likewise.
+        mean: Mean of each channel in pixel units, RGB or BGR as ``channel_order`` has it without preprocessing.
+        std: Standard deviation of each channel, likewise.
         l2_normalized: The embedding has length 1.
         attributes: Names of the attributes, in order of the scores.
         classes: Names of the categories, in order of the scores.
         resize: Steps from an image of any size to ``(height, width)``, see :mod:`mmosnet.runtime.image_resizing`; none
             where images have that size already.
-        other_transforms: What else the model's test pipeline does to images, which the runtime cannot do.
+        other_transforms: Further transforms of the model's test pipeline, which the runtime does not have.
         read_by_opencv: Files are read as OpenCV does by itself, see :func:`mmosnet.runtime.read_image`.
         weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
             of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.runtime.file_checksum`), else empty.
-        version: Of mmosnet.
+        version: Version of mmosnet.
     """
 
     outputs: tuple[str, ...]
@@ -67,11 +68,11 @@ class ModelDescription:
 
     @property
     def task(self) -> str:
-        """``'reid'``, ``'attributes'``, ``'category'``, or ``'multitask'`` of several."""
+        """Task of the model: ``'reid'``, ``'attributes'``, ``'category'``, or ``'multitask'`` for several."""
         return TASKS[self.outputs[0]] if len(self.outputs) == 1 else 'multitask'
 
     def preparation(self) -> str:
-        """How images of any size get the file's size, for people."""
+        """Describe for users how images of any size are resized to the file's size."""
         if self.other_transforms:
             return f'prepared outside: the runtime lacks {", ".join(self.other_transforms)}'
         steps = [
@@ -80,11 +81,11 @@ class ModelDescription:
         return ', '.join(steps) or 'not resized'
 
     def resized(self, image: np.ndarray, name: str) -> np.ndarray:
-        """An image in the size that the file takes, ``(height, width, 3)`` uint8.
+        """Resize an image to the file's size, ``(height, width, 3)`` uint8.
 
         Args:
             image: ``(H, W, 3)`` uint8.
-            name: What errors call it.
+            name: Name for error messages.
 
         Raises:
             DataError: The steps lead to another size.
@@ -106,7 +107,7 @@ class ModelDescription:
         )
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """The file's input for images: themselves, where the file normalises.
+        """Convert images to the file's input; they stay as they are where the file normalizes.
 
         Args:
             images: ``(N, height, width, 3)`` uint8, BGR.
@@ -125,12 +126,12 @@ class ModelDescription:
         return np.ascontiguousarray(((images - mean) / std).transpose(0, 3, 1, 2), np.float32)
 
     def to_json(self) -> str:
-        """One line."""
+        """Return the description as one line of JSON."""
         return json.dumps(dict(task=self.task, **asdict(self)), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | None, path: object) -> ModelDescription:
-        """Read :meth:`to_json`'s line.
+        """Parse the line that :meth:`to_json` returns.
 
         Args:
             text: The line; None where a file has none.
@@ -147,7 +148,7 @@ class ModelDescription:
             raise DataError(f'{path} has no metadata of mmosnet: export it again with `mmosnet export`')
         known = {field.name for field in fields(cls)}
         # What a later version adds is left out.
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
         missing = {'outputs', 'height', 'width'} - set(values)
         if missing:
             raise DataError(f'{path}: its metadata lacks {", ".join(sorted(missing))}: export it again')
@@ -158,7 +159,7 @@ class ModelDescription:
 
 
 def _fault(values: Mapping[str, object]) -> str:
-    """What no exported model has, in the metadata of one; empty if that is nothing."""
+    """Return what is invalid in the metadata of an exported model; empty if nothing is."""
     steps = values.get('resize', ())
     if not isinstance(steps, tuple) or not all(isinstance(step, dict) and step.get('type') in STEPS for step in steps):
         return f'resize={steps!r:.60}'

@@ -19,7 +19,7 @@ class OnnxSession:
 
     Args:
         path: The file.
-        threads: To compute with; ONNX Runtime's choice by default.
+        threads: Number of threads; ONNX Runtime's choice by default.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -35,5 +35,5 @@ class OnnxSession:
         self.metadata = self._session.get_modelmeta().custom_metadata_map.get(KEY)
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
+        """Return the outputs in the file's order."""
         return self._session.run(None, {INPUT: inputs})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class OpenVinoSession:
 
     Args:
         path: The ``.xml`` file.
-        threads: To compute with; OpenVINO's choice by default.
+        threads: Number of threads; OpenVINO's choice by default.
         bf16: Compute in bfloat16, where the CPU can; else in float32.
         batch_size: Take this many images at once only.
     """
@@ -28,11 +29,11 @@ class OpenVinoSession:
         if batch_size is not None:
             graph.reshape([batch_size, *list(graph.input(0).partial_shape)[1:]])
         self.metadata = graph.get_rt_info(KEY).astype(str) if graph.has_rt_info(KEY) else None
-        options = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_PRECISION_HINT='bf16' if bf16 else 'f32')
+        options: dict[str, Any] = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_PRECISION_HINT='bf16' if bf16 else 'f32')
         if threads:
             options['INFERENCE_NUM_THREADS'] = threads
         self._request = openvino.compile_model(graph, 'CPU', options).create_infer_request()
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
-        """The outputs in the file's order."""
+        """Return the outputs in the file's order."""
         return list(self._request.infer([inputs], share_inputs=True, share_outputs=False).values())

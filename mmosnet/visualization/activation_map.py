@@ -38,7 +38,7 @@ class MappedImage:
     Attributes:
         name: Caption.
         image: ``(H, W, 3)`` uint8, BGR, as the network saw it.
-        maps: By name of the stage, ``(h, w)`` in [0, 1].
+        maps: Maps by name of the stage, ``(h, w)`` in [0, 1].
     """
 
     name: str
@@ -47,7 +47,7 @@ class MappedImage:
 
 
 def activation_maps(feature_maps: Tensor) -> np.ndarray:
-    """Energy at each place of each image, from 0 at an image's weakest place to 1 at its strongest.
+    """Compute the energy at each place of each image, from 0 at its weakest place to 1 at its strongest.
 
     Args:
         feature_maps: ``(N, C, H, W)``.
@@ -74,7 +74,7 @@ def overlay(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
 
 def draw_activation_sheet(images: Sequence[MappedImage], title: Sequence[str] = ()) -> np.ndarray:
-    """Draw one image a row: the picture, and the heat map of each stage over it.
+    """Draw one image per row: the picture, and the heat map of each stage over it.
 
     Args:
         images: All with the same stages.
@@ -115,7 +115,7 @@ def save_activation_sheet(images: Sequence[MappedImage], path: str | Path, title
 
 
 def _header(width: int, title: Sequence[str]) -> np.ndarray:
-    """Title, the scale of the colours, and room for the columns' names; widened to its text."""
+    """Draw title, color scale and room for the column names; widened to its text."""
     words = ('weakest', "strongest response of an image's stage")
     scale = GAP + text_width(words[0]) + 8 + SCALE[1] + 8 + text_width(words[1]) + GAP
     header = blank(
@@ -139,7 +139,7 @@ def _fitted(image: np.ndarray) -> np.ndarray:
 
 
 def _shortened(text: str, width: int) -> str:
-    """A path, cut on its left side where it is too long: its end tells more."""
+    """Return a path, cut on its left side where it is too long: its end is more informative."""
     shown = text
     while len(shown) > 4 and text_width(shown) > width:
         shown = '...' + shown[4:]

@@ -30,12 +30,12 @@ def visualize_attributes(
     """Draw people with their attributes.
 
     Args:
-        cfg: Of a model that predicts attributes.
-        checkpoint: Of the model.
+        cfg: Config of a model that predicts attributes.
+        checkpoint: Checkpoint of the model.
         images: Files and folders; people of the test set if empty.
-        number: How many of the test set, or of each folder.
+        number: Number of people of the test set, or per folder.
         out_dir: Gets ``attributes.jpg`` and ``attributes.json``; the names say if the images are the user's, or worst.
-        worst: Of the test set those with the most wrong and missed attributes.
+        worst: Show the people of the test set with the most wrong and missed attributes.
 
     Returns:
         Lines that tell what was found and where it is.
@@ -64,14 +64,14 @@ def visualize_attributes(
 
 
 def num_wrong(person: ShownAttributes) -> int:
-    """Attributes of a person that are predicted wrongly or missed."""
+    """Count the attributes of a person that are predicted wrongly or missed."""
     return int(((np.array(person.scores) >= THRESHOLD) != np.array(person.gt)).sum())
 
 
 def _tested(
     cfg: Config, checkpoint: str, number: int, worst: bool
 ) -> tuple[list[ShownAttributes], list[str], list[str]]:
-    """People of the test set, what the title says of them, and the scores of all attributes."""
+    """Return people of the test set, a title for them, and the scores of all attributes."""
     evaluated = evaluate(cfg, checkpoint, AttributeMetric)
     metric = evaluated.metric
     total = len(metric.results)
@@ -89,7 +89,7 @@ def _tested(
 
 
 def _predicted(cfg: Config, checkpoint: str, files: Sequence[str]) -> tuple[list[ShownAttributes], list[str]]:
-    """The user's images with their predictions, and a line each."""
+    """Return the user's images with their predictions, and one line for each."""
     inferencer = PersonInferencer(cfg, checkpoint)
     if 'attributes' not in inferencer.tasks.heads:
         raise DataError(f'{cfg.filename}: its model predicts {", ".join(inferencer.tasks.heads)}, and no attributes')

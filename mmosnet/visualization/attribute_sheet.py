@@ -79,7 +79,7 @@ def save_attribute_sheet(
 
 
 def per_attribute_table(rows: Sequence[AttributeRow]) -> str:
-    """Lay out the scores of all attributes, a line each; what is not defined is left empty.
+    """Lay out the scores of all attributes, one line each; undefined scores are left empty.
 
     Returns:
         The lines, joined.
@@ -91,7 +91,7 @@ def per_attribute_table(rows: Sequence[AttributeRow]) -> str:
 
 
 def _cell(person: ShownAttributes) -> np.ndarray:
-    """A person, and lines of text on the right: the predicted attributes, then the missed ones."""
+    """Draw a person with lines of text on the right: the predicted attributes, then the missed ones."""
     labels = [None] * len(person.names) if person.gt is None else person.gt
     entries = [
         (score, name, score >= THRESHOLD, present)
@@ -112,7 +112,7 @@ def _cell(person: ShownAttributes) -> np.ndarray:
 def _write_attribute(
     picture: np.ndarray, bottom: int, score: str, name: str, predicted: bool, present: bool | None
 ) -> None:
-    """Mark, score and name in the colour of right or wrong, a missed name struck through."""
+    """Draw mark, score and name in the color for right or wrong; a missed name is struck through."""
     color = BLACK if present is None else GREEN if predicted and present else RED
     left = 6
     if present is not None:
@@ -128,7 +128,7 @@ def _write_attribute(
 
 
 def _header(width: int, title: Sequence[str], with_marks: bool) -> np.ndarray:
-    """The title, and what the marks mean, in the marks themselves."""
+    """Draw the title and a legend of the marks."""
     marks = (('predicted, right', True, True), ('predicted, wrong', True, False), ('missed', False, True))
     needed = [6 + text_width(line, TITLE_SIZE) for line in title]
     if with_marks:

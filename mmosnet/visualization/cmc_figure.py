@@ -21,8 +21,8 @@ class CmcCurve:
     """One curve.
 
     Attributes:
-        name: Of the model.
-        data: What it was tested on.
+        name: Name of the model.
+        data: Name of the test data.
         mAP: Mean average precision.
         mINP: Mean inverse negative penalty.
         cmc: Share of queries whose first match has rank k or better, for k = 1, 2, ...

@@ -19,8 +19,8 @@ def visualize_confusion(cfg: Config, checkpoint: str, out_dir: Path) -> list[str
     """Draw ``confusion_matrix.png`` and write all counts to ``confusion_matrix.csv``.
 
     Args:
-        cfg: Of a category test.
-        checkpoint: Of the model.
+        cfg: Config with a category test.
+        checkpoint: Checkpoint of the model.
         out_dir: Gets the files.
 
     Returns:
@@ -28,7 +28,7 @@ def visualize_confusion(cfg: Config, checkpoint: str, out_dir: Path) -> list[str
 
     Raises:
         FileNotFoundError: No such checkpoint or data.
-        DataError: Of another task or network.
+        DataError: The config is one of another task or network.
     """
     evaluated = evaluate(cfg, checkpoint, CategoryMetric)
     metric = evaluated.metric

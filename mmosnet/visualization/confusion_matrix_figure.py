@@ -1,4 +1,4 @@
-"""The figure of a confusion matrix: which categories are taken for which, and how often."""
+"""The figure of a confusion matrix: how often each category is predicted as each other one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: s
         confusion: ``(C, C)`` numbers of samples, a row each true category, a column each predicted one.
         classes: Names of the C categories.
         path: The file; its suffix says which kind.
-        data: What the title calls the data set.
+        data: Name of the data set in the title.
 
     Raises:
         DataError: Names and matrix differ in number.
@@ -43,16 +43,16 @@ def save_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], path: s
 
 
 def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: str = '') -> Figure:
-    """Draw the figure: cells in per cent of their row, with counts below where there is room.
+    """Draw the figure: percentages of each row, with counts below them where there is room.
 
     Of more than 30 categories it shows the 30 with the largest confusions, those confused with each other side by
     side; what is predicted besides is in the last column. mmpretrain's ``ConfusionMatrix.plot`` colours by counts, so
     that frequent categories hide the others, and is illegible from some 30 categories on.
 
     Args:
-        confusion: As of :func:`save_confusion_matrix`.
-        classes: As of :func:`save_confusion_matrix`.
-        data: As of :func:`save_confusion_matrix`.
+        confusion: Same as in :func:`save_confusion_matrix`.
+        classes: Same as in :func:`save_confusion_matrix`.
+        data: Same as in :func:`save_confusion_matrix`.
     """
     confusion = np.asarray(confusion)
     if confusion.shape != (len(classes), len(classes)):
@@ -61,7 +61,7 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: s
     if len(classes) > MOST_CATEGORIES:
         shown = most_confused(confusion, MOST_CATEGORIES)
     counts = confusion[np.ix_(shown, shown)]
-    columns = rows = [_short(classes[i]) for i in shown]
+    columns = rows = [_short(classes[int(i)]) for i in shown]
     totals = confusion[shown].sum(1)
     if len(shown) < len(classes):
         counts = np.hstack([counts, (totals - counts.sum(1))[:, None]])
@@ -81,11 +81,11 @@ def draw_confusion_matrix(confusion: np.ndarray, classes: Sequence[str], data: s
 
 
 def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
-    """The categories of the largest confusions, pair by pair in descending order.
+    """Return the categories of the largest confusions, pair by pair in descending order.
 
     Args:
         confusion: ``(C, C)`` counts.
-        number: How many categories, at most C.
+        number: Number of categories, at most C.
 
     Returns:
         ``(number,)`` indices. A pair counts what is taken for each other in both directions; equal pairs come in the
@@ -97,7 +97,7 @@ def most_confused(confusion: np.ndarray, number: int) -> np.ndarray:
 
 
 def most_confused_pairs(confusion: np.ndarray) -> np.ndarray:
-    """The pairs of categories that are taken for each other at all, the most frequent first, ``(number, 2)``.
+    """Return the pairs of confused categories, the most frequent first, ``(number, 2)``.
 
     Args:
         confusion: ``(C, C)`` counts.
@@ -138,6 +138,6 @@ def _draw_cells(axes: Axes, counts: np.ndarray, totals: np.ndarray, with_counts:
 
 
 def _short(name: str) -> str:
-    """A name that fits beside the matrix: the first of ImageNet's synonyms, cut if need be."""
+    """Return a name that fits beside the matrix: the first of ImageNet's synonyms, cut if needed."""
     name = str(name).split(',')[0]
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 3] + '...'

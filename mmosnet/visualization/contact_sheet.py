@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: one person a row, one camera a column."""
+"""A contact sheet of a data set: one person per row, one camera per column."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ShownPerson:
     """A row of the sheet.
 
     Attributes:
-        name: Of the person.
+        name: Name of the person.
         split: ``'train'`` or ``'test'``.
-        records: By camera, this person's images there.
+        records: Images of this person by camera.
     """
 
     name: str
@@ -38,12 +38,12 @@ class ShownPerson:
 
 
 def choose_people(parts: Sequence[Part], facts: Mapping[str, ImageFacts], number: int = 12) -> list[ShownPerson]:
-    """Choose people at even distances, half of them of the training split, who have an image that can be read.
+    """Choose people with a readable image at even distances, half of them from the training split.
 
     Args:
         parts: All splits; query and gallery are shown together.
-        facts: Of all images, by path.
-        number: Of people, at most.
+        facts: Facts of all images by path.
+        number: Largest number of people.
     """
     groups = {'train': {}, 'test': {}}
     for part in parts:
@@ -63,7 +63,7 @@ def choose_people(parts: Sequence[Part], facts: Mapping[str, ImageFacts], number
 
 
 def draw_contact_sheet(people: Sequence[ShownPerson]) -> np.ndarray:
-    """Draw each person's first image by each camera, in its own proportions, and how many there are.
+    """Draw each person's first image per camera, in its own proportions, with the number of images.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR. Cameras beyond :data:`MAX_CAMERAS` are left out.
@@ -94,7 +94,7 @@ def _cell(records: Sequence[dict]) -> np.ndarray:
 
 
 def _titled(picture: np.ndarray, text: str) -> np.ndarray:
-    """A picture with a line of text below and a gap on its right."""
+    """Return a picture with a line of text below and a gap on its right."""
     line = blank(LINE, picture.shape[1] + GAP)
     write(line, text, 4, LINE - 6)
     return np.vstack([np.hstack([picture, blank(picture.shape[0], GAP)]), line])

@@ -17,7 +17,7 @@ def write_curves(path: Path, kind: str, curves: Sequence[dict]) -> Path:
 
     Args:
         path: The file; its folder is made.
-        kind: Of the figure: ``'cmc'`` or ``'roc'``.
+        kind: Kind of the figure: ``'cmc'`` or ``'roc'``.
         curves: Numbers and lists of numbers by name.
     """
     with whole_file(path) as draft:
@@ -26,12 +26,12 @@ def write_curves(path: Path, kind: str, curves: Sequence[dict]) -> Path:
 
 
 def read_curves(path: str | Path, kind: str, keys: Iterable[str]) -> list[dict]:
-    """Read what :func:`write_curves` wrote.
+    """Read the curves that :func:`write_curves` wrote.
 
     Args:
         path: The file.
-        kind: Which is wanted.
-        keys: What every curve must have.
+        kind: Kind of the figure.
+        keys: Keys that every curve must have.
 
     Raises:
         FileNotFoundError: No such file.

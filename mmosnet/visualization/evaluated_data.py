@@ -47,8 +47,8 @@ class Evaluated:
     """A metric that has seen all test data.
 
     Attributes:
-        metric: With its ``results``, not computed yet.
-        data_name: What to call the data sets that have its labels.
+        metric: Metric that has collected its ``results`` but not computed its scores.
+        data_name: Name of the data sets that have its labels.
     """
 
     metric: BaseMetric
@@ -56,10 +56,10 @@ class Evaluated:
 
 
 def target_config(cfg: Config, target: str | None) -> Config:
-    """The config of one of several data sets that a config is tested on.
+    """Return the config of one of several data sets that a config is tested on.
 
     Args:
-        cfg: With ``test_targets`` perhaps.
+        cfg: Config that may have ``test_targets``.
         target: One of them; None where there is nothing to choose.
 
     Raises:
@@ -75,7 +75,7 @@ def target_config(cfg: Config, target: str | None) -> Config:
 
 
 def build_metric(cfg: Config, kind: type[Metric]) -> tuple[Evaluator, Metric]:
-    """The evaluator of a config's test, and the metric in it whose results are wanted.
+    """Build the evaluator of a config's test, and return it with the wanted metric.
 
     Raises:
         DataError: The config's test has no such metric; says which sub-command fits.
@@ -103,8 +103,8 @@ def evaluate(cfg: Config, checkpoint: str, kind: type[Metric]) -> Evaluated:
     """Send all test data through a model in the form for prediction, as ``mmosnet test`` does.
 
     Args:
-        cfg: With ``model``, ``test_dataloader`` and ``test_evaluator``.
-        checkpoint: Of the model.
+        cfg: Config with ``model``, ``test_dataloader`` and ``test_evaluator``.
+        checkpoint: Checkpoint of the model.
         kind: The metric that is wanted.
 
     Raises:
@@ -127,14 +127,14 @@ def evaluate(cfg: Config, checkpoint: str, kind: type[Metric]) -> Evaluated:
 
 
 def _tracked(loader: DataLoader):
-    """The batches, with a bar on stderr unless mmpretrain's are turned off."""
+    """Iterate over the batches, with a progress bar on stderr unless mmpretrain's bars are turned off."""
     console = Console(stderr=True)
     disable = progress.disable_progress_bar or not console.is_terminal
     return track(loader, 'Test data', console=console, transient=True, disable=disable)
 
 
 def data_name(dataset: Dataset, fact: str = '') -> str:
-    """What to call a data set, or those of its parts that know a fact: its class, and its folder if that tells more."""
+    """Return the name of a data set, or of its parts that have a fact: the class, and a telling folder."""
     parts = getattr(dataset, 'datasets', None) or [dataset]
     parts = [part for part in parts if getattr(part, 'metainfo', {}).get(fact)] or parts
     return ' and '.join(dict.fromkeys(map(_name, parts)))

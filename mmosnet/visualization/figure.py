@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmosnet.whole_file import whole_file
 
@@ -22,7 +22,7 @@ GRID_COLOR = '#e0e0e0'
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure that is drawn into files, whatever display there is.
+    """Return an empty figure that draws into files, whatever display there is.
 
     Args:
         width: Inches.
@@ -38,21 +38,21 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Draw a figure into an image file; its folder is made, its suffix says which kind."""
+    """Draw a figure into an image file of the kind that its suffix names; create its folder."""
     path = Path(path)
     with whole_file(path) as draft:
         figure.savefig(draft)
     return path
 
 
-def line_style(number: int) -> dict[str, str]:
-    """Colour and dashes of the curve with a number, as arguments of ``Axes.plot``; 28 differ."""
+def line_style(number: int) -> dict[str, Any]:
+    """Return color and dashes of the curve with a number, as arguments of ``Axes.plot``; 28 differ."""
     # Seven colours and four dashes share no divisor: both change from curve to curve.
     return dict(color=COLORS[number % len(COLORS)], linestyle=DASHES[number % len(DASHES)])
 
 
 def plain_axes(axes: Axes, title: str = '', xlabel: str = '', ylabel: str = '') -> None:
-    """Axes with a pale grid, without the frame's upper and right side."""
+    """Set up axes with a pale grid, without the upper and right side of the frame."""
     axes.set_title(title, fontsize=TITLE_SIZE)
     axes.set_xlabel(xlabel, fontsize=TEXT_SIZE)
     axes.set_ylabel(ylabel, fontsize=TEXT_SIZE)

@@ -31,11 +31,11 @@ SMALLEST_RANGE = 0.01
 def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Figure:
     """Draw the figure.
 
-    Above, bars: the mean weight of each stream over the images, and the contrast. Below, a row an image: its weight,
+    Above, bars: the mean weight of each stream over the images, and the contrast. Below, one row per image: its weight,
     and under it in per cent how far it departs from that mean; red above it, blue below.
 
     Args:
-        weights: Of I images.
+        weights: Gate weights of I images.
         images: The I images, ``(H, W, 3)`` uint8, BGR.
     """
     by_stage = weights.by_stage

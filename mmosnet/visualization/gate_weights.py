@@ -22,7 +22,7 @@ from mmosnet.visualization.text_table import text_table
 
 
 def channel_weights(fusion: WeightedFusion, streams: Sequence[Tensor]) -> Tensor:
-    """The weight of each channel of each of T streams ``(N, C, H, W)``: ``(N, T, C)``."""
+    """Compute the weight of each channel of each of T streams ``(N, C, H, W)``: ``(N, T, C)``."""
     num_images, channels = streams[0].shape[:2]
     weights = [weight.expand(num_images, channels, 1, 1).flatten(1) for weight in fusion.weights(streams)]
     return torch.stack(weights, dim=1).float()
@@ -56,7 +56,7 @@ def recorded_gates(backbone: OSNet) -> Iterator[dict[str, Tensor]]:
 
 
 def stream_names(backbone: OSNet) -> list[str]:
-    """The receptive field of each stream, in pixels of the block's input: ``['3x3', '5x5', ...]``."""
+    """Return the receptive field of each stream in pixels of the block's input: ``['3x3', '5x5', ...]``."""
     return [f'{2 * len(stream) + 1}x{2 * len(stream) + 1}' for stream in backbone.stages[0][0].streams]
 
 
@@ -81,7 +81,7 @@ class GateWeights:
 
     @classmethod
     def of(cls, images: Sequence[str], streams: Sequence[str], records: Sequence[dict[str, Tensor]]) -> GateWeights:
-        """Join what :func:`recorded_gates` recorded for each image, one image a pass."""
+        """Join the records of :func:`recorded_gates`, one image per forward pass."""
         blocks = list(records[0])
         weights = [[record[block][0].double().numpy() for block in blocks] for record in records]
         return cls(
@@ -99,12 +99,12 @@ class GateWeights:
 
     @property
     def by_stage(self) -> np.ndarray:
-        """``(I, S, T)``: means over the blocks of a stage."""
+        """Means over the blocks of each stage, ``(I, S, T)``."""
         return self._mean_of_stages(self.by_block)
 
     @property
     def mean_contrast(self) -> np.ndarray:
-        """``(S,)``: means over images and the blocks of a stage."""
+        """Means over images and the blocks of each stage, ``(S,)``."""
         return self._mean_of_stages(self.contrast).mean(0)
 
     def _mean_of_stages(self, of_blocks: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ class GateWeights:
         return np.stack([of_blocks[:, [o == stage for o in owners]].mean(1) for stage in self.stages], axis=1)
 
     def report(self) -> dict:
-        """All numbers, for a JSON file."""
+        """Return all numbers, for a JSON file."""
         by_stage = self.by_stage
 
         def named(values: np.ndarray, names: Sequence[str]) -> dict[str, float | list[float]]:
@@ -136,7 +136,7 @@ class GateWeights:
         )
 
     def table(self) -> str:
-        """A row a stage: mean and standard deviation over the images for each stream, and the contrast."""
+        """Lay out one row per stage: mean and standard deviation over the images per stream, and the contrast."""
         mean, std = self.by_stage.mean(0), self.by_stage.std(0)
         rows = [
             [stage, *(f'{m:.4f} +- {d:.4f}' for m, d in zip(row, deviations, strict=True)), f'{contrast:.4f}']

@@ -1,4 +1,4 @@
-"""The figure of a threshold: distances of pairs of one person and of two, and where one says "the same person"."""
+"""The figure of a threshold: distances of genuine and of impostor pairs, and the threshold between them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def save_match_threshold(found: MatchThresholds, wanted: float, distance: str, p
 
 
 def draw_match_threshold(found: MatchThresholds, wanted: float, distance: str) -> Figure:
-    """Draw the figure: above the two distributions, below the shares of pairs up to each distance, on a log scale.
+    """Draw the two distributions and, below, the shares of pairs up to each distance on a log scale.
 
     Args:
-        found: As of :func:`save_match_threshold`.
-        wanted: As of :func:`save_match_threshold`.
-        distance: As of :func:`save_match_threshold`.
+        found: Same as in :func:`save_match_threshold`.
+        wanted: Same as in :func:`save_match_threshold`.
+        distance: Same as in :func:`save_match_threshold`.
     """
     figure = new_figure(*SIZE)
     figure.suptitle(_title(found, found.at(wanted)), fontsize=10)

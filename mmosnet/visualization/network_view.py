@@ -29,7 +29,7 @@ class View:
 
 
 def backbone_of(model: nn.Module) -> OSNet:
-    """The backbone, which must be an OSNet.
+    """Return the backbone, which must be an OSNet.
 
     Raises:
         DataError: It is another one.
@@ -41,7 +41,7 @@ def backbone_of(model: nn.Module) -> OSNet:
 
 
 def all_maps(backbone: OSNet, images: Tensor) -> dict[str, Tensor]:
-    """The maps of all stages and of the last convolution, whatever ``out_indices`` asks for, by name."""
+    """Compute the maps of all stages and of the last convolution by name, whatever ``out_indices`` says."""
     names = [f'stages.{stage}' for stage in range(len(backbone.stages))]
     names += ['final_conv'] * (backbone.final_conv is not None)
     requested = backbone.out_indices
@@ -53,14 +53,14 @@ def all_maps(backbone: OSNet, images: Tensor) -> dict[str, Tensor]:
 
 
 def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict) -> View:
-    """Send one image through the test pipeline, the preprocessing and the backbone.
+    """Run one image through the test pipeline, the preprocessing and the backbone.
 
     One at a time: images need not have the same size.
 
     Args:
-        model: In evaluation mode; its backbone is an OSNet.
+        model: Model in evaluation mode with an OSNet as backbone.
         pipeline: The test pipeline, ending in ``PackInputs``.
-        record: With ``img_path``.
+        record: Record with ``img_path``.
 
     Raises:
         DataError: The image is too small for the network.

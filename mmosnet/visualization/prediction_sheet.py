@@ -21,7 +21,7 @@ STEM = 'predictions_'
 
 
 def told_attributes(result: Mapping) -> list[tuple[str, float]]:
-    """The attributes that a person is predicted to have, surest first, with their scores."""
+    """Return the attributes that a person is predicted to have, surest first, with their scores."""
     told = [(name, score) for name, score in result.get('attributes', {}).items() if score >= THRESHOLD]
     return sorted(told, key=lambda entry: -entry[1])
 
@@ -48,8 +48,8 @@ class PredictionSheets:
         The category is blue, attributes are black.
 
         Args:
-            image: None for what could not be read.
-            result: Its prediction.
+            image: Image; None if it could not be read.
+            result: Prediction for the image.
         """
         lines = [(str(result['img_path'] or 'array').rpartition('/')[2], BLACK)]
         if 'error' in result:

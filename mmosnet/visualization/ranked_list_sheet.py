@@ -1,4 +1,4 @@
-"""A picture of ranked lists: one query a row, its first gallery images framed green (right) or red (wrong)."""
+"""A picture of ranked lists: one query per row, its first gallery images framed green (right) or red (wrong)."""
 
 from __future__ import annotations
 

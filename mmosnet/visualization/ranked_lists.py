@@ -40,9 +40,9 @@ class Choice:
     Attributes:
         number: Queries, spread over the test set; of people, over theirs.
         worst: Take those with the lowest average precision.
-        pids: Of these people alone.
+        pids: Show queries of these people only.
         paths: These images instead: queries of the test set, or any others.
-        top_k: Gallery images a query.
+        top_k: Gallery images per query.
         rerank: Rank again by k-reciprocal neighbours.
 
     Raises:
@@ -66,7 +66,7 @@ class Choice:
 
     @property
     def text(self) -> str:
-        """What the title says of it."""
+        """Description of the choice, for the title."""
         which = ['lowest average precision first' if self.worst else 'spread over the set']
         if self.pids:
             which.insert(0, f'of identity {", ".join(map(str, self.pids))}')
@@ -78,9 +78,9 @@ def visualize_ranked_lists(cfg: Config, checkpoint: str, choice: Choice, out_dir
     """Draw ranked lists of the test set.
 
     Args:
-        cfg: Of a re-identification test.
-        checkpoint: Of the model.
-        choice: Which queries.
+        cfg: Config of a re-identification test.
+        checkpoint: Checkpoint of the model.
+        choice: Choice of the queries.
         out_dir: Gets ``ranked_lists.jpg`` and ``.json``; the name says what was chosen.
 
     Returns:
@@ -88,7 +88,7 @@ def visualize_ranked_lists(cfg: Config, checkpoint: str, choice: Choice, out_dir
 
     Raises:
         FileNotFoundError: No such checkpoint, data or query.
-        DataError: Of another task or network, or nobody to show.
+        DataError: The config is one of another task or network, or there is nobody to show.
     """
     # What fails fast comes first.
     for path in choice.paths:
@@ -126,12 +126,12 @@ def _distance(metric: ReIDMetric, query: Embeddings, gallery: Embeddings, rerank
 
 
 def chosen_queries(sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Choice) -> list[int]:
-    """Indices of the queries to show.
+    """Return the indices of the queries to show.
 
     Args:
-        sets: Of the test.
+        sets: Query and gallery of the test.
         counts: Matches of each query.
-        ranks: From :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
         choice: Without paths.
 
     Raises:
@@ -154,7 +154,7 @@ def chosen_queries(sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Ch
 
 
 def _query_indices(sets: QueryGallery, paths: Sequence[str]) -> list[int | None]:
-    """Which queries of the test set the paths name; None for other images."""
+    """Return which test queries the paths name; None for other images."""
     known = {str(Path(query['img_path']).resolve()): index for index, query in enumerate(sets.queries)}
     return [known.get(str(Path(path).resolve())) for path in paths]
 
@@ -162,7 +162,7 @@ def _query_indices(sets: QueryGallery, paths: Sequence[str]) -> list[int | None]
 def _search(
     cfg: Config, checkpoint: str, paths: Sequence[str], metric: ReIDMetric, sets: QueryGallery, choice: Choice
 ) -> list[ShownQuery]:
-    """Ranked lists of images whose identity nobody knows: no gallery image is left out, none is right or wrong."""
+    """Return ranked lists of images of unknown identity: no gallery image is excluded, right or wrong."""
     inferencer = PersonInferencer(cfg, checkpoint)
     found = inferencer(list(paths))
     samples = [dict(embedding=torch.from_numpy(entry['embedding']), pid=UNKNOWN, camid=UNKNOWN) for entry in found]

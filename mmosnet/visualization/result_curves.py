@@ -37,10 +37,10 @@ class CurveSource:
     """Where a figure's curves come from.
 
     Attributes:
-        cfg: Of a re-identification test; None without checkpoints.
-        checkpoints: Of its model, a curve each and target.
+        cfg: Config of a re-identification test; None without checkpoints.
+        checkpoints: Checkpoints of its model: one curve per checkpoint and target.
         saved: Files of curves, drawn behind.
-        names: Of all curves in their order; by default those of the files.
+        names: Names of all curves in order; those of the files by default.
         target: The one data set to test on, of a config with several.
     """
 
@@ -51,7 +51,7 @@ class CurveSource:
     target: str | None = None
 
     def tests(self) -> list[tuple[str, str, Config]]:
-        """Name, checkpoint and config of every test."""
+        """Iterate over the tests: name, checkpoint and config of each."""
         if self.cfg is None:
             return []
         if self.target is not None or not self.cfg.get('test_targets'):
@@ -65,7 +65,7 @@ class CurveSource:
         ]
 
     def renamed(self, curves: list) -> list:
-        """Curves with the user's names.
+        """Return the curves with the user's names.
 
         Raises:
             DataError: Another number of names.
@@ -78,12 +78,12 @@ class CurveSource:
         return [replace(curve, name=name) for curve, name in zip(curves, self.names, strict=True)]
 
     def saved_curves(self, kind: str, curve: type, out_dir: Path) -> list:
-        """The curves in the files.
+        """Read the curves in the files.
 
         Args:
-            kind: As of :func:`~mmosnet.visualization.curve_file.read_curves`.
+            kind: Same as in :func:`~mmosnet.visualization.curve_file.read_curves`.
             curve: The class of one.
-            out_dir: Where the new file goes.
+            out_dir: Folder of the new file.
 
         Raises:
             DataError: In place of one of them, or as of that function.
@@ -97,7 +97,7 @@ class CurveSource:
 
 
 def checkpoint_names(checkpoints: Sequence[str]) -> list[str]:
-    """Short names: without folders and suffix, with the folder where those of several are alike."""
+    """Return short names: without folder and suffix; with the folder where several would be equal."""
     paths = [PurePosixPath(checkpoint.replace('\\', '/')) for checkpoint in checkpoints]
     stems = [path.name.removesuffix('.pth') for path in paths]
     return [
@@ -110,7 +110,7 @@ def visualize_cmc(source: CurveSource, out_dir: Path, max_rank: int = 20, rerank
     """Draw ``cmc.png``, and write ``cmc.csv`` and ``cmc.json``.
 
     Args:
-        source: Of the curves.
+        source: Source of the curves.
         out_dir: Gets the files.
         max_rank: Length of the curves.
         rerank: Draw each checkpoint's a second time, after k-reciprocal re-ranking.
@@ -120,7 +120,7 @@ def visualize_cmc(source: CurveSource, out_dir: Path, max_rank: int = 20, rerank
 
     Raises:
         FileNotFoundError: A missing checkpoint, data set or file.
-        DataError: Of another task or network, or a file without such curves.
+        DataError: The config is one of another task or network, or a file has no such curves.
     """
     if max_rank < 1:
         raise DataError(f'--max-rank {max_rank}: give 1 or more')
@@ -146,13 +146,13 @@ def visualize_cmc(source: CurveSource, out_dir: Path, max_rank: int = 20, rerank
 def cmc_of(
     metric: ReIDMetric, sets: QueryGallery, name: str, data: str, max_rank: int, rerank: bool = False
 ) -> CmcCurve:
-    """The curve of an evaluation, under the metric's protocol.
+    """Return the curve of an evaluation, under the metric's protocol.
 
     Args:
         metric: Says how to compare.
-        sets: From its ``query_gallery``.
-        name: Of the curve.
-        data: What was tested on.
+        sets: Result of its ``query_gallery``.
+        name: Name of the curve.
+        data: Name of the test data.
         max_rank: Length of the curve; no more than there are gallery images.
         rerank: Rank again by k-reciprocal neighbours.
     """
@@ -175,7 +175,7 @@ def visualize_roc(source: CurveSource, out_dir: Path, det: bool = False) -> list
     """Draw ``roc.png``, or ``det.png``, and write ``roc.csv`` and ``roc.json``.
 
     Args:
-        source: Of the curves.
+        source: Source of the curves.
         out_dir: Gets the files.
         det: Draw missed pairs on a logarithmic axis.
 
@@ -184,7 +184,7 @@ def visualize_roc(source: CurveSource, out_dir: Path, det: bool = False) -> list
 
     Raises:
         FileNotFoundError: A missing checkpoint, data set or file.
-        DataError: Of another task or network, or a file without such curves.
+        DataError: The config is one of another task or network, or a file has no such curves.
     """
     saved = source.saved_curves('roc', RocCurve, out_dir)
     curves = []
@@ -201,13 +201,13 @@ def visualize_roc(source: CurveSource, out_dir: Path, det: bool = False) -> list
 
 
 def roc_of(metric: ReIDMetric, sets: QueryGallery, name: str, data: str) -> RocCurve:
-    """The curve of an evaluation: its pairs are those of the ranking.
+    """Return the curve of an evaluation; its pairs are those of the ranking.
 
     Args:
         metric: Says how to compare.
-        sets: From its ``query_gallery``.
-        name: Of the curve.
-        data: What was tested on.
+        sets: Result of its ``query_gallery``.
+        name: Name of the curve.
+        data: Name of the test data.
     """
     pairs = compare_pairs(sets.query_set, sets.gallery_set, metric.distance, metric.same_camera)
     fpr, tpr = roc_curve(pairs)

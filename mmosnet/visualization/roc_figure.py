@@ -1,4 +1,4 @@
-"""The figures of verification: how many pairs of one person pass for how many pairs of two (ROC, or DET)."""
+"""The figures of verification: true match rate by false match rate (ROC), or the DET curve."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RocCurve:
     """One curve.
 
     Attributes:
-        name: Of the model.
-        data: What it was tested on.
+        name: Name of the model.
+        data: Name of the test data.
         distance: ``'euclidean'`` or ``'cosine'``.
         num_positives: Pairs of one person.
         num_negatives: Pairs of two people.
@@ -49,7 +49,7 @@ class RocCurve:
 
 
 def thinned(fpr: np.ndarray, tpr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most :data:`MOST_CORNERS` of a curve's corners, as near on a logarithmic axis as the picture can tell.
+    """Return at most :data:`MOST_CORNERS` corners of a curve, as close on a log axis as the picture can show.
 
     Args:
         fpr: Ascending from 0 to 1.
@@ -67,7 +67,7 @@ def thinned(fpr: np.ndarray, tpr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_roc(curves: Sequence[RocCurve], det: bool = False) -> Figure:
-    """Draw the figure, with a point where the table's rates are.
+    """Draw the figure, with points at the rates of the table.
 
     Args:
         curves: One or more.

@@ -23,7 +23,7 @@ JPEG_QUALITY = 90
 
 
 def blank(height: int, width: int, color: tuple[int, int, int] = WHITE) -> np.ndarray:
-    """A part of a sheet, ``(height, width, 3)`` uint8."""
+    """Return an empty part of a sheet, ``(height, width, 3)`` uint8."""
     return np.full((height, width, 3), color, np.uint8)
 
 
@@ -36,12 +36,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def printable(text: str) -> str:
-    """A text that can be drawn: without half characters, as of names of files that are not UTF-8, in one line."""
+    """Return text that can be drawn: on one line, without lone surrogates of file names that are not UTF-8."""
     return ''.join(c if c.isprintable() else ' ' if c.isspace() else '?' for c in text)
 
 
 def text_width(text: str, size: int = TEXT_SIZE) -> int:
-    """Width of a line of text in pixels."""
+    """Return the width of a line of text in pixels."""
     return round(_font(size).getlength(printable(text)) + 0.5)
 
 
@@ -57,11 +57,11 @@ def write(
 
     Args:
         picture: Changed in place.
-        text: Of one line.
-        left: Where it begins.
+        text: Text of one line.
+        left: Left edge of the text in pixels.
         bottom: The line that letters stand on.
         color: BGR.
-        size: Of the font, in pixels.
+        size: Font size in pixels.
     """
     text = printable(text)
     while len(text) > 4 and left + text_width(text, size) > picture.shape[1]:
@@ -74,13 +74,13 @@ def write(
 
 
 def mark(picture: np.ndarray, right: bool, left: int, top: int) -> None:
-    """Draw a badge: a tick on green for what is right, a cross on red for what is wrong.
+    """Draw a badge: a tick on green for right, a cross on red for wrong.
 
     Args:
         picture: Changed in place.
-        right: Which.
-        left: Of the badge, :data:`MARK` pixels wide and high.
-        top: Of the badge.
+        right: True draws the tick, False the cross.
+        left: Left edge of the badge, which is :data:`MARK` pixels wide and high.
+        top: Top edge of the badge.
     """
     # On four times the size: lines of two pixels end in steps otherwise.
     large = np.ascontiguousarray(np.repeat(np.repeat(picture[top : top + MARK, left : left + MARK], 4, 0), 4, 1))
@@ -93,12 +93,12 @@ def mark(picture: np.ndarray, right: bool, left: int, top: int) -> None:
 
 
 def lengthened(picture: np.ndarray, height: int) -> np.ndarray:
-    """A part of a sheet with white below."""
+    """Return a part of a sheet extended with white below."""
     return np.vstack([picture, blank(height - picture.shape[0], picture.shape[1])])
 
 
 def fitted(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
-    """An image in its own proportions in the middle of a grey cell (height, width)."""
+    """Return an image scaled in proportion into the middle of a gray cell (height, width)."""
     scale = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
     shrunk = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -109,7 +109,7 @@ def fitted(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
 
 
 def save(sheet: np.ndarray, path: str | Path) -> Path:
-    """Write a sheet into an image file; its folder is made.
+    """Write a sheet into an image file; create its folder.
 
     Raises:
         OSError: No kind of picture that can be written, or the file cannot be.

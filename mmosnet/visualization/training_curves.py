@@ -23,7 +23,7 @@ def visualize_training(
         paths: Work directories, or logs.
         out_dir: Gets the files.
         metrics: Names of scores; the usual ones if empty.
-        names: Of the runs; by default those of the folders.
+        names: Names of the runs; those of the folders by default.
 
     Returns:
         Lines that tell what was found and where it is.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmosnet.errors import DataError
 from mmosnet.visualization.figure import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
@@ -22,11 +22,11 @@ WIDTH, HEIGHT = 4.6, 2.9
 
 
 def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> list[str]:
-    """Full names of the scores to draw.
+    """Return the full names of the scores to draw.
 
     Args:
-        runs: Where they were logged.
-        names: As logged, ``'reid/mAP'``, or their last part; the usual ones if empty.
+        runs: Runs that logged them.
+        names: Names as logged, ``'reid/mAP'``, or their last part; the usual ones if empty.
 
     Raises:
         DataError: No run has a score of a name; lists those that there are.
@@ -46,22 +46,23 @@ def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> lis
 
 
 def curve(run: TrainingRun, name: str) -> tuple[list[float], list[float]]:
-    """Epochs (or iterations) and values of what was logged under a name; of the evaluations if both have it."""
+    """Return epochs (or iterations) and logged values of a name; those of evaluations if both have it."""
     for records in (run.val, run.train):
         found = [(run.epoch_of(record), record.values[name]) for record in records if name in record.values]
         if found:
-            return tuple(map(list, zip(*found, strict=True)))
+            places, values = zip(*found, strict=True)
+            return list(places), list(values)
     return [], []
 
 
 def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
-    """Draw the figure: a panel for the loss, one for the learning rate, one for each score.
+    """Draw the figure: one panel for the loss, one for the learning rate, one per score.
 
     The loss of a single run is drawn with its parts.
 
     Args:
         runs: One or more.
-        scores: From :func:`chosen_scores`.
+        scores: Result of :func:`chosen_scores`.
     """
     panels = [name for name in ('loss', 'lr') if any(curve(run, name)[0] for run in runs)]
     panels += [name for name in scores if name not in panels]
@@ -86,12 +87,12 @@ def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
     end = max(reached(run) for run in runs)
     for axes in figure.axes:
         axes.set_xlim(0, 1.02 * end)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     return figure
 
 
 def reached(run: TrainingRun) -> float:
-    """The last epoch, or iteration, that a run has logged."""
+    """Return the last epoch, or iteration, that a run has logged."""
     return math.ceil(max(run.epoch_of(record) for record in [*run.train, *run.val]))
 
 
@@ -104,7 +105,7 @@ def _title(runs: Sequence[TrainingRun], name: str) -> str:
 
 
 def best(run: TrainingRun, name: str) -> tuple[float, float]:
-    """Where the largest value of a score is, and the value; losses have their smallest."""
+    """Return place and value of a score's maximum; of a loss's minimum."""
     places, values = curve(run, name)
     finite = [(value, place) for place, value in zip(places, values, strict=True) if math.isfinite(value)]
     if not finite:
@@ -117,7 +118,8 @@ def best(run: TrainingRun, name: str) -> tuple[float, float]:
 def _draw_curve(axes: Axes, run: TrainingRun, name: str, style: dict, **options) -> None:
     places, values = curve(run, name)
     few = len(places) <= 40
-    axes.plot(places, values, **style, linewidth=1.6, **(dict(marker='o', markersize=3) if few else {}), **options)
+    marked: dict[str, Any] = dict(marker='o', markersize=3) if few else {}
+    axes.plot(places, values, **style, linewidth=1.6, **marked, **options)
     if name in ('loss', 'lr') or 'loss' in name:
         return
     place, value = best(run, name)
@@ -125,7 +127,7 @@ def _draw_curve(axes: Axes, run: TrainingRun, name: str, style: dict, **options)
 
 
 def _draw_parts(axes: Axes, run: TrainingRun) -> None:
-    """The loss of one run and what it is the sum of."""
+    """Draw the loss of one run and its parts."""
     names = dict.fromkeys(name for record in run.train for name in record.values if 'loss' in name)
     parts = [name for name in names if name != 'loss']
     shown = ['loss', *parts] if len(parts) > 1 else ['loss']

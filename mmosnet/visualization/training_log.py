@@ -38,7 +38,7 @@ class Record:
 
     @property
     def place(self) -> int:
-        """The epoch, or the iteration where there is none."""
+        """Epoch, or the iteration where there is no epoch."""
         return self.iteration if self.epoch is None else self.epoch
 
 
@@ -47,10 +47,10 @@ class TrainingRun:
     """A training over all its resumptions.
 
     Attributes:
-        name: Of the work directory.
+        name: Name of the work directory.
         train: Records of the training, in order.
         val: Records of the evaluations, in order.
-        notes: What the reader should know of the logs.
+        notes: Remarks on the logs for the reader.
     """
 
     name: str
@@ -60,11 +60,11 @@ class TrainingRun:
 
     @property
     def by_epoch(self) -> bool:
-        """Whether it counts epochs."""
+        """Whether the run counts epochs."""
         return any(record.epoch is not None for record in self.train or self.val)
 
     def epoch_of(self, record: Record) -> float:
-        """Where a record stands on the axis: epochs, with fractions, or iterations."""
+        """Return a record's place on the axis: epochs, with fractions, or iterations."""
         if record.iteration is None or not self.by_epoch:
             return record.place
         # The length of an epoch is not logged; this is the shortest that no record contradicts.
@@ -73,10 +73,10 @@ class TrainingRun:
 
 
 def read_run(path: str | Path) -> TrainingRun:
-    """Read the course of a training.
+    """Read the log of a training.
 
     Args:
-        path: Its work directory, a folder of one of its starts, or a ``scalars.json`` or ``.log`` file.
+        path: Work directory, a folder of one of its starts, or a ``scalars.json`` or ``.log`` file.
 
     Raises:
         FileNotFoundError: No such folder, or no log in it; says what was looked for.
@@ -95,7 +95,7 @@ def read_run(path: str | Path) -> TrainingRun:
 
 
 def _log_files(path: Path) -> list[Path]:
-    """The logs of all starts, the first one first; for each the file for programs if there is one."""
+    """Return the logs of all starts, the first one first; the machine-readable file where there is one."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -117,7 +117,7 @@ def _log_file(start: Path) -> Path | None:
 
 
 def _append(run: TrainingRun, file: Path) -> None:
-    """Add what a start logged; it takes the place of what it trained or evaluated again."""
+    """Add the log of one start; it replaces what that start trained or evaluated again."""
     train, val = _read_log(file, run) if file.suffix == '.log' else _read_scalars(file, run)
     if train:
         first = train[0].place
@@ -133,7 +133,7 @@ def _append(run: TrainingRun, file: Path) -> None:
 
 
 def _read_scalars(file: Path, run: TrainingRun) -> tuple[list[Record], list[Record]]:
-    """The records of a ``scalars.json``."""
+    """Read the records of a ``scalars.json``."""
     lines = file.read_text(errors='replace').splitlines()
     train, val = [], []
     for number, line in enumerate(lines, 1):
@@ -154,13 +154,13 @@ def _read_scalars(file: Path, run: TrainingRun) -> tuple[list[Record], list[Reco
 
 
 def _read_log(file: Path, run: TrainingRun) -> tuple[list[Record], list[Record]]:
-    """The records of a ``.log``, which rounds."""
+    """Read the records of a ``.log``, whose numbers are rounded."""
     train, val, iteration = [], [], 0
     for line in file.read_text(errors='replace').splitlines():
         match = LOG_LINE.search(line)
         if match is None:
             continue
-        split, epoch, done, number = match[1], match[2] and int(match[2]), int(match[3]), int(match[4])
+        split, epoch, done, number = match[1], int(match[2]) if match[2] else None, int(match[3]), int(match[4])
         values = {name: value for name, text in LOG_VALUE.findall(match[5]) if (value := _number(text)) is not None}
         if split == 'train':
             iteration = done if epoch is None else (epoch - 1) * number + done

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -38,8 +39,8 @@ class Viewed:
     Attributes:
         views: One an image.
         backbone: The network.
-        checkpoint: Its weights.
-        title: What the images are.
+        checkpoint: Checkpoint with the weights.
+        title: Description of the images.
     """
 
     views: list[View]
@@ -49,13 +50,13 @@ class Viewed:
 
 
 def view_images(cfg: Config, checkpoint: str, images: Sequence[str], num_images: int) -> Viewed:
-    """Send images through a trained OSNet, prepared as in testing.
+    """Run images through a trained OSNet, prepared as in testing.
 
     Args:
-        cfg: With ``model`` and ``test_dataloader``.
-        checkpoint: Of the model.
+        cfg: Config with ``model`` and ``test_dataloader``.
+        checkpoint: Checkpoint of the model.
         images: Files and folders; query images of the test data set if empty.
-        num_images: How many of the data set, or of each folder.
+        num_images: Number of images of the data set, or per folder.
 
     Raises:
         FileNotFoundError: No such checkpoint, image or folder.
@@ -109,12 +110,12 @@ def visualize_gates(viewed: Viewed, out_dir: Path) -> list[str]:
 
 
 def first_part(cfg: Config) -> Config:
-    """The test data set of a config, of a joint one its first part: the people.
+    """Return the test data set of a config; of a joint one its first part, the people.
 
     Raises:
         DataError: The config has none with a pipeline.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    dataset: Any = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     if dataset.get('datasets'):
         # The parts' folders lie in that of the whole.
         root = dataset.get('data_root') or ''
