@@ -1,7 +1,8 @@
 """Inference and training steps on a GPU, in the precisions and forms that each side can be run in.
 
 A lap waits for the GPU at its beginning and its end and counts everything between: where kernels are short their
-launches are what a user waits for. The peer runs eagerly, in bf16 under autocast as ours."""
+launches are what a user waits for. The peer runs eagerly, in bf16 under autocast as ours.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from os import PathLike
 from pathlib import Path
 
 from mmengine.config import Config
