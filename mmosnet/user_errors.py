@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from mmosnet.errors import DataError, in_one_line
 from mmosnet.interruption import Interruption, interruptible
