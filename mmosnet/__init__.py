@@ -16,10 +16,8 @@ their embeddings: :data:`WITHOUT_TORCH`. A torch that is installed and broken is
 
 from importlib.util import find_spec
 
-from mmosnet.compatibility import register_backbone
-from mmosnet.config_files import allow_package_bases
+from mmosnet.compatibility import allow_package_bases, register_backbone, register_models
 from mmosnet.lazy_import import after_import, lazy_names, public_names
-from mmosnet.model_index import register_models
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.

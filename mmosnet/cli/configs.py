@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmosnet.cli import options
 from mmosnet.cli.table import table
-from mmosnet.config_files import (
+from mmosnet.compatibility import (
     PREFIX,
     IndexedModel,
     config_files,
@@ -86,7 +86,7 @@ def listing(files: list[Path]) -> list[str]:
 
 
 def description(file: Path) -> list[str]:
-    """Return the lines that tell all about a config: a path of :func:`mmosnet.config_files.config_files`."""
+    """Return the lines that tell all about a config: a path of :func:`mmosnet.compatibility.config_files`."""
     model = _model(file)
     name, task, size, result, by, weights, data = _row(file)
     lines = [f'{name}: {data}', f'task     {task}', f'size     {size}']
@@ -100,7 +100,7 @@ def copy_config(file: Path, destination: str) -> str:
     """Write a config that inherits from one of ours, and return what to do with it.
 
     Args:
-        file: A path of :func:`mmosnet.config_files.config_files`.
+        file: A path of :func:`mmosnet.compatibility.config_files`.
         destination: The file to write.
 
     Raises:

@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 from mmosnet.cli.table import table
-from mmosnet.config_files import config_files, config_folder
+from mmosnet.compatibility import config_files, config_folder
 from mmosnet.version import __version__
 
 PAGE = 'getting_started.md'

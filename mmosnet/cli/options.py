@@ -119,7 +119,7 @@ def positive(text: str) -> int:
 
 def complete_config(prefix: str, **_: object) -> list[str]:
     """Return the names of configs that begin with a prefix, for argcomplete."""
-    from mmosnet.config_files import config_names
+    from mmosnet.compatibility import config_names
 
     return [name for name in config_names() if name.startswith(prefix)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmosnet.config_files import config_files, indexed_models
+from mmosnet.compatibility import config_files, indexed_models
 from mmosnet.engine.trained_model import build_model
 from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError

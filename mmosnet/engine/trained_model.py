@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.apis.model import ModelHub, list_models
 from torch import nn
 
-from mmosnet.config_files import allow_package_bases, find_config_file, nearest_names, released_weights
+from mmosnet.compatibility import allow_package_bases, find_config_file, nearest_names, released_weights
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoint_file import read_checkpoint
 from mmosnet.models.checkpoint_fit import check_fit

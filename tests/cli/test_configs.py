@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmosnet.cli.configs import TASKS
-from mmosnet.config_files import config_files, docstring, indexed_models
+from mmosnet.compatibility import config_files, docstring, indexed_models
 from tests.cli.command import outcome
 
 
