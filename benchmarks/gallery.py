@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmosnet.errors import need
 from mmosnet.features import Features
 from mmosnet.gallery.distance import checked_embeddings
 from mmosnet.gallery.gallery import Gallery
 from mmosnet.gallery.milvus_connection import MilvusAddress, keeps_milvus
-from mmosnet.optional_package import need
 from mmosnet.visualization.text_table import text_table
 
 # Images enrolled at once, in a folder (FAISS) and in Milvus.

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmosnet.user_errors import user_line
+from mmosnet.errors import user_line
 
 
 class NotMeasured(Exception):

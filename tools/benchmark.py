@@ -86,7 +86,7 @@ def main() -> None:
 
 def measure_galleries(args: argparse.Namespace) -> None:
     from benchmarks.gallery import measure_galleries
-    from mmosnet.user_errors import user_errors
+    from mmosnet.errors import user_errors
 
     with user_errors():
         sizes = (args.vectors, args.dimension, args.queries)
@@ -97,7 +97,7 @@ def measure_rows(args: argparse.Namespace) -> None:
     # Only now: importing torch takes seconds that --help should not.
     from benchmarks.report import merge_reports, read_report, report_table, write_markdown
     from benchmarks.rows import ROWS, select_rows
-    from mmosnet.user_errors import user_errors
+    from mmosnet.errors import user_errors
     from mmosnet.visualization.text_table import fact_table
     from mmosnet.whole_file import check_writable
 

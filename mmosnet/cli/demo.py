@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.demo.search import PersonModel, open_search
     from mmosnet.demo.server import is_loopback, served
     from mmosnet.engine.trained_model import find_trained
-    from mmosnet.optional_package import need
+    from mmosnet.errors import need
 
     # What fails fast comes first.
     for package in ('gradio', 'faiss'):

@@ -31,7 +31,7 @@ def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: s
         from mmosnet.features.embedder import ExportedEmbedder
 
         return ExportedEmbedder(args.exported)
-    from mmosnet.optional_package import need
+    from mmosnet.errors import need
 
     need('torch', 'lite')
     from mmosnet.apis.torch_embedder import TorchEmbedder

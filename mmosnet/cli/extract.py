@@ -135,11 +135,9 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> None:
     """Extract features, and print a report; of the processes of torchrun the first one prints it."""
     args.interruption.advice = lambda: 'the same command goes on from here'
-    from mmosnet.errors import DataError
+    from mmosnet.errors import DataError, need, user_line
     from mmosnet.features.extraction_run import extract
     from mmosnet.features.list_people import list_people
-    from mmosnet.optional_package import need
-    from mmosnet.user_errors import user_line
 
     need('pyarrow.parquet', 'gallery')
     part = _part(args.shard, os.environ)

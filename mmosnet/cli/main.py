@@ -4,7 +4,7 @@
 A command is a module of this package. Its docstring is the text of ``--help``: the first line is the summary that
 ``mmosnet --help`` lists. ``EXAMPLES`` and ``PAGE`` follow its options, ``add_arguments(parser)`` adds these, and
 ``run(args)`` does the work and may return an exit code. ``args.interruption.advice`` is a function that says what an
-interrupted run has kept and how to go on (:class:`mmosnet.interruption.Interruption`).
+interrupted run has kept and how to go on (:class:`mmosnet.errors.Interruption`).
 
 Nothing here imports torch, mmengine or numpy: a command imports what it needs when it runs.
 """
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from mmosnet.user_errors import user_errors
+from mmosnet.errors import user_errors
 from mmosnet.version import __version__
 
 #: Commands by group, in the order in which ``mmosnet --help`` lists them.

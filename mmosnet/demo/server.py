@@ -17,8 +17,7 @@ from mmengine.logging import MMLogger
 
 from mmosnet.demo.pictures import MAX_BYTES, read_uploaded
 from mmosnet.demo.search import PersonSearch
-from mmosnet.errors import DataError
-from mmosnet.optional_package import need
+from mmosnet.errors import DataError, need
 
 if TYPE_CHECKING:
     from gradio import Blocks

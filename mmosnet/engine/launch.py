@@ -22,8 +22,7 @@ from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.engine.trained_model import find_config_path
-from mmosnet.errors import DataError
-from mmosnet.user_errors import user_errors
+from mmosnet.errors import DataError, user_errors
 
 __all__ = [
     'add_hook',

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmosnet.errors import need
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.graph_gate import with_graph_gates
-from mmosnet.optional_package import need
 from mmosnet.runtime.model_description import INPUT, KEY
 
 EXTRA = 'onnx'

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mmosnet.errors import need
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.onnx_format import quiet, trace
-from mmosnet.optional_package import need
 from mmosnet.runtime.model_description import KEY
 
 EXTRA = 'openvino'

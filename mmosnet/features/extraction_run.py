@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, need
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction import Extraction, Part
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
@@ -14,7 +14,6 @@ from mmosnet.features.extraction_progress import ExtractionProgress
 from mmosnet.features.extraction_report import extraction_report
 from mmosnet.features.features import checked_name
 from mmosnet.features.person_list import PersonList
-from mmosnet.optional_package import need
 from mmosnet.version import __version__
 
 SHARD_SIZE = 10_000

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, need
 from mmosnet.features.features import NAMED, TYPES, Features, check_alike
-from mmosnet.optional_package import need
 from mmosnet.version import __version__
 from mmosnet.whole_file import whole_file
 

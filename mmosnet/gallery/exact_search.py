@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmosnet.errors import need
 from mmosnet.gallery.distance import distances
 from mmosnet.gallery.vector_file import CHUNK, chunks
-from mmosnet.optional_package import need
 
 # Vectors that FAISS finds are ranked anew by distances of double precision: some more than wanted, for those whose
 # distances it rounds to the same.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, need
 from mmosnet.features import Features
 from mmosnet.gallery.checksums import DamagedImage, GalleryCheck, damage_error, file_checksum, vector_checksums
 from mmosnet.gallery.exact_search import nearest_rows, ranked
@@ -31,7 +31,6 @@ from mmosnet.gallery.record_table import GalleryState, RecordTable
 from mmosnet.gallery.vector_file import VectorFile, chunks
 from mmosnet.gallery.vector_index import VectorIndex
 from mmosnet.gallery.vector_index import damaged as damaged_index
-from mmosnet.optional_package import need
 from mmosnet.whole_file import whole_file
 
 RECORDS, LOCK = 'gallery.sqlite', 'gallery.lock'

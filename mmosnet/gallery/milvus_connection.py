@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from mmosnet.errors import DataError
-from mmosnet.optional_package import need
+from mmosnet.errors import DataError, need
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient

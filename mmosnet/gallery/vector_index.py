@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, need
 from mmosnet.gallery.vector_file import chunks
-from mmosnet.optional_package import need
 from mmosnet.whole_file import whole_file
 
 # Numbers of a vector that become one byte of IVF-PQ's codes.

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.errors import DataError
-from mmosnet.optional_package import need
+from mmosnet.errors import DataError, need
 from mmosnet.runtime.model_description import INPUT, KEY
 
 # The key of the entry that names a file, in protobuf.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmosnet.optional_package import need
+from mmosnet.errors import need
 from mmosnet.runtime.model_description import KEY
 
 

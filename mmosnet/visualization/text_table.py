@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmosnet.errors import in_one_line
-from mmosnet.optional_package import need
+from mmosnet.errors import in_one_line, need
 
 # Between cells, and for the rule below the titles; blanks on both sides of a cell.
 _TEXT = dict(row=('', ' | ', ''), rule=('', '-', '-+-', ''), padding=0)

@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from mmosnet.engine.trained_model import build_model, load_model
-from mmosnet.errors import DataError
+from mmosnet.errors import DataError, user_line
 from mmosnet.export import ExportedModel, export_model, model_export
 from mmosnet.export.parity import reference_outputs
-from mmosnet.user_errors import user_line
 from tests.apis.small_models import (
     ATTRIBUTE_NAMES,
     ATTRIBUTES,

@@ -1,17 +1,142 @@
+from __future__ import annotations
+
 import errno
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from mmosnet.errors import DataError
+from mmosnet import errors as optional_package
+from mmosnet.errors import TRACEBACK_VARIABLE, DataError, need, user_errors
 from mmosnet.registry import MODELS
-from mmosnet.user_errors import TRACEBACK_VARIABLE, user_errors
 from tests.conftest import full_disk
+
+TOOLS = sorted((Path(__file__).resolve().parents[1] / 'tools').glob('*.py'))
+# Torch is hidden: importing it would take longer than all the rest.
+PROGRAM = """
+import ctypes, multiprocessing, os, sys, time
+sys.modules['torch'] = None
+from mmosnet import interruption as module
+from mmosnet.errors import user_errors
+# The others return to Python, however busy the machine is.
+if '{body}' == 'stuck':
+    module.GRACE_SECONDS = 0.5
+
+def work():
+    print('ready', flush=True)
+    time.sleep(60)
+
+def stuck():
+    '''Outside of Python, where no handler runs: a lock that is taken twice.'''
+    lock, taken = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
+    taken(lock)
+    print('ready', flush=True)
+    taken(lock)
+
+def slow_end():
+    try:
+        work()
+    finally:
+        time.sleep(60)
+
+def converted():
+    try:
+        work()
+    except KeyboardInterrupt:
+        raise RuntimeError('connection closed by peer')
+
+def children():
+    # As the workers of a loader are: they get Ctrl-C too.
+    for _ in range(2):
+        multiprocessing.get_context('fork').Process(target=time.sleep, args=[60], daemon=True).start()
+    work()
+
+with user_errors() as interruption:
+    interruption.advice = lambda: 'epoch_3.pth, --resume'
+    {body}()
+"""
+
+
+def start(body):
+    program = [sys.executable, '-c', PROGRAM.replace('{body}', body)]
+    process = subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == 'ready\n', process.stderr.read()
+    return process
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize('body', ['work', 'stuck', 'converted', 'children'])
+def test_an_interrupted_program_says_one_line(body, number, code):
+    process = start(body)
+    # To all of its processes, as a terminal does.
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert (out, err) == ('', 'interrupted: epoch_3.pth, --resume\n')
+    # Children that have ended stay listed until the system has noticed.
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize('body', ['slow_end', 'stuck'])
+def test_the_second_ctrl_c_ends_at_once(body):
+    process = start(body)
+    process.send_signal(signal.SIGINT)
+    # More than what counts as one.
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == 'interrupted: epoch_3.pth, --resume\n'
+
+
+def test_a_forwarded_signal_of_another_kind_changes_nothing():
+    process = start('slow_end')
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.kill()
+    process.communicate()
+
+
+def test_signals_are_given_back_and_ignored_ones_stay_ignored():
+    from mmosnet.errors import user_errors
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with user_errors():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert signal.set_wakeup_fd(-1) == -1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with user_errors():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=[tool.stem for tool in TOOLS])
+def test_ctrl_c_while_a_tool_imports_leaves_no_traceback(tmp_path, tool):
+    # What all of them import, before what takes seconds.
+    (tmp_path / 'argparse.py').write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    environ = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    process = subprocess.Popen([sys.executable, tool], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+    assert process.stdout.readline() == b'ready\n'
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == b''
+    assert process.returncode == -signal.SIGINT
+
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -205,7 +330,7 @@ def test_what_runs_out_is_one_line_with_a_remedy(error, remedy):
 @pytest.mark.parametrize('characters', [10, 200_000])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(unbuffered, characters):
     program = (
-        'import logging, sys\nfrom mmosnet.user_errors import user_errors\nlogging.basicConfig(stream=sys.stdout)\n'
+        'import logging, sys\nfrom mmosnet.errors import user_errors\nlogging.basicConfig(stream=sys.stdout)\n'
         f'with user_errors():\n    logging.warning("left out 2")\n    print("x" * {characters})'
     )
     reader, writer = os.pipe()
@@ -226,8 +351,46 @@ def test_a_fault_during_the_imports_is_one_line(tmp_path):
     (tmp_path / 'mmpretrain').mkdir()
     (tmp_path / 'mmpretrain' / '__init__.py').write_text(f"__version__ = '1.2.0'\n{broken}")
     environ = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
-    program = 'from mmosnet.user_errors import user_errors\nwith user_errors():\n    import mmosnet.registry'
+    program = 'from mmosnet.errors import user_errors\nwith user_errors():\n    import mmosnet.registry'
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environ)
     assert result.returncode == 1
     assert result.stderr.startswith('error: /tmp: ') and 'TMPDIR' in result.stderr
     assert result.stderr.count('\n') == 1
+
+
+def test_packages_of_the_extra_are_named(monkeypatch):
+    assert need('json', 'onnx').loads('1') == 1
+    lines = [
+        'torch>=2.6',
+        'faiss-cpu>=1; extra == "gallery"',
+        "pyarrow>=15 ; extra=='gallery'",
+        'h5py; extra == "m"',
+    ]
+    monkeypatch.setattr(optional_package, 'requires', lambda name: lines)
+    with pytest.raises(DataError, match=r"pip install 'faiss-cpu>=1' 'pyarrow>=15'$"):
+        need('no_such_package', 'gallery')
+
+    def not_installed(name):
+        raise optional_package.PackageNotFoundError
+
+    monkeypatch.setattr(optional_package, 'requires', not_installed)
+    with pytest.raises(DataError, match=r"pip install '\.\[gallery\]'"):
+        need('no_such_package', 'gallery')
+
+
+def test_openvino_reports_to_nobody(tmp_path):
+    program = (
+        'import socket, sys\n'
+        'asked = []\n'
+        'socket.getaddrinfo = lambda *arguments, **options: asked.append(arguments)\n'
+        'from mmosnet.errors import need\n'
+        "need('openvino', 'openvino')\n"
+        'import threading\n'
+        '[t.join(5) for t in threading.enumerate() if t is not threading.main_thread()]\n'
+        'print(asked, [name for name in sys.modules if name.startswith("openvino_telemetry.")])\n'
+    )
+    environment = {**os.environ, 'HOME': str(tmp_path)}
+    done = subprocess.run([sys.executable, '-c', program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split('\n')[-2] == '[] []'
+    # Where it keeps the number that it gives each machine.
+    assert not (tmp_path / 'intel').exists()
