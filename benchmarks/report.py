@@ -18,9 +18,9 @@ import torch
 
 from benchmarks.measure import ERROR, MEASURED, Measurement, Row, Settings, mean_ratio, measure, seconds_text
 from mmosnet.errors import DataError
+from mmosnet.io.files import whole_file
 from mmosnet.version import __version__
 from mmosnet.visualization.text_table import markdown_table, text_table
-from mmosnet.whole_file import whole_file
 
 
 @dataclass

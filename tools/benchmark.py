@@ -98,8 +98,8 @@ def measure_rows(args: argparse.Namespace) -> None:
     from benchmarks.report import merge_reports, read_report, report_table, write_markdown
     from benchmarks.rows import ROWS, select_rows
     from mmosnet.errors import user_errors
+    from mmosnet.io.files import check_writable
     from mmosnet.visualization.text_table import fact_table
-    from mmosnet.whole_file import check_writable
 
     with user_errors():
         rows = select_rows(args.only, args.device)

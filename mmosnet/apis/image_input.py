@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_array import as_image
-from mmosnet.runtime.media_files import images_in
+from mmosnet.io.images import as_image
+from mmosnet.io.media import images_in
+from mmosnet.io.regions import split_region
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ImageInput:
 
     Attributes:
         place: Where in the user's inputs: ``inputs[3]``, and ``inputs[3][7]`` for the eighth image of a batch there.
-        img_path: The file, or a region of it (:mod:`mmosnet.datasets.crop_person`); None for an array.
+        img_path: The file, or a region of it (:mod:`mmosnet.io.regions`); None for an array.
         image: ``(H, W, 3)`` uint8, BGR; None for a file.
         error: Why there is no such image.
     """

@@ -12,8 +12,8 @@ from mmpretrain.structures import MultiTaskDataSample
 
 from mmosnet.apis.image_input import ImageInput
 from mmosnet.datasets import LoadPersonImage
-from mmosnet.datasets.crop_person import cut, split_region
 from mmosnet.errors import DataError
+from mmosnet.io.regions import cut, split_region
 
 PACKERS = ('PackInputs', 'PackTasks', 'PackMultiTaskInputs')
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.io.files import whole_file
 from mmosnet.visualization.prediction_sheet import told_attributes
 from mmosnet.visualization.text_table import text_table
-from mmosnet.whole_file import whole_file
 
 SUFFIXES = ('.json', '.csv')
 # Attributes in a row of the table.

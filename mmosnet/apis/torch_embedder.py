@@ -18,9 +18,9 @@ from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
 from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
+from mmosnet.io.images import as_image
 from mmosnet.models.deploy_form import switch_to_deploy
 from mmosnet.models.weights_digest import weights_digest
-from mmosnet.runtime.image_array import as_image
 
 # Height and width of the image that shows how many numbers an embedding has.
 PROBE = (256, 128)

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.calibration import calibrate, labelled_features, stored_facts
-    from mmosnet.whole_file import check_writable
+    from mmosnet.io.files import check_writable
 
     if not args.features and not args.gallery:
         raise DataError('nothing to compare: give FEATURES, or --gallery with images whose pids are known')

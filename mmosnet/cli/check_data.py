@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from mmosnet.datasets.data_findings import find_all
     from mmosnet.datasets.data_report import broken_things, report_lines, warnings_of
     from mmosnet.engine import launch
+    from mmosnet.io.files import check_writable, whole_file
     from mmosnet.visualization.contact_sheet import choose_people, save_contact_sheet
-    from mmosnet.whole_file import check_writable, whole_file
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, None, 'none', args.data_root)

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch
     from mmosnet.engine.trained_model import build_model
+    from mmosnet.io.files import whole_file
     from mmosnet.models.complexity import complexity_table, count_complexity, left_out_parameters
-    from mmosnet.whole_file import whole_file
 
     overrides = options.parse_cfg_options(args.cfg_options)
     model = build_model(launch.load_config(args.config, overrides, None, 'none'))

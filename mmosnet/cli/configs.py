@@ -22,7 +22,7 @@ from mmosnet.compatibility import (
     nearest_names,
 )
 from mmosnet.errors import DataError
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 PAGE = 'getting_started.md'
 EXAMPLES = """

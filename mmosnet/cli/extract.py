@@ -189,7 +189,7 @@ def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 def _listing_options(args: argparse.Namespace) -> ListingOptions:
     """Return what is known about the images."""
     from mmosnet.features.listing_options import ListingOptions
-    from mmosnet.features.seconds import seconds
+    from mmosnet.io.tables import seconds
 
     return ListingOptions(
         names=args.names,

@@ -168,9 +168,9 @@ def enroll(args: argparse.Namespace) -> str:
 def delete(args: argparse.Namespace) -> str:
     """Delete images."""
     from mmosnet.errors import DataError
-    from mmosnet.features.seconds import seconds
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.milvus_connection import keeps_milvus
+    from mmosnet.io.tables import seconds
 
     before = None if args.before is None else seconds(args.before, '--before')
     if all(value is None for value in (args.id, args.pid, args.camid, before)):
@@ -271,7 +271,7 @@ def _shards(paths: Sequence[str]) -> list[FeatureShards]:
 
 def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
     """Enroll shard by shard; what was enrolled before an error stays, and is left out the next time."""
-    from mmosnet.datasets.name_numbers import alike_text
+    from mmosnet.io.tables import alike_text
 
     added = known = elsewhere = 0
     numbered = [] if gallery.names['pid'] else [pid for pid in gallery.pids() if pid >= 0]

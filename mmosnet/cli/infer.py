@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine.config_options import merge_options
     from mmosnet.engine.trained_model import find_trained
-    from mmosnet.whole_file import check_writable
+    from mmosnet.io.files import check_writable
 
     if args.out:
         check_prediction_file(args.out)

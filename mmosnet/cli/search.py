@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> None:
     import sys
     from contextlib import redirect_stdout
 
-    from mmosnet.features.seconds import seconds
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.gallery_report import matches_as_json, search_table
     from mmosnet.gallery.query_search import search
+    from mmosnet.io.tables import seconds
 
     model, uri, queries = _taken_apart(args)
     if args.out:
@@ -104,7 +104,7 @@ def _taken_apart(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
     from pathlib import Path
 
     from mmosnet.errors import DataError
-    from mmosnet.runtime.image_region import split_region
+    from mmosnet.io.regions import split_region
 
     given = args.arguments
     number = 0 if args.exported else 2
@@ -158,7 +158,7 @@ def _shown_search(query: str, matches: Sequence[Match]) -> tuple[ShownImage, lis
 def _shown(path: str, lines: list[str], same: bool | None = None) -> ShownImage:
     from mmosnet.drawing.match_sheet import ShownImage
     from mmosnet.errors import DataError
-    from mmosnet.features.read_person import read_person
+    from mmosnet.io.video import read_person
 
     try:
         image = read_person(path)

@@ -350,8 +350,8 @@ def _models(args: argparse.Namespace) -> tuple:
 def _trained(args: argparse.Namespace, checkpoints: list[str]) -> tuple:
     from pathlib import Path
 
+    from mmosnet.io.files import check_writable
     from mmosnet.visualization.trained_config import trained_config
-    from mmosnet.whole_file import check_writable
 
     cfg, found = None, []
     if args.config is not None:

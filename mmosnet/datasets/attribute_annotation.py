@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.listed_image import image_inside
 from mmosnet.errors import DataError
+from mmosnet.io.tables import image_inside
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from mmosnet.datasets.attribute_annotation import AnnotatedSplit, AttributeAnnotation
 from mmosnet.datasets.attribute_dataset import AttributeDataset
-from mmosnet.datasets.csv_table import binary_labels, read_table
 from mmosnet.errors import DataError
+from mmosnet.io.tables import binary_labels, read_table
 from mmosnet.registry import DATASETS
 
 COLUMNS = ('path', 'split')
@@ -19,7 +19,7 @@ COLUMNS = ('path', 'split')
 class AttributeTable(AttributeDataset):
     """Images listed in a CSV file with the columns ``path,split`` and one of 0 and 1 for each attribute.
 
-    The first row names the columns, in any order (:func:`~mmosnet.datasets.csv_table.read_table`). ``path`` is relative
+    The first row names the columns, in any order (:func:`~mmosnet.io.tables.read_table`). ``path`` is relative
     to ``data_prefix['img_path']``, the data root by default; ``split`` is train, val or test. Every other column is an
     attribute. Where the table has columns of another kind, name the attributes in ``attributes``.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.person_image import read_image
-from mmosnet.runtime.media_files import images_in
+from mmosnet.io.media import images_in
 
 
 def spread(items: Sequence, number: int) -> list:

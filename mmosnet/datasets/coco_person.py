@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, frame_size, read_coco
-from mmosnet.datasets.crop_person import BoxCounts, box_with_margin, region_path
-from mmosnet.datasets.listed_image import image_inside
-from mmosnet.datasets.name_numbers import identity, number_names
 from mmosnet.datasets.named_people import NamedPeople
-from mmosnet.datasets.person_mask import compressed_mask
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
+from mmosnet.io.coco import COCO_FIELDS, CocoFile, compressed_mask, frame_size, read_coco
+from mmosnet.io.regions import BoxCounts, box_with_margin, region_path
+from mmosnet.io.tables import identity, image_inside, number_names
 from mmosnet.registry import DATASETS
 
 
@@ -22,12 +20,12 @@ class CocoPerson(NamedPeople):
     """People as boxes in frames: COCO-format JSON with an identity and a camera for each annotation.
 
     Crops are cut when they are read; a record's ``img_path`` names frame and region
-    (:mod:`mmosnet.datasets.crop_person`), so every pipeline with ``LoadPersonImage`` works as for single crops.
+    (:mod:`mmosnet.io.regions`), so every pipeline with ``LoadPersonImage`` works as for single crops.
     mmdet's ``CocoDataset`` gives whole frames with all their boxes and knows no identities.
 
     Identity, camera and split are fields of the annotation itself, or of its ``attributes`` as CVAT exports them;
     camera and split may also be fields of the image. Identities and cameras are numbers or names
-    (:func:`~mmosnet.datasets.name_numbers.number_names`); the identity -1 is nobody. The same identity is the same
+    (:func:`~mmosnet.io.tables.number_names`); the identity -1 is nobody. The same identity is the same
     person in all files and frames: track numbers that start anew with each video are no identities.
 
     The splits come from one file each (``ann_files``), or from one file (``ann_file``) with a field ``split``: train,

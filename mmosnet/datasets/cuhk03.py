@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 from mmosnet.datasets.cuhk03_extraction import BOXES, classic_test_sets, extract_images
-from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.matlab_annotation import texts, whole_numbers
-from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
+from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS
 
 NUM_CLASSIC_SPLITS = 20

@@ -11,10 +11,9 @@ from mmengine.logging import MMLogger
 from mmengine.utils import ProgressBar
 
 from mmosnet.datasets.matlab_annotation import whole_numbers
-from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import read_json, whole_file
+from mmosnet.io.matlab import MatlabFile
 
 RAW_FILE = 'cuhk-03.mat'
 BOXES = ('detected', 'labeled')

@@ -10,8 +10,8 @@ from itertools import product
 import numpy as np
 
 from mmosnet.datasets.data_check import ImageFacts, Part
-from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.media_files import find_files
+from mmosnet.io.media import find_files
+from mmosnet.io.regions import split_region
 
 
 def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera: str = 'drop') -> dict:

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
-from mmosnet.whole_file import draft_folder
+from mmosnet.io.files import draft_folder, read_json
 
 JPEG_QUALITY = 92
 MANIFEST = 'synthetic.json'

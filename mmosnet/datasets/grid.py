@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from mmosnet.datasets.matlab_annotation import whole_numbers
-from mmosnet.datasets.matlab_file import MatlabFile
-from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
+from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 
 NUM_SPLITS = 10

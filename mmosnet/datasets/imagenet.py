@@ -7,11 +7,11 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmosnet.compatibility import supported_stack
-from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
+from mmosnet.io.media import IMAGE_SUFFIXES, find_files, same_name
+from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS
-from mmosnet.runtime.media_files import IMAGE_SUFFIXES, find_files, same_name
 
 with supported_stack():
     import mmpretrain.datasets
@@ -30,7 +30,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
     ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``
     shifts all labels behind it, ends in a traceback where folders or images are missing or damaged, and says nothing of
     files that it leaves out. Images are what the whole package calls so, folders are walked as everywhere
-    (:mod:`mmosnet.runtime.media_files`).
+    (:mod:`mmosnet.io.media`).
 
     Args: as of mmpretrain's ``ImageNet``.
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.market_attribute_file import market_attributes
-from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID, ReIDDataset
+from mmosnet.io.media import find_files
+from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
-from mmosnet.runtime.media_files import find_files
 
 FOLDERS = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
 DISTRACTOR_FOLDER = 'images'

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.datasets.matlab_annotation import matrix, structure, texts
-from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
+from mmosnet.io.matlab import MatlabFile
 
 DOWNLOAD_PAGE = 'https://github.com/vana77/Market-1501_Attribute'
 #: Fields of two values in the order of the authors' list, and what their second value means; the first is male, short

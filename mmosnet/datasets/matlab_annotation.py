@@ -9,8 +9,8 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.attribute_annotation import AnnotatedSplit
-from mmosnet.datasets.matlab_file import MatlabCells
 from mmosnet.errors import DataError
+from mmosnet.io.matlab import MatlabCells
 
 
 def texts(value: object, place: str) -> list[str]:

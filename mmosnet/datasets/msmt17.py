@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmosnet.datasets.listed_image import image_inside
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
+from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS
 
 # Folders of training and of test images.

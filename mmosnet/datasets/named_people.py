@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mmosnet.datasets.name_numbers import UNKNOWN, alike_text, number_names
 from mmosnet.datasets.reid_dataset import JUNK_PID, ReIDDataset
-from mmosnet.runtime.media_files import same_name
+from mmosnet.io.media import same_name
+from mmosnet.io.tables import UNKNOWN, alike_text, number_names
 
 
 class NamedPeople(ReIDDataset):

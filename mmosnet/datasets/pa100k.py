@@ -7,9 +7,9 @@ from pathlib import Path
 from mmosnet.datasets.attribute_annotation import AnnotatedSplit, AttributeAnnotation
 from mmosnet.datasets.attribute_dataset import AttributeDataset
 from mmosnet.datasets.matlab_annotation import matrix, texts
-from mmosnet.datasets.matlab_file import MatlabFile
+from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.media import find_files
 from mmosnet.registry import DATASETS
-from mmosnet.runtime.media_files import find_files
 
 ANNOTATIONS = ('annotation/annotation.mat', 'annotation.mat')
 IMAGES = 'data'

@@ -8,10 +8,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
 
-from mmosnet.datasets.person_mask import without_background
 from mmosnet.errors import DataError
+from mmosnet.io import images as image_reading
+from mmosnet.io.coco import without_background
 from mmosnet.registry import TRANSFORMS
-from mmosnet.runtime import image_reading
 
 REMEDY = "Replace the file, or set bad_images='skip' in the data set to leave such files out"
 

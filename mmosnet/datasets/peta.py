@@ -10,9 +10,9 @@ import numpy as np
 from mmosnet.datasets.attribute_annotation import AttributeAnnotation
 from mmosnet.datasets.attribute_dataset import AttributeDataset
 from mmosnet.datasets.matlab_annotation import matrix, partitioned, read_partition, structure, texts
-from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
+from mmosnet.io.files import read_json
+from mmosnet.io.matlab import MatlabFile
 from mmosnet.registry import DATASETS
 
 ANNOTATION = 'PETA.mat'

@@ -9,7 +9,7 @@ from mmosnet.datasets.attribute_annotation import AttributeAnnotation
 from mmosnet.datasets.attribute_dataset import AttributeDataset
 from mmosnet.datasets.held_out import check_val_share, held_out
 from mmosnet.datasets.matlab_annotation import matrix, partitioned, read_partition, structure, texts
-from mmosnet.datasets.matlab_file import MatlabFile
+from mmosnet.io.matlab import MatlabFile
 from mmosnet.registry import DATASETS
 
 ANNOTATIONS = ('RAP_annotation/RAP_annotation.mat', 'RAP_annotation.mat')

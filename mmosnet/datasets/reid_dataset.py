@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.attribute_annotation import attribute_facts
 from mmosnet.datasets.person_dataset import PersonDataset
 from mmosnet.errors import DataError
-from mmosnet.runtime.media_files import images_in
+from mmosnet.io.media import images_in
 from mmosnet.visualization.text_table import text_table
 
 SPLITS = ('train', 'query', 'gallery')

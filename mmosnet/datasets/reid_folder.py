@@ -8,8 +8,8 @@ from pathlib import Path
 from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
+from mmosnet.io.media import find_files
 from mmosnet.registry import DATASETS
-from mmosnet.runtime.media_files import find_files
 
 NAME = re.compile(r'([0-9]{1,9})_')
 
@@ -24,7 +24,7 @@ class ReIDFolder(NamedPeople):
     not be there. mmpretrain's ``CustomDataset`` reads class folders without cameras and splits.
 
     Images in folders below PERSON are the person's too, and symbolic links are followed
-    (:func:`~mmosnet.runtime.media_files.find_files`). Warnings count what is left out: files that are no images, images
+    (:func:`~mmosnet.io.media.find_files`). Warnings count what is left out: files that are no images, images
     without a camera number or outside of a person's folder, and empty folders. Hidden files, whose names begin with a
     dot, are passed over.
 

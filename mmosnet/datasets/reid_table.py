@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.csv_table import TableRow, binary_labels, read_table
-from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.datasets.named_people import NamedPeople
 from mmosnet.datasets.reid_dataset import SPLITS
 from mmosnet.errors import DataError
+from mmosnet.io.media import same_name
+from mmosnet.io.tables import TableRow, binary_labels, camera_number, identity, read_table
 from mmosnet.registry import DATASETS
-from mmosnet.runtime.media_files import same_name
 
 COLUMNS = ('path', 'pid', 'camid', 'split')
 
@@ -22,7 +21,7 @@ COLUMNS = ('path', 'pid', 'camid', 'split')
 class ReIDTable(NamedPeople):
     """Images listed in a CSV file with the columns ``path,pid,camid,split`` and any number of attributes.
 
-    The first row names the columns, in any order (:func:`~mmosnet.datasets.csv_table.read_table`). ``path`` is relative
+    The first row names the columns, in any order (:func:`~mmosnet.io.tables.read_table`). ``path`` is relative
     to ``data_prefix['img_path']``, the data root by default. ``pid`` is any name, ``0001`` or ``anna``
     (:class:`~mmosnet.datasets.named_people.NamedPeople`), -1 for nobody in particular, ``camid`` a whole number as in
     the records, counted from 0 or from 1, ``split`` is train, query or gallery. Numbers may have the decimal point that

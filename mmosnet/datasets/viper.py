@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.datasets.reid_dataset import ReIDDataset
 from mmosnet.errors import DataError
+from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 
 NUM_SPLITS = 20

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
 from mmosnet.datasets.pedestrian_renderer import RENDERER_VERSION, render_person, sample_camera, sample_identity
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_reading import decode_image
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
+from mmosnet.io.images import decode_image
+from mmosnet.io.regions import split_region
 
 # The cameras of SyntheticPeople, with which the embedded weights were trained; its people have lower numbers.
 WORLD = 0
@@ -151,7 +151,7 @@ class ShownPictures:
 
 
 def read_uploaded(path: str | Path) -> np.ndarray:
-    """Read an uploaded picture, upright as a viewer shows it (:func:`mmosnet.runtime.image_reading.decode_image`).
+    """Read an uploaded picture, upright as a viewer shows it (:func:`mmosnet.io.images.decode_image`).
 
     Args:
         path: A file in the page's temporary folder; messages do not name it.

@@ -33,12 +33,12 @@ from mmosnet.evaluation.verification import compare_pairs, operating_point
 from mmosnet.features import Features
 from mmosnet.features.features import checked_name
 from mmosnet.gallery import Gallery, Match
+from mmosnet.io.files import draft_folder
 from mmosnet.models.osnet import OSNet
 from mmosnet.models.weights_digest import weights_digest
 from mmosnet.visualization.activation_map import MappedImage
 from mmosnet.visualization.gate_weights import GateWeights, stream_names
 from mmosnet.visualization.network_view import View, view_image
-from mmosnet.whole_file import draft_folder
 
 # Data sets of drawn people and things. Weights trained on nothing else have never seen a photograph.
 DRAWN_SETS = {'SyntheticPeople', 'SyntheticAttributes', 'SyntheticObjects'}

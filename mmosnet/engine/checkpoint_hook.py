@@ -15,9 +15,8 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmosnet.engine.divergence_hook import DivergenceHook
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
+from mmosnet.io.files import read_json, whole_file
 from mmosnet.registry import HOOKS
-from mmosnet.whole_file import whole_file
 
 # What a run writes after each evaluation: which one it was, and the best so far.
 EVALUATION_FILE = 'last_evaluation.json'

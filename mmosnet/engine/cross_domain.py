@@ -13,7 +13,7 @@ from mmosnet.engine import launch
 from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
 from mmosnet.evaluation.reid_metric import distance_names
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:

@@ -18,11 +18,11 @@ from mmosnet.errors import DataError
 from mmosnet.evaluation.attribute_metric import AttributeMetric
 from mmosnet.evaluation.category_metric import CategoryMetric
 from mmosnet.evaluation.reid_metric import ReIDMetric, distance_names
+from mmosnet.io.files import whole_file
 from mmosnet.registry import HOOKS
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
-from mmosnet.whole_file import whole_file
 
 #: What usually decides, by the prefix of its metric.
 USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')

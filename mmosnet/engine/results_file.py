@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
+from mmosnet.io.files import read_json
 
 RESULTS_FILE = 'results.json'
 

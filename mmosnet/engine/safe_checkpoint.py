@@ -18,6 +18,7 @@ from mmengine.runner import runner as mmengine_runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.engine.resume import newest_checkpoint
+from mmosnet.io.files import whole_file
 from mmosnet.models.checkpoint_file import (
     checkpoint_globals,
     load_checkpoint,
@@ -26,7 +27,6 @@ from mmosnet.models.checkpoint_file import (
     load_url,
     torch_load,
 )
-from mmosnet.whole_file import whole_file
 
 # mmengine's own, for what is no local file.
 _save_elsewhere = mmengine_checkpoint.save_checkpoint

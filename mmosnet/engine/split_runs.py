@@ -18,7 +18,7 @@ from mmosnet.engine.results_table import results_table
 from mmosnet.engine.resume import checkpoint_files, newest_checkpoint
 from mmosnet.engine.training_process import evaluate, train, trained_metrics
 from mmosnet.errors import DataError
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 SUMMARY_FILE = 'splits.json'
 

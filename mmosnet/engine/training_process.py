@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmosnet.engine.results_file import read_results
 from mmosnet.engine.resume import checkpoint_files
 from mmosnet.errors import DataError
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 # How a command is started: works from a clone and from a wheel.
 COMMAND = (sys.executable, '-m', 'mmosnet')

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.io.images import as_image, read_image
 from mmosnet.runtime.exported_model import ExportedModel
-from mmosnet.runtime.image_array import as_image
-from mmosnet.runtime.image_reading import read_image
 
 
 class Embedder(ABC):

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmosnet.errors import DataError
 from mmosnet.features.feature_shards import SHARD, SUFFIX, read_facts, shard_name
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 FACTS = 'extraction.json'
 SKIPPED = 'skipped.csv'

@@ -14,8 +14,8 @@ import numpy as np
 
 from mmosnet.errors import DataError, need
 from mmosnet.features.features import NAMED, TYPES, Features, check_alike
+from mmosnet.io.files import whole_file
 from mmosnet.version import __version__
-from mmosnet.whole_file import whole_file
 
 # Of the metadata in a file's schema.
 KEY = b'mmosnet'

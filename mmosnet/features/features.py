@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.features.seconds import LAST, check_seconds
+from mmosnet.io.tables import LAST, check_seconds
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
@@ -215,7 +215,7 @@ def checked_name(name: str, what: str) -> str:
     Raises:
         DataError: Nothing in it, or no text that can be printed.
     """
-    # As mmosnet.runtime.media_files.same_name, whose package needs OpenCV.
+    # As mmosnet.io.media.same_name, whose package needs OpenCV.
     checked = unicodedata.normalize('NFC', str(name)).strip()
     if not checked or any(unicodedata.category(character) in ('Cc', 'Cs') for character in checked):
         raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 where nobody is known')

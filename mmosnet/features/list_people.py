@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mmosnet.datasets.name_numbers import alike_text
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.people_coco import people_in_coco
@@ -15,8 +14,9 @@ from mmosnet.features.people_files import people_in_folder, person_of_file
 from mmosnet.features.people_table import people_in_table
 from mmosnet.features.people_video import people_in_video
 from mmosnet.features.person_list import ListedPerson, PersonList
-from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.media_files import LOGGER, VIDEO_SUFFIXES
+from mmosnet.io.media import LOGGER, VIDEO_SUFFIXES
+from mmosnet.io.regions import split_region
+from mmosnet.io.tables import alike_text
 
 FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[ListedPerson]]] = {
     '.csv': people_in_table,

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmosnet.datasets.coco_file import COCO_FIELDS, CocoFile, read_coco
-from mmosnet.datasets.listed_image import image_inside
-from mmosnet.datasets.name_numbers import identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.features.seconds import seconds
-from mmosnet.runtime.media_files import LOGGER
+from mmosnet.io.coco import COCO_FIELDS, CocoFile, read_coco
+from mmosnet.io.media import LOGGER
+from mmosnet.io.tables import identity, image_inside, seconds
 
 # Groups that are named.
 MOST_NAMED = 5

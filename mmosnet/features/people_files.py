@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmosnet.datasets.name_numbers import number_in_name
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.runtime.image_region import split_region
-from mmosnet.runtime.media_files import find_files, images_in
+from mmosnet.io.media import find_files, images_in
+from mmosnet.io.regions import split_region
+from mmosnet.io.tables import number_in_name
 
 # Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
 MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)

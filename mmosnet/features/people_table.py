@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmosnet.datasets.csv_table import TableRow, read_table
-from mmosnet.datasets.name_numbers import camera_number, identity
 from mmosnet.errors import DataError
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.features.seconds import seconds
-from mmosnet.runtime.media_files import LOGGER
+from mmosnet.io.media import LOGGER
+from mmosnet.io.tables import TableRow, camera_number, identity, read_table, seconds
 
 BOX = ('x', 'y', 'w', 'h')
 COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)

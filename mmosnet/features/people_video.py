@@ -10,14 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 from mmosnet.errors import DataError
-from mmosnet.features.boxes_file import FORMS, FrameBox, read_boxes
 from mmosnet.features.listing_options import ListingOptions
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.features.seconds import LAST
-from mmosnet.features.video_frames import VideoFrames
-from mmosnet.features.video_path import frame_path
-from mmosnet.runtime.media_files import LOGGER, images_in
+from mmosnet.io.media import LOGGER, images_in
+from mmosnet.io.regions import frame_path
+from mmosnet.io.tables import LAST
+from mmosnet.io.video import FORMS, FrameBox, VideoFrames, read_boxes
 
 # The last number in the name of a file, behind and before what is equal in all names.
 NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
@@ -33,7 +32,7 @@ def people_in_video(
 
     Args:
         path: Video file, or folder whose images are the frames.
-        boxes: File of the boxes (:func:`~mmosnet.features.boxes_file.read_boxes`).
+        boxes: File of the boxes (:func:`~mmosnet.io.video.read_boxes`).
         camid: Number of the camera.
         start_time: Seconds at which the video starts.
         options: The rest.

@@ -13,10 +13,9 @@ from types import TracebackType
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.features.video_frames import VideoFrames
-from mmosnet.features.video_path import split_frame
-from mmosnet.runtime.image_region import Box, cut, split_region
-from mmosnet.runtime.media_files import LOGGER
+from mmosnet.io.media import LOGGER
+from mmosnet.io.regions import Box, cut, split_frame, split_region
+from mmosnet.io.video import VideoFrames
 
 # Batches that are read before they are wanted.
 AHEAD = 2

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmosnet.datasets.coco_file import frame_size
-from mmosnet.datasets.crop_person import BoxCounts, box_with_margin
 from mmosnet.errors import DataError
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.runtime.image_region import Box, region_path
-from mmosnet.runtime.media_files import LOGGER
+from mmosnet.io.coco import frame_size
+from mmosnet.io.media import LOGGER
+from mmosnet.io.regions import Box, BoxCounts, box_with_margin, region_path
 
 
 class InputBoxes:
@@ -26,7 +25,7 @@ class InputBoxes:
         self._counts = BoxCounts()
 
     def region(self, box: list[float], frame_size: tuple[int, int], place: str) -> Box:
-        """Return the region of a box; arguments and errors of :func:`~mmosnet.datasets.crop_person.box_with_margin`."""
+        """Return the region of a box; arguments and errors of :func:`~mmosnet.io.regions.box_with_margin`."""
         found, is_clipped = box_with_margin(box, frame_size, self._margin, place)
         self._counts.add(box, frame_size, place, is_clipped)
         return found

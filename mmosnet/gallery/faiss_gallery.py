@@ -31,7 +31,7 @@ from mmosnet.gallery.record_table import GalleryState, RecordTable
 from mmosnet.gallery.vector_file import VectorFile, chunks
 from mmosnet.gallery.vector_index import VectorIndex
 from mmosnet.gallery.vector_index import damaged as damaged_index
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 RECORDS, LOCK = 'gallery.sqlite', 'gallery.lock'
 # Seconds to wait for another process that writes.

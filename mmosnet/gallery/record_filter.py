@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.features.seconds import LAST, UNITS, check_seconds
+from mmosnet.io.tables import LAST, UNITS, check_seconds
 
 
 @dataclass(frozen=True)

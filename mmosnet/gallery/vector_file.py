@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.whole_file import sync_folder
+from mmosnet.io.files import sync_folder
 
 KIND = np.dtype('<f4')
 # Bytes handled at once where a whole file is gone through.

@@ -18,7 +18,7 @@ import numpy as np
 
 from mmosnet.errors import DataError, need
 from mmosnet.gallery.vector_file import chunks
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 # Numbers of a vector that become one byte of IVF-PQ's codes.
 NUMBERS_A_BYTE = 8

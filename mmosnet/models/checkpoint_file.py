@@ -32,8 +32,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.file_kind import file_kind
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
+from mmosnet.io.media import file_kind
 
 try:
     from numpy._core import multiarray

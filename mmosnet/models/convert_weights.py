@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmosnet.io.files import whole_file
 from mmosnet.models.checkpoint_file import read_state_dict
 from mmosnet.models.released_files import SCHEME, find_released, read_released
 from mmosnet.models.torchreid_weights import to_torchreid
 from mmosnet.version import __version__
-from mmosnet.whole_file import whole_file
 
 TORCHREID_NETWORKS = [
     f'{arch}_{width}' for arch in ('osnet', 'osnet_ain') for width in ('x1_0', 'x0_75', 'x0_5', 'x0_25')

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
+from mmosnet.io.files import whole_file
 from mmosnet.models.checkpoint_file import load_file, loads_scheme, read_checkpoint
 from mmosnet.models.checkpoint_fit import PARTS, predicts
 from mmosnet.version import __version__
-from mmosnet.whole_file import whole_file
 
 SCHEME = 'mmosnet://'
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / 'weights'

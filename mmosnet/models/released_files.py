@@ -22,9 +22,9 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmosnet.errors import DataError
+from mmosnet.io.files import draft_folder, whole_file
 from mmosnet.models.checkpoint_file import find_osnet, load_file, loads_scheme, recognizes
 from mmosnet.models.torchreid_weights import ReleasedModel, from_torchreid
-from mmosnet.whole_file import draft_folder, whole_file
 
 SCHEME = 'torchreid://'
 FOLDER_VARIABLE = 'MMOSNET_WEIGHTS'

@@ -3,9 +3,9 @@
 Nothing here imports torch or OpenMMLab; docs/deployment.md says how such a device is set up.
 """
 
+from mmosnet.io.images import read_image
+from mmosnet.io.regions import Box, region_path
 from mmosnet.runtime.exported_model import ExportedModel
-from mmosnet.runtime.image_reading import read_image
-from mmosnet.runtime.image_region import Box, region_path
 from mmosnet.runtime.model_description import ModelDescription
 
 __all__ = ['Box', 'ExportedModel', 'ModelDescription', 'read_image', 'region_path']

@@ -12,11 +12,10 @@ import numpy as np
 from PIL import Image
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.file_checksum import check_checksum
-from mmosnet.runtime.file_kind import file_kind
-from mmosnet.runtime.image_array import TAKEN, as_image
-from mmosnet.runtime.image_reading import read_image
-from mmosnet.runtime.image_region import split_region
+from mmosnet.io.files import check_checksum
+from mmosnet.io.images import TAKEN, as_image, read_image
+from mmosnet.io.media import file_kind
+from mmosnet.io.regions import split_region
 from mmosnet.runtime.model_description import ModelDescription
 
 # Of the files that :func:`_session` opens.

@@ -44,7 +44,7 @@ class ModelDescription:
         weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
             of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
-        checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.runtime.file_checksum`), else empty.
+        checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.io.files`), else empty.
         version: Version of mmosnet.
     """
 

@@ -15,9 +15,9 @@ from mmosnet.datasets.chosen_images import image_files
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attribute_metric import AttributeMetric, ShownAttributes
 from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.io.files import whole_file
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.evaluated_data import evaluate
-from mmosnet.whole_file import whole_file
 
 # A row of the sheet holds four, of some 200 to 500 rows of pixels; a JPEG file has at most 65,535.
 MOST_PEOPLE = 400

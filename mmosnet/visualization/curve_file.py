@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmosnet.errors import DataError
-from mmosnet.json_file import read_json
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import read_json, whole_file
 
 
 def write_curves(path: Path, kind: str, curves: Sequence[dict]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets.chosen_images import spread
-from mmosnet.datasets.crop_person import split_region
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Distances, Embeddings
@@ -21,10 +20,11 @@ from mmosnet.evaluation.ranking import average_precisions, ranked_lists
 from mmosnet.evaluation.re_ranking import ReRankedDistances
 from mmosnet.evaluation.reid_metric import ReIDMetric
 from mmosnet.evaluation.shown_query import QueryGallery, ShownQuery
+from mmosnet.io.files import whole_file
+from mmosnet.io.regions import split_region
 from mmosnet.visualization.evaluated_data import evaluate
 from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 from mmosnet.visualization.text_table import text_table
-from mmosnet.whole_file import whole_file
 
 # A JPEG file has at most 65,535 rows, a row of the sheet 217.
 MOST_QUERIES = 300

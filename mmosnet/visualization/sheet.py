@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmosnet.whole_file import whole_file
+from mmosnet.io.files import whole_file
 
 # BGR. Green and red also differ in brightness, for those who do not tell them apart, and never stand without a mark.
 WHITE, GREY, BLACK = (255, 255, 255), (225, 225, 225), (40, 40, 40)

@@ -17,13 +17,13 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmosnet.datasets.chosen_images import image_files, spread_over_people
 from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
+from mmosnet.io.files import whole_file
 from mmosnet.models.osnet import OSNet
 from mmosnet.visualization.activation_map import save_activation_sheet
 from mmosnet.visualization.evaluated_data import data_name
 from mmosnet.visualization.gate_weight_figure import save_gate_weights
 from mmosnet.visualization.gate_weights import GateWeights, stream_names
 from mmosnet.visualization.network_view import View, backbone_of, view_image
-from mmosnet.whole_file import whole_file
 
 # A JPEG file has at most 65,535 rows.
 MOST_IMAGES = 200

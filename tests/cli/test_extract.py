@@ -15,7 +15,7 @@ from mmosnet.apis import PersonInferencer
 from mmosnet.engine.trained_model import load_model
 from mmosnet.export import export_model
 from mmosnet.features import read_features
-from mmosnet.features.read_person import read_person
+from mmosnet.io.video import read_person
 from mmosnet.models.weights_digest import weights_digest
 from tests.apis.small_models import ATTRIBUTE_NAMES, ATTRIBUTES, CLASSES, JOINT, RESIZE, small_checkpoint, small_config
 from tests.cli.command import outcome

@@ -7,8 +7,8 @@ from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmosnet.datasets import CocoPerson
-from mmosnet.datasets.person_mask import BACKGROUND
 from mmosnet.errors import DataError
+from mmosnet.io.coco import BACKGROUND
 from tests.datasets.coco_miniature import person_colors, write_coco
 
 FILES = dict(train='train.json', query='query.json', gallery='gallery.json')

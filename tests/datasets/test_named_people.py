@@ -2,8 +2,8 @@ import unicodedata
 
 import pytest
 
-from mmosnet.datasets.name_numbers import alike_names, camera_number, identity, number_names
 from mmosnet.errors import DataError
+from mmosnet.io.tables import alike_names, camera_number, identity, number_names
 
 
 def test_whole_numbers_keep_their_value():

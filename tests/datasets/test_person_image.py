@@ -7,7 +7,6 @@ from PIL import Image
 from mmosnet.apis.image_input import take_apart
 from mmosnet.apis.image_preparation import ImagePreparation
 from mmosnet.datasets import LoadPersonImage
-from mmosnet.datasets.coco_file import frame_size
 from mmosnet.datasets.data_check import image_facts
 from mmosnet.datasets.person_image import read_image
 from mmosnet.demo.pictures import ShownPictures, read_uploaded
@@ -15,7 +14,8 @@ from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.person_box import InputBoxes
 from mmosnet.features.person_list import ListedPerson
-from mmosnet.features.read_person import read_person
+from mmosnet.io.coco import frame_size
+from mmosnet.io.video import read_person
 from mmosnet.runtime import ExportedModel, ModelDescription
 
 

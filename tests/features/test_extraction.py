@@ -17,7 +17,7 @@ from mmosnet.features.extraction_folder import ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
 from mmosnet.features.extraction_report import extraction_report
 from mmosnet.features.person_list import ListedPerson, PersonList
-from mmosnet.features.read_person import read_person
+from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import errno
 import os
 import signal
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmosnet.whole_file import ABANDONED_SECONDS, check_writable, draft_folder, whole_file
+from mmosnet.io.files import ABANDONED_SECONDS, check_writable, draft_folder, whole_file
 from tests.conftest import full_disk
 
 
@@ -131,7 +133,7 @@ with getattr(module, sys.argv[2])(sys.argv[3]) as draft:
 @pytest.mark.skipif(os.name != 'posix', reason='locks')
 @pytest.mark.parametrize('kind', [whole_file, draft_folder])
 def test_drafts_of_killed_processes_are_removed_and_those_of_others_stay(old, kind):
-    module = Path(sys.modules['mmosnet.whole_file'].__file__)
+    module = Path(sys.modules['mmosnet.io.files'].__file__)
     process = subprocess.Popen(
         [sys.executable, '-c', HOLD, module, kind.__name__, old], stdout=subprocess.PIPE, text=True
     )

@@ -1,7 +1,9 @@
+from __future__ import annotations
+
 import pytest
 
 from mmosnet.errors import DataError
-from mmosnet.features.seconds import seconds
+from mmosnet.io.tables import seconds
 
 
 def test_numbers_and_dates():

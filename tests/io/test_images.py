@@ -1,5 +1,7 @@
 """Images are read with the same pixels everywhere, upright, and damaged ones are refused."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import io
@@ -20,8 +22,9 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import EpsImagePlugin, Image, ImageOps
 
 from mmosnet.errors import DataError
-from mmosnet.runtime import image_reading, read_image
-from mmosnet.runtime.image_reading import read_size
+from mmosnet.io import images as image_reading
+from mmosnet.io.images import read_size
+from mmosnet.runtime import read_image
 
 needs_simplejpeg = pytest.mark.skipif(image_reading.simplejpeg is None, reason='pip install simplejpeg')
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import struct
 import sys
 import zlib
@@ -5,9 +7,9 @@ import zlib
 import numpy as np
 import pytest
 
-from mmosnet.datasets import matlab_file
-from mmosnet.datasets.matlab_file import MatlabFile
 from mmosnet.errors import DataError
+from mmosnet.io import matlab as matlab_file
+from mmosnet.io.matlab import MatlabFile
 from tests.datasets.official_formats import cell, write_mat
 
 VARIABLES = {

@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmosnet.datasets.person_mask import BACKGROUND, compressed_mask, without_background
 from mmosnet.errors import DataError
+from mmosnet.io.coco import BACKGROUND, compressed_mask, without_background
 
 SIZE = (6, 8)
 

@@ -1,8 +1,21 @@
-"""Writing files: complete under their name, or not at all, and never at the cost of what was there before."""
+"""Write files wholly or not at all, read JSON, compare checksums.
+
+Writing files: complete under their name, or not at all, and never at the cost of what was there before.
+
+Reading JSON files, strictly. Needs no torch.
+
+A checksum at the end of each exported file, of all that stands before it: a changed bit is named, not computed with.
+
+No runtime looks for damage within weights, and a changed weight gives other embeddings under the same ``weights``
+digest. The place is one that each format leaves free: an entry of ONNX's ``metadata_props``, a comment in OpenVINO's
+``.xml``, the comment of TorchScript's zip archive. It tells of accidents, not of people, who can compute it anew.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -10,7 +23,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+from mmosnet.errors import DataError
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -231,3 +247,96 @@ def _remove_abandoned(path: Path) -> None:
                     shutil.rmtree(draft)
                 else:
                     draft.unlink()
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32.
+
+    Args:
+        path: The file.
+        remedy: Advice on a file that cannot be used, for the error message.
+
+    Raises:
+        DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.
+        OSError: It is missing, or cannot be read.
+    """
+    data = path.read_bytes()
+    try:
+        return json.loads(data.decode(json.detect_encoding(data)), object_pairs_hook=_object)
+    except ValueError as e:
+        raise DataError(f'{path} is no JSON ({e}); {remedy}') from e
+    except RecursionError as e:
+        raise DataError(f'{path} is nested too deeply; {remedy}') from e
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'an object has the key {twice[:60]!r} twice')
+    return found
+
+
+CHECKSUM = 'sha256'
+NAME = b'mmosnet.sha256'
+HEX_DIGITS = 64
+# What stands between the name and the digits, and behind these.
+FRAMES = {
+    # In ONNX's protobuf: the value of an entry, 64 bytes.
+    '.onnx': (b'\x12\x40', b''),
+    '.xml': (b' ', b' -->\n'),
+    '.pt': (b' ', b''),
+}
+ZIP_END = b'PK\x05\x06'
+ZIP_END_BYTES = 22
+
+
+def add_checksum(path: Path) -> None:
+    """Add its checksum to an exported file; that of an ``.xml`` covers the ``.bin`` beside it.
+
+    Raises:
+        ValueError: A zip archive that ends in another way than torch's.
+    """
+    data = path.read_bytes()
+    middle, end = FRAMES[path.suffix]
+    size = len(NAME) + len(middle) + HEX_DIGITS
+    if path.suffix == '.onnx':
+        # Messages of protobuf that stand one behind the other are one: field 14 of the model, field 1 of the entry.
+        data += bytes([14 << 3 | 2, size + 2, 1 << 3 | 2, len(NAME)])
+    elif path.suffix == '.xml':
+        data += b'<!-- '
+    elif data[-ZIP_END_BYTES:].startswith(ZIP_END):
+        # The length of the comment, the last field.
+        data = data[:-2] + size.to_bytes(2, 'little')
+    else:
+        raise ValueError(f'{path} does not end as zip archives do')
+    path.write_bytes(data + NAME + middle + _digest(data, path) + end)
+
+
+def check_checksum(path: Path) -> bool:
+    """Compare an exported file with its checksum.
+
+    Returns:
+        Whether it has one; files of earlier versions have none.
+
+    Raises:
+        DataError: It differs.
+        FileNotFoundError: An ``.xml`` without its ``.bin``.
+    """
+    data = path.read_bytes()
+    middle, end = FRAMES[path.suffix]
+    at = data.rfind(NAME, max(0, len(data) - 200))
+    if at < 0:
+        return False
+    if data[at + len(NAME) :] != middle + _digest(data[:at], path) + end:
+        beside = f' or {path.with_suffix(".bin").name}' if path.suffix == '.xml' else ''
+        raise DataError(f'{path}{beside} is damaged, its checksum differs: copy or export it again')
+    return True
+
+
+def _digest(data: bytes, path: Path) -> bytes:
+    found = hashlib.sha256(data)
+    if path.suffix == '.xml':
+        found.update(path.with_suffix('.bin').read_bytes())
+    return found.hexdigest().encode()

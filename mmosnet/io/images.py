@@ -1,4 +1,8 @@
-"""Reading images, strictly and with the same pixels everywhere: a damaged file is an error that names it.
+"""Read images strictly.
+
+What is an image in memory: ``(H, W, 3)`` uint8, BGR, as OpenCV has it, or a picture of Pillow's.
+
+Reading images, strictly and with the same pixels everywhere: a damaged file is an error that names it.
 
 Training, testing, exported models, features, the demo and all pictures read by these functions. Images are turned
 upright, as their EXIF data says, so that boxes, regions and sizes count in the picture that a viewer shows.
@@ -40,8 +44,63 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_kind import CONVERT, HEAD_BYTES, RAW, image_kind
-from mmosnet.runtime.image_region import cut, split_region
+from mmosnet.io.media import CONVERT, HEAD_BYTES, RAW, image_kind
+from mmosnet.io.regions import cut, split_region
+
+TAKEN = 'give a path, an array (H, W, 3) uint8, BGR as cv2.imread reads, or a PIL image'
+
+GREY_REMEDY = 'a grey image becomes one by cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)'
+REMEDIES = {
+    1: GREY_REMEDY,
+    4: 'drop the fourth channel: cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)',
+}
+
+
+def image_fault(image: np.ndarray) -> str:
+    """Return what is wrong with an array, and the remedy; empty if it is an image."""
+    wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
+        if image.ndim == 2:
+            remedy = GREY_REMEDY
+        elif image.ndim == 3 and image.shape[0] == 3:
+            remedy = 'channels come last: image.transpose(1, 2, 0)'
+        return f'an array of shape {image.shape}, not of (H, W, 3): {remedy}'
+    if image.dtype != np.uint8:
+        scaled = '; of values from 0 to 1 make (255 * image).round().astype(np.uint8)' * (image.dtype.kind == 'f')
+        return f'an array of {image.dtype}: {wanted}{scaled}'
+    return ''
+
+
+def as_image(value: object, name: str) -> np.ndarray:
+    """Convert what a user gives for an image to an array.
+
+    Args:
+        value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow's, which is converted as a file is: to BGR,
+            16 bits to 8, without transparency, and turned upright where it carries EXIF data that say so.
+        name: Name for error messages.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR.
+
+    Raises:
+        DataError: Neither; says what it is and what is taken.
+    """
+    if isinstance(value, Image.Image):
+        try:
+            value = from_pillow(value)
+        # A picture is only decoded now.
+        except (OSError, SyntaxError, ValueError) as e:
+            raise DataError(f'{name} is a PIL image that cannot be used: {e}') from e
+    if isinstance(value, np.ndarray):
+        fault = image_fault(value)
+        if fault:
+            raise DataError(f'{name} is {fault}')
+        return value
+    kind = f'{type(value).__module__.partition(".")[0]}.{type(value).__name__}'.removeprefix('builtins.')
+    hint = ' (of a tensor (3, H, W): tensor.permute(1, 2, 0).numpy())' if kind == 'torch.Tensor' else ''
+    raise DataError(f'{name} is a {kind}: {TAKEN}{hint}')
+
 
 try:
     import simplejpeg
@@ -324,7 +383,7 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
     """Decode an image file, or the region of one that a path like ``frame.jpg#xywh=120,80,64,190`` names.
 
     Args:
-        path: The file, or a region of it (:mod:`mmosnet.runtime.image_region`).
+        path: The file, or a region of it (:mod:`mmosnet.io.regions`).
         remedy: Advice on an unreadable file, for the error message.
         by_opencv: Give what OpenCV makes of a file that this function reads, as mmcv's ``LoadImageFromFile`` does.
 

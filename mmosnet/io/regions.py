@@ -1,4 +1,14 @@
-"""People cut out of whole frames: paths that name a region of an image, and boxes with a margin.
+"""Regions of images and frames of videos as paths, and crops of people.
+
+Paths that name a region of an image, such as ``frames/0017.jpg#xywh=120,80,64,190``.
+
+The numbers are left, top, width and height in pixels, as in W3C's Media Fragments.
+
+Paths that name a frame of a video, or a region of one: ``video.mp4#frame=120&xywh=120,80,64,190``.
+
+Frames count from 0. The region is written as in :mod:`mmosnet.io.regions`.
+
+People cut out of whole frames: paths that name a region of an image, and boxes with a margin.
 
 A crop has a path of its own, ``frames/0017.jpg#xywh=120,80,64,190``: left, top, width and height in pixels, as W3C's
 Media Fragments write them. So whatever reads an image again by its path gets the crop and not the frame: the picture
@@ -8,16 +18,79 @@ of ranked lists, ``RandomPatch``, ``bad_images='skip'``. Two people in one frame
 from __future__ import annotations
 
 import math
+import re
+from typing import NamedTuple
+
+import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.runtime.image_region import Box, cut, region_path, split_region
+
+REGION = re.compile(r'(.+)#xywh=(\d+),(\d+),(\d+),(\d+)', re.DOTALL)
+
+
+class Box(NamedTuple):
+    """A region of an image, in whole pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def region_path(path: str, box: Box) -> str:
+    """Return the path of a region of an image; :func:`split_region` is the inverse."""
+    return f'{path}#xywh={box.left},{box.top},{box.width},{box.height}'
+
+
+def split_region(path: str) -> tuple[str, Box | None]:
+    """Split a path into the image file and the region, if it names one."""
+    match = REGION.fullmatch(path)
+    if match is None:
+        return path, None
+    return match[1], Box(*map(int, match.groups()[1:]))
+
+
+def cut(frame: np.ndarray, box: Box, path: str) -> np.ndarray:
+    """Cut a region out of an image.
+
+    Args:
+        frame: ``(H, W, 3)``.
+        box: Within the frame.
+        path: Path to name in errors.
+
+    Returns:
+        ``(height, width, 3)``, a view.
+
+    Raises:
+        DataError: The region is empty or reaches beyond the frame.
+    """
+    height, width = frame.shape[:2]
+    if 0 in (box.width, box.height) or box.left + box.width > width or box.top + box.height > height:
+        raise DataError(f'{path}: no such region in an image of {width}x{height}: correct the box or replace the image')
+    return frame[box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+FRAME = re.compile(r'(.+)#frame=(\d+)(?:&xywh=(\d+),(\d+),(\d+),(\d+))?', re.DOTALL)
+
+
+def frame_path(path: str, frame: int, box: Box) -> str:
+    """Return the path of a region of a frame; :func:`split_frame` is the inverse."""
+    return f'{path}#frame={frame}&xywh={box.left},{box.top},{box.width},{box.height}'
+
+
+def split_frame(path: str) -> tuple[str, int | None, Box | None]:
+    """Split a path into the file, the frame if it names one, and the region if it names one."""
+    match = FRAME.fullmatch(path)
+    if match is None:
+        return path, None, None
+    file, frame, *box = match.groups()
+    return file, int(frame), None if box[0] is None else Box(*map(int, box))
+
 
 # No image is as wide.
 LARGEST = 10**9
 # Fewer boxes that reach beyond their frames may do so by chance.
 FEWEST_BOXES = 4
-
-__all__ = ['Box', 'BoxCounts', 'box_with_margin', 'cut', 'region_path', 'split_region']
 
 
 def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, place: str) -> tuple[Box, bool]:
