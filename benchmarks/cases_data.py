@@ -36,7 +36,7 @@ from benchmarks.measure import Case, Contest, Lap, NotMeasured, Settings, Target
 from benchmarks.peer import IMAGE_SIZE, has_peer, load_config, quietly, why_no_peer
 from benchmarks.process import REPOSITORY, child_environment, run_fresh, seconds_until
 from mmosnet.datasets.synthetic import write_synthetic_people
-from mmosnet.engine.trained_model import build_model
+from mmosnet.models.build import build_model
 
 # The folder's name is what the peer looks for below the root that it is given.
 FOLDER = 'market1501'

@@ -26,7 +26,7 @@ from benchmarks.cases_cpu import (
 from benchmarks.limits import network_limit
 from benchmarks.measure import Case, Contest, Lap, NotMeasured, Repeated, Settings, as_near, same_numbers
 from benchmarks.peer import IMAGE_SIZE, EmbeddingNetwork, draw_images, network_pair, why_no_peer
-from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.deploy import switch_to_deploy
 
 GPU_BATCHES = (1, 64, 512)
 # The optimiser wrapper of ours for each precision.

@@ -11,10 +11,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmosnet.engine.trained_model import build_model, find_config
 from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_export import export_model
 from mmosnet.export.model_images import ModelImages
+from mmosnet.models.build import build_model, find_config
 from mmosnet.runtime.exported_model import ExportedModel
 
 ARCHS = ('osnet', 'osnet_ibn', 'osnet_ain')

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from benchmarks.process import REPOSITORY
 from benchmarks.report import installed_version
-from mmosnet.engine.trained_model import build_model
-from mmosnet.models.torchreid_weights import from_torchreid
+from mmosnet.models.build import build_model
+from mmosnet.models.torchreid import from_torchreid
 
 PEER = 'torchreid'
 WANTED_VERSION = '0.2.5'

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from mmosnet.datasets.object_renderer import CATEGORIES
 from mmosnet.engine.launch import load_config
-from mmosnet.engine.trained_model import build_model
+from mmosnet.models.build import build_model
 from mmosnet.registry import DATASETS
 from tests.datasets.category_miniatures import write_cifar, write_imagenet
 

@@ -22,10 +22,10 @@ from mmengine.config import Config
 import mmosnet  # noqa: F401
 from mmosnet import compatibility
 from mmosnet import compatibility as names
-from mmosnet.engine.trained_model import build_model, find_config, find_trained
 from mmosnet.errors import DataError
-from mmosnet.models.embedded_weights import embedded_names
-from mmosnet.models.released_files import RELEASED_FILES
+from mmosnet.models.build import build_model, find_config, find_trained
+from mmosnet.models.torchreid import RELEASED_FILES
+from mmosnet.models.weights import embedded_names
 from tests.models.hook_counts import count_by_hooks
 
 
@@ -224,7 +224,7 @@ def test_mmpretrain_knows_the_models():
 
 
 def test_pretrained_model_takes_the_released_weights(tmp_path, monkeypatch):
-    from tests.models.test_torchreid_weights import released_state
+    from tests.models.test_torchreid import released_state
 
     monkeypatch.setenv('MMOSNET_WEIGHTS', str(tmp_path))
     released = released_state()

@@ -7,7 +7,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, EVALUATORS, METRICS, MODELS, TRANSFORMS
 
 import mmosnet  # noqa: F401
-from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.models.osnet import FUSIONS
 from tests.conftest import write_market
 
 ROOT = Path(__file__).resolve().parents[1]

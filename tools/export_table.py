@@ -77,8 +77,8 @@ def print_parity(args: argparse.Namespace) -> None:
 
 def print_scores(args: argparse.Namespace) -> None:
     from benchmarks.export_tables import score_rows
-    from mmosnet.engine.trained_model import find_trained, load_model
     from mmosnet.errors import DataError
+    from mmosnet.models.build import find_trained, load_model
 
     cfg, checkpoint = find_trained(args.config, args.checkpoint)
     if args.data_root:

@@ -23,9 +23,9 @@ from rich.progress import Progress
 from mmosnet.apis.image_input import ImageInput, take_apart
 from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
 from mmosnet.apis.predicted_tasks import PredictedTasks
-from mmosnet.engine.trained_model import build_model, find_config, load_model, load_weights
 from mmosnet.errors import DataError
-from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.build import build_model, find_config, load_model, load_weights
+from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.visualization.prediction_sheet import PredictionSheets
 
 # Images from which on a progress bar is shown.
@@ -38,7 +38,7 @@ class PersonInferencer(BaseInferencer):
     mmpretrain's ``ImageClassificationInferencer`` knows categories alone and its ``FeatureExtractor`` features alone;
     both load what fits of a checkpoint, whatever the network, and let damaged images pass.
 
-    A model built here takes its form for prediction (:mod:`mmosnet.models.deploy_form`); a given one stays as it is.
+    A model built here takes its form for prediction (:mod:`mmosnet.models.deploy`); a given one stays as it is.
 
     Args:
         model: A name in ``model-index.yml``, the path of a config, a config, or a model.

@@ -15,12 +15,12 @@ from mmosnet.apis.image_preparation import PACKERS, pipeline_of
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
-from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.io.images import as_image
-from mmosnet.models.deploy_form import switch_to_deploy
-from mmosnet.models.weights_digest import weights_digest
+from mmosnet.models.build import load_model
+from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.models.weights import weights_digest
 
 # Height and width of the image that shows how many numbers an embedding has.
 PROBE = (256, 128)

@@ -38,9 +38,9 @@ def run(args: argparse.Namespace) -> None:
 
     from mmosnet.engine import launch
     from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows
-    from mmosnet.engine.trained_model import find_config_path
     from mmosnet.engine.training_process import GOES_ON, train
     from mmosnet.io.files import whole_file
+    from mmosnet.models.build import find_config_path
 
     name = Path(find_config_path(args.config)).stem
     work_dir = Path(args.work_dir or Path('work_dirs') / 'ablation' / name)

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> None:
 
     import mmosnet  # noqa: F401
     from mmosnet.engine import launch
-    from mmosnet.engine.trained_model import build_model
     from mmosnet.io.files import whole_file
+    from mmosnet.models.build import build_model
     from mmosnet.models.complexity import complexity_table, count_complexity, left_out_parameters
 
     overrides = options.parse_cfg_options(args.cfg_options)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from mmosnet.errors import DataError
-    from mmosnet.models.convert_weights import convert_from_torchreid, convert_to_torchreid
+    from mmosnet.models.torchreid import convert_from_torchreid, convert_to_torchreid
 
     if args.to_torchreid and args.keep_classifier:
         raise DataError('--keep-classifier is for the other direction: --to-torchreid always keeps it')

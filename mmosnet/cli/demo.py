@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> None:
 
     from mmosnet.demo.search import PersonModel, open_search
     from mmosnet.demo.server import is_loopback, served
-    from mmosnet.engine.trained_model import find_trained
     from mmosnet.errors import need
+    from mmosnet.models.build import find_trained
 
     # What fails fast comes first.
     for package in ('gradio', 'faiss'):

@@ -63,10 +63,10 @@ def run(args: argparse.Namespace) -> None:
 
     import mmosnet  # noqa: F401
     from mmosnet.engine.config_options import merge_options
-    from mmosnet.engine.trained_model import find_trained, load_model
     from mmosnet.errors import DataError
     from mmosnet.export import export_model
     from mmosnet.export.export_report import export_report
+    from mmosnet.models.build import find_trained, load_model
 
     cfg, checkpoint = find_trained(args.config, args.checkpoint)
     merge_options(cfg, options.parse_cfg_options(args.cfg_options))

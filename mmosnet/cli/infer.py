@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.apis.person_inferencer import PersonInferencer
     from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine.config_options import merge_options
-    from mmosnet.engine.trained_model import find_trained
     from mmosnet.io.files import check_writable
+    from mmosnet.models.build import find_trained
 
     if args.out:
         check_prediction_file(args.out)

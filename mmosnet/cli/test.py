@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.engine import launch
     from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
     from mmosnet.engine.cross_domain import evaluate_targets
-    from mmosnet.engine.trained_model import RELEASED, find_trained
     from mmosnet.errors import DataError
+    from mmosnet.models.build import RELEASED, find_trained
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)

@@ -26,7 +26,6 @@ from mmosnet.demo.pictures import (
     list_people,
     pixel_digest,
 )
-from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Embeddings
 from mmosnet.evaluation.verification import compare_pairs, operating_point
@@ -34,8 +33,9 @@ from mmosnet.features import Features
 from mmosnet.features.features import checked_name
 from mmosnet.gallery import Gallery, Match
 from mmosnet.io.files import draft_folder
+from mmosnet.models.build import load_model
 from mmosnet.models.osnet import OSNet
-from mmosnet.models.weights_digest import weights_digest
+from mmosnet.models.weights import weights_digest
 from mmosnet.visualization.activation_map import MappedImage
 from mmosnet.visualization.gate_weights import GateWeights, stream_names
 from mmosnet.visualization.network_view import View, view_image
@@ -69,7 +69,7 @@ class PersonModel:
         device: Where to compute; by default a GPU if there is one.
 
     Attributes:
-        digest: Digest of the weights (:func:`~mmosnet.models.weights_digest.weights_digest`).
+        digest: Digest of the weights (:func:`~mmosnet.models.weights.weights_digest`).
         has_attributes: Whether the model predicts attributes.
         dimension: Length of the embeddings.
         training_sets: Names of the data sets that the config trains on; empty for a config without training.

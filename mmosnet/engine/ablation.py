@@ -10,9 +10,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmosnet.compatibility import config_files, indexed_models
-from mmosnet.engine.trained_model import build_model
 from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError
+from mmosnet.models.build import build_model
 from mmosnet.models.complexity import count_complexity
 from mmosnet.visualization.text_table import markdown_table
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import weights_in
-from mmosnet.models.checkpoint_fit import check_fit
+from mmosnet.models.checkpoints import weights_in
+from mmosnet.models.weights import check_fit
 from mmosnet.registry import HOOKS
 
 # Settings of a group of parameters that do not tell optimizers apart: schedules set or add them, or some versions of

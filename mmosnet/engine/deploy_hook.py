@@ -8,13 +8,13 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.registry import HOOKS
 
 
 @HOOKS.register_module()
 class DeployHook(Hook):
-    """Test backbone and neck in the form for prediction, :func:`~mmosnet.models.deploy_form.switch_to_deploy`.
+    """Test backbone and neck in the form for prediction, :func:`~mmosnet.models.deploy.switch_to_deploy`.
 
     mmpretrain's scripts change a model for good; here a copy is tested, and the Runner has the trained one back
     afterwards. Checkpoints are loaded before, in the trained form. The change is made with the first batch and taken

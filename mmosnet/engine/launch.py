@@ -21,8 +21,8 @@ from mmosnet.engine.distributed_run import check_launcher, connection_errors, st
 from mmosnet.engine.quiet_runner import QuietRunner
 from mmosnet.engine.resume import check_settings, checkpoint_files, find_newest, read_resumable
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
-from mmosnet.engine.trained_model import find_config_path
 from mmosnet.errors import DataError, user_errors
+from mmosnet.models.build import find_config_path
 
 __all__ = [
     'add_hook',

@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from mmosnet.datasets.balanced_sampler import BalancedSampler
 from mmosnet.datasets.pk_sampler import PKSampler
 from mmosnet.errors import DataError
-from mmosnet.models.joint_head import JointHead
-from mmosnet.models.reid_head import ReIDHead
-from mmosnet.models.triplet_loss import TripletLoss
+from mmosnet.models.heads import JointHead, ReIDHead
+from mmosnet.models.losses import TripletLoss
 from mmosnet.registry import HOOKS
 
 

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmosnet.errors import DataError
-from mmosnet.models.weighted_bce_loss import WeightedBCELoss
+from mmosnet.models.losses import WeightedBCELoss
 from mmosnet.registry import HOOKS
 
 

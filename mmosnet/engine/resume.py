@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import load_checkpoint, load_file, not_numbers
+from mmosnet.models.checkpoints import load_checkpoint, load_file, not_numbers
 
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 LAST_CHECKPOINT = 'last_checkpoint'

@@ -1,6 +1,6 @@
 """Checkpoints of mmengine's own functions: loaded without running code, written whole or not at all.
 
-What is ours loads by :func:`mmosnet.models.checkpoint_file.load_checkpoint`. mmengine's Runner has loading and saving
+What is ours loads by :func:`mmosnet.models.checkpoints.load_checkpoint`. mmengine's Runner has loading and saving
 of its own, which :func:`install_safe_checkpoints` replaces: torch refuses its training checkpoints since version 2.6,
 the forks of OpenMMLab then load them without protection, checkpoints from the web are always loaded so, and
 ``Runner.resume`` executes python text found in ``meta['config']``.
@@ -19,7 +19,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.engine.resume import newest_checkpoint
 from mmosnet.io.files import whole_file
-from mmosnet.models.checkpoint_file import (
+from mmosnet.models.checkpoints import (
     checkpoint_globals,
     load_checkpoint,
     load_from_local,
@@ -36,7 +36,7 @@ def install_safe_checkpoints() -> None:
     """Let mmengine load and save checkpoints as mmosnet does, in this process, for all toolboxes.
 
     Training checkpoints resume, no checkpoint runs code, files are compared with their checksums, and those of the
-    released code are recognized (:func:`~mmosnet.models.checkpoint_file.load_checkpoint`). Checkpoints are written
+    released code are recognized (:func:`~mmosnet.models.checkpoints.load_checkpoint`). Checkpoints are written
     whole or not at all (:func:`save_checkpoint`), and a resumed run takes the newest one that loads
     (:func:`~mmosnet.engine.resume.newest_checkpoint`).
 

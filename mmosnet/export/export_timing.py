@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmosnet.models.deploy_form import switch_to_deploy
+from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.runtime.exported_model import ExportedModel
 
 # Seconds for each batch size, and calls at least.

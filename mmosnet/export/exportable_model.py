@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mmosnet.apis.predicted_tasks import PredictedTasks
 from mmosnet.errors import DataError
 from mmosnet.io.files import CHECKSUM
-from mmosnet.models.deploy_form import switch_to_deploy
-from mmosnet.models.weights_digest import weights_digest
+from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.models.weights import weights_digest
 from mmosnet.runtime.model_description import ModelDescription
 
 # The outputs of a task's head.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmosnet.models.stream_fusion import AggregationGate, WeightedFusion
+from mmosnet.models.osnet import AggregationGate, WeightedFusion
 
 
 class GraphGate(WeightedFusion):
@@ -28,7 +28,7 @@ class GraphGate(WeightedFusion):
         self.excite = gate.excite
 
     def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Compute weights as :class:`~mmosnet.models.stream_fusion.AggregationGate` does."""
+        """Compute weights as :class:`~mmosnet.models.osnet.AggregationGate` does."""
         # A mean over two dimensions is no pooling to ONNX Runtime, and costs a change of layout.
         pooled = torch.cat([F.adaptive_avg_pool2d(stream, 1) for stream in streams], 2)
         return self.excite(self.squeeze(pooled).relu()).sigmoid().split(1, 2)

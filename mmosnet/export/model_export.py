@@ -37,7 +37,7 @@ def export_model(
     """Write a model to a file and compare the file with the model.
 
     Args:
-        model: An ``ImageClassifier`` with its config, of :func:`~mmosnet.engine.trained_model.load_model`.
+        model: An ``ImageClassifier`` with its config, of :func:`~mmosnet.models.build.load_model`.
         path: ``.onnx``, ``.xml`` (OpenVINO) or ``.pt`` (TorchScript); an older file stays until the new one
             was found right.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.

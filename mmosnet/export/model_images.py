@@ -22,7 +22,7 @@ class ModelImages:
     """Prepares images for a model that knows its config.
 
     Args:
-        model: A model that :func:`~mmosnet.engine.trained_model.load_model` returned.
+        model: A model that :func:`~mmosnet.models.build.load_model` returned.
         size: Height and width of the images that the exported file takes; by default what the config's test pipeline
             makes of images.
 

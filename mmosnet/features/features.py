@@ -38,7 +38,7 @@ class Features:
         pid: ``(N,)`` int64; -1 where unknown.
         camid: ``(N,)`` int64; -1 where unknown.
         time: ``(N,)`` float64, seconds; NaN where unknown.
-        model: Digest of the weights that computed them (:func:`~mmosnet.models.weights_digest.weights_digest`); empty
+        model: Digest of the weights that computed them (:func:`~mmosnet.models.weights.weights_digest`); empty
             where unknown.
         names: ``dict(pid={1: 'anna'}, camid={2: 'door'})``: names of the people and cameras that have one, by number.
         source: ``N`` texts, or one for all: where the path is, as host and folder. A path and its source identify an

@@ -1,10 +1,16 @@
-"""OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
+"""How an OSBlock fuses its streams: the aggregation gate and the alternatives it was compared with.
+
+Section 3.2 and the ablation table of OSNet (Zhou et al., ICCV 2019, arXiv 1905.00953). Every module takes T streams
+``(N, C, H, W)`` and returns one map with ``out_channels`` channels; those that weigh the streams tell how
+(``weights``).
+
+OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
 
 Zhou et al., ICCV 2019, arXiv 1905.00953, and TPAMI 2021, arXiv 1910.06827 (IBN and AIN).
 
-Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.stream_fusion`), network
+Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.osnet`), network
 (section 3.3, table 1). Agrees with the authors' released code, whose checkpoints map onto it by renaming
-(:mod:`mmosnet.models.torchreid_weights`).
+(:mod:`mmosnet.models.torchreid`).
 """
 
 from __future__ import annotations
@@ -24,10 +30,134 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import read_state_dict
-from mmosnet.models.checkpoint_fit import misfits
-from mmosnet.models.deploy_form import fold_normalisation
-from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.models.checkpoints import read_state_dict
+from mmosnet.models.deploy import fold_normalisation
+from mmosnet.models.weights import misfits
+
+# The gate's hidden layer has 1/16 of its channels.
+GATE_REDUCTION = 16
+
+
+class StreamFusion(BaseModule):
+    """What all fusions share.
+
+    Args:
+        channels: Channels of a stream.
+        num_streams: T.
+    """
+
+    def __init__(self, channels: int, num_streams: int) -> None:
+        super().__init__()
+        self.out_channels = channels
+
+    def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        """Fuse T streams of shape ``(N, C, H, W)`` into one map ``(N, out_channels, H, W)``."""
+        raise NotImplementedError
+
+
+class WeightedFusion(StreamFusion):
+    """A sum weighted by :meth:`weights`."""
+
+    def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Compute one weight per stream, each of a shape that broadcasts over ``(N, C, H, W)``."""
+        raise NotImplementedError
+
+    def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        fused = None
+        for stream, weight in zip(streams, self.weights(streams), strict=True):
+            # In place: no backward pass asks for a partial sum.
+            fused = stream * weight if fused is None else fused.addcmul_(stream, weight)
+        return fused
+
+
+class AggregationGate(WeightedFusion):
+    """Unified aggregation gate: weighs each channel of each stream by the stream's content.
+
+    One gate serves all streams of a block, and runs once over their stacked pooled vectors. Its parameters are those of
+    1x1 convolutions, as in the released code; on vectors they are linear layers, which start several times as fast.
+    """
+
+    def __init__(self, channels: int, num_streams: int) -> None:
+        super().__init__(channels, num_streams)
+        hidden = max(1, channels // GATE_REDUCTION)
+        self.squeeze = nn.Conv2d(channels, hidden, 1)
+        self.excite = nn.Conv2d(hidden, self._num_weights(channels), 1)
+
+    @staticmethod
+    def _num_weights(channels: int) -> int:
+        return channels
+
+    def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Compute channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
+        pooled = torch.stack([F.adaptive_avg_pool2d(stream, 1).flatten(1) for stream in streams], dim=1)  # (N, T, C)
+        hidden = F.linear(pooled, self.squeeze.weight.flatten(1), self.squeeze.bias).relu_()
+        weights = F.linear(hidden, self.excite.weight.flatten(1), self.excite.bias).sigmoid_()
+        return tuple(weight[:, :, None, None] for weight in weights.unbind(1))
+
+
+class StreamGate(AggregationGate):
+    """Stream-wise aggregation gate: one weight ``(N, 1, 1, 1)`` for all channels of a stream."""
+
+    @staticmethod
+    def _num_weights(channels: int) -> int:
+        return 1
+
+
+class SeparateGates(WeightedFusion):
+    """An aggregation gate of its own for every stream."""
+
+    def __init__(self, channels: int, num_streams: int) -> None:
+        super().__init__(channels, num_streams)
+        self.gates = ModuleList(AggregationGate(channels, 1) for _ in range(num_streams))
+
+    def weights(self, streams: Sequence[Tensor]) -> list[Tensor]:
+        """Compute channel weights in (0, 1), one ``(N, C, 1, 1)`` tensor per stream of ``(N, C, H, W)``."""
+        return [gate.weights([stream])[0] for gate, stream in zip(self.gates, streams, strict=True)]
+
+
+class FixedGate(WeightedFusion):
+    """Learned-and-fixed gates: weights that are learned, and then the same for every image."""
+
+    def __init__(self, channels: int, num_streams: int) -> None:
+        super().__init__(channels, num_streams)
+        # The sigmoid of 0: every stream starts with half its strength, as under an untrained aggregation gate.
+        self.logits = nn.Parameter(torch.zeros(num_streams, channels, 1, 1))
+
+    def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Compute channel weights in (0, 1), one ``(C, 1, 1)`` tensor per stream."""
+        return self.logits.sigmoid().unbind()
+
+
+class StreamSum(StreamFusion):
+    """The plain sum of the streams."""
+
+    def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        fused = streams[0]
+        for stream in streams[1:]:
+            fused = fused + stream
+        return fused
+
+
+class StreamConcat(StreamFusion):
+    """All streams side by side: T times the channels, left to the block's last convolution to mix."""
+
+    def __init__(self, channels: int, num_streams: int) -> None:
+        super().__init__(channels, num_streams)
+        self.out_channels = channels * num_streams
+
+    def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(streams), dim=1)
+
+
+FUSIONS = {
+    'unified_gate': AggregationGate,
+    'separate_gates': SeparateGates,
+    'stream_gate': StreamGate,
+    'fixed_gate': FixedGate,
+    'sum': StreamSum,
+    'concat': StreamConcat,
+}
+
 
 # An OSBlock's streams have 1/4 of the block's output channels.
 BLOCK_REDUCTION = 4
@@ -64,7 +194,7 @@ class OSBlock(BaseModule):
         in_channels: Input channels.
         out_channels: Output channels; the streams have a quarter of them.
         stream_depths: 3x3 layers of each of the T streams.
-        fusion: Key of :data:`~mmosnet.models.stream_fusion.FUSIONS`.
+        fusion: Key of :data:`~mmosnet.models.osnet.FUSIONS`.
         lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
         instance_norm: ``'branch'`` normalises the residual branch before the sum, in place of its last batch
             normalisation (OSNet-AIN); ``'sum'`` normalises the sum (OSNet-IBN); None neither.
@@ -139,7 +269,7 @@ class OSNet(BaseModule):
         widen_factor: Width multiplier beta of all channels.
         num_streams: T, the streams of an OSBlock.
         fusion: How an OSBlock fuses its streams: ``'unified_gate'``, ``'separate_gates'``, ``'stream_gate'``,
-            ``'fixed_gate'``, ``'sum'`` or ``'concat'`` (:mod:`mmosnet.models.stream_fusion`).
+            ``'fixed_gate'``, ``'sum'`` or ``'concat'`` (:mod:`mmosnet.models.osnet`).
         lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
         same_depth: Make every stream as deep as the deepest, T layers: one scale, T times.
         out_indices: Maps to return: 0, 1, 2 for the stages, 3 for the last convolution. Ascending.
@@ -360,7 +490,7 @@ class OSNet(BaseModule):
         return tuple(maps[index] for index in self.out_indices)
 
     def switch_to_deploy(self) -> None:
-        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy_form.fold_normalisation`)."""
+        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy.fold_normalisation`)."""
         fold_normalisation(self)
         for module in self.modules():
             if isinstance(module, OSBlock):

@@ -41,7 +41,7 @@ class ModelDescription:
             where images have that size already.
         other_transforms: Further transforms of the model's test pipeline, which the runtime does not have.
         read_by_opencv: Files are read as OpenCV does by itself, see :func:`mmosnet.runtime.read_image`.
-        weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights_digest`): embeddings
+        weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights`): embeddings
             of two files with one digest are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.io.files`), else empty.

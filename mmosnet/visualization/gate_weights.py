@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmosnet.models.osnet import OSNet
-from mmosnet.models.stream_fusion import WeightedFusion
+from mmosnet.models.osnet import OSNet, WeightedFusion
 from mmosnet.visualization.text_table import text_table
 
 

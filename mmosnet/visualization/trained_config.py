@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from mmosnet.engine.launch import load_config
-from mmosnet.engine.trained_model import find_trained
+from mmosnet.models.build import find_trained
 
 
 def trained_config(

@@ -15,9 +15,9 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmosnet.datasets.chosen_images import image_files, spread_over_people
-from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
+from mmosnet.models.build import load_model
 from mmosnet.models.osnet import OSNet
 from mmosnet.visualization.activation_map import save_activation_sheet
 from mmosnet.visualization.evaluated_data import data_name

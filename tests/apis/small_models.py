@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmosnet.engine.trained_model import build_model
+from mmosnet.models.build import build_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 

@@ -9,8 +9,8 @@ from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 from mmosnet.apis import PersonInferencer, person_inferencer
-from mmosnet.engine.trained_model import build_model
 from mmosnet.errors import DataError
+from mmosnet.models.build import build_model
 from tests.apis.small_models import (
     ATTRIBUTE_NAMES,
     ATTRIBUTES,

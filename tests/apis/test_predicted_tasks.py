@@ -4,8 +4,8 @@ import torch
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 from mmosnet.apis.predicted_tasks import PredictedTasks
-from mmosnet.engine.trained_model import build_model
 from mmosnet.errors import DataError
+from mmosnet.models.build import build_model
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, small_config
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.cli.command import outcome
-from tests.models.test_torchreid_weights import reid_model, released_state
+from tests.models.test_torchreid import reid_model, released_state
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 from mmengine.config import Config
 
 from mmosnet.apis import PersonInferencer
-from mmosnet.engine.trained_model import load_model
 from mmosnet.export import export_model
 from mmosnet.features import read_features
 from mmosnet.io.video import read_person
-from mmosnet.models.weights_digest import weights_digest
+from mmosnet.models.build import load_model
+from mmosnet.models.weights import weights_digest
 from tests.apis.small_models import ATTRIBUTE_NAMES, ATTRIBUTES, CLASSES, JOINT, RESIZE, small_checkpoint, small_config
 from tests.cli.command import outcome
 from tests.conftest import write_market, write_person

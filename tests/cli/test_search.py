@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mmosnet.cli.main import main
-from mmosnet.engine.trained_model import load_model
 from mmosnet.export import export_model
 from mmosnet.gallery import Gallery
+from mmosnet.models.build import load_model
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, small_checkpoint, small_config
 from tests.cli.command import outcome
 from tests.conftest import write_person

@@ -82,7 +82,7 @@ def test_averaged_weights_are_what_is_tested(workplace, hook):
     name = 'backbone.stages.0.0.reduce.conv.weight'
     assert not torch.equal(state['state_dict'][name], last[name])
     # What export, inference and embedding read.
-    from mmosnet.models.checkpoint_file import read_checkpoint
+    from mmosnet.models.checkpoints import read_checkpoint
 
     assert torch.equal(read_checkpoint(workplace.folder / 'run/epoch_1.pth').state[name], state['state_dict'][name])
 

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 from mmosnet.cli.main import main
-from mmosnet.engine.trained_model import build_model
+from mmosnet.models.build import build_model
 from tests.cli.command import outcome
 from tests.cli.conftest import Workplace
 from tests.conftest import write_person

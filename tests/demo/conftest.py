@@ -6,7 +6,7 @@ import pytest
 
 from mmosnet.demo.search import PersonModel, PersonSearch, open_search
 from mmosnet.demo.server import served
-from mmosnet.engine.trained_model import find_config
+from mmosnet.models.build import find_config
 
 MODEL = 'osnet-x0.25_multitask-synthetic'
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmosnet.engine import CheckpointFitHook
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_fit import check_fit
+from mmosnet.models.weights import check_fit
 
 
 def network(width):

@@ -12,7 +12,7 @@ from mmosnet.engine import CheckpointHook
 from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
 from mmosnet.engine.launch import build_runner, check_numbers, score_more
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import load_checkpoint
+from mmosnet.models.checkpoints import load_checkpoint
 from mmosnet.registry import METRICS
 
 

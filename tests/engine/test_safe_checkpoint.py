@@ -11,7 +11,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import load_checkpoint
+from mmosnet.models.checkpoints import load_checkpoint
 
 
 @pytest.fixture(params=['ours', 'mmengine'])

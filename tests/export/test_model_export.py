@@ -13,10 +13,10 @@ import openvino
 import pytest
 import torch
 
-from mmosnet.engine.trained_model import build_model, load_model
 from mmosnet.errors import DataError, user_line
 from mmosnet.export import ExportedModel, export_model, model_export
 from mmosnet.export.parity import reference_outputs
+from mmosnet.models.build import build_model, load_model
 from tests.apis.small_models import (
     ATTRIBUTE_NAMES,
     ATTRIBUTES,

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mmosnet.models.complexity import Count
-from mmosnet.models.stream_fusion import AggregationGate
+from mmosnet.models.osnet import AggregationGate
 
 
 def count_by_hooks(model: nn.Module, height: int, width: int) -> Count:

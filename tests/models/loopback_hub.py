@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
-from mmosnet.models.released_files import REPOSITORY, REVISION
+from mmosnet.models.torchreid import REPOSITORY, REVISION
 
 
 @contextmanager

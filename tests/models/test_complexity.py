@@ -6,9 +6,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmosnet.engine.trained_model import build_model
 from mmosnet.errors import DataError
 from mmosnet.models import OSNet, PooledLinearNeck
+from mmosnet.models.build import build_model
 from mmosnet.models.complexity import (
     Complexity,
     Count,
@@ -16,7 +16,7 @@ from mmosnet.models.complexity import (
     count_complexity,
     left_out_parameters,
 )
-from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.models.osnet import FUSIONS
 from tests.models.hook_counts import count_by_hooks
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from mmosnet.apis import PersonInferencer
-from mmosnet.engine.trained_model import load_model
 from mmosnet.errors import DataError
 from mmosnet.export import export_model
+from mmosnet.models.build import load_model
 from mmosnet.runtime import Box, ExportedModel, ModelDescription, region_path
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, LOAD, PACK, REID, small_checkpoint, small_config
 

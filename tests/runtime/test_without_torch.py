@@ -13,8 +13,8 @@ from PIL import Image
 
 import mmosnet
 from mmosnet.apis import PersonInferencer
-from mmosnet.engine.trained_model import load_model
 from mmosnet.export import export_model
+from mmosnet.models.build import load_model
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, small_checkpoint, small_config
 from tests.conftest import write_person
 

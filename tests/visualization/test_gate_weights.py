@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmosnet.models import OSNet
-from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.models.osnet import FUSIONS
 from mmosnet.visualization.gate_weight_figure import draw_gate_weights, save_gate_weights
 from mmosnet.visualization.gate_weights import GateWeights, channel_weights, recorded_gates, stream_names
 

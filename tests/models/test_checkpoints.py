@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 import pickle
 import random
@@ -9,7 +11,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import load_file, read_checkpoint, read_state_dict
+from mmosnet.models.checkpoints import load_file, read_checkpoint, read_state_dict
 
 try:
     from numpy._core import multiarray

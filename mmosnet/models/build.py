@@ -12,8 +12,8 @@ from torch import nn
 
 from mmosnet.compatibility import allow_package_bases, find_config_file, nearest_names, released_weights
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoint_file import read_checkpoint
-from mmosnet.models.checkpoint_fit import check_fit
+from mmosnet.models.checkpoints import read_checkpoint
+from mmosnet.models.weights import check_fit
 
 # In place of a checkpoint: the weights that model-index.yml names for a model.
 RELEASED = 'released'

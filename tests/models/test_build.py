@@ -1,11 +1,13 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from mmosnet.engine.trained_model import build_model, find_config, load_model, load_weights
 from mmosnet.errors import DataError
+from mmosnet.models.build import build_model, find_config, load_model, load_weights
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'osnet_x0_25_reid_market.py'
 

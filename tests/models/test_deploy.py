@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import copy
 
 import pytest
@@ -8,8 +10,8 @@ from mmpretrain.registry import MODELS
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.models import OSNet, PooledLinearNeck
-from mmosnet.models.deploy_form import switch_to_deploy
-from mmosnet.models.stream_fusion import FUSIONS
+from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.models.osnet import FUSIONS
 
 
 def with_statistics(model: torch.nn.Module) -> torch.nn.Module:
