@@ -65,7 +65,7 @@ def test_import_by_a_prefixed_type_is_silent_and_downloads_nothing(tmp_path):
         'from mmengine.registry import METRICS\n'
         'assert "mmosnet" not in sys.modules\n'
         'kind = type(METRICS.build(dict(type="mmosnet.ReIDMetric")))\n'
-        'assert kind.__module__ == "mmosnet.evaluation.reid_metric"\n'
+        'assert kind.__module__ == "mmosnet.evaluation.metrics"\n'
         'assert "huggingface_hub" not in sys.modules\n'
     )
     # torch 2.6 leaves a temporary folder to the interpreter's exit.

@@ -15,7 +15,7 @@ import numpy as np
 from mmosnet.demo.pictures import FORMATS, MAX_BYTES, read_uploaded
 from mmosnet.demo.search import COMPARED, MOST_ENROLLED, Found, Inside, Person, PersonModel, PersonSearch
 from mmosnet.errors import DataError
-from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.gallery import Match
 from mmosnet.gallery.gallery_report import camera_of
 from mmosnet.visualization.activation_map import MappedImage, overlay

@@ -27,7 +27,7 @@ import mmosnet.registry
 from mmosnet.datasets.synthetic import write_synthetic_people
 from mmosnet.datasets.synthetic_objects import write_synthetic_objects
 from mmosnet.errors import DataError
-from mmosnet.evaluation.query_expansion import QueryExpansion
+from mmosnet.evaluation.distances import QueryExpansion
 from mmosnet.evaluation.re_ranking import ReRanking
 
 # What every dict of a config may hold.

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmosnet.engine import launch
 from mmosnet.engine.results_file import RESULTS_FILE
 from mmosnet.engine.results_table import results_table
-from mmosnet.evaluation.reid_metric import distance_names
+from mmosnet.evaluation.metrics import distance_names
 from mmosnet.io.files import whole_file
 
 

@@ -15,9 +15,7 @@ from mmengine.runner import Runner
 from mmosnet.engine.results_file import RESULTS_FILE, read_results
 from mmosnet.engine.results_table import results_table
 from mmosnet.errors import DataError
-from mmosnet.evaluation.attribute_metric import AttributeMetric
-from mmosnet.evaluation.category_metric import CategoryMetric
-from mmosnet.evaluation.reid_metric import ReIDMetric, distance_names
+from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric, distance_names
 from mmosnet.io.files import whole_file
 from mmosnet.registry import HOOKS
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet

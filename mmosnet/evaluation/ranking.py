@@ -1,4 +1,13 @@
-"""Ranks of the true matches in a gallery, and CMC, mAP and mINP from them.
+"""Rank galleries by counting.
+
+Query and gallery images of an evaluation, and ranked lists of some queries, for a picture or a report.
+
+CMC with one gallery image per person, the protocol of CUHK03's classic splits (Li et al., CVPR 2014).
+
+Every repeat samples a gallery of one image per identity. Among the sampled images a query has one match, and the CMC is
+averaged over repeats.
+
+Ranks of the true matches in a gallery, and CMC, mAP and mINP from them.
 
 On a CPU no whole gallery is sorted: the rank of a match is one more than the number of valid images before it.
 Queries are taken in chunks, and no more than two chunks of distances ever exist. All that depends on identities is a
@@ -10,8 +19,8 @@ query's own camera are left out, and a query without a remaining match does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -26,6 +35,193 @@ from mmosnet.evaluation.distances import (
     chunks,
     pairwise_distance,
 )
+
+
+@dataclass(frozen=True)
+class ShownQuery:
+    """One query and the gallery images it ranks first.
+
+    Args:
+        img_path: The query image.
+        pid: Identity of the query.
+        gallery: ``(img_path, pid, distance, is_match)``, nearest first; ``is_match`` is None where nobody knows.
+        ap: Average precision of the query, within [0, 1].
+        num_matches: Gallery images of its identity that count.
+        first_rank: Rank of the first of them, 1-based.
+        camid: The query's camera, 0-based; -1 if unknown.
+        camids: The cameras of ``gallery``, in its order; empty if unknown.
+    """
+
+    img_path: str
+    pid: int
+    gallery: list[tuple[str, int, float, bool | None]]
+    ap: float | None = None
+    num_matches: int | None = None
+    first_rank: int | None = None
+    camid: int = -1
+    camids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class QueryGallery:
+    """All images of an evaluation, in the order of the data set.
+
+    Args:
+        queries: Q records with ``img_path`` and ``pid``.
+        gallery: G such records.
+        query_set: Embeddings of the queries.
+        gallery_set: Embeddings of the gallery.
+    """
+
+    queries: list[dict]
+    gallery: list[dict]
+    query_set: Embeddings
+    gallery_set: Embeddings
+
+    def show(
+        self,
+        chosen: Sequence[int],
+        counts: Tensor,
+        ranks: Tensor,
+        distance: str | Distances = 'euclidean',
+        same_camera: str = 'drop',
+        k: int = 10,
+    ) -> list[ShownQuery]:
+        """Return the ranked lists of some queries.
+
+        Args:
+            chosen: Indices of queries with a match.
+            counts: Matches of each query ``(Q,)``.
+            ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+            distance: Argument of that function, for all queries.
+            same_camera: Argument of that function.
+            k: Gallery images per query.
+        """
+        if not isinstance(distance, str):
+            distance = ChosenRows(distance, chosen)
+        lists = ranked_lists(self.query_set[list(chosen)], self.gallery_set, k, distance, same_camera)
+        aps = dict(zip(counts.nonzero().flatten().tolist(), average_precisions(counts, ranks).tolist(), strict=True))
+        starts = (counts.cumsum(0) - counts).tolist()
+        shown = []
+        for index, ranked in zip(chosen, lists, strict=True):
+            query, first = self.queries[index], int(ranks[starts[index]])
+            camid = int(self.query_set.camids[index])
+            figures = (aps[index], int(counts[index]), first, camid, self.cameras(ranked))
+            shown.append(ShownQuery(query['img_path'], query['pid'], self.rows(ranked), *figures))
+        return shown
+
+    def rows(self, ranked: RankedList) -> list[tuple[str, int, float, bool | None]]:
+        """Convert a ranked list to the form in :class:`ShownQuery`."""
+        found = zip(ranked.indices, ranked.distances, ranked.matches, strict=True)
+        return [(self.gallery[i]['img_path'], self.gallery[i]['pid'], *rest) for i, *rest in found]
+
+    def cameras(self, ranked: RankedList) -> list[int]:
+        """Return the cameras of a ranked list's images."""
+        return [int(self.gallery_set.camids[i]) for i in ranked.indices]
+
+
+class ChosenRows:
+    """Distances of some queries, out of those of all.
+
+    Args:
+        distances: Distances of all queries.
+        chosen: Indices of the queries.
+    """
+
+    def __init__(self, distances: Distances, chosen: Sequence[int]) -> None:
+        self.distances = distances
+        self.chosen = chosen
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Return distances as :class:`~mmosnet.evaluation.distances.Distances` does."""
+        return torch.cat([self.distances.rows(i, i + 1) for i in self.chosen[start:stop]])
+
+
+def drawn_ranks(
+    query: Embeddings,
+    gallery: Embeddings,
+    distance: str | Distances = 'euclidean',
+    same_camera: str = 'drop',
+    num_repeats: int = 10,
+    seed: int = 0,
+) -> Tensor:
+    """Rank each query's match in random galleries with one image per identity.
+
+    Per repeat all gallery images are shuffled, and each identity is represented by its first image; the query's own
+    by its first that the protocol keeps. Ties go to the lower gallery index. All distractors share an identity, and
+    so one place.
+
+    Args:
+        query: Q images.
+        gallery: G images, on the query's device.
+        distance: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        num_repeats: Galleries to draw.
+        seed: Seed of the random galleries.
+
+    Returns:
+        1-based ranks ``(num valid queries, num_repeats)``; queries without a match are missing.
+
+    Raises:
+        DataError: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+    """
+    orders = shuffles(len(gallery), num_repeats, seed).to(gallery.pids.device)
+    places = orders.argsort(1)
+    pids, identity = gallery.pids.unique(return_inverse=True)
+    # (num_repeats, number of identities): the image that represents each to queries of other identities. To those of
+    # its own it is the match itself, or left out.
+    drawn = orders.gather(1, _first_places(places, identity, len(pids)))
+
+    ranks = []
+    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
+        valid, row = row.unique(return_inverse=True)
+        distmat = distmat[valid]
+        own = orders.gather(1, _first_places(places[:, column], row, len(distmat)))
+        ranks.append(torch.stack([_rank(distmat, *images) for images in zip(drawn, own, strict=True)], 1))
+    ranks = torch.cat(ranks)
+    if len(ranks) == 0:
+        raise DataError(no_match_message())
+    return ranks
+
+
+def shuffles(num_images: int, num_repeats: int, seed: int) -> Tensor:
+    """Return random orders of all gallery images, ``(num_repeats, num_images)``, equal on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randperm(num_images, generator=generator) for _ in range(num_repeats)])
+
+
+def _first_places(places: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Return the smallest of the places ``(num_repeats, n)`` in each group ``(n,)``, ``(num_repeats, num_groups)``."""
+    first = places.new_full((len(places), num_groups), torch.iinfo(places.dtype).max)
+    return first.scatter_reduce_(1, group.expand_as(places), places, 'amin')
+
+
+def _rank(distmat: Tensor, drawn: Tensor, own: Tensor) -> Tensor:
+    """Return the ranks ``(q,)`` of the queries' own sampled images in one repeat.
+
+    Args:
+        distmat: ``(q, G)``, infinite where an image is left out.
+        drawn: Gallery index of each identity's image ``(number of identities,)``.
+        own: Gallery index of each query's match ``(q,)``.
+    """
+    own = own[:, None]
+    threshold, distances = distmat.gather(1, own), distmat[:, drawn]
+    before = (distances < threshold) | ((distances == threshold) & (drawn < own))
+    return 1 + before.sum(1)
+
+
+def drawn_cmc(ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:
+    """Compute the CMC at some ranks, averaged over queries and repeats.
+
+    Args:
+        ranks: Result of :func:`drawn_ranks`.
+        topk: Ranks k to report.
+
+    Returns:
+        ``Rank-k``, unrounded, within [0, 1].
+    """
+    return {f'Rank-{k}': (ranks <= k).double().mean().item() for k in topk}
+
 
 SAME_CAMERA_RULES = ('drop', 'keep')
 

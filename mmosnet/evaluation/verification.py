@@ -1,13 +1,27 @@
-"""Verification: do two images show the same person? Decided by a threshold on their distance.
+"""Verification: is this pair one person?
+
+Verification: do two images show the same person? Decided by a threshold on their distance.
 
 Pairs are those of the ranking: every query with every gallery image that the protocol keeps. Their number is in the
 hundreds of millions, that of the positive ones is not. These are held, and per positive distance the negatives below
 are counted, a chunk of queries at a time; so all numbers are exact.
+
+The distance up to which two images count as one person, for a wanted share of strangers taken for that person.
+
+Every labelled image is compared with every other one. Distances are those of :mod:`mmosnet.evaluation.verification`,
+which holds the pairs of one person and the closest of two, never all; so all rates are exact.
+
+A false-match rate measured on people is uncertain by the choice of the people, much more than the number of pairs
+suggests: one person who looks like many others is in many false matches. Its interval therefore comes from the
+jackknife over people (Efron & Stein, The Annals of Statistics, 1981): how much the rate changes when a person is left
+out. It needs one count a person, and unlike the bootstrap no random numbers; where false matches are few it is rather
+too wide than too narrow. Wilson's interval takes pairs for independent and is far too narrow.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,7 +30,7 @@ import torch
 from torch import Tensor
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.distances import Distances, Embeddings
+from mmosnet.evaluation.distances import Distances, Embeddings, FeatureDistances
 from mmosnet.evaluation.ranking import compared_chunks, no_match_message
 
 #: Shares of strangers let through at which the true positive rate is reported.
@@ -232,3 +246,236 @@ def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
     threshold = pairs.closest_negatives[passing]
     below = int(torch.searchsorted(pairs.positives, threshold, right=False))
     return below / len(pairs.positives), threshold.item()
+
+
+#: False-match rates in every table.
+RATES = (1e-1, 1e-2, 1e-3, 1e-4)
+# Standard deviations of a 95 % interval.
+WIDTH = 1.96
+# Of nothing seen among n, the upper end of the 95 % interval is about 3 / n: (1 - 3 / n) ** n is 0.05.
+RULE_OF_THREE = 3
+BINS = 400
+
+
+@dataclass(frozen=True)
+class MatchThreshold:
+    """What a threshold lets through.
+
+    Attributes:
+        wanted: The false-match rate asked for.
+        distance: The threshold: the largest distance that counts as the same person. In the middle between the
+            farthest pair that counts and the closest one that must not; None where no distance lets so few through.
+        fmr: False-match rate: share of the pairs of two people that count as one, at most the one wanted.
+        interval: 95 % interval of it for other people like these.
+        tmr: True-match rate: share of the pairs of one person that count as one.
+        false_hits: Share of the images that have a false match among all those of other people.
+        enough_pairs: Whether there are 3 / ``wanted`` pairs of two people; with fewer, none might pass by chance.
+    """
+
+    wanted: float
+    distance: float | None
+    fmr: float
+    interval: tuple[float, float]
+    tmr: float
+    false_hits: float
+    enough_pairs: bool
+
+
+@dataclass(frozen=True)
+class MatchThresholds:
+    """Thresholds for several rates, and what they were measured on.
+
+    Attributes:
+        thresholds: One a rate, the largest rate first.
+        people: Number of identities.
+        images: Number of images.
+        genuine: Number of pairs of one person.
+        impostor: Number of pairs of two people.
+        edges: Edges of the histogram bins ``(B + 1,)``, distances.
+        genuine_histogram: Shares of the pairs of one person ``(B,)``.
+        impostor_histogram: Shares of the pairs of two people ``(B,)``.
+    """
+
+    thresholds: list[MatchThreshold]
+    people: int
+    images: int
+    genuine: int
+    impostor: int
+    edges: np.ndarray
+    genuine_histogram: np.ndarray
+    impostor_histogram: np.ndarray
+
+    def at(self, wanted: float) -> MatchThreshold:
+        """Return the threshold for one of the rates."""
+        return next(threshold for threshold in self.thresholds if threshold.wanted == wanted)
+
+
+class OtherCamera(FeatureDistances):
+    """Distances between images of two cameras; infinite within one."""
+
+    def __init__(self, embeddings: Embeddings, distance: str) -> None:
+        super().__init__(embeddings.features, embeddings.features, distance)
+        self.camids = embeddings.camids
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        same = self.camids[start:stop, None] == self.camids
+        return super().rows(start, stop).masked_fill_(same, torch.inf)
+
+
+def match_thresholds(
+    embeddings: Embeddings, rates: Sequence[float] = RATES, distance: str = 'cosine', cross_camera: bool = False
+) -> MatchThresholds:
+    """Find the thresholds for some false-match rates.
+
+    Args:
+        embeddings: N images of known people: pids of 0 or more.
+        rates: False-match rates, each within (0, 1).
+        distance: ``'cosine'``, 1 - cos, or ``'euclidean'``, not squared.
+        cross_camera: Whether to use only pairs of images from two cameras.
+
+    Raises:
+        DataError: No person with two images (by two cameras), fewer than two people, a rate that is none, or an
+            embedding that is not finite.
+    """
+    _check(embeddings, rates, cross_camera)
+    if cross_camera:
+        distances = OtherCamera(embeddings, distance)
+    else:
+        # Of one person, images by one camera are left out: with a camera an image only the image itself is.
+        embeddings = Embeddings(embeddings.features, embeddings.pids, torch.arange(len(embeddings)))
+        distances = FeatureDistances(embeddings.features, embeddings.features, distance)
+    # Each pair counts twice, once from either side: rates are the same.
+    pairs = compare_pairs(embeddings, embeddings, distances, max_fpr=max(rates))
+    rates = sorted(set(rates), reverse=True)
+    points = [operating_point(pairs, rate) for rate in rates]
+    # Images that all coincide have no farthest pair.
+    farthest = (math.sqrt(distances.bound) if distance == 'euclidean' else distances.bound) or 1.0
+    edges = np.linspace(0, farthest, BINS + 1)
+    counts = _count(embeddings, distances, distance, [first_out for _, first_out in points], edges)
+    _, person = embeddings.pids.unique(return_inverse=True)
+    thresholds = []
+    for rate, (tmr, first_out), closer in zip(rates, points, counts.closer.T, strict=True):
+        threshold = _between(pairs, first_out, distance)
+        fmr, interval = jackknife(closer, counts.impostors, person)
+        enough = pairs.num_negatives / 2 >= RULE_OF_THREE / rate
+        hits = (closer > 0).double().mean().item()
+        thresholds.append(MatchThreshold(rate, threshold, fmr, interval, tmr, hits, enough))
+    genuine = torch.histc(_unit(pairs.positives, distance), len(edges) - 1, edges[0], edges[-1]).numpy()
+    return MatchThresholds(
+        thresholds=thresholds,
+        people=int(person.max()) + 1,
+        images=len(embeddings),
+        genuine=len(pairs.positives) // 2,
+        impostor=pairs.num_negatives // 2,
+        edges=edges,
+        genuine_histogram=genuine / genuine.sum(),
+        impostor_histogram=counts.histogram / counts.histogram.sum(),
+    )
+
+
+def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float, tuple[float, float]]:
+    """Estimate a false-match rate with its 95 % interval for new people, leaving out one person at a time.
+
+    The interval is one of the rate's logarithm, so that both ends are positive. Without any false match it goes from 0
+    to 3 over the number of pairs of people that share nobody, P / 2.
+
+    Args:
+        closer: False matches of each image, ``(N,)``.
+        impostors: Images of other people that each was compared with, ``(N,)``.
+        person: The person of each image, ``(N,)``, from 0 to P - 1.
+
+    Returns:
+        ``(fmr, (low, high))``.
+    """
+    people = int(person.max()) + 1
+    matches, pairs = (torch.bincount(person, column.double(), people) for column in (closer, impostors))
+    # Each pair counts for both of its people, and goes with either.
+    rate = (matches.sum() / pairs.sum()).item()
+    if rate == 0:
+        return 0.0, (0.0, min(1.0, RULE_OF_THREE / max(1, people // 2)))
+    left = pairs.sum() - 2 * pairs
+    without = torch.where(left > 0, (matches.sum() - 2 * matches) / left.clamp(min=1), rate)
+    deviation = math.sqrt((people - 1) / people * (without - without.mean()).square().sum().item())
+    factor = math.exp(WIDTH * deviation / rate)
+    return rate, (rate / factor, min(1.0, rate * factor))
+
+
+def chosen_people(pids: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """Return the rows of randomly sampled people, all images of each, limited to a total number of images.
+
+    Args:
+        pids: ``(N,)``; people of unknown identity, below 0, are left out.
+        most: Number of images.
+        seed: Seed of the random sample.
+
+    Returns:
+        Rows, ascending.
+    """
+    known = np.flatnonzero(pids >= 0)
+    if len(known) <= most:
+        return known
+    people, counts = np.unique(pids[known], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    return known[np.isin(pids[known], people[order[np.cumsum(counts[order]) <= most]])]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    closer: Tensor
+    impostors: Tensor
+    histogram: np.ndarray
+
+
+def _count(
+    embeddings: Embeddings,
+    distances: FeatureDistances,
+    distance: str,
+    first_out: list[float],
+    edges: np.ndarray,
+) -> _Counts:
+    """Count per image the impostors closer than each of T distances ``(N, T)``, and all impostors ``(N,)``.
+
+    The distances are in the unit that ranks: roots of two of them may be equal where they are not.
+    """
+    closer, impostors = [], []
+    histogram = torch.zeros(len(edges) - 1, dtype=torch.float64)
+    for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
+        distmat[row, column] = torch.inf
+        closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
+        impostors.append((distmat < torch.inf).sum(1))
+        distmat = _unit(distmat, distance)
+        # What is infinite is in no bin.
+        histogram += torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double().cpu()
+    return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
+
+
+def _between(pairs: PairDistances, first_out: float, distance: str) -> float | None:
+    """Return the threshold below the first distance that must not pass; None where that is 0."""
+    below = [numbers[numbers < first_out] for numbers in (pairs.positives, pairs.closest_negatives)]
+    last_in = max([numbers[-1].item() for numbers in below if len(numbers)], default=0.0)
+    ends = _unit(torch.tensor([last_in, first_out], dtype=torch.float64), distance)
+    # Two people in one image, or so labelled.
+    return ends.mean().item() if first_out > 0 else None
+
+
+def _unit(numbers: Tensor, distance: str) -> Tensor:
+    """Convert ranking distances to the unit that users see."""
+    return numbers.sqrt() if distance == 'euclidean' else numbers
+
+
+def _check(embeddings: Embeddings, rates: Sequence[float], cross_camera: bool) -> None:
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise DataError(f'a false-match rate of {rate}: give a share between 0 and 1, as 0.001')
+    if not len(embeddings) or embeddings.pids.min() < 0:
+        raise DataError('thresholds need images of known people: give each image its pid')
+    views = torch.stack([embeddings.pids, embeddings.camids], 1) if cross_camera else embeddings.pids[:, None]
+    if cross_camera and embeddings.camids.min() < 0:
+        missing = int((embeddings.camids < 0).sum())
+        raise DataError(f'{missing} of {len(embeddings)} images have no camera, which pairs of two cameras need')
+    if len(embeddings.pids.unique()) < 2:
+        raise DataError('thresholds need images of two people or more; these show one')
+    per_person = (views.unique(dim=0) if cross_camera else views)[:, 0].unique(return_counts=True)[1]
+    if per_person.max() < 2:
+        what = 'images by two cameras' if cross_camera else 'two images'
+        raise DataError(f'no person has {what}: without pairs of one person nothing tells what a threshold costs')

@@ -11,7 +11,7 @@ import torch
 
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Embeddings
-from mmosnet.evaluation.match_threshold import (
+from mmosnet.evaluation.verification import (
     RATES,
     RULE_OF_THREE,
     MatchThreshold,
@@ -142,7 +142,7 @@ def calibrate(features: Features, wanted: float, distance: str = 'cosine', cross
         cross_camera: Compare images by two cameras only.
 
     Raises:
-        DataError: Same as in :func:`~mmosnet.evaluation.match_threshold.match_thresholds`.
+        DataError: Same as in :func:`~mmosnet.evaluation.verification.match_thresholds`.
     """
     columns = (np.ascontiguousarray(column) for column in (features.embedding, features.pid, features.camid))
     embeddings = Embeddings(*map(torch.from_numpy, columns))

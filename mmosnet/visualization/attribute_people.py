@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets.chosen_images import image_files
 from mmosnet.errors import DataError
-from mmosnet.evaluation.attribute_metric import AttributeMetric, ShownAttributes
-from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.evaluation.attributes import THRESHOLD
+from mmosnet.evaluation.metrics import AttributeMetric, ShownAttributes
 from mmosnet.io.files import whole_file
 from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.evaluated_data import evaluate

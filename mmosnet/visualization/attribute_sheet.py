@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from mmosnet.datasets.person_image import read_image
-from mmosnet.evaluation.attribute_metric import AttributeRow, ShownAttributes
-from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.evaluation.attributes import THRESHOLD
+from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.visualization.sheet import (
     BLACK,
     GREEN,

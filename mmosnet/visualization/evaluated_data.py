@@ -21,9 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmosnet.engine.cross_domain import target_configs
 from mmosnet.engine.num_classes_hook import compare_names
 from mmosnet.errors import DataError
-from mmosnet.evaluation.attribute_metric import AttributeMetric
-from mmosnet.evaluation.category_metric import CategoryMetric
-from mmosnet.evaluation.reid_metric import ReIDMetric
+from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric
 from mmosnet.models.build import load_model
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.registry import EVALUATORS

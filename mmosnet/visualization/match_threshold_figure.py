@@ -12,7 +12,7 @@ from mmosnet.visualization.figure import COLORS, new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mmosnet.evaluation.match_threshold import MatchThreshold, MatchThresholds
+    from mmosnet.evaluation.verification import MatchThreshold, MatchThresholds
 
 SIZE = (7.5, 5.4)
 GENUINE, IMPOSTOR = COLORS[:2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.evaluation.attribute_scores import THRESHOLD
+from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.visualization.sheet import BLACK, BLUE, GREY, blank, fitted, lengthened, save, write
 
 # Height and width of a picture, height of a line, width of the text beside, gap below: pixels.

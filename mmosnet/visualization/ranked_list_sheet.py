@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmosnet.datasets.person_image import read_image
-from mmosnet.evaluation.shown_query import ShownQuery
+from mmosnet.evaluation.ranking import ShownQuery
 from mmosnet.visualization.sheet import (
     BLACK,
     BLUE,

@@ -16,10 +16,9 @@ from mmosnet.datasets.chosen_images import spread
 from mmosnet.datasets.person_image import read_image
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Distances, Embeddings
-from mmosnet.evaluation.ranking import average_precisions, ranked_lists
+from mmosnet.evaluation.metrics import ReIDMetric
+from mmosnet.evaluation.ranking import QueryGallery, ShownQuery, average_precisions, ranked_lists
 from mmosnet.evaluation.re_ranking import ReRankedDistances
-from mmosnet.evaluation.reid_metric import ReIDMetric
-from mmosnet.evaluation.shown_query import QueryGallery, ShownQuery
 from mmosnet.io.files import whole_file
 from mmosnet.io.regions import split_region
 from mmosnet.visualization.evaluated_data import evaluate

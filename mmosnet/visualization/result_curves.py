@@ -12,11 +12,9 @@ from mmengine.config import Config
 
 from mmosnet.engine.cross_domain import target_configs
 from mmosnet.errors import DataError
-from mmosnet.evaluation.ranking import cmc_curve, match_ranks, retrieval_scores
+from mmosnet.evaluation.metrics import ReIDMetric
+from mmosnet.evaluation.ranking import QueryGallery, cmc_curve, drawn_cmc, drawn_ranks, match_ranks, retrieval_scores
 from mmosnet.evaluation.re_ranking import ReRankedDistances
-from mmosnet.evaluation.reid_metric import ReIDMetric
-from mmosnet.evaluation.shown_query import QueryGallery
-from mmosnet.evaluation.single_gallery_shot import drawn_cmc, drawn_ranks
 from mmosnet.evaluation.verification import (
     FALSE_POSITIVE_RATES,
     area_under_curve,

@@ -6,7 +6,7 @@ from mmengine.hooks import CheckpointHook
 
 from mmosnet.engine.report_hook import ReportHook
 from mmosnet.errors import DataError
-from mmosnet.evaluation.reid_metric import ReIDMetric
+from mmosnet.evaluation.metrics import ReIDMetric
 
 
 class Run(SimpleNamespace):

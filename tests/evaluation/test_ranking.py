@@ -1,3 +1,6 @@
+from __future__ import annotations
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,15 +9,197 @@ from hypothesis import strategies as st
 from mmosnet.errors import DataError
 from mmosnet.evaluation import distances, ranking
 from mmosnet.evaluation.distances import Embeddings, pairwise_distance
-from mmosnet.evaluation.ranking import cmc_curve, match_ranks, ranked_lists, retrieval_scores
+from mmosnet.evaluation.ranking import (
+    ChosenRows,
+    QueryGallery,
+    average_precisions,
+    cmc_curve,
+    drawn_cmc,
+    drawn_ranks,
+    match_ranks,
+    ranked_lists,
+    retrieval_scores,
+    shuffles,
+)
+from mmosnet.evaluation.re_ranking import ReRankedDistances
+
+
+@pytest.fixture
+def sets():
+    random = np.random.RandomState(0)
+
+    def embeddings(number, pids):
+        features = torch.tensor(random.randn(number, 4), dtype=torch.float32)
+        return Embeddings(features, torch.tensor(pids), torch.tensor(random.randint(0, 3, number)))
+
+    # The last query's person is nowhere else.
+    query = embeddings(7, [1, 2, 3, 1, 2, 3, 9])
+    gallery = embeddings(40, random.randint(1, 5, 40))
+    records = [
+        [dict(img_path=f'{name}{i}.jpg', pid=pid) for i, pid in enumerate(part.pids.tolist())]
+        for name, part in (('q', query), ('g', gallery))
+    ]
+    return QueryGallery(*records, query, gallery)
+
+
+def naive_list(sets, index, distmat):
+    """Gallery images of a query, nearest first, without those of its person by its camera; and its matches."""
+    pid, camid = sets.query_set.pids[index], sets.query_set.camids[index]
+    same = sets.gallery_set.pids == pid
+    kept = [
+        g for g in np.argsort(distmat[index], kind='stable') if not (same[g] and sets.gallery_set.camids[g] == camid)
+    ]
+    return kept, [bool(same[g]) for g in kept]
+
+
+@pytest.mark.parametrize('rerank', [False, True])
+def test_figures_of_a_query_by_a_naive_loop(sets, rerank):
+    query, gallery = sets.query_set, sets.gallery_set
+    distance = ReRankedDistances(query.features, gallery.features) if rerank else 'euclidean'
+    distmat = distance.rows(0, 7) if rerank else pairwise_distance(query.features, gallery.features)
+    distmat = distmat.numpy().astype(float)
+    counts, ranks = match_ranks(query, gallery, distance)
+    chosen = [4, 0, 5]
+    for index, shown in zip(chosen, sets.show(chosen, counts, ranks, distance, k=6), strict=True):
+        kept, matches = naive_list(sets, index, distmat)
+        hits = np.flatnonzero(matches)
+        assert (shown.img_path, shown.pid) == (f'q{index}.jpg', sets.queries[index]['pid'])
+        assert shown.camid == int(query.camids[index])
+        assert shown.camids == [int(gallery.camids[g]) for g in kept[:6]]
+        assert shown.num_matches == len(hits) and shown.first_rank == hits[0] + 1
+        assert shown.ap == pytest.approx(np.mean([(i + 1) / (hit + 1) for i, hit in enumerate(hits)]))
+        assert [(path, match) for path, _, _, match in shown.gallery] == [
+            (f'g{g}.jpg', match) for g, match in zip(kept[:6], matches, strict=False)
+        ]
+        expected = [distmat[index, g] if rerank else distmat[index, g] ** 0.5 for g in kept[:6]]
+        assert [row[2] for row in shown.gallery] == pytest.approx(expected, rel=1e-5)
+
+
+def test_mean_of_average_precisions_is_map(sets):
+    counts, ranks = match_ranks(sets.query_set, sets.gallery_set)
+    aps = average_precisions(counts, ranks)
+    assert len(aps) == 6 and counts[6] == 0
+    assert aps.mean().item() == retrieval_scores(counts, ranks)['mAP']
+
+
+def test_chosen_rows(sets):
+    distances = ReRankedDistances(sets.query_set.features, sets.gallery_set.features)
+    rows = ChosenRows(distances, [5, 2, 2]).rows(1, 3)
+    torch.testing.assert_close(rows, distances.rows(2, 3).repeat(2, 1))
 
 
 def line(positions, pids, camids):
+    return Embeddings(torch.tensor(positions).float()[:, None], torch.tensor(pids), torch.tensor(camids))
+
+
+def images(count, num_people=6, dimensions=3, cameras=3):
+    features = torch.randn(num_people, dimensions)[torch.arange(count) % num_people] + torch.randn(count, dimensions)
+    return Embeddings(features, torch.arange(count) % num_people, torch.randint(0, cameras, (count,)))
+
+
+def naive_ranks(query, gallery, distance='euclidean', same_camera='drop', num_repeats=10, seed=0):
+    """The same draws: of each identity the first kept image in the shuffled gallery, sorted by distance."""
+    distmat = pairwise_distance(query.features, gallery.features, distance)
+    ranks = []
+    for i in range(len(query)):
+        row = []
+        for order in shuffles(len(gallery), num_repeats, seed).tolist():
+            drawn = {}
+            for j in order:
+                same = gallery.pids[j] == query.pids[i] and gallery.camids[j] == query.camids[i]
+                if same_camera == 'keep' or not same:
+                    drawn.setdefault(int(gallery.pids[j]), j)
+            if int(query.pids[i]) in drawn:
+                ranking = sorted(drawn.values(), key=lambda j, i=i: (float(distmat[i, j]), j))
+                row.append(1 + ranking.index(drawn[int(query.pids[i])]))
+        if row:
+            ranks.append(row)
+    return ranks
+
+
+# Query: person 1 at 0, camera 0. Gallery: person 1 by camera 1 at 1 and at 3, by the own camera at 0.5 (left out);
+# person 2 at 2. Rank 1 when the draw takes position 1, rank 2 when it takes 3.
+def test_a_drawn_gallery():
+    query = line([0], [1], [0])
+    gallery = line([1, 3, 0.5, 2], [1, 1, 1, 2], [1, 1, 0, 0])
+    ranks = drawn_ranks(query, gallery, num_repeats=1000)
+    assert ranks.shape == (1, 1000) and set(ranks.flatten().tolist()) == {1, 2}
+    scores = drawn_cmc(ranks, (1, 2))
+    assert scores['Rank-1'] == pytest.approx(0.5, abs=0.05) and scores['Rank-2'] == 1.0
+    # With the own camera kept two images of three are nearer than person 2.
+    assert drawn_cmc(drawn_ranks(query, gallery, same_camera='keep', num_repeats=1000), (1,))['Rank-1'] == (
+        pytest.approx(2 / 3, abs=0.05)
+    )
+
+
+@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
+@pytest.mark.parametrize('same_camera', ['drop', 'keep'])
+@pytest.mark.parametrize('chunk', [60, 100, 10**6])
+def test_equals_a_naive_loop(monkeypatch, distance, same_camera, chunk):
+    monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', chunk)
+    torch.manual_seed(0)
+    query, gallery = images(20), images(50)
+    query.pids[3] = 99  # nobody's match
+    ranks = drawn_ranks(query, gallery, distance, same_camera, num_repeats=4, seed=5)
+    assert ranks.tolist() == naive_ranks(query, gallery, distance, same_camera, 4, 5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_small_gallery_equals_a_naive_loop(data):
+    def drawn(count):
+        numbers = st.lists(st.integers(0, 3), min_size=count, max_size=count)
+        return line(data.draw(numbers), data.draw(numbers), data.draw(numbers))
+
+    query, gallery = drawn(data.draw(st.integers(1, 4))), drawn(data.draw(st.integers(1, 12)))
+    expected = naive_ranks(query, gallery, num_repeats=3)
+    if expected:
+        assert drawn_ranks(query, gallery, num_repeats=3).tolist() == expected
+    else:
+        with pytest.raises(DataError, match='ANOTHER camera'):
+            drawn_ranks(query, gallery, num_repeats=3)
+
+
+def test_draws_follow_the_seed():
+    torch.manual_seed(0)
+    query, gallery = images(20), images(60)
+    first, again, other = (drawn_ranks(query, gallery, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize('which', ['query', 'gallery'])
+def test_empty_sets_are_named(which):
+    sets = dict(query=line([0], [1], [0]), gallery=line([1], [1], [1]))
+    sets[which] = line([], [], [])
+    with pytest.raises(DataError, match=f'the {which} set is empty'):
+        drawn_ranks(**sets)
+
+
+def released_cmc(query, gallery, monkeypatch):
+    rank = pytest.importorskip('torchreid.reid.metrics.rank', reason="needs the extra 'peer'")
+    # It says np.bool, which numpy has dropped.
+    monkeypatch.setattr(rank.np, 'bool', bool, raising=False)
+    distmat = pairwise_distance(query.features, gallery.features).numpy()
+    arrays = (t.numpy() for t in (query.pids, gallery.pids, query.camids, gallery.camids))
+    return rank.eval_cuhk03(distmat, *arrays, max_rank=5)[0]
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning', 'ignore::DeprecationWarning')
+def test_the_mean_of_many_repeats_is_that_of_the_released_code(monkeypatch):
+    torch.manual_seed(0)
+    query, gallery = images(40), images(120)
+    theirs = sum(released_cmc(query, gallery, monkeypatch) for _ in range(20)) / 20
+    mine = drawn_cmc(drawn_ranks(query, gallery, num_repeats=2000), topk=(1, 2, 3, 4, 5))
+    # Theirs draws anew for each query: 8,000 draws have a standard error below 0.006.
+    assert list(mine.values()) == pytest.approx(theirs.tolist(), abs=0.02)
+
+
+def ranking_line(positions, pids, camids):
     """Images on a line: their distances are easy to see."""
     return Embeddings(torch.tensor(positions).float()[:, None], torch.tensor(pids), torch.tensor(camids))
 
 
-def naive_ranks(query, gallery, distance='euclidean', same_camera='drop'):
+def ranking_naive_ranks(query, gallery, distance='euclidean', same_camera='drop'):
     """Sort every query's valid gallery images by distance, stably, and look for the matches."""
     distmat = pairwise_distance(query.features, gallery.features, distance)
     counts, ranks = [], []
@@ -51,8 +236,8 @@ def naive_scores(counts, ranks, topk):
 # Person 1 by camera 0 (position 2) is left out. What remains: 2, 1, 0, 1, 3 at ranks 1..5; matches at ranks 2 and 4.
 #   AP = (1/2 + 2/4) / 2 = 0.5, INP = 2/4, first match at rank 2.
 def test_hand_drawn_ranking():
-    query = line([0], [1], [0])
-    gallery = line([5, 2, 4, 1, 3, 6], [1, 1, 0, 2, 1, 3], [2, 0, 1, 1, 1, 1])
+    query = ranking_line([0], [1], [0])
+    gallery = ranking_line([5, 2, 4, 1, 3, 6], [1, 1, 0, 2, 1, 3], [2, 0, 1, 1, 1, 1])
     counts, ranks = match_ranks(query, gallery)
     assert (counts.tolist(), ranks.tolist()) == ([2], [2, 4])
     scores = retrieval_scores(counts, ranks, topk=(1, 2, 5))
@@ -63,9 +248,9 @@ def test_hand_drawn_ranking():
 
 
 def test_ties_go_to_the_lower_gallery_index():
-    query = line([0], [1], [0])
+    query = ranking_line([0], [1], [0])
     # All at distance 1: in gallery order the matches are second and fourth.
-    gallery = line([1, -1, 1, -1, 1], [2, 1, 3, 1, 4], [1, 1, 1, 1, 1])
+    gallery = ranking_line([1, -1, 1, -1, 1], [2, 1, 3, 1, 4], [1, 1, 1, 1, 1])
     assert match_ranks(query, gallery)[1].tolist() == [2, 4]
 
 
@@ -74,7 +259,7 @@ def test_ties_go_to_the_lower_gallery_index():
 @pytest.mark.parametrize('same_camera', ['drop', 'keep'])
 @pytest.mark.parametrize('chunk', [1, 100, 10**6])
 @pytest.mark.parametrize('per_match', [0, 3, 200])
-def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk, per_match):
+def test_ranking_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk, per_match):
     monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', chunk)
     monkeypatch.setattr(ranking, 'SORTED_PER_MATCH', per_match)
     torch.manual_seed(0)
@@ -93,7 +278,7 @@ def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk, pe
     query, gallery = images(17), images(60)
     query.pids[3] = 99  # nobody's match
     counts, ranks = match_ranks(query, gallery, distance, same_camera)
-    naive_counts, expected = naive_ranks(query, gallery, distance, same_camera)
+    naive_counts, expected = ranking_naive_ranks(query, gallery, distance, same_camera)
     assert counts.tolist() == naive_counts
     if chunk > 1 or kind != 'random':
         assert ranks.tolist() == expected
@@ -104,13 +289,13 @@ def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk, pe
 @pytest.mark.parametrize('per_match', [0, 3, 200])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_any_small_gallery_equals_a_naive_loop(per_match, data):
+def test_ranking_any_small_gallery_equals_a_naive_loop(per_match, data):
     def images(count):
         numbers = st.lists(st.integers(0, 3), min_size=count, max_size=count)
-        return line(data.draw(numbers), data.draw(numbers), data.draw(numbers))
+        return ranking_line(data.draw(numbers), data.draw(numbers), data.draw(numbers))
 
     query, gallery = images(data.draw(st.integers(1, 4))), images(data.draw(st.integers(1, 12)))
-    naive_counts, expected = naive_ranks(query, gallery)
+    naive_counts, expected = ranking_naive_ranks(query, gallery)
     if not sum(naive_counts):
         with pytest.raises(DataError):
             match_ranks(query, gallery)
@@ -145,7 +330,7 @@ def test_a_chunk_without_matches(way):
 
 
 def test_a_gallery_of_one_image():
-    query, gallery = line([0, 0, 0], [1, 2, 1], [0, 0, 1]), line([3], [1], [1])
+    query, gallery = ranking_line([0, 0, 0], [1, 2, 1], [0, 0, 1]), ranking_line([3], [1], [1])
     counts, ranks = match_ranks(query, gallery)
     assert (counts.tolist(), ranks.tolist()) == ([1, 0, 0], [1])
 
@@ -158,28 +343,28 @@ def test_cosine_ignores_length():
 
 
 def test_query_without_match_leaves_both_denominators():
-    query = line([0, 0, 0], [1, 7, 1], [0, 0, 1])
+    query = ranking_line([0, 0, 0], [1, 7, 1], [0, 0, 1])
     # Query 2's only match is by its own camera.
-    gallery = line([1, 2], [1, 5], [1, 1])
+    gallery = ranking_line([1, 2], [1, 5], [1, 1])
     counts, ranks = match_ranks(query, gallery)
     assert counts.tolist() == [1, 0, 0]
     assert retrieval_scores(counts, ranks, (1,)) == {'mAP': 1.0, 'Rank-1': 1.0, 'mINP': 1.0}
 
 
 def test_small_gallery_and_long_curve():
-    counts, ranks = match_ranks(line([0], [1], [0]), line([1, 2], [2, 1], [1, 1]))
+    counts, ranks = match_ranks(ranking_line([0], [1], [0]), ranking_line([1, 2], [2, 1], [1, 1]))
     assert cmc_curve(counts, ranks, 50).tolist() == [0.0] + [1.0] * 49
 
 
 def test_no_match_explains_the_camera_rule():
     with pytest.raises(DataError, match=r"ANOTHER camera.*same_camera='keep'"):
-        match_ranks(line([0], [1], [0]), line([1], [1], [0]))
+        match_ranks(ranking_line([0], [1], [0]), ranking_line([1], [1], [0]))
 
 
 @pytest.mark.parametrize('which', ['query', 'gallery'])
 def test_empty_and_undefined_embeddings(which):
-    good, empty = line([0], [1], [0]), line([], [], [])
-    nan = line([float('nan')], [1], [1])
+    good, empty = ranking_line([0], [1], [0]), ranking_line([], [], [])
+    nan = ranking_line([float('nan')], [1], [1])
     for bad, message in ((empty, f'the {which} set is empty'), (nan, f'1 of 1 {which} embeddings')):
         pair = (bad, good) if which == 'query' else (good, bad)
         with pytest.raises(DataError, match=message):
@@ -189,12 +374,12 @@ def test_empty_and_undefined_embeddings(which):
 @pytest.mark.parametrize('options', [dict(distance='manhattan'), dict(same_camera='maybe')])
 def test_unknown_options(options):
     with pytest.raises(ValueError, match='choose from'):
-        match_ranks(line([0], [1], [0]), line([1], [1], [1]), **options)
+        match_ranks(ranking_line([0], [1], [0]), ranking_line([1], [1], [1]), **options)
 
 
 def test_ranked_lists_follow_the_ranks():
-    query = line([0], [1], [0])
-    gallery = line([5, 2, 4, 1, 3], [1, 1, 0, 2, 1], [2, 0, 1, 1, 1])
+    query = ranking_line([0], [1], [0])
+    gallery = ranking_line([5, 2, 4, 1, 3], [1, 1, 0, 2, 1], [2, 0, 1, 1, 1])
     (ranked,) = ranked_lists(query, gallery, k=10)
     # The image of the own camera (index 1) is not shown.
     assert ranked.indices == [3, 4, 2, 0]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmosnet.evaluation.attribute_metric import AttributeRow, ShownAttributes
+from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.visualization.attribute_sheet import (
     CELL,
     GAP,

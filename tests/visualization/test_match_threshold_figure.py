@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmosnet.evaluation.match_threshold import MatchThreshold, MatchThresholds
+from mmosnet.evaluation.verification import MatchThreshold, MatchThresholds
 from mmosnet.visualization.match_threshold_figure import draw_match_threshold
 
 

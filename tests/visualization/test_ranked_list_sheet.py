@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmosnet.evaluation.shown_query import ShownQuery
+from mmosnet.evaluation.ranking import ShownQuery
 from mmosnet.visualization.ranked_list_sheet import (
     CAPTION,
     CELL,

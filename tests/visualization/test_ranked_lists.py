@@ -4,8 +4,7 @@ import torch
 
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Embeddings
-from mmosnet.evaluation.ranking import average_precisions, match_ranks
-from mmosnet.evaluation.shown_query import QueryGallery
+from mmosnet.evaluation.ranking import QueryGallery, average_precisions, match_ranks
 from mmosnet.visualization.ranked_lists import Choice, chosen_queries
 
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import math
 import warnings
 
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, jaccard_score, precision_score, recall_score
 
 from mmosnet.errors import DataError
-from mmosnet.evaluation.attribute_scores import average_precision, instance_scores, label_scores
+from mmosnet.evaluation.attributes import average_precision, instance_scores, label_scores
 
 # Three people, four attributes. Predicted:  1 0 1 0   Present:  1 1 0 0   Right of predicted or present: 1 of 3,
 #                                            0 0 0 0             0 0 0 0   0/0 counts 0,

@@ -1,0 +1,516 @@
+"""Metrics for mmengine.
+
+Attribute recognition as an mmengine metric.
+
+Category classification as an mmengine metric: mmpretrain's accuracy, and which categories are taken for which.
+
+CMC and mAP as an mmengine metric.
+
+The evaluation of a joint model: each task's metrics see the samples that have its labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.logging import MMLogger
+from mmpretrain.evaluation import Accuracy, ConfusionMatrix
+from mmpretrain.structures import MultiTaskDataSample
+from torch import Tensor
+
+from mmosnet.datasets.chosen_images import spread
+from mmosnet.errors import DataError
+from mmosnet.evaluation.attributes import LabelScores, instance_scores, label_scores
+from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, QueryExpansion, expand_queries, normalize
+from mmosnet.evaluation.ranking import (
+    SAME_CAMERA_RULES,
+    QueryGallery,
+    ShownQuery,
+    drawn_cmc,
+    drawn_ranks,
+    match_ranks,
+    no_match_message,
+    retrieval_scores,
+)
+from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
+from mmosnet.evaluation.verification import verification_scores
+from mmosnet.registry import EVALUATORS, METRICS
+
+
+@dataclass(frozen=True)
+class AttributeRow:
+    """One attribute's scores, shares from 0 to 1; None where nobody, or everybody, leaves them without a meaning.
+
+    Attributes:
+        name: Name of the attribute.
+        positives: Share of people who have it.
+        TPR: Share of those who have it that are predicted to.
+        TNR: Share of those who have it not that are predicted not to.
+        AP: Average precision.
+    """
+
+    name: str
+    positives: float
+    TPR: float | None
+    TNR: float | None
+    AP: float | None
+
+
+@dataclass(frozen=True)
+class ShownAttributes:
+    """A person's attributes, true and predicted, for a picture or a report.
+
+    Attributes:
+        img_path: The image.
+        names: Names of all A attributes.
+        gt: Whether the person has each of them; None where it is unknown.
+        scores: Predicted score of each, within [0, 1].
+    """
+
+    img_path: str
+    names: list[str]
+    gt: list[bool] | None
+    scores: list[float]
+
+
+@METRICS.register_module()
+class AttributeMetric(BaseMetric):
+    """mA, mAP, and accuracy, precision, recall and F1 by person, as unrounded shares.
+
+    mmpretrain's ``MultiLabelMetric`` has none of the field's scores: it averages precision and recall over attributes,
+    in percent, with numbers of no class. A sample that comes twice, as padding under distributed evaluation, counts
+    once.
+
+    Args:
+        num_shown: People, spread over the set, whose attributes are kept in :attr:`shown`.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
+    """
+
+    default_prefix = 'attributes'
+
+    def __init__(self, num_shown: int = 20, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.num_shown = num_shown
+        #: A row each attribute, of the last evaluation, on the main process.
+        self.per_attribute: list[AttributeRow] = []
+        #: Some people of the last evaluation, on the main process.
+        self.shown: list[ShownAttributes] = []
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep scores and labels of each sample."""
+        for sample in data_samples:
+            self.results.append(
+                dict(
+                    sample_idx=sample['sample_idx'],
+                    img_path=sample['img_path'],
+                    # Copies: a row of a batch would be pickled with the whole batch.
+                    pred_score=sample['pred_score'].cpu().clone(),
+                    gt_score=sample['gt_score'].cpu().clone(),
+                )
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Score attributes and people.
+
+        Args:
+            results: Entries of :meth:`process` from all ranks.
+
+        Returns:
+            ``mA``, ``Accuracy``, ``Precision``, ``Recall``, ``F1``, ``mAP``; see
+            :mod:`mmosnet.evaluation.attributes`.
+
+        Raises:
+            DataError: No samples, another number of attributes than the data set's, or no attribute that counts.
+        """
+        # In the order of the data set, whatever the number of processes. The path is part of the key because joined
+        # data sets each count from 0.
+        by_key = {(entry['sample_idx'], entry['img_path']): entry for entry in results}
+        samples = [by_key[key] for key in sorted(by_key)]
+        if not samples:
+            raise DataError('AttributeMetric got no samples: the data set that is evaluated is empty')
+        names = self._names(samples[0])
+        scores, target = (
+            np.stack([entry[key].float().numpy() for entry in samples]) for key in ('pred_score', 'gt_score')
+        )
+        by_label = label_scores(scores, target)
+        _report_one_sided(names, by_label)
+        means = by_label.means()
+        self.per_attribute = _rows(names, by_label)
+        self.shown = [
+            ShownAttributes(samples[i]['img_path'], names, target[i].astype(bool).tolist(), scores[i].tolist())
+            for i in spread(range(len(samples)), self.num_shown)
+        ]
+        return dict(mA=means['mA'], **instance_scores(scores, target), mAP=means['mAP'])
+
+    def _names(self, sample: dict) -> list[str]:
+        """Return the attributes' names, after checking that there is one for each predicted score."""
+        predicted, labelled = len(sample['pred_score']), len(sample['gt_score'])
+        names = list((self.dataset_meta or {}).get('attributes') or (f'attribute {i}' for i in range(labelled)))
+        if not predicted == labelled == len(names):
+            raise DataError(
+                f'The model predicts {predicted} attributes and the data set has {len(names)}, with labels of '
+                f'{labelled}: give the model the data set that it was trained for, or set num_classes={labelled} in '
+                'the attribute head and train it'
+            )
+        return names
+
+
+def _rows(names: Sequence[str], scores: LabelScores) -> list[AttributeRow]:
+    columns = zip(names, scores.positives, scores.tpr, scores.tnr, scores.ap, strict=True)
+    return [
+        AttributeRow(name, float(positives), *(None if np.isnan(value) else float(value) for value in values))
+        for name, positives, *values in columns
+    ]
+
+
+def _report_one_sided(names: Sequence[str], scores: LabelScores) -> None:
+    """Log which attributes are left out of mA and mAP."""
+    for share, whose in ((0, 'nobody has'), (1, 'everybody has')):
+        found = [name for name, positives in zip(names, scores.positives, strict=True) if positives == share]
+        if found:
+            MMLogger.get_current_instance().info(
+                f'AttributeMetric: left out of mA and mAP, {whose} them: {", ".join(found)}'
+            )
+
+
+@METRICS.register_module()
+class CategoryMetric(Accuracy):
+    """Top-k accuracy in percent, with the confusion matrix beside.
+
+    mmpretrain's ``Accuracy`` has no confusion matrix and relies on the loop to cut off padding by number; its
+    ``ConfusionMatrix`` puts the whole matrix among the scores, which are logged. A sample that comes twice, as padding
+    under distributed evaluation, counts once here.
+
+    Args:
+        topk: A prediction is right where the label is among the k best scored categories.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
+    """
+
+    def __init__(
+        self, topk: int | Sequence[int] = (1, 5), collect_device: str = 'cpu', prefix: str | None = None
+    ) -> None:
+        # Without mmpretrain's default threshold of 0: it would make a score that underflowed a wrong prediction.
+        super().__init__(topk=topk, thrs=None, collect_device=collect_device, prefix=prefix)
+        #: ``(C, C)`` numbers of samples of the last evaluation, a row each true category, a column each predicted
+        #: one; on the main process.
+        self.confusion: np.ndarray | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the C categories of the last evaluation; their numbers where they have no names."""
+        number = 0 if self.confusion is None else len(self.confusion)
+        return list((self.dataset_meta or {}).get('classes') or map(str, range(number)))
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep scores and label of each sample."""
+        for sample in data_samples:
+            self.results.append(
+                dict(
+                    # Data sets of arrays, as CIFAR-10, have no paths.
+                    key=(sample.get('img_path'), sample['sample_idx']),
+                    # A copy: a row of a batch would be pickled with the whole batch.
+                    pred_score=sample['pred_score'].cpu().clone(),
+                    gt_label=sample['gt_label'].cpu().clone(),
+                )
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Count right predictions and confusions.
+
+        Args:
+            results: Entries of :meth:`process` from all ranks.
+
+        Returns:
+            ``top1`` and so on, in percent.
+
+        Raises:
+            DataError: No samples, scores that are no numbers, categories that the model does not know, or fewer than
+                the largest k.
+        """
+        samples = list({entry['key']: entry for entry in results}.values())
+        if not samples:
+            raise DataError('CategoryMetric got no samples: the data set that is evaluated is empty')
+        labels = torch.cat([entry['gt_label'] for entry in samples])
+        found = len(samples[0]['pred_score'])
+        self._check_number(found, labels)
+        bad = [entry['key'] for entry in samples if not entry['pred_score'].isfinite().all()]
+        if bad:
+            first = bad[0][0] or f'at index {bad[0][1]}'
+            raise DataError(
+                f'{len(bad)} of {len(samples)} images, the first {first}, have scores that are not finite: the model '
+                'has diverged; train with a smaller learning rate'
+            )
+        predicted = torch.stack([entry['pred_score'].argmax() for entry in samples])
+        self.confusion = ConfusionMatrix.calculate(predicted, labels, num_classes=found).numpy()
+        return super().compute_metrics(samples)
+
+    def _check_number(self, found: int, labels: torch.Tensor) -> None:
+        """Compare the model's number of categories with names, labels and k."""
+        expected = len((self.dataset_meta or {}).get('classes') or range(found))
+        if not (found == expected > labels.max() and labels.min() >= 0):
+            raise DataError(
+                f'The model tells {found} categories apart and the data set has {expected}, with labels from '
+                f'{labels.min()} to {labels.max()}: give the model the data set that it was trained for, or set '
+                f'model.head.num_classes={max(expected, int(labels.max()) + 1)} and train it'
+            )
+        if max(self.topk) > found:
+            raise DataError(
+                f'topk={self.topk}: there are only {found} categories; set val_evaluator.topk=1 test_evaluator.topk=1'
+            )
+
+
+PROTOCOLS = ('market', 'single_gallery_shot')
+
+
+@METRICS.register_module()
+class ReIDMetric(BaseMetric):
+    """Person re-identification: mAP, Rank-k and mINP, unrounded.
+
+    mmpretrain's ``RetrievalRecall`` and ``RetrievalAveragePrecision`` know no cameras; mmdet's ``ReIDMetrics`` sorts
+    the whole distance matrix and knows neither queries nor cameras. The samples tell query and gallery apart by
+    their own ``split``. A sample that comes twice, as padding under distributed evaluation, counts once.
+
+    Args:
+        distance: ``'euclidean'`` (the papers') or ``'cosine'``.
+        normalize: L2-normalise the embeddings first.
+        same_camera: ``'drop'`` (the protocol) or ``'keep'``; see :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        topk: Ranks to report.
+        protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k from 10 galleries of
+            one random image per person, always the same ones. mAP and mINP are those of the whole gallery in both.
+        rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for the paper's: adds the
+            same scores after re-ranking as ``rerank/mAP`` and so on.
+        query_expansion: Settings of a :class:`~mmosnet.evaluation.distances.QueryExpansion`: adds the same
+            scores with expanded queries, without re-ranking, as ``query_expansion/mAP`` and so on.
+        verification: Add ``verification/AUC``, ``EER``, ``TPR@1e-2`` (3, 4) and the thresholds ``distance@1e-2`` (3,
+            4); see :func:`~mmosnet.evaluation.verification.verification_scores`.
+        num_shown: Queries, spread over the query set, whose ranked lists are kept in :attr:`shown`.
+        device: Device to rank on: ``'auto'`` takes a GPU if there is one.
+        collect_device: Same as in mmengine's ``BaseMetric``.
+        prefix: Same as in mmengine's ``BaseMetric``.
+    """
+
+    default_prefix = 'reid'
+
+    def __init__(
+        self,
+        distance: str = 'euclidean',
+        normalize: bool = False,
+        same_camera: str = 'drop',
+        topk: Sequence[int] = (1, 5, 10, 20),
+        protocol: str = 'market',
+        rerank: dict | None = None,
+        query_expansion: dict | None = None,
+        verification: bool = False,
+        num_shown: int = 10,
+        device: str = 'auto',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        _check_choice('distance', distance, DISTANCES)
+        _check_choice('same_camera', same_camera, SAME_CAMERA_RULES)
+        _check_choice('protocol', protocol, PROTOCOLS)
+        self.distance = distance
+        self.normalize = normalize
+        self.same_camera = same_camera
+        self.topk = tuple(topk)
+        self.protocol = protocol
+        self.rerank = _settings('rerank', ReRanking, rerank)
+        self.query_expansion = _settings('query_expansion', QueryExpansion, query_expansion)
+        self.verification = verification
+        self.num_shown = num_shown
+        self.device = device
+        #: Ranked lists of the last evaluation, on the main process.
+        self.shown: list[ShownQuery] = []
+
+    @property
+    def distance_name(self) -> str:
+        """Distance that ranks the images, for a table: ``'euclidean distance'``, ``'cosine distance'``."""
+        return f'{self.distance} distance' + (', normalized' if self.normalize else '')
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Metadata of the data set that is evaluated."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        # Runs when the loop is built: a data set without cross-camera matches fails here, not an epoch later.
+        queries = (dataset_meta or {}).get('num_cross_camera_queries')
+        if queries == 0 and self.same_camera == 'drop':
+            raise DataError(f'The data set cannot be evaluated: {no_match_message()}')
+        self._dataset_meta = dataset_meta
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Keep the fields of each sample that the ranking needs."""
+        for sample in data_samples:
+            self.results.append(
+                dict(
+                    sample_idx=sample['sample_idx'],
+                    # A copy: a row of a batch would be pickled with the whole batch.
+                    embedding=sample['embedding'].cpu().clone(),
+                    pid=sample['pid'],
+                    camid=sample['camid'],
+                    split=sample['split'],
+                    img_path=sample['img_path'],
+                )
+            )
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Rank all queries.
+
+        Args:
+            results: Entries of :meth:`process` from all ranks.
+
+        Returns:
+            The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`, and those asked for besides.
+        """
+        sets = self.query_gallery(results)
+        scores, counts, ranks = self.retrieval(sets.query_set, sets.gallery_set, self.distance)
+        without = int((counts == 0).sum())
+        if without:
+            MMLogger.get_current_instance().info(
+                f'ReIDMetric: {without} of {len(counts)} queries have no match by another camera and do not count'
+            )
+        valid = counts.nonzero().flatten()
+        chosen = valid[torch.linspace(0, len(valid) - 1, min(self.num_shown, len(valid))).long()]
+        self.shown = sets.show(chosen.tolist(), counts, ranks, self.distance, self.same_camera)
+        return scores | self._further_scores(sets.query_set, sets.gallery_set)
+
+    def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
+        """Return the images to rank, prepared as the options say.
+
+        Args:
+            results: Entries of :meth:`process`.
+
+        Raises:
+            DataError: No query or no gallery images.
+        """
+        # In the order of the data set, whatever the number of processes: ties go to the lower gallery index.
+        # The path is part of the key because joined data sets each count from 0.
+        by_key = {(entry['split'], entry['sample_idx'], entry['img_path']): entry for entry in results}
+        samples = [by_key[key] for key in sorted(by_key)]
+        queries = [s for s in samples if s['split'] == 'query']
+        gallery = [s for s in samples if s['split'] == 'gallery']
+        for name, found in (('query', queries), ('gallery', gallery)):
+            if not found:
+                raise DataError(f"ReIDMetric got no {name} images: give the data set split=('query', 'gallery')")
+        return QueryGallery(queries, gallery, self.embeddings(queries), self.embeddings(gallery))
+
+    def retrieval(
+        self, query: Embeddings, gallery: Embeddings, distance: str | Distances
+    ) -> tuple[dict[str, float], Tensor, Tensor]:
+        """Return the scores under the protocol, and the result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
+
+        Args:
+            query: Q images.
+            gallery: G images.
+            distance: Argument of that function.
+        """
+        counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
+        scores = retrieval_scores(counts, ranks, self.topk)
+        if self.protocol == 'single_gallery_shot':
+            scores |= drawn_cmc(drawn_ranks(query, gallery, distance, self.same_camera), self.topk)
+        return scores, counts, ranks
+
+    def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
+        """Compute the scores requested besides the plain ranking, each group under its name."""
+        groups = {}
+        if self.rerank is not None:
+            distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
+            groups['rerank'], *_ = self.retrieval(query, gallery, distances)
+        if self.query_expansion is not None:
+            features = expand_queries(query.features, gallery.features, self.distance, self.query_expansion)
+            groups['query_expansion'], *_ = self.retrieval(replace(query, features=features), gallery, self.distance)
+        if self.verification:
+            groups['verification'] = verification_scores(query, gallery, self.distance, self.same_camera)
+        return {f'{group}/{key}': score for group, scores in groups.items() for key, score in scores.items()}
+
+    def embeddings(self, samples: Sequence[dict]) -> Embeddings:
+        """Return the embeddings, prepared as the options say, on the device where they are compared.
+
+        Args:
+            samples: Samples with ``embedding``, ``pid`` and ``camid``.
+        """
+        device = ('cuda' if torch.cuda.is_available() else 'cpu') if self.device == 'auto' else self.device
+        features = torch.stack([s['embedding'] for s in samples]).float()
+        if self.normalize:
+            features = normalize(features)
+        pids, camids = (torch.tensor([s[key] for s in samples]) for key in ('pid', 'camid'))
+        return Embeddings(features, pids, camids).to(device)
+
+
+def distance_names(evaluator: Evaluator) -> str:
+    """Return the distances that an evaluation ranks by, for a table; empty where it ranks none."""
+    names = [metric.distance_name for metric in evaluator.metrics if isinstance(metric, ReIDMetric)]
+    return '; '.join(dict.fromkeys(names))
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
+
+
+def _settings(name: str, kind: type, options: Mapping | None) -> Any:
+    """Convert options from a config to the settings that they stand for; None stays None."""
+    if options is None:
+        return None
+    known = [field.name for field in fields(kind)]
+    if not isinstance(options, Mapping) or not set(options) <= set(known):
+        raise DataError(f'{name}={options!r}: give a dict of some of {", ".join(known)}; dict() takes the defaults')
+    return kind(**options)
+
+
+@EVALUATORS.register_module()
+class TaskEvaluator(Evaluator):
+    """Metrics by task.
+
+    mmpretrain's ``MultiTasksMetric`` waits for ever where one of several processes has no sample of a task, and reports
+    0 where nobody has. Metrics must count a sample once that comes twice, as ours do: padding of a distributed
+    evaluation cannot be cut off by number where samples lack labels.
+
+    Args:
+        metrics: One or several metrics per task; tasks with None are left out
+            (``--cfg-options val_evaluator.metrics.category=None``).
+
+    Raises:
+        DataError: No metric.
+    """
+
+    def __init__(self, metrics: Mapping[str, dict | BaseMetric | Sequence | None]) -> None:
+        lists = {
+            task: list(given) if isinstance(given, Sequence) else [given]
+            for task, given in metrics.items()
+            if given is not None
+        }
+        if not lists:
+            raise DataError('TaskEvaluator needs a metric for at least one task')
+        super().__init__([metric for given in lists.values() for metric in given])
+        built = iter(self.metrics)
+        self.task_metrics = {task: [next(built) for _ in given] for task, given in lists.items()}
+
+    def process(self, data_samples: Sequence[MultiTaskDataSample], data_batch: object = None) -> None:
+        """Pass to each task's metrics the samples that have its labels.
+
+        Raises:
+            DataError: The model has no head for a task.
+        """
+        for task, metrics in self.task_metrics.items():
+            parts = []
+            for sample in data_samples:
+                if task not in sample or 'eval_mask' not in sample.get(task):
+                    raise DataError(
+                        f'The model predicts no {task}, which has metrics here: give model.head.heads one, '
+                        f'or set val_evaluator.metrics.{task}=None and test_evaluator.metrics.{task}=None'
+                    )
+                if sample.get(task).eval_mask:
+                    parts.append(sample.get(task).to_dict())
+            for metric in metrics:
+                metric.process(data_batch, parts)
