@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.errors import DataError
 from mmosnet.io.images import as_image
 from mmosnet.io.media import images_in

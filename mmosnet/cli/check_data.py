@@ -50,9 +50,16 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     import mmosnet  # noqa: F401
-    from mmosnet.datasets.data_check import camera_rule, load_parts, name_fields, read_images
-    from mmosnet.datasets.data_findings import find_all
-    from mmosnet.datasets.data_report import broken_things, report_lines, warnings_of
+    from mmosnet.datasets.check import (
+        broken_things,
+        camera_rule,
+        find_all,
+        load_parts,
+        name_fields,
+        read_images,
+        report_lines,
+        warnings_of,
+    )
     from mmosnet.engine import launch
     from mmosnet.io.files import check_writable, whole_file
     from mmosnet.visualization.contact_sheet import choose_people, save_contact_sheet

@@ -1,4 +1,13 @@
-"""Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015)."""
+"""Market-1501 and DukeMTMC-reID, with attributes.
+
+Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015).
+
+DukeMTMC-reID (Ristani et al., ECCVW 2016; Zheng et al., ICCV 2017).
+
+``market_attribute.mat``: 27 fields for each identity of Market-1501 (Lin et al., Pattern Recognition 2019).
+
+Attributes of Market-1501 (Lin et al., "Improving Person Re-identification by Attribute and Identity Learning").
+"""
 
 from __future__ import annotations
 
@@ -6,10 +15,22 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.market_attribute_file import market_attributes
-from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID, ReIDDataset
+from mmosnet.datasets.attributes import matrix, structure, texts
+from mmosnet.datasets.base import (
+    DISTRACTOR_PID,
+    JUNK_PID,
+    AnnotatedSplit,
+    AttributeAnnotation,
+    AttributeDataset,
+    ReIDDataset,
+    check_val_share,
+    held_out,
+)
+from mmosnet.errors import DataError
+from mmosnet.io.matlab import MatlabFile
 from mmosnet.io.media import find_files
 from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
@@ -33,7 +54,7 @@ class Market1501(ReIDDataset):
     Args:
         distractors_500k: Add the half million distractors in ``images/`` to the gallery.
         attributes: File of the identities' attributes, ``'market_attribute.mat'``, relative to ``data_root``: records
-            of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market_attribute_file.market_attributes`), the
+            of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market1501.market_attributes`), the
             others, distractors among them, have none.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
@@ -102,3 +123,195 @@ class Market1501(ReIDDataset):
         MMLogger.get_current_instance().info(
             f'{type(self).__name__}: {number} of {len(records)} {split} images have attributes'
         )
+
+
+@DATASETS.register_module()
+class DukeMTMCreID(Market1501):
+    """DukeMTMC-reID, in Market-1501's layout and names, 8 cameras.
+
+    Withdrawn by its authors in 2019: for the comparison with published numbers, where a copy may still be used.
+    """
+
+    download_page = 'nowhere any more: its authors withdrew it in 2019'
+
+    def published_counts(self) -> dict[str, tuple[int, int]]:
+        """Return the counts of Zheng et al., ICCV 2017: 702 test identities, 408 more in one camera only."""
+        return dict(train=(16_522, 702), query=(2_228, 702), gallery=(17_661, 1_110))
+
+
+DOWNLOAD_PAGE = 'https://github.com/vana77/Market-1501_Attribute'
+#: Fields of two values in the order of the authors' list, and what their second value means; the first is male, short
+#: hair, long sleeves, long trousers or skirt, dress, and no hat, backpack, bag, handbag.
+BINARY_FIELDS = dict(
+    gender='female',
+    hair='long_hair',
+    up='short_sleeves',
+    down='short_lower',
+    clothes='pants',
+    hat='hat',
+    backpack='backpack',
+    bag='bag',
+    handbag='handbag',
+)
+#: Values 1 to 4 of the field ``age``.
+AGES = ('young', 'teenager', 'adult', 'old')
+#: Fields of two values whose second is yes. A person whose clothes have none of the colours has yes nowhere.
+COLOR_FIELDS = tuple(
+    [f'up{color}' for color in ('black', 'white', 'red', 'purple', 'yellow', 'gray', 'blue', 'green')]
+    + [f'down{c}' for c in ('black', 'white', 'pink', 'purple', 'yellow', 'gray', 'blue', 'green', 'brown')]
+)
+NAMES = (*BINARY_FIELDS.values(), *AGES, *COLOR_FIELDS)
+
+
+def market_attributes(path: str | Path) -> tuple[list[str], dict[str, dict[int, np.ndarray]]]:
+    """Read the attributes of all identities as binary ones: 26 fields of two values, and age as four.
+
+    The structures for train and test list the same fields in different orders; fields are taken by their names.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The 30 names of :data:`NAMES`, and for ``'train'`` and ``'test'`` the ``gt_score`` of each pid, ``(30,)``
+        float32.
+
+    Raises:
+        FileNotFoundError: No such file; says where it comes from.
+        DataError: A field or an identity is missing or there twice, or a value means nothing; names file, structure,
+            field and identity.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no file {path} with the attributes of Market-1501; it comes from {DOWNLOAD_PAGE}')
+    with MatlabFile(path) as file:
+        both = structure(file['market_attribute'], ('train', 'test'), f'{path}, market_attribute')
+        return list(NAMES), {split: _scores(both[split], f'{path}, {split}') for split in ('train', 'test')}
+
+
+def _scores(fields: object, place: str) -> dict[int, np.ndarray]:
+    fields = structure(fields, ('image_index', 'age', *BINARY_FIELDS, *COLOR_FIELDS), place)
+    pids = _pids(texts(fields['image_index'], f'{place}, image_index'), place)
+    yes = {}
+    for field, name in (*BINARY_FIELDS.items(), *zip(COLOR_FIELDS, COLOR_FIELDS, strict=True)):
+        yes[name] = _values(fields[field], 2, pids, f'{place}, {field}') == 2
+    ages = _values(fields['age'], len(AGES), pids, f'{place}, age')
+    yes |= {name: ages == value for value, name in enumerate(AGES, start=1)}
+    scores = np.stack([yes[name] for name in NAMES], axis=1).astype(np.float32)
+    return dict(zip(pids, scores, strict=True))
+
+
+def _pids(names: list[str], place: str) -> list[int]:
+    pids = []
+    for number, name in enumerate(names, start=1):
+        if not name.isdecimal() or int(name) in pids:
+            raise DataError(f'{place}: image_index {number} is {name!r}, no identity like 0002, or there twice')
+        pids.append(int(name))
+    return pids
+
+
+def _values(value: object, highest: int, pids: list[int], place: str) -> np.ndarray:
+    values = matrix(value, place).flatten()
+    if len(values) != len(pids):
+        raise DataError(f'{place}: {len(values)} values for {len(pids)} identities; the file is damaged: get it anew')
+    wrong = np.flatnonzero(~np.isin(values, range(1, highest + 1)))
+    if len(wrong):
+        raise DataError(f'{place}: identity {pids[wrong[0]]} has {values[wrong[0]]}, not one of 1 to {highest}')
+    return values
+
+
+@DATASETS.register_module()
+class Market1501Attributes(AttributeDataset):
+    """Market-1501 with 30 binary attributes, labelled by identity: every image of a person has the same.
+
+    ``data_root`` holds Market-1501's folders and ``market_attribute.mat``
+    (:func:`~mmosnet.datasets.market1501.market_attributes`). Distractors and junk have no attributes and are
+    left out.
+
+    There is no official validation split: ``val_share`` holds out a share of the training identities, always the same
+    ones, so that a model is not chosen on test. That split is ours. Give train and val the same ``val_share`` and
+    ``val_seed``; ``val_share=0`` trains on all 751 identities.
+
+    Args:
+        ann_file: The attributes, relative to ``data_root``.
+        val_share: Share of the training identities that make up ``split='val'``.
+        val_seed: Seed of the random sample.
+        queries: Test on the 3,368 queries too. The authors' evaluation counts the 13,115 gallery images alone.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
+
+    Raises:
+        DataError: A person in the images has no attributes.
+    """
+
+    download_page = f'{Market1501.download_page}, its attributes from {DOWNLOAD_PAGE}'
+
+    def __init__(
+        self,
+        *args,
+        ann_file: str = 'market_attribute.mat',
+        val_share: float = 0.1,
+        val_seed: int = 0,
+        queries: bool = True,
+        **kwargs,
+    ) -> None:
+        self.val_share = val_share
+        self.val_seed = val_seed
+        self.queries = queries
+        super().__init__(*args, ann_file=ann_file, **kwargs)
+
+    def published_counts(self) -> dict[str, int]:
+        """Return the counts on the authors' pages."""
+        test = dict(test=13_115 + 3_368 * self.queries)
+        return test if self.val_share else dict(test, train=12_936)
+
+    def read_annotation(self) -> AttributeAnnotation:
+        """Find each person's images; see the base class."""
+        check_val_share(self.val_share, self.splits, 'Market1501Attributes')
+        attributes, scores = market_attributes(self.ann_file)
+        market = Market1501(self.data_root, check_counts=False, lazy_init=True)
+        splits = {}
+        if {'train', 'val'} & set(self.splits):
+            images = self._images(market, ('train',), scores['train'], 'train')
+            val = held_out(images, self.val_share, self.val_seed) if self.val_share else set()
+            splits['train'] = {pid: paths for pid, paths in images.items() if pid not in val}
+            splits['val'] = {pid: paths for pid, paths in images.items() if pid in val}
+        if 'test' in self.splits:
+            folders = ('query', 'gallery') if self.queries else ('gallery',)
+            splits['test'] = self._images(market, folders, scores['test'], 'test')
+        annotated = {
+            split: self._annotated(split, images, scores['test' if split == 'test' else 'train'])
+            for split, images in splits.items()
+        }
+        self.notes += market.notes
+        return AttributeAnnotation(self.ann_file, attributes, annotated)
+
+    def _images(
+        self, market: Market1501, folders: tuple[str, ...], scores: dict[int, np.ndarray], split: str
+    ) -> dict[int, list[str]]:
+        """Return the image paths of each identity, in the order of the files."""
+        images: dict[int, list[str]] = {}
+        nobody = 0
+        for folder in folders:
+            for record in market.load_split(folder):
+                if record['pid'] <= 0:
+                    nobody += 1
+                    continue
+                if record['pid'] not in scores:
+                    raise DataError(
+                        f'{self.ann_file}, {split}: no attributes of identity {record["pid"]:04d}, whose image is '
+                        f'{record["img_path"]}; is it the attributes of another data set?'
+                    )
+                images.setdefault(record['pid'], []).append(record['img_path'])
+        if nobody:
+            self.note(f'left out {nobody:,} {split} images of distractors and junk, without attributes', usual=True)
+        without = sorted(set(scores) - set(images))
+        if without:
+            MMLogger.get_current_instance().info(
+                f'Market1501Attributes: {len(without)} of {len(scores)} identities in {self.ann_file}, {split}, have '
+                f'no image, the first {without[0]:04d}'
+            )
+        return images
+
+    def _annotated(self, split: str, images: dict[int, list[str]], scores: dict[int, np.ndarray]) -> AnnotatedSplit:
+        root = Path(self.data_root)
+        pairs = [(str(Path(path).relative_to(root)), scores[pid]) for pid, paths in images.items() for path in paths]
+        labels = np.stack([score for _, score in pairs]) if pairs else np.empty((0, len(next(iter(scores.values())))))
+        return AnnotatedSplit(f'{self.ann_file}, {split}', root, [name for name, _ in pairs], labels)

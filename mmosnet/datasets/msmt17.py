@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
+from mmosnet.datasets.base import DISTRACTOR_PID, JUNK_PID
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
 from mmosnet.datasets.pedestrian_renderer import (
     ATTRIBUTES,
@@ -25,7 +26,6 @@ from mmosnet.datasets.pedestrian_renderer import (
     sample_camera,
     sample_identity,
 )
-from mmosnet.datasets.reid_dataset import DISTRACTOR_PID, JUNK_PID
 from mmosnet.errors import DataError
 
 MARKET_FOLDERS = ('bounding_box_train', 'query', 'bounding_box_test')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmosnet.datasets.pa100k import PA100K
+from mmosnet.datasets.attributes import PA100K
 from mmosnet.datasets.synthetic import write_synthetic_people
 from mmosnet.registry import DATASETS
 

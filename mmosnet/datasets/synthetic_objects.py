@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
+from mmosnet.datasets.categories import ImageNet
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
-from mmosnet.datasets.imagenet import ImageNet
 from mmosnet.datasets.object_renderer import CATEGORIES, OBJECT_RENDERER_VERSION, render_object
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS

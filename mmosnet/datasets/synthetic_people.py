@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmosnet.datasets.attributes import ANNOTATIONS, IMAGES, read_pa100k
 from mmosnet.datasets.market1501 import Market1501
-from mmosnet.datasets.pa100k import ANNOTATIONS, IMAGES, read_pa100k
 from mmosnet.datasets.synthetic import write_synthetic_people
 from mmosnet.registry import DATASETS
 

@@ -1,17 +1,72 @@
-"""Augmentations of the re-identification recipes that mmpretrain and mmcv do not have."""
+"""Load and augment images of people.
+
+Reading images, strictly: a damaged file is an error that names it. Crops are cut out of their frames.
+
+Augmentations of the re-identification recipes that mmpretrain and mmcv do not have.
+
+From a record to the input of a joint model: a sample with a part for each task it has labels of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine import fileio
 from PIL import Image
 
-from mmosnet.datasets.person_image import read_image
+from mmosnet.compatibility import supported_stack
 from mmosnet.errors import DataError
+from mmosnet.io import images as image_reading
+from mmosnet.io.coco import without_background
 from mmosnet.registry import TRANSFORMS
+
+REMEDY = "Replace the file, or set bad_images='skip' in the data set to leave such files out"
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image by :func:`mmosnet.runtime.read_image`; errors name the option that skips damaged files.
+
+    Whole images may also lie in a remote storage (``s3://bucket/image.jpg``), which mmengine reads.
+    """
+    if '://' not in str(path):
+        return image_reading.read_image(path, REMEDY)
+    try:
+        return image_reading.decode_image(fileio.get(str(path)))
+    except (OSError, SyntaxError, ValueError) as e:
+        if image_reading.is_machine_fault(e):
+            raise
+        raise DataError(f'{path}: unreadable image ({e}). {REMEDY}') from e
+
+
+@TRANSFORMS.register_module()
+class LoadPersonImage(BaseTransform):
+    """:func:`read_image` as a transform, for images of people and of anything else.
+
+    mmcv's ``LoadImageFromFile`` lets truncated files pass and does not name unreadable ones. Of a region only the crop
+    is kept; where the record has its mask (``CocoPerson`` with ``mask_background``), the background is painted over.
+
+    **Required Keys:** img_path
+
+    **Optional Keys:** segmentation (run lengths of the whole frame, with an ``img_path`` that names a region)
+
+    **Added Keys:** img, img_shape, ori_shape
+    """
+
+    def transform(self, results: dict) -> dict:
+        if 'img_path' not in results and 'img' in results:
+            # mmpretrain's inferencers load by themselves.
+            return results
+        image = read_image(results['img_path'])
+        if 'segmentation' in results:
+            image = without_background(image, results['segmentation'], results['img_path'])
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
 
 # Most draws of a rectangle fit at once; 100 is the released code's limit.
 MAX_ATTEMPTS = 100
@@ -228,3 +283,58 @@ class RandomPatch(BaseTransform):
             # Black corners and the nearest pixel, as in the released code.
             patch = np.asarray(Image.fromarray(np.ascontiguousarray(patch)).rotate(degrees))
         return patch
+
+
+with supported_stack():
+    from mmpretrain.datasets import PackInputs
+    from mmpretrain.structures import DataSample, MultiTaskDataSample
+
+
+@TRANSFORMS.register_module()
+class PackTasks(BaseTransform):
+    """Pack the image and the labels of all tasks.
+
+    mmpretrain's ``PackMultiTaskInputs`` wants every label as a dict by task; records of data sets have plain ones.
+
+    **Required Keys:** img
+
+    **Added Keys:** inputs (``(3, H, W)`` uint8), data_samples (``MultiTaskDataSample``)
+
+    Args:
+        tasks: For each task the keys of the record that its part gets, or a dict from the part's names to the record's:
+            ``dict(reid=('pid', 'camid', 'split', 'gt_label'), attributes=('gt_score',),
+            category=dict(gt_label='gt_category'))``. A record without the first of them has no labels of the task;
+            the others may be missing, as ``gt_label`` in testing.
+
+    Raises:
+        DataError: A task without keys.
+    """
+
+    def __init__(self, tasks: Mapping[str, Sequence[str] | Mapping[str, str]]) -> None:
+        self.tasks = {}
+        for task, keys in tasks.items():
+            names = dict(keys) if isinstance(keys, Mapping) else {key: key for key in keys}
+            if not names:
+                raise DataError(f'PackTasks: tasks.{task} names no key')
+            self.tasks[task] = names
+
+    def transform(self, results: dict) -> dict:
+        """Pack a record."""
+        sample = MultiTaskDataSample()
+        for task, names in self.tasks.items():
+            if next(iter(names.values())) in results:
+                found = {name: results[key] for name, key in names.items() if key in results}
+                sample.set_field(self._part(found, results), task)
+        return dict(inputs=PackInputs.format_input(results['img']), data_samples=sample)
+
+    @staticmethod
+    def _part(labels: dict, results: dict) -> DataSample:
+        part = DataSample(metainfo={key: results[key] for key in PackInputs.DEFAULT_META_KEYS if key in results})
+        for name, value in labels.items():
+            if name == 'gt_label':
+                part.set_gt_label(value)
+            elif name == 'gt_score':
+                part.set_gt_score(value)
+            else:
+                part.set_field(value, name)
+        return part

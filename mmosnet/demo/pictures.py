@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
 from mmosnet.datasets.pedestrian_renderer import RENDERER_VERSION, render_person, sample_camera, sample_identity
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
 from mmosnet.io.images import decode_image

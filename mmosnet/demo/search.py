@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 
 from mmosnet.apis.image_input import ImageInput
 from mmosnet.apis.person_inferencer import PersonInferencer
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.demo.pictures import (
     ENROLLED_FOLDER,
     EXAMPLES_FOLDER,

@@ -13,8 +13,7 @@ from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmosnet.datasets.balanced_sampler import BalancedSampler
-from mmosnet.datasets.pk_sampler import PKSampler
+from mmosnet.datasets.samplers import BalancedSampler, PKSampler
 from mmosnet.errors import DataError
 from mmosnet.models.heads import JointHead, ReIDHead
 from mmosnet.models.losses import TripletLoss

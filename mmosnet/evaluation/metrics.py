@@ -23,7 +23,7 @@ from mmpretrain.evaluation import Accuracy, ConfusionMatrix
 from mmpretrain.structures import MultiTaskDataSample
 from torch import Tensor
 
-from mmosnet.datasets.chosen_images import spread
+from mmosnet.datasets.check import spread
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import LabelScores, instance_scores, label_scores
 from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, QueryExpansion, expand_queries, normalize

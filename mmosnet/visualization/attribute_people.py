@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmosnet.apis.person_inferencer import PersonInferencer
-from mmosnet.datasets.chosen_images import image_files
+from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.evaluation.metrics import AttributeMetric, ShownAttributes

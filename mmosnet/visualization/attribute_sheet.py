@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.visualization.sheet import (

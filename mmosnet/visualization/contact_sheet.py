@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.chosen_images import spread
-from mmosnet.datasets.data_check import ImageFacts, Part
-from mmosnet.datasets.person_image import LoadPersonImage
+from mmosnet.datasets.check import ImageFacts, Part, spread
+from mmosnet.datasets.transforms import LoadPersonImage
 from mmosnet.visualization.sheet import GREY, blank, fitted, save, write
 
 # Height and width of a picture, height of a line of text, width of the captions, gap between pictures: pixels.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.evaluation.ranking import ShownQuery
 from mmosnet.visualization.sheet import (
     BLACK,

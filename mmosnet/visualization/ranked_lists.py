@@ -12,8 +12,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmosnet.apis.person_inferencer import PersonInferencer
-from mmosnet.datasets.chosen_images import spread
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.check import spread
+from mmosnet.datasets.transforms import read_image
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Distances, Embeddings
 from mmosnet.evaluation.metrics import ReIDMetric

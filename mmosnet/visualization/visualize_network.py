@@ -14,7 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmosnet.datasets.chosen_images import image_files, spread_over_people
+from mmosnet.datasets.check import image_files, spread_over_people
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
 from mmosnet.models.build import load_model

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.market_attribute_file import AGES, BINARY_FIELDS, COLOR_FIELDS
+from mmosnet.datasets.market1501 import AGES, BINARY_FIELDS, COLOR_FIELDS
 from tests.conftest import write_person
 from tests.datasets.official_formats import cell, write_mat
 

@@ -68,7 +68,7 @@ def test_extracted_folders_need_no_raw_file(root):
 
 
 def test_interrupted_extraction_goes_on(root, monkeypatch):
-    import mmosnet.datasets.cuhk03_extraction as extraction
+    import mmosnet.datasets.cuhk03 as extraction
 
     whole = extraction._write_image
     written = []

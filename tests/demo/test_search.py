@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 
 from mmosnet.apis import PersonInferencer
-from mmosnet.datasets.person_image import read_image
+from mmosnet.datasets.transforms import read_image
 from mmosnet.demo.pictures import ShownPictures
 from mmosnet.demo.search import PersonModel, PersonSearch, drawn_threshold, open_search, training_sets
 from mmosnet.errors import DataError

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 
 from mmosnet.apis.image_input import take_apart
 from mmosnet.datasets import ImageNet, Market1501, ReIDFolder
-from mmosnet.datasets.chosen_images import image_files
+from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError
 from mmosnet.features.list_people import list_people
 from mmosnet.features.listing_options import ListingOptions

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmosnet.datasets.data_check import ImageFacts, load_parts, read_images
+from mmosnet.datasets.check import ImageFacts, load_parts, read_images
 from mmosnet.visualization.contact_sheet import (
     CAPTION,
     CELL,

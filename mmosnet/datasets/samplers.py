@@ -1,4 +1,9 @@
-"""The sampler of metric learning: P identities with K images each in every batch."""
+"""Samplers.
+
+The sampler of metric learning: P identities with K images each in every batch.
+
+Batches with equally many images of each camera or of each data set.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from mmosnet.datasets.reid_dataset import ReIDDataset
+from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.registry import DATA_SAMPLERS
 
@@ -104,6 +109,86 @@ class PKSampler(Sampler):
             group = groups[i].pop() if groups[i] else self._groups(self.members[i], random)[0]
             batch.extend(group.tolist())
         return batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the order of an epoch, counted from 0."""
+        self.epoch = epoch
+
+
+@DATA_SAMPLERS.register_module()
+class BalancedSampler(Sampler):
+    """Orders an epoch so that each batch holds the same number of images of some cameras, or of some sources.
+
+    A large camera or data set would else decide most steps. Each batch draws ``num_groups`` groups and an equal share
+    of the batch from each. A group's images are shuffled, and again when they are used up; an epoch has as many batches
+    as the data set has whole ones. The order depends on the pair (seed, epoch) alone; the ranks take turns batch by
+    batch.
+
+    Args:
+        dataset: A re-identification data set.
+        batch_size: The loader's; a multiple of ``num_groups``.
+        key: ``'camid'``, or ``'source'`` of :class:`~mmosnet.datasets.MultiSource`.
+        num_groups: Groups a batch; all of them by default.
+        seed: The same on all ranks; None draws one and shares it.
+
+    Raises:
+        DataError: Records without ``key``, fewer groups than ``num_groups``, a batch that cannot be shared equally, or
+            too few images.
+    """
+
+    def __init__(
+        self,
+        dataset: ReIDDataset,
+        batch_size: int,
+        key: str = 'camid',
+        num_groups: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.batch_size = batch_size
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = 0
+
+        members = defaultdict(list)
+        for index in range(len(dataset)):
+            record = dataset.get_data_info(index)
+            if key not in record:
+                raise DataError(f"BalancedSampler: records have no {key!r}; 'camid', or 'source' of MultiSource")
+            members[record[key]].append(index)
+        self.members = [np.array(members[group]) for group in sorted(members)]
+        self.num_groups = len(self.members) if num_groups is None else num_groups
+        if not 1 <= self.num_groups <= len(self.members):
+            raise DataError(f'BalancedSampler: num_groups={num_groups}, and there are {len(self.members)} {key}s')
+        if batch_size % self.num_groups:
+            raise DataError(
+                f'BalancedSampler: batch_size={batch_size} cannot be shared equally by {self.num_groups} {key}s; make '
+                'it a multiple, or set num_groups'
+            )
+        self.num_batches = len(dataset) // batch_size // self.world_size
+        if self.num_batches == 0:
+            raise DataError(
+                f'BalancedSampler: {len(dataset)} images give less than one batch of {batch_size} for each of '
+                f'{self.world_size} processes'
+            )
+
+    def __len__(self) -> int:
+        """Return the number of samples that this rank draws per epoch."""
+        return self.num_batches * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        waiting = [random.permutation(indices) for indices in self.members]
+        share = self.batch_size // self.num_groups
+        for batch in range(self.num_batches * self.world_size):
+            drawn = []
+            # Every rank draws every batch, to stay in step, and keeps its own.
+            for group in random.choice(len(self.members), self.num_groups, replace=False):
+                while len(waiting[group]) < share:
+                    waiting[group] = np.concatenate([waiting[group], random.permutation(self.members[group])])
+                drawn.extend(waiting[group][:share].tolist())
+                waiting[group] = waiting[group][share:]
+            if batch % self.world_size == self.rank:
+                yield from drawn
 
     def set_epoch(self, epoch: int) -> None:
         """Select the order of an epoch, counted from 0."""

@@ -1,8 +1,10 @@
+from __future__ import annotations
+
 from collections import Counter
 
 import pytest
 
-from mmosnet.datasets import Market1501, PKSampler
+from mmosnet.datasets import BalancedSampler, Market1501, PKSampler
 from mmosnet.errors import DataError
 from tests.conftest import write_market
 
@@ -75,7 +77,7 @@ def test_ranks_share_the_batches(monkeypatch, world_size):
     dataset = Pids(dict.fromkeys(range(9), 8))
     shares = []
     for rank in range(world_size):
-        monkeypatch.setattr('mmosnet.datasets.pk_sampler.get_dist_info', lambda rank=rank: (rank, world_size))
+        monkeypatch.setattr('mmosnet.datasets.samplers.get_dist_info', lambda rank=rank: (rank, world_size))
         shares.append(batches(PKSampler(dataset, 3, 2, seed=0), dataset, 6))
     monkeypatch.undo()
     alone = batches(PKSampler(dataset, 3, 2, seed=0), dataset, 6)
@@ -90,7 +92,7 @@ def test_too_few_identities_or_images():
 
 
 def test_more_processes_than_batches(monkeypatch):
-    monkeypatch.setattr('mmosnet.datasets.pk_sampler.get_dist_info', lambda: (0, 8))
+    monkeypatch.setattr('mmosnet.datasets.samplers.get_dist_info', lambda: (0, 8))
     with pytest.raises(DataError, match='less than one batch of 6 identities for each of 8 processes'):
         PKSampler(Pids(COUNTS), num_pids=6, num_instances=4, seed=0)
 
@@ -100,3 +102,72 @@ def test_a_batch_of_one_person_teaches_nothing(tmp_path, people, num_pids):
     write_market(tmp_path, num_train=people)
     with pytest.raises(DataError, match=f'num_pids={num_pids} of {people} identities'):
         PKSampler(Market1501(str(tmp_path), check_counts=False), num_pids=num_pids, num_instances=2, seed=0)
+
+
+class Records:
+    """A data set whose group 0 is much larger than the others."""
+
+    def __init__(self, sizes=(50, 6, 4)):
+        self.groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+
+    def __len__(self):
+        return len(self.groups)
+
+    def get_data_info(self, index):
+        return dict(camid=self.groups[index])
+
+
+def balanced_sampler_batches(sampler):
+    order = list(sampler)
+    assert len(order) == len(sampler)
+    return [order[i : i + sampler.batch_size] for i in range(0, len(order), sampler.batch_size)]
+
+
+def test_every_batch_has_equal_shares():
+    dataset = Records()
+    for batch in balanced_sampler_batches(BalancedSampler(dataset, 12, seed=0)):
+        assert Counter(dataset.groups[i] for i in batch) == {0: 4, 1: 4, 2: 4}
+    for batch in balanced_sampler_batches(BalancedSampler(dataset, 12, num_groups=2, seed=0)):
+        assert sorted(Counter(dataset.groups[i] for i in batch).values()) == [6, 6]
+
+
+def test_a_group_is_used_up_before_it_repeats():
+    sampler = BalancedSampler(Records((20, 20)), 10, seed=1)
+    assert sorted(sampler) == list(range(40))
+    small = [i for i in BalancedSampler(Records(), 12, seed=1) if i >= 56]
+    # Five batches draw four each of the last four images.
+    assert Counter(small) == dict.fromkeys(range(56, 60), 5)
+
+
+def test_order_depends_on_seed_and_epoch():
+    def order(seed, epoch):
+        sampler = BalancedSampler(Records(), 12, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 0) == order(0, 0) != order(0, 1)
+    # The pair, not the sum: two seeds share no epoch.
+    assert order(0, 1) != order(1, 0)
+
+
+def test_balanced_sampler_ranks_share_the_batches(monkeypatch):
+    whole = balanced_sampler_batches(BalancedSampler(Records(), 12, seed=0))
+    parts = []
+    for rank in range(2):
+        monkeypatch.setattr('mmosnet.datasets.samplers.get_dist_info', lambda rank=rank: (rank, 2))
+        parts.append(balanced_sampler_batches(BalancedSampler(Records(), 12, seed=0)))
+    assert parts[0] == whole[0:4:2] and parts[1] == whole[1:4:2]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(batch_size=12, key='source'), "records have no 'source'"),
+        (dict(batch_size=12, num_groups=4), 'num_groups=4, and there are 3 camids'),
+        (dict(batch_size=16), 'batch_size=16 cannot be shared equally by 3 camids'),
+        (dict(batch_size=120), '60 images give less than one batch of 120'),
+    ],
+)
+def test_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        BalancedSampler(Records(), seed=0, **options)

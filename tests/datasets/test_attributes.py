@@ -1,12 +1,55 @@
+from __future__ import annotations
+
 import json
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
-from mmosnet.datasets import PETA
+from mmosnet.datasets import PA100K, PETA, RAPv1
 from mmosnet.errors import DataError
-from tests.datasets.attribute_formats import PETA_EVALUATED, write_peta
+from tests.datasets.attribute_formats import PETA_EVALUATED, write_pa100k, write_peta, write_rap
 from tests.datasets.official_formats import cell
+
+
+@pytest.mark.parametrize('annotation', ['annotation/annotation.mat', 'annotation.mat'])
+@pytest.mark.parametrize('version', ['5', '7.3'])
+def test_both_layouts_and_kinds_of_files(tmp_path, annotation, version):
+    variables = write_pa100k(tmp_path, annotation, version)
+    dataset = PA100K(str(tmp_path), split='test', test_mode=True)
+    scores = np.stack([dataset.get_data_info(i)['gt_score'] for i in range(len(dataset))])
+    assert np.array_equal(scores, variables['test_label'])
+    assert dataset.metainfo['attributes'][25] == 'attribute 25'
+
+
+def test_published_numbers():
+    assert PA100K.published_counts(None) == dict(train=80_000, val=10_000, test=10_000)
+
+
+def test_what_is_missing_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        PA100K(str(tmp_path))
+    for text in ('annotation/annotation.mat or ', str(tmp_path / 'annotation.mat'), PA100K.download_page):
+        assert text in str(error.value)
+    write_pa100k(tmp_path)
+    (tmp_path / 'data').rename(tmp_path / 'images')
+    with pytest.raises(FileNotFoundError, match=r'no folder .*data; the images must be in it\. PA100K comes from'):
+        PA100K(str(tmp_path))
+
+
+def test_missing_variable(tmp_path):
+    write_pa100k(tmp_path, edit=lambda variables: variables.pop('val_label'))
+    with pytest.raises(DataError, match=r"annotation\.mat has no variable 'val_label'; it has attributes"):
+        PA100K(str(tmp_path))
+
+
+def test_images_that_no_split_lists_are_counted(tmp_path):
+    write_pa100k(tmp_path)
+    assert not any('no split' in note for note in PA100K(str(tmp_path)).notes)
+    for name in ('other_1.jpg', 'other_2.jpg'):
+        (tmp_path / 'data' / name).write_bytes(b'')
+    (note,) = [note for note in PA100K(str(tmp_path)).notes if 'no split' in note]
+    assert 'left out 2 images' in note and 'other_1.jpg' in note
 
 
 def infos(dataset):
@@ -184,3 +227,87 @@ def test_missing_zero_shot_file_says_how_to_make_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'peta_zero_shot\.json with the splits.*Rethinking_of_PAR'):
         PETA(str(tmp_path), protocol='zero_shot')
     assert 'json.dump(splits' in PETA.__doc__
+
+
+def names(dataset):
+    return [r['img_path'] for r in infos(dataset)]
+
+
+@pytest.mark.parametrize('version', ['5', '7.3'])
+@pytest.mark.parametrize('annotation', ['RAP_annotation/RAP_annotation.mat', 'RAP_annotation.mat'])
+def test_images_and_labels_of_a_partition(tmp_path, annotation, version):
+    rap = write_rap(tmp_path, annotation, version)
+    for partition, split, size in ((0, 'train', 40), (2, 'test', 10)):
+        dataset = RAPv1(str(tmp_path), split=split, partition=partition)
+        assert len(dataset) == size
+        for number, record in zip(rap['partion'][partition, 0][split][0].astype(int), infos(dataset), strict=True):
+            assert record['img_path'] == str(tmp_path / 'RAP_dataset' / rap['imagesname'][number - 1, 0])
+            assert record['gt_score'].tolist() == rap['label'][number - 1, :51].tolist()
+    assert dataset.metainfo['attributes'] == [f'attribute {i}' for i in range(51)]
+    assert RAPv1(str(tmp_path), attributes='all').metainfo['attributes'][91] == 'attribute 91'
+
+
+def test_no_official_validation_split(tmp_path):
+    write_rap(tmp_path)
+    with pytest.raises(DataError, match=r'RAPv1 has no official validation split.*val_share=0\.1, for train'):
+        RAPv1(str(tmp_path), split='val')
+    with pytest.raises(DataError, match=r'val_share=1\.0 is no share'):
+        RAPv1(str(tmp_path), split='val', val_share=1.0)
+
+
+def test_held_out_validation_split(tmp_path):
+    write_rap(tmp_path)
+    everything = names(RAPv1(str(tmp_path)))
+    train = names(RAPv1(str(tmp_path), val_share=0.2))
+    val = names(RAPv1(str(tmp_path), val_share=0.2, split='val'))
+    test = names(RAPv1(str(tmp_path), val_share=0.2, split='test'))
+    assert len(val) == 8 and len(train) == 32
+    assert sorted(train + val) == sorted(everything) and not set(test) & set(everything)
+    # The same on every machine.
+    assert val == names(RAPv1(str(tmp_path), val_share=0.2, split='val'))
+    assert val != names(RAPv1(str(tmp_path), val_share=0.2, val_seed=1, split='val'))
+    order = np.random.RandomState(0).permutation(40)[:8]
+    numbers = np.array(sorted(everything, key=lambda name: -int(name[-9:-4])))
+    assert sorted(val) == sorted(numbers[order].tolist())
+
+
+def test_uncertain_gender_counts_as_absent_and_is_logged(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lines.append)
+
+    def edit(rap):
+        rap['label'][:, 0] = 1
+        rap['label'][5:8, 0] = 2
+
+    rap = write_rap(tmp_path, edit=edit)
+    scores = {
+        r['img_path'].split('/')[-1]: r['gt_score'][0] for r in infos(RAPv1(str(tmp_path), split=('train', 'test')))
+    }
+    assert [number for number in range(50) if scores[rap['imagesname'][number, 0]] == 0] == [5, 6, 7]
+    assert any('RAPv1: 3 labels are 2, uncertain' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (lambda rap: rap['label'].__setitem__((slice(None), 4), 3), 'attribute 4 is 3, neither 0 nor 1'),
+        (lambda rap: rap.update(label=rap['label'][:-1]), '50 images, but 49 rows of labels'),
+        (lambda rap: rap.pop('partion'), 'RAP_annotation has no field partion; it has label, position'),
+        (
+            lambda rap: rap['imagesname'].__setitem__((slice(None), 0), ''),
+            r'train, row \d+: the name of the image is empty',
+        ),
+    ],
+)
+def test_rap_broken_file(tmp_path, edit, message):
+    write_rap(tmp_path, edit=edit)
+    with pytest.raises(DataError, match=r'RAP_annotation\.mat.*' + message):
+        RAPv1(str(tmp_path))
+
+
+def test_rap_missing_file_and_published_numbers(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no annotation .*RAP_annotation.RAP_annotation\.mat or .*rapdataset'):
+        RAPv1(str(tmp_path))
+    write_rap(tmp_path)
+    assert RAPv1(str(tmp_path)).published_counts() == dict(train=33_268, test=8_317)
+    assert RAPv1(str(tmp_path), val_share=0.1).published_counts() == dict(test=8_317)
