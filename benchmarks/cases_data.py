@@ -35,8 +35,8 @@ from torch.utils.data import DataLoader
 from benchmarks.measure import Case, Contest, Lap, NotMeasured, Settings, Target, same_scores
 from benchmarks.peer import IMAGE_SIZE, has_peer, load_config, quietly, why_no_peer
 from benchmarks.process import REPOSITORY, child_environment, run_fresh, seconds_until
-from mmosnet.datasets.synthetic import write_synthetic_people
 from mmosnet.models.build import build_model
+from mmosnet.synthetic.datasets import write_synthetic_people
 
 # The folder's name is what the peer looks for below the root that it is given.
 FOLDER = 'market1501'

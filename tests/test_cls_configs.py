@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmosnet.datasets.object_renderer import CATEGORIES
 from mmosnet.engine.launch import load_config
 from mmosnet.models.build import build_model
 from mmosnet.registry import DATASETS
+from mmosnet.synthetic.objects import CATEGORIES
 from tests.datasets.category_miniatures import write_cifar, write_imagenet
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'

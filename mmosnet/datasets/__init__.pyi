@@ -20,9 +20,6 @@ from mmosnet.datasets.samplers import BalancedSampler as BalancedSampler
 from mmosnet.datasets.samplers import PKSampler as PKSampler
 from mmosnet.datasets.small_sets import GRID as GRID
 from mmosnet.datasets.small_sets import VIPeR as VIPeR
-from mmosnet.datasets.synthetic_attributes import SyntheticAttributes as SyntheticAttributes
-from mmosnet.datasets.synthetic_objects import SyntheticObjects as SyntheticObjects
-from mmosnet.datasets.synthetic_people import SyntheticPeople as SyntheticPeople
 from mmosnet.datasets.transforms import LoadPersonImage as LoadPersonImage
 from mmosnet.datasets.transforms import PackTasks as PackTasks
 from mmosnet.datasets.transforms import Random2DTranslation as Random2DTranslation
@@ -30,3 +27,6 @@ from mmosnet.datasets.transforms import RandomErasing as RandomErasing
 from mmosnet.datasets.transforms import RandomPatch as RandomPatch
 from mmosnet.datasets.wrappers import JointDataset as JointDataset
 from mmosnet.datasets.wrappers import MultiSource as MultiSource
+from mmosnet.synthetic.datasets import SyntheticAttributes as SyntheticAttributes
+from mmosnet.synthetic.datasets import SyntheticObjects as SyntheticObjects
+from mmosnet.synthetic.datasets import SyntheticPeople as SyntheticPeople

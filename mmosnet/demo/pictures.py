@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmosnet.datasets.drawn_folder import DrawnFolder, write_jpeg
-from mmosnet.datasets.pedestrian_renderer import RENDERER_VERSION, render_person, sample_camera, sample_identity
 from mmosnet.datasets.transforms import read_image
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
 from mmosnet.io.images import decode_image
 from mmosnet.io.regions import split_region
+from mmosnet.synthetic.camera import sample_camera
+from mmosnet.synthetic.datasets import DrawnFolder, write_jpeg
+from mmosnet.synthetic.identity import sample_identity
+from mmosnet.synthetic.people import RENDERER_VERSION, render_person
 
 # The cameras of SyntheticPeople, with which the embedded weights were trained; its people have lower numbers.
 WORLD = 0

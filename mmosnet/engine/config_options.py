@@ -24,11 +24,10 @@ from mmpretrain.registry import BATCH_AUGMENTS
 from torch import nn
 
 import mmosnet.registry
-from mmosnet.datasets.synthetic import write_synthetic_people
-from mmosnet.datasets.synthetic_objects import write_synthetic_objects
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import QueryExpansion
 from mmosnet.evaluation.re_ranking import ReRanking
+from mmosnet.synthetic.datasets import write_synthetic_objects, write_synthetic_people
 
 # What every dict of a config may hold.
 RESERVED = {'type', '_delete_', '_scope_'}

@@ -1,12 +1,14 @@
 """Pictures that never change, of categories that can be told apart."""
 
+from __future__ import annotations
+
 import zlib
 
 import cv2
 import numpy as np
 import pytest
 
-from mmosnet.datasets.object_renderer import CATEGORIES, MARGIN, SHAPES, SIDE, _fill, _label_map, render_object
+from mmosnet.synthetic.objects import CATEGORIES, MARGIN, SHAPES, SIDE, _fill, _label_map, render_object
 
 # zlib.crc32 of rendered arrays, not of JPEG files, one of each category; seen with OpenCV 4.9, 4.10 and 5.0 and with
 # numpy 1.26 and 2.4. If pictures are meant to change, raise OBJECT_RENDERER_VERSION too.

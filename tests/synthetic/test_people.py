@@ -1,18 +1,16 @@
 """Pictures that never change, and labels that are true to them."""
 
+from __future__ import annotations
+
 import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mmosnet.datasets.pedestrian_renderer import (
-    ATTRIBUTES,
-    attribute_vector,
-    render_person,
-    sample_camera,
-    sample_identity,
-)
+from mmosnet.synthetic.camera import sample_camera
+from mmosnet.synthetic.identity import ATTRIBUTES, attribute_vector, sample_identity
+from mmosnet.synthetic.people import render_person
 
 # zlib.crc32 of rendered arrays, not of JPEG files, for all six scenes; seen with OpenCV 4.8 and 5.0
 # and with numpy 1.26 and 2.4. If pictures are meant to change, raise RENDERER_VERSION too.

@@ -4,13 +4,15 @@ Once the parameters are sampled, all arithmetic is integer or fixed-point on uin
 machines.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from mmosnet.datasets.pedestrian_identity import CAMERA_STREAM, Colour, random_stream
+from mmosnet.synthetic.identity import CAMERA_STREAM, Colour, random_stream
 
 # How far cameras differ. Casts and light are what keeps pixel colours from matching across cameras.
 COLOUR_CAST = 0.1  # log2 gain of each colour channel, up to + or - this

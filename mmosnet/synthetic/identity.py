@@ -4,6 +4,8 @@ Clothing colours come from a short palette, so that many identities share them a
 pattern, cut, bag, hair and proportions as well: colour alone must not solve re-identification.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

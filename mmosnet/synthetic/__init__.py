@@ -1,0 +1,1 @@
+"""Draw people and objects for training and tests without data."""
