@@ -23,10 +23,10 @@ from rich.progress import Progress
 from mmosnet.apis.image_input import ImageInput, take_apart
 from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
 from mmosnet.apis.predicted_tasks import PredictedTasks
+from mmosnet.drawing.people import PredictionSheets
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model, find_config, load_model, load_weights
 from mmosnet.models.deploy import switch_to_deploy
-from mmosnet.visualization.prediction_sheet import PredictionSheets
 
 # Images from which on a progress bar is shown.
 MANY = 100

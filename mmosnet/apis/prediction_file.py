@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmosnet.drawing.people import told_attributes
+from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
-from mmosnet.visualization.prediction_sheet import told_attributes
-from mmosnet.visualization.text_table import text_table
 
 SUFFIXES = ('.json', '.csv')
 # Attributes in a row of the table.

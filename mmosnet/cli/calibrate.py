@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
         calibration = calibrate(features, args.fmr, distance, args.cross_camera)
         print(calibration.report(len(gallery) if gallery else None))
         if args.figure:
-            from mmosnet.visualization.match_threshold_figure import save_match_threshold
+            from mmosnet.drawing.figures import save_match_threshold
 
             print(f'picture  {save_match_threshold(calibration.found, args.fmr, distance, args.figure)}')
         if gallery:

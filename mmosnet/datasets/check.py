@@ -29,10 +29,10 @@ from mmengine.utils import track_iter_progress
 
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.datasets.transforms import LoadPersonImage, read_image
+from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.media import find_files, images_in
 from mmosnet.io.regions import split_region
-from mmosnet.visualization.text_table import text_table
 
 
 def spread(items: Sequence, number: int) -> list:

@@ -10,11 +10,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmosnet.compatibility import config_files, indexed_models
+from mmosnet.drawing.tables import markdown_table
 from mmosnet.engine.training_process import trained_metrics
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model
 from mmosnet.models.complexity import count_complexity
-from mmosnet.visualization.text_table import markdown_table
 
 TABLE_FILE = 'ablation.md'
 # configs/ablation/osnet_reid_market_scratch_ROW.py

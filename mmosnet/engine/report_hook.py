@@ -12,15 +12,14 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
+from mmosnet.drawing.figures import save_confusion_matrix
+from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
 from mmosnet.engine.results_file import RESULTS_FILE, read_results
 from mmosnet.engine.results_table import results_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric, distance_names
 from mmosnet.io.files import whole_file
 from mmosnet.registry import HOOKS
-from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
-from mmosnet.visualization.confusion_matrix_figure import save_confusion_matrix
-from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
 
 #: What usually decides, by the prefix of its metric.
 USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')

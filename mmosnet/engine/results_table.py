@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmosnet.visualization.text_table import number_text, text_table
+from mmosnet.drawing.tables import number_text, text_table
 
 Rows = Mapping[str, Mapping[str, float]]
 

@@ -9,12 +9,12 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mmosnet.drawing.tables import fact_table
 from mmosnet.export.export_timing import time_per_image
 from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_images import ModelImages
 from mmosnet.export.parity import Parity
 from mmosnet.runtime.exported_model import ExportedModel
-from mmosnet.visualization.text_table import fact_table
 
 
 def export_report(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mmosnet.drawing.tables import fact_table
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction_folder import SKIPPED, ExtractionFolder
 from mmosnet.features.extraction_progress import ExtractionProgress
-from mmosnet.visualization.text_table import fact_table
 
 # Skipped images that are named.
 MOST_NAMED = 5

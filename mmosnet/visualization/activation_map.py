@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from mmosnet.visualization.sheet import TITLE_SIZE, blank, save, text_width, write
+from mmosnet.drawing.sheets import TITLE_SIZE, blank, save, text_width, write
 
 # Height of a picture in the sheet, of a line of text, and the gap between pictures: pixels.
 HEIGHT = 192

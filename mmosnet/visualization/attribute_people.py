@@ -12,11 +12,11 @@ from mmengine.config import Config
 
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets.check import image_files
+from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.evaluation.metrics import AttributeMetric, ShownAttributes
 from mmosnet.io.files import whole_file
-from mmosnet.visualization.attribute_sheet import per_attribute_table, save_attribute_sheet
 from mmosnet.visualization.evaluated_data import evaluate
 
 # A row of the sheet holds four, of some 200 to 500 rows of pixels; a JPEG file has at most 65,535.

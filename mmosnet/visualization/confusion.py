@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmosnet.drawing.figures import most_confused_pairs, save_confusion_matrix
 from mmosnet.evaluation.metrics import CategoryMetric
-from mmosnet.visualization.confusion_matrix_figure import most_confused_pairs, save_confusion_matrix
 from mmosnet.visualization.curve_file import write_table
 from mmosnet.visualization.evaluated_data import evaluate
 

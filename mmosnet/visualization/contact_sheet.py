@@ -10,7 +10,7 @@ import numpy as np
 
 from mmosnet.datasets.check import ImageFacts, Part, spread
 from mmosnet.datasets.transforms import LoadPersonImage
-from mmosnet.visualization.sheet import GREY, blank, fitted, save, write
+from mmosnet.drawing.sheets import GREY, blank, fitted, save, write
 
 # Height and width of a picture, height of a line of text, width of the captions, gap between pictures: pixels.
 CELL = (128, 64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmosnet.visualization.figure import TEXT_SIZE, TITLE_SIZE, new_figure, save_figure
+from mmosnet.drawing.figures import TEXT_SIZE, TITLE_SIZE, new_figure, save_figure
 from mmosnet.visualization.gate_weights import GateWeights
 
 if TYPE_CHECKING:

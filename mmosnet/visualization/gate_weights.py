@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmosnet.drawing.tables import text_table
 from mmosnet.models.osnet import OSNet, WeightedFusion
-from mmosnet.visualization.text_table import text_table
 
 
 def channel_weights(fusion: WeightedFusion, streams: Sequence[Tensor]) -> Tensor:

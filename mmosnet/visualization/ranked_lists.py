@@ -14,6 +14,8 @@ from torch import Tensor
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets.check import spread
 from mmosnet.datasets.transforms import read_image
+from mmosnet.drawing.people import save_ranked_lists
+from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Distances, Embeddings
 from mmosnet.evaluation.metrics import ReIDMetric
@@ -22,8 +24,6 @@ from mmosnet.evaluation.re_ranking import ReRankedDistances
 from mmosnet.io.files import whole_file
 from mmosnet.io.regions import split_region
 from mmosnet.visualization.evaluated_data import evaluate
-from mmosnet.visualization.ranked_list_sheet import save_ranked_lists
-from mmosnet.visualization.text_table import text_table
 
 # A JPEG file has at most 65,535 rows, a row of the sheet 217.
 MOST_QUERIES = 300

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from mmengine.config import Config
 
+from mmosnet.drawing.figures import CmcCurve, RocCurve, cmc_table, draw_cmc, draw_roc, roc_table, save_figure, thinned
 from mmosnet.engine.cross_domain import target_configs
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import ReIDMetric
@@ -23,11 +24,8 @@ from mmosnet.evaluation.verification import (
     operating_point,
     roc_curve,
 )
-from mmosnet.visualization.cmc_figure import CmcCurve, cmc_table, draw_cmc
 from mmosnet.visualization.curve_file import read_curves, write_curves, write_table
 from mmosnet.visualization.evaluated_data import evaluate, target_config
-from mmosnet.visualization.figure import save_figure
-from mmosnet.visualization.roc_figure import RocCurve, draw_roc, roc_table, thinned
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmosnet.drawing.figures import save_figure
 from mmosnet.errors import DataError
 from mmosnet.visualization.curve_file import write_table
-from mmosnet.visualization.figure import save_figure
 from mmosnet.visualization.training_figure import chosen_scores, draw_training, training_table
 from mmosnet.visualization.training_log import TrainingRun, read_run
 

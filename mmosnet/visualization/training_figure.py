@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mmosnet.drawing.figures import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
+from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
-from mmosnet.visualization.figure import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
-from mmosnet.visualization.text_table import text_table
 from mmosnet.visualization.training_log import TrainingRun
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmosnet.drawing.figures import MOST_CORNERS, CmcCurve, cmc_table, draw_cmc, draw_roc, roc_table, thinned
 from mmosnet.errors import DataError
 from mmosnet.evaluation import ReIDMetric
 from mmosnet.evaluation.distances import pairwise_distance
 from mmosnet.evaluation.verification import verification_scores
-from mmosnet.visualization.cmc_figure import CmcCurve, cmc_table, draw_cmc
 from mmosnet.visualization.result_curves import (
     CurveSource,
     checkpoint_names,
@@ -17,7 +17,6 @@ from mmosnet.visualization.result_curves import (
     visualize_cmc,
     visualize_roc,
 )
-from mmosnet.visualization.roc_figure import MOST_CORNERS, draw_roc, roc_table, thinned
 
 
 @pytest.fixture

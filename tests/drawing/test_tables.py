@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import sys
 
 import pytest
 
+from mmosnet.drawing.tables import fact_table, markdown_table, number_text, text_table
 from mmosnet.errors import DataError
-from mmosnet.visualization.text_table import fact_table, markdown_table, number_text, text_table
 
 
 def test_columns_line_up_and_cells_stay_as_they_are():

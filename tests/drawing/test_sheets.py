@@ -1,7 +1,9 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
-from mmosnet.visualization.sheet import BLACK, MARK, TEXT_SIZE, TITLE_SIZE, blank, mark, save, text_width, write
+from mmosnet.drawing.sheets import BLACK, MARK, TEXT_SIZE, TITLE_SIZE, blank, mark, save, text_width, write
 
 
 def ink(picture):
