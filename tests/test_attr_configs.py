@@ -10,8 +10,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
-from mmosnet.engine.best_test import test_best as report_best
 from mmosnet.engine.launch import load_config
+from mmosnet.engine.report import test_best as report_best
 from mmosnet.errors import DataError
 from tests.conftest import write_market
 from tests.datasets.attribute_formats import write_market_attributes, write_pa100k, write_peta, write_rap

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
-from mmosnet.engine.cross_domain import evaluate_targets
 from mmosnet.engine.launch import load_config
+from mmosnet.engine.report import evaluate_targets
 from tests.conftest import write_market
 from tests.datasets.official_formats import write_cuhk03, write_grid, write_msmt17, write_viper
 

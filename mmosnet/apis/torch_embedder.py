@@ -14,7 +14,7 @@ from mmosnet.apis.image_input import ImageInput
 from mmosnet.apis.image_preparation import PACKERS, pipeline_of
 from mmosnet.apis.person_inferencer import PersonInferencer
 from mmosnet.datasets import LoadPersonImage
-from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
+from mmosnet.engine.runner import warn_slow_bfloat16
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
 from mmosnet.io.images import as_image

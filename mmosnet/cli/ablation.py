@@ -37,8 +37,7 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from mmosnet.engine import launch
-    from mmosnet.engine.ablation import TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows
-    from mmosnet.engine.training_process import GOES_ON, train
+    from mmosnet.engine.series import GOES_ON, TABLE_FILE, ablation_rows, ablation_table, row_config, select_rows, train
     from mmosnet.io.files import whole_file
     from mmosnet.models.build import find_config_path
 

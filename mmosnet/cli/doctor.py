@@ -65,7 +65,7 @@ if torch.cuda.is_available():
     facts['gpus'] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 facts['cuda'] = torch.version.cuda
 print(json.dumps(facts), flush=True)
-from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
+from mmosnet.engine.runner import bfloat16_pays
 print(json.dumps(dict(bfloat16=bfloat16_pays())), flush=True)
 """
 FLAGS = dict(avx2='AVX2', avx512f='AVX-512', avx512_bf16='AVX-512 bf16', amx_bf16='AMX bf16', asimd='NEON', bf16='bf16')

@@ -35,7 +35,7 @@ def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: s
 
     need('torch', 'lite')
     from mmosnet.apis.torch_embedder import TorchEmbedder
-    from mmosnet.engine.config_options import merge_options
+    from mmosnet.engine.launch import merge_options
     from mmosnet.models.build import find_trained
 
     cfg, checkpoint = find_trained(*model)

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     import mmosnet  # noqa: F401
-    from mmosnet.engine.config_options import merge_options
+    from mmosnet.engine.launch import merge_options
     from mmosnet.errors import DataError
     from mmosnet.export import export_model
     from mmosnet.export.export_report import export_report

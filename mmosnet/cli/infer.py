@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     """Predict, print the table, and write the files."""
     from mmosnet.apis.person_inferencer import PersonInferencer
     from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
-    from mmosnet.engine.config_options import merge_options
+    from mmosnet.engine.launch import merge_options
     from mmosnet.io.files import check_writable
     from mmosnet.models.build import find_trained
 

@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     options.set_local_rank(args)
     from mmosnet.engine import launch
-    from mmosnet.engine.autocast_optim_wrapper import warn_slow_bfloat16
-    from mmosnet.engine.cross_domain import evaluate_targets
+    from mmosnet.engine.report import evaluate_targets
+    from mmosnet.engine.runner import warn_slow_bfloat16
     from mmosnet.errors import DataError
     from mmosnet.models.build import RELEASED, find_trained
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     options.set_local_rank(args)
     from mmosnet.engine import launch
-    from mmosnet.engine.best_test import test_best
+    from mmosnet.engine.report import test_best
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)

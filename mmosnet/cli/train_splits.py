@@ -36,8 +36,9 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     import mmosnet  # noqa: F401
-    from mmosnet.engine import launch, split_runs
-    from mmosnet.engine.training_process import GOES_ON
+    from mmosnet.engine import launch
+    from mmosnet.engine import series as split_runs
+    from mmosnet.engine.series import GOES_ON
     from mmosnet.errors import DataError
 
     overrides = options.parse_cfg_options(args.cfg_options)

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmosnet.engine.divergence_hook import DivergenceHook
+from mmosnet.engine.checks import DivergenceHook
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
 from mmosnet.io.files import read_json, whole_file
@@ -33,7 +33,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     :func:`~mmosnet.engine.safe_checkpoint.save_checkpoint`. A resumed run first evaluates a checkpoint whose evaluation
     was missed. A training that has failed, with losses or weights that are NaN or infinite, ends before its checkpoints
     take the place of good ones: where the config has no
-    :class:`~mmosnet.engine.divergence_hook.DivergenceHook`, this hook adds it.
+    :class:`~mmosnet.engine.checks.DivergenceHook`, this hook adds it.
 
     Arguments are those of mmengine's hook.
     """

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from mmosnet.engine.cross_domain import target_configs
-from mmosnet.engine.num_classes_hook import compare_names
+from mmosnet.engine.hooks import compare_names
+from mmosnet.engine.report import target_configs
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric
 from mmosnet.models.build import load_model

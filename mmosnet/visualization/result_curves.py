@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmosnet.drawing.figures import CmcCurve, RocCurve, cmc_table, draw_cmc, draw_roc, roc_table, save_figure, thinned
-from mmosnet.engine.cross_domain import target_configs
+from mmosnet.engine.report import target_configs
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import ReIDMetric
 from mmosnet.evaluation.ranking import QueryGallery, cmc_curve, drawn_cmc, drawn_ranks, match_ranks, retrieval_scores

@@ -8,7 +8,7 @@ import cv2
 import pytest
 import torch
 
-from mmosnet.engine.autocast_optim_wrapper import bfloat16_pays
+from mmosnet.engine.runner import bfloat16_pays
 from tests.cli.conftest import REPOSITORY
 from tests.conftest import write_market
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import distributed
 
-from mmosnet.engine.distributed_run import check_launcher, connection_errors, start_gloo, watched_processes
+from mmosnet.engine.runner import check_launcher, connection_errors, start_gloo, watched_processes
 from mmosnet.errors import DataError
 from tests.cli.warm_process import distributed_environs
 

@@ -1,7 +1,15 @@
-"""Distributed runs: how they are started, and an end for all processes where one is missing."""
+"""Runner, optimizer wrapper, processes of a run.
+
+Mixed precision where there is no GPU.
+
+Distributed runs: how they are started, and an end for all processes where one is missing.
+
+A Runner whose console shows what a person reads; the rest stands in the log file of the run.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -10,12 +18,67 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing import active_children
 
 import torch
-from torch import distributed
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from mmengine.runner.amp import autocast
+from torch import distributed, nn
 
+from mmosnet.engine.checks import ALL_FILES
 from mmosnet.errors import DataError
+from mmosnet.registry import OPTIM_WRAPPERS
+
+SLOW_BFLOAT16 = (
+    'bfloat16 on this CPU is emulated and about 10 times slower than float32: it has no AVX-512 (or the variables '
+    'ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA hide it)'
+)
+
+
+def bfloat16_pays() -> bool:
+    """Return whether mixed precision costs no time: on a GPU, or on a CPU with native bfloat16 kernels.
+
+    oneDNN has them from AVX-512 on, with or without its extension for bfloat16.
+    """
+    if torch.cuda.is_available():
+        return True
+    if torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2') or not torch.backends.mkldnn.is_available():
+        return False
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def warn_slow_bfloat16() -> None:
+    """Warn where mixed precision makes training slower."""
+    if not bfloat16_pays():
+        MMLogger.get_current_instance().warning(SLOW_BFLOAT16)
+
+
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(OptimWrapper):
+    """Run the forward pass in bfloat16, on any device.
+
+    mmengine's ``AmpOptimWrapper`` refuses CPUs. bfloat16 has float32's range, so no loss scaling is needed. Warns where
+    the CPU emulates it.
+
+    Args:
+        dtype: Name of the torch dtype to compute in.
+        **kwargs: Arguments of mmengine's ``OptimWrapper``.
+    """
+
+    def __init__(self, *args, dtype: str = 'bfloat16', **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.cast_dtype = getattr(torch, dtype)
+        warn_slow_bfloat16()
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Return the context of one forward pass in training."""
+        with super().optim_context(model), autocast(dtype=self.cast_dtype):
+            yield
+
 
 # What a process reads from its environment, and who writes it there.
 VARIABLES = dict(
@@ -233,3 +296,66 @@ class _Watch:
         for child in active_children():
             child.kill()
         os._exit(1)
+
+
+# How messages of mmengine begin that help nobody: the order of hooks, a batch normalization that no model here has, its
+# own deprecated aliases. The config is a file of its own, vis_data/config.py beside the log.
+NOWHERE = (
+    'Hooks will be executed in the following order',
+    'Config:\n',
+    'Distributed training is not used, all SyncBatchNorm',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
+# What belongs into the file, to be looked up: the environment, the experiment's name after each epoch, long lists.
+FILE_ONLY = ('\n' + '-' * 60 + '\nSystem environment:', 'Exp name: ', ALL_FILES)
+
+
+class BeginsOtherwise(logging.Filter):
+    """Lets messages pass that begin with none of some texts.
+
+    Args:
+        beginnings: The texts.
+    """
+
+    def __init__(self, beginnings: tuple[str, ...]) -> None:
+        super().__init__()
+        self.beginnings = beginnings
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record passes."""
+        return not record.getMessage().startswith(self.beginnings)
+
+
+def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    """End the run when its log cannot be written, instead of printing a traceback per log line.
+
+    Args:
+        handler: Handler of the log file.
+        record: Record that could not be written.
+
+    Raises:
+        OSError: On a full disk, for example; names the log file.
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError):
+        raise OSError(error.errno, error.strerror, handler.baseFilename) from error
+    logging.FileHandler.handleError(handler, record)
+
+
+class QuietRunner(Runner):
+    """mmengine's Runner, which writes some 280 lines before the first epoch, with filters on its logger."""
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger; see the base class."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(BeginsOtherwise(NOWHERE))
+        files = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
+        for handler in logger.handlers:
+            if handler not in files:
+                handler.addFilter(BeginsOtherwise(FILE_ONLY))
+        for handler in files:
+            handler.handleError = partial(end_at_fault, handler)  # type: ignore[method-assign]
+        if files:
+            logger.info(f'Environment and log: {files[0].baseFilename}; settings: vis_data/config.py beside it')
+        return logger
