@@ -1,6 +1,6 @@
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():
-    from mmosnet.apis.person_inferencer import PersonInferencer
+    from mmosnet.apis.inferencer import PersonInferencer
 
 __all__ = ['PersonInferencer']

@@ -34,7 +34,7 @@ def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: s
     from mmosnet.errors import need
 
     need('torch', 'lite')
-    from mmosnet.apis.torch_embedder import TorchEmbedder
+    from mmosnet.apis.embedder import TorchEmbedder
     from mmosnet.engine.launch import merge_options
     from mmosnet.models.build import find_trained
 

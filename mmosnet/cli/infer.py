@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Predict, print the table, and write the files."""
-    from mmosnet.apis.person_inferencer import PersonInferencer
-    from mmosnet.apis.prediction_file import check_prediction_file, prediction_table, save_predictions
+    from mmosnet.apis.inferencer import PersonInferencer
+    from mmosnet.apis.results import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine.launch import merge_options
     from mmosnet.io.files import check_writable
     from mmosnet.models.build import find_trained

@@ -14,8 +14,8 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmosnet.apis.image_input import ImageInput
-from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.apis.inferencer import PersonInferencer
+from mmosnet.apis.inputs import ImageInput
 from mmosnet.datasets.transforms import read_image
 from mmosnet.demo.pictures import (
     ENROLLED_FOLDER,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor, nn
 
-from mmosnet.apis.predicted_tasks import PredictedTasks
+from mmosnet.apis.results import PredictedTasks
 from mmosnet.errors import DataError
 from mmosnet.io.files import CHECKSUM
 from mmosnet.models.deploy import switch_to_deploy

@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmosnet.apis.predicted_tasks import PredictedTasks
+from mmosnet.apis.results import PredictedTasks
 from mmosnet.errors import DataError
 from mmosnet.export.exportable_model import OUTPUTS
 from mmosnet.runtime.exported_model import ExportedModel

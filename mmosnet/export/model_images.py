@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from torch import nn
 
-from mmosnet.apis.image_input import ImageInput, take_apart
-from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
+from mmosnet.apis.inputs import ImageInput, ImagePreparation, pipeline_of, take_apart
 from mmosnet.errors import DataError
 from mmosnet.export.pipeline_facts import pipeline_facts
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mmosnet.apis.image_input import ImageInput
+from mmosnet.apis.inputs import ImageInput
 from mmosnet.errors import DataError
 from mmosnet.export.model_images import ModelImages
 from mmosnet.runtime.exported_model import ExportedModel

@@ -7,7 +7,7 @@ from typing import Any
 from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmpretrain.datasets import ResizeEdge
 
-from mmosnet.apis.image_preparation import ImagePreparation
+from mmosnet.apis.inputs import ImagePreparation
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.runtime.image_resizing import INTERPOLATIONS
 

@@ -42,7 +42,7 @@ def extract(
     Args:
         people: See :func:`~mmosnet.features.list_people.list_people`.
         embedder: The model: :class:`~mmosnet.features.embedder.ExportedEmbedder` for an exported file, or
-            :class:`~mmosnet.apis.torch_embedder.TorchEmbedder` for a config and a checkpoint.
+            :class:`~mmosnet.apis.embedder.TorchEmbedder` for a config and a checkpoint.
         out: The folder.
         source: Where the images are, stored with each: a path and its source identify an image in galleries. By
             default the name of this machine and, for relative paths, its working directory.

@@ -31,7 +31,7 @@ def search(
     Args:
         gallery: Its features were extracted with the same weights.
         embedder: The model: :class:`~mmosnet.features.embedder.ExportedEmbedder` for an exported file, or
-            :class:`~mmosnet.apis.torch_embedder.TorchEmbedder` for a config and a checkpoint.
+            :class:`~mmosnet.apis.embedder.TorchEmbedder` for a config and a checkpoint.
         queries: Paths of images, of regions (``frame.jpg#xywh=120,80,64,190``), or of regions of frames of a video
             (``video.mp4#frame=7&xywh=120,80,64,190``).
         top_k: Images per query.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
-from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.apis.inferencer import PersonInferencer
 from mmosnet.datasets.check import image_files
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet
 from mmosnet.errors import DataError

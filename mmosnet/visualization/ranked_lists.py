@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.apis.inferencer import PersonInferencer
 from mmosnet.datasets.check import spread
 from mmosnet.datasets.transforms import read_image
 from mmosnet.drawing.people import save_ranked_lists

@@ -11,8 +11,7 @@ from mmengine import fileio
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
-from mmosnet.apis.image_input import take_apart
-from mmosnet.apis.image_preparation import ImagePreparation
+from mmosnet.apis.inputs import ImagePreparation, take_apart
 from mmosnet.datasets import LoadPersonImage, PackTasks, Random2DTranslation, RandomErasing, RandomPatch
 from mmosnet.datasets.check import image_facts
 from mmosnet.datasets.transforms import read_image

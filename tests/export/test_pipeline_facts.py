@@ -1,7 +1,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
+from mmosnet.apis.inputs import ImagePreparation, pipeline_of
 from mmosnet.export.pipeline_facts import pipeline_facts
 from tests.apis.small_models import CONFIGS, LOAD, PACK
 

@@ -13,7 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmosnet.apis.image_input import take_apart
+from mmosnet.apis.inputs import take_apart
 from mmosnet.datasets import ImageNet, Market1501, ReIDFolder
 from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError

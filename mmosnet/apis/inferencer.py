@@ -20,9 +20,8 @@ from mmpretrain.utils import progress
 from rich.console import Console
 from rich.progress import Progress
 
-from mmosnet.apis.image_input import ImageInput, take_apart
-from mmosnet.apis.image_preparation import ImagePreparation, pipeline_of
-from mmosnet.apis.predicted_tasks import PredictedTasks
+from mmosnet.apis.inputs import ImageInput, ImagePreparation, pipeline_of, take_apart
+from mmosnet.apis.results import PredictedTasks
 from mmosnet.drawing.people import PredictionSheets
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model, find_config, load_model, load_weights

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import copy
 
 import cv2
@@ -8,7 +10,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
-from mmosnet.apis import PersonInferencer, person_inferencer
+from mmosnet.apis import PersonInferencer
+from mmosnet.apis import inferencer as person_inferencer
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model
 from tests.apis.small_models import (

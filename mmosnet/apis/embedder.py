@@ -10,9 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmosnet.apis.image_input import ImageInput
-from mmosnet.apis.image_preparation import PACKERS, pipeline_of
-from mmosnet.apis.person_inferencer import PersonInferencer
+from mmosnet.apis.inferencer import PersonInferencer
+from mmosnet.apis.inputs import PACKERS, ImageInput, pipeline_of
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.runner import warn_slow_bfloat16
 from mmosnet.errors import DataError

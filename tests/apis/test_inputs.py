@@ -1,9 +1,11 @@
+from __future__ import annotations
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmosnet.apis.image_input import take_apart
+from mmosnet.apis.inputs import take_apart
 from mmosnet.errors import DataError
 from tests.conftest import write_person
 
