@@ -52,7 +52,7 @@ from benchmarks.report import describe_machine
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.model_export import WRITERS
 from mmosnet.models.deploy import switch_to_deploy
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 WIDTHS = ('x1.0', 'x0.25')
 BATCHES = (1, 32)

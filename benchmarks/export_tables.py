@@ -15,7 +15,7 @@ from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_export import export_model
 from mmosnet.export.model_images import ModelImages
 from mmosnet.models.build import build_model, find_config
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 ARCHS = ('osnet', 'osnet_ibn', 'osnet_ain')
 WIDTHS = (1.0, 0.75, 0.5, 0.25)

@@ -14,7 +14,7 @@ from mmosnet.export.export_timing import time_per_image
 from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
 from mmosnet.export.model_images import ModelImages
 from mmosnet.export.parity import Parity
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 
 def export_report(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from mmosnet.models.deploy import switch_to_deploy
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 # Seconds for each batch size, and calls at least.
 SECONDS, CALLS = 1.0, 5

@@ -14,7 +14,7 @@ from mmosnet.errors import DataError
 from mmosnet.io.files import CHECKSUM
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.models.weights import weights_digest
-from mmosnet.runtime.model_description import ModelDescription
+from mmosnet.runtime.description import ModelDescription
 
 # The outputs of a task's head.
 OUTPUTS = dict(reid='embedding', attributes='attributes', category='category')

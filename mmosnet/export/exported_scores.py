@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmosnet.apis.results import PredictedTasks
 from mmosnet.errors import DataError
 from mmosnet.export.exportable_model import OUTPUTS
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 
 class ExportedPredictor:

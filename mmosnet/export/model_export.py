@@ -18,7 +18,7 @@ from mmosnet.export.openvino_format import write_openvino
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, Parity, check_parity
 from mmosnet.export.torchscript_format import write_torchscript
 from mmosnet.io.files import add_checksum, draft_folder, whole_file
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 WRITERS = {'.onnx': write_onnx, '.xml': write_openvino, '.pt': write_torchscript}
 CALIBRATION_IMAGES = 200

@@ -15,7 +15,7 @@ import torch
 from mmosnet.errors import need
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.graph_gate import with_graph_gates
-from mmosnet.runtime.model_description import INPUT, KEY
+from mmosnet.runtime.description import INPUT, KEY
 
 EXTRA = 'onnx'
 # The first with everything that the graph uses; ONNX Runtime has it since 1.14.

@@ -14,7 +14,7 @@ import numpy as np
 from mmosnet.errors import need
 from mmosnet.export.exportable_model import ExportableModel
 from mmosnet.export.onnx_format import quiet, trace
-from mmosnet.runtime.model_description import KEY
+from mmosnet.runtime.description import KEY
 
 EXTRA = 'openvino'
 # Names of nodes.

@@ -12,7 +12,7 @@ from torch import nn
 from mmosnet.apis.inputs import ImageInput
 from mmosnet.errors import DataError
 from mmosnet.export.model_images import ModelImages
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 BATCH_SIZES = (1, 2, 7)
 # Largest difference, and smallest cosine of an image's output vectors. fp32: the order of sums. fp16: 11 bits of each

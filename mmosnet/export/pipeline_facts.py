@@ -9,7 +9,7 @@ from mmpretrain.datasets import ResizeEdge
 
 from mmosnet.apis.inputs import ImagePreparation
 from mmosnet.datasets import LoadPersonImage
-from mmosnet.runtime.image_resizing import INTERPOLATIONS
+from mmosnet.runtime.description import INTERPOLATIONS
 
 
 def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
 
 
 def resize_step(transform: BaseTransform) -> dict | None:
-    """Convert a transform to a step of :mod:`mmosnet.runtime.image_resizing`; None if there is no such step."""
+    """Convert a transform to a step of :mod:`mmosnet.runtime.description`; None if there is no such step."""
     kind = type(transform)
     if kind is CenterCrop and not transform.auto_pad:
         width, height = transform.crop_size

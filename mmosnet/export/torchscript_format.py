@@ -11,7 +11,7 @@ import torch
 
 from mmosnet.errors import DataError
 from mmosnet.export.exportable_model import ExportableModel
-from mmosnet.runtime.model_description import KEY
+from mmosnet.runtime.description import KEY
 
 
 def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:

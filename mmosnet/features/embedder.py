@@ -11,7 +11,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.io.images import as_image, read_image
-from mmosnet.runtime.exported_model import ExportedModel
+from mmosnet.runtime.model import ExportedModel
 
 
 class Embedder(ABC):

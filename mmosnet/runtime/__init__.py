@@ -5,7 +5,7 @@ Nothing here imports torch or OpenMMLab; docs/deployment.md says how such a devi
 
 from mmosnet.io.images import read_image
 from mmosnet.io.regions import Box, region_path
-from mmosnet.runtime.exported_model import ExportedModel
-from mmosnet.runtime.model_description import ModelDescription
+from mmosnet.runtime.description import ModelDescription
+from mmosnet.runtime.model import ExportedModel
 
 __all__ = ['Box', 'ExportedModel', 'ModelDescription', 'read_image', 'region_path']

@@ -1,5 +1,7 @@
 """From image files, regions and frames to what the trained model gives."""
 
+from __future__ import annotations
+
 import io
 import json
 from pathlib import Path

@@ -16,7 +16,7 @@ from mmosnet.io.files import check_checksum
 from mmosnet.io.images import TAKEN, as_image, read_image
 from mmosnet.io.media import file_kind
 from mmosnet.io.regions import split_region
-from mmosnet.runtime.model_description import ModelDescription
+from mmosnet.runtime.description import ModelDescription
 
 # Of the files that :func:`_session` opens.
 SUFFIXES = ('.onnx', '.xml', '.pt')
@@ -167,13 +167,13 @@ class ExportedModel:
 def _session(suffix: str) -> type:
     """Return the class that runs files with a suffix; each needs a package of its own, imported on use."""
     if suffix == '.onnx':
-        from mmosnet.runtime.onnx_session import OnnxSession
+        from mmosnet.runtime.sessions import OnnxSession
 
         return OnnxSession
     if suffix == '.xml':
-        from mmosnet.runtime.openvino_session import OpenVinoSession
+        from mmosnet.runtime.sessions import OpenVinoSession
 
         return OpenVinoSession
-    from mmosnet.runtime.torchscript_session import TorchScriptSession
+    from mmosnet.runtime.sessions import TorchScriptSession
 
     return TorchScriptSession

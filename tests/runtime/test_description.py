@@ -1,5 +1,7 @@
 """The runtime's steps give the pixels of the transforms that they stand for."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torchvision.transforms
@@ -8,7 +10,7 @@ from mmpretrain.datasets import ResizeEdge
 from PIL import Image
 
 from mmosnet.export.pipeline_facts import resize_step
-from mmosnet.runtime.image_resizing import resized
+from mmosnet.runtime.description import resized
 
 SIZES = [(64, 32), (101, 37), (37, 101), (50, 50), (7, 9), (256, 128), (133, 66)]
 TRANSFORMS = [
