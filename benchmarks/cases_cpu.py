@@ -49,8 +49,8 @@ from benchmarks.peer import (
     why_no_peer,
 )
 from benchmarks.report import describe_machine
-from mmosnet.export.exportable_model import ExportableModel
-from mmosnet.export.model_export import WRITERS
+from mmosnet.export.export import WRITERS
+from mmosnet.export.prepare import ExportableModel
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.runtime.model import ExportedModel
 

@@ -11,9 +11,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmosnet.export.exported_scores import ExportedPredictor, scores_on_test_set
-from mmosnet.export.model_export import export_model
-from mmosnet.export.model_images import ModelImages
+from mmosnet.export.export import export_model
+from mmosnet.export.parity import ExportedPredictor, scores_on_test_set
+from mmosnet.export.prepare import ModelImages
 from mmosnet.models.build import build_model, find_config
 from mmosnet.runtime.model import ExportedModel
 

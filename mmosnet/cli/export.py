@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.engine.launch import merge_options
     from mmosnet.errors import DataError
     from mmosnet.export import export_model
-    from mmosnet.export.export_report import export_report
+    from mmosnet.export.export import export_report
     from mmosnet.models.build import find_trained, load_model
 
     cfg, checkpoint = find_trained(args.config, args.checkpoint)

@@ -1,7 +1,7 @@
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():
-    from mmosnet.export.model_export import export_model
+    from mmosnet.export.export import export_model
     from mmosnet.runtime.description import ModelDescription
     from mmosnet.runtime.model import ExportedModel
 

@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks import export_tables
 from benchmarks.export_tables import ARCHS, FORMATS, HEADS, TASKS, WIDTHS, build_variant, parity_rows
-from mmosnet.export import model_export
+from mmosnet.export import export as model_export
 
 
 def test_what_the_table_is_about():

@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from mmosnet.export import ExportedModel, model_export
+from mmosnet.export import ExportedModel
+from mmosnet.export import export as model_export
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, REID, small_checkpoint, small_config
 from tests.cli.command import outcome
 from tests.conftest import write_market

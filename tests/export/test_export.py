@@ -1,5 +1,7 @@
 """Every network, task and format: an exported file gives what the model gives."""
 
+from __future__ import annotations
+
 import copy
 import errno
 import json
@@ -14,7 +16,8 @@ import pytest
 import torch
 
 from mmosnet.errors import DataError, user_line
-from mmosnet.export import ExportedModel, export_model, model_export
+from mmosnet.export import ExportedModel, export_model
+from mmosnet.export import export as model_export
 from mmosnet.export.parity import reference_outputs
 from mmosnet.models.build import build_model, load_model
 from tests.apis.small_models import (
