@@ -18,7 +18,7 @@ from mmosnet.cli.embedder import add_model, build_embedder
 
 if TYPE_CHECKING:
     from mmosnet.features.extraction import Part
-    from mmosnet.features.listing_options import ListingOptions
+    from mmosnet.features.people import ListingOptions
 
 EXAMPLES = """\
   mmosnet extract CONFIG CHECKPOINT crops/ --out features
@@ -136,8 +136,8 @@ def run(args: argparse.Namespace) -> None:
     """Extract features, and print a report; of the processes of torchrun the first one prints it."""
     args.interruption.advice = lambda: 'the same command goes on from here'
     from mmosnet.errors import DataError, need, user_line
-    from mmosnet.features.extraction_run import extract
-    from mmosnet.features.list_people import list_people
+    from mmosnet.features.extraction import extract
+    from mmosnet.features.sources import list_people
 
     need('pyarrow.parquet', 'gallery')
     part = _part(args.shard, os.environ)
@@ -188,7 +188,7 @@ def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 def _listing_options(args: argparse.Namespace) -> ListingOptions:
     """Return what is known about the images."""
-    from mmosnet.features.listing_options import ListingOptions
+    from mmosnet.features.people import ListingOptions
     from mmosnet.io.tables import seconds
 
     return ListingOptions(

@@ -230,7 +230,7 @@ def export(args: argparse.Namespace) -> str:
 
     from mmosnet.errors import DataError
     from mmosnet.features import write_shard
-    from mmosnet.features.feature_shards import shard_name
+    from mmosnet.features.shards import shard_name
     from mmosnet.gallery import Gallery
 
     folder = Path(args.folder)

@@ -1,4 +1,4 @@
-from mmosnet.features.feature_shards import FeatureShards, read_features, write_shard
 from mmosnet.features.features import Features
+from mmosnet.features.shards import FeatureShards, read_features, write_shard
 
 __all__ = ['FeatureShards', 'Features', 'read_features', 'write_shard']

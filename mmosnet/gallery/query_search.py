@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import Embedder
-from mmosnet.features.person_batches import PersonBatches
 from mmosnet.gallery.gallery import Gallery, Named
 from mmosnet.gallery.match import Match
 

@@ -18,8 +18,7 @@ from mmosnet.datasets.transforms import read_image
 from mmosnet.demo.pictures import ShownPictures, read_uploaded
 from mmosnet.errors import DataError
 from mmosnet.features.embedder import Embedder
-from mmosnet.features.person_box import InputBoxes
-from mmosnet.features.person_list import ListedPerson
+from mmosnet.features.people import InputBoxes, ListedPerson
 from mmosnet.io.coco import frame_size
 from mmosnet.io.video import read_person
 from mmosnet.runtime import ExportedModel, ModelDescription

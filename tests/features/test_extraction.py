@@ -12,11 +12,8 @@ import pytest
 from mmosnet.errors import DataError
 from mmosnet.features import extraction, read_features
 from mmosnet.features.embedder import Embedder
-from mmosnet.features.extraction import Extraction, Part
-from mmosnet.features.extraction_folder import ExtractionFolder
-from mmosnet.features.extraction_progress import ExtractionProgress
-from mmosnet.features.extraction_report import extraction_report
-from mmosnet.features.person_list import ListedPerson, PersonList
+from mmosnet.features.extraction import Extraction, ExtractionFolder, ExtractionProgress, Part, extraction_report
+from mmosnet.features.people import ListedPerson, PersonList
 from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
@@ -303,7 +300,7 @@ def test_logs_have_a_line_a_shard(people, capsys):
 
 
 def test_without_rich_there_is_no_bar(people, capsys, monkeypatch):
-    monkeypatch.setattr('mmosnet.features.extraction_progress.find_spec', lambda name: None)
+    monkeypatch.setattr('mmosnet.features.extraction.find_spec', lambda name: None)
     extract(people)
     assert capsys.readouterr().err.count('written') == 5
 

@@ -17,8 +17,8 @@ from mmosnet.apis.inputs import take_apart
 from mmosnet.datasets import ImageNet, Market1501, ReIDFolder
 from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError
-from mmosnet.features.list_people import list_people
-from mmosnet.features.listing_options import ListingOptions
+from mmosnet.features.people import ListingOptions
+from mmosnet.features.sources import list_people
 from mmosnet.io.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind, find_files, images_in, same_name
 from tests.apis.small_models import JOINT, small_checkpoint
 from tests.conftest import write_person

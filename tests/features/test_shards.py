@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 import os
 
@@ -8,7 +10,7 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features, FeatureShards, read_features, write_shard
-from mmosnet.features.feature_shards import read_facts, shard_name
+from mmosnet.features.shards import read_facts, shard_name
 from mmosnet.version import __version__
 from tests.features.test_features import features
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 import math
 import re
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 from mmosnet.errors import DataError
-from mmosnet.features.list_people import list_people
-from mmosnet.features.listing_options import ListingOptions
+from mmosnet.features.people import ListingOptions
+from mmosnet.features.sources import list_people
 from tests.features.drawn_video import write_video
 
 PLAIN = ListingOptions()
