@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> None:
 def create(args: argparse.Namespace) -> str:
     """Make a gallery, with features or without."""
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import info_table
+    from mmosnet.gallery.report import info_table
 
     shards = _shards(args.features)
     dimension = args.dimension
@@ -158,7 +158,7 @@ def create(args: argparse.Namespace) -> str:
 def enroll(args: argparse.Namespace) -> str:
     """Add features."""
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import info_table
+    from mmosnet.gallery.report import info_table
 
     shards = _shards(args.features)
     with Gallery.open(args.gallery) as gallery:
@@ -186,7 +186,7 @@ def delete(args: argparse.Namespace) -> str:
 def compact(args: argparse.Namespace) -> str:
     """Erase what was deleted."""
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import info_table
+    from mmosnet.gallery.report import info_table
 
     with Gallery.open(args.gallery) as gallery:
         gallery.compact()
@@ -201,7 +201,7 @@ def check(args: argparse.Namespace) -> str:
     """
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import MOST_SHOWN, check_table
+    from mmosnet.gallery.report import MOST_SHOWN, check_table
 
     with Gallery.open(args.gallery) as gallery:
         found = gallery.check()
@@ -249,7 +249,7 @@ def info(args: argparse.Namespace) -> str:
     import json
 
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import info_table, people_table
+    from mmosnet.gallery.report import info_table, people_table
 
     with Gallery.open(args.gallery) as gallery:
         facts = gallery.info()

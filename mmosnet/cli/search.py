@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     from contextlib import redirect_stdout
 
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.gallery_report import matches_as_json, search_table
-    from mmosnet.gallery.query_search import search
+    from mmosnet.gallery.report import matches_as_json, search_table
+    from mmosnet.gallery.search import search
     from mmosnet.io.tables import seconds
 
     model, uri, queries = _taken_apart(args)
@@ -144,7 +144,7 @@ def _shown_search(query: str, matches: Sequence[Match]) -> tuple[ShownImage, lis
     """Return a query and what was found for it, with the lines below each, for the sheet."""
     from pathlib import Path
 
-    from mmosnet.gallery.gallery_report import camera_of, known_time, person_of
+    from mmosnet.gallery.report import camera_of, known_time, person_of
 
     shown = []
     for rank, match in enumerate(matches, 1):

@@ -17,7 +17,7 @@ from mmosnet.demo.search import COMPARED, MOST_ENROLLED, Found, Inside, Person, 
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.gallery import Match
-from mmosnet.gallery.gallery_report import camera_of
+from mmosnet.gallery.report import camera_of
 from mmosnet.visualization.activation_map import MappedImage, overlay
 from mmosnet.visualization.gate_weights import GateWeights
 

@@ -46,8 +46,8 @@ def test_an_index_that_may_miss_some(place):
 
 def test_a_table_of_all_kinds_and_what_to_do_when_the_time_is_over(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, 'FOLDER_STEP', 500)
-    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.index_from', 600)
-    monkeypatch.setattr('mmosnet.gallery.faiss_gallery.FaissGallery.exact_up_to', 200)
+    monkeypatch.setattr('mmosnet.gallery.faiss.FaissGallery.index_from', 600)
+    monkeypatch.setattr('mmosnet.gallery.faiss.FaissGallery.exact_up_to', 200)
     arguments = (str(tmp_path), ['exact', 'hnsw'], 1000, 32, 8)
     assert 'seconds are over' in measure_galleries(*arguments, seconds=0)
     told = []

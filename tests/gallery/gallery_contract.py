@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
-from mmosnet.gallery.match import Record
+from mmosnet.gallery.settings import Record
 from tests.gallery.drawn_people import named, nearest, people
 
 # A fixture's gallery is filled once and only searched.

@@ -13,8 +13,8 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
-from mmosnet.gallery.faiss_gallery import FaissGallery
-from mmosnet.gallery.vector_index import VectorIndex
+from mmosnet.gallery.faiss import FaissGallery
+from mmosnet.gallery.vectors import VectorIndex
 from tests.gallery.drawn_people import people
 
 CHANGES = dict(
@@ -158,7 +158,7 @@ import resource, sys, warnings
 sys.modules['torch'] = None
 import numpy as np
 from mmosnet.gallery import Gallery
-from mmosnet.gallery.faiss_gallery import FaissGallery
+from mmosnet.gallery.faiss import FaissGallery
 from tests.gallery.drawn_people import people
 
 FaissGallery.index_from = 1000
@@ -224,7 +224,7 @@ def test_errors_of_sqlite_tell_causes_apart(tmp_path, monkeypatch):
             gallery.delete(pid=1)
         assert (error.value.errno, error.value.filename) == (errno.EACCES, path)
         connection.execute('PRAGMA query_only = OFF')
-        monkeypatch.setattr('mmosnet.gallery.record_table.PATIENCE', 7)
+        monkeypatch.setattr('mmosnet.gallery.records.PATIENCE', 7)
         connection.execute('PRAGMA busy_timeout = 10')
         with Gallery.open(gallery.uri) as other, other._table.reading():
             other._table.head()

@@ -1,7 +1,7 @@
 """A gallery of people: embeddings of images with where and when they were seen, searched for the nearest.
 
-Two back ends with one interface: FAISS in a folder of one machine (:mod:`mmosnet.gallery.faiss_gallery`), and Milvus, a
-distributed vector database (:mod:`mmosnet.gallery.milvus_gallery`). What they share is here: what is checked, the
+Two back ends with one interface: FAISS in a folder of one machine (:mod:`mmosnet.gallery.faiss`), and Milvus, a
+distributed vector database (:mod:`mmosnet.gallery.milvus`). What they share is here: what is checked, the
 threshold, and what a search answers. Needs no torch.
 """
 
@@ -20,11 +20,8 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.checksums import GalleryCheck
-from mmosnet.gallery.distance import checked_embeddings
-from mmosnet.gallery.gallery_settings import GallerySettings
-from mmosnet.gallery.match import Match, Record
-from mmosnet.gallery.record_filter import RecordFilter
+from mmosnet.gallery.settings import GallerySettings, Match, Record, RecordFilter
+from mmosnet.gallery.vectors import GalleryCheck, checked_embeddings
 
 Numbers = int | Iterable[int] | None
 # People or cameras, by number or by name.

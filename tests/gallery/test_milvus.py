@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import fcntl
 import math
 import re
@@ -13,11 +15,11 @@ from pymilvus.exceptions import MilvusException
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
-from mmosnet.gallery import Gallery, milvus_connection, milvus_gallery
-from mmosnet.gallery.gallery_settings import GallerySettings
+from mmosnet.gallery import Gallery, milvus_connection
+from mmosnet.gallery import milvus as milvus_gallery
+from mmosnet.gallery.milvus import MOST_IDS, milvus_expressions
 from mmosnet.gallery.milvus_connection import MilvusAddress
-from mmosnet.gallery.milvus_expression import MOST_IDS, milvus_expressions
-from mmosnet.gallery.record_filter import RecordFilter
+from mmosnet.gallery.settings import GallerySettings, RecordFilter
 from tests.gallery.gallery_contract import GalleryContract
 
 DIMENSION = 16

@@ -16,9 +16,8 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features.features import NAMED
-from mmosnet.gallery.checksums import DamagedImage, damage_error, record_checksum, text_checksum
-from mmosnet.gallery.gallery_settings import WITH_CHECKSUMS, GallerySettings
-from mmosnet.gallery.match import Record
+from mmosnet.gallery.settings import WITH_CHECKSUMS, GallerySettings, Record
+from mmosnet.gallery.vectors import DamagedImage, damage_error, record_checksum, text_checksum
 
 # People and cameras (key 'pid' or 'camid') that have a name beside their number; two never share one.
 NAMES = """

@@ -8,8 +8,8 @@ import numpy as np
 
 from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import Embedder
-from mmosnet.gallery.gallery import Gallery, Named
-from mmosnet.gallery.match import Match
+from mmosnet.gallery.base import Gallery, Named
+from mmosnet.gallery.settings import Match
 
 BATCH_SIZE = 32
 # Threads that read images.

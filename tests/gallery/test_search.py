@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.embedder import Embedder
 from mmosnet.gallery import Gallery
-from mmosnet.gallery.query_search import embed_images, search
+from mmosnet.gallery.search import embed_images, search
 from tests.conftest import write_person
 
 

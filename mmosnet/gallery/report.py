@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from mmosnet.drawing.tables import fact_table, text_table
 from mmosnet.errors import in_one_line
-from mmosnet.gallery.checksums import GalleryCheck
-from mmosnet.gallery.match import Match, Record
+from mmosnet.gallery.settings import Match, Record
+from mmosnet.gallery.vectors import GalleryCheck
 
 # Damaged images that a check lists.
 MOST_SHOWN = 100

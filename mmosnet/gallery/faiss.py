@@ -4,7 +4,7 @@
 rows; ``index-0001-1000000.faiss`` an index of the first so many rows, if the gallery has one. Rows beyond are compared
 one by one, so that enrolling does not rewrite the index each time. Files are mapped into memory: a gallery may be
 larger. Several processes may read; those that write take turns. Records, embeddings and index have checksums
-(:mod:`mmosnet.gallery.checksums`).
+(:mod:`mmosnet.gallery.vectors`).
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ from filelock import FileLock, Timeout
 
 from mmosnet.errors import DataError, need
 from mmosnet.features import Features
-from mmosnet.gallery.checksums import DamagedImage, GalleryCheck, damage_error, file_checksum, vector_checksums
-from mmosnet.gallery.exact_search import nearest_rows, ranked
-from mmosnet.gallery.gallery import Gallery, register_back_end
-from mmosnet.gallery.gallery_settings import GallerySettings
-from mmosnet.gallery.match import Record
-from mmosnet.gallery.record_filter import RecordFilter
-from mmosnet.gallery.record_table import GalleryState, RecordTable
-from mmosnet.gallery.vector_file import VectorFile, chunks
-from mmosnet.gallery.vector_index import VectorIndex
-from mmosnet.gallery.vector_index import damaged as damaged_index
+from mmosnet.gallery.base import Gallery, register_back_end
+from mmosnet.gallery.records import GalleryState, RecordTable
+from mmosnet.gallery.settings import GallerySettings, Record, RecordFilter
+from mmosnet.gallery.vectors import (
+    DamagedImage,
+    GalleryCheck,
+    VectorFile,
+    VectorIndex,
+    chunks,
+    damage_error,
+    file_checksum,
+    nearest_rows,
+    ranked,
+    vector_checksums,
+)
+from mmosnet.gallery.vectors import damaged as damaged_index
 from mmosnet.io.files import whole_file
 
 RECORDS, LOCK = 'gallery.sqlite', 'gallery.lock'

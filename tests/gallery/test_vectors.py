@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 from dataclasses import replace
 
@@ -5,10 +7,10 @@ import numpy as np
 import pytest
 
 from mmosnet.errors import DataError
-from mmosnet.gallery import Gallery, faiss_gallery
-from mmosnet.gallery.checksums import file_checksum
-from mmosnet.gallery.faiss_gallery import FaissGallery
-from mmosnet.gallery.vector_index import VectorIndex
+from mmosnet.gallery import Gallery
+from mmosnet.gallery import faiss as faiss_gallery
+from mmosnet.gallery.faiss import FaissGallery
+from mmosnet.gallery.vectors import VectorIndex, file_checksum
 from tests.gallery.drawn_people import nearest, people
 
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 import os
 import sqlite3
@@ -12,9 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmosnet.errors import DataError
-from mmosnet.gallery import FaissGallery, Gallery, MilvusGallery
-from mmosnet.gallery import gallery as base
-from mmosnet.gallery.record_table import RecordTable
+from mmosnet.gallery import FaissGallery, Gallery, MilvusGallery, base
+from mmosnet.gallery.records import RecordTable
 from tests.gallery.drawn_people import named, nearest, people
 from tests.gallery.gallery_contract import GalleryContract
 
@@ -413,7 +414,7 @@ def test_a_full_disc_is_named_and_leaves_the_gallery(filled, monkeypatch):
     def full(number):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('mmosnet.gallery.vector_file.os.fsync', full)
+    monkeypatch.setattr('mmosnet.gallery.vectors.os.fsync', full)
     with pytest.raises(OSError, match=r'vectors-0001.f32') as error:
         filled.enroll(people(3))
     assert error.value.errno == 28

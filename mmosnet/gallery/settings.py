@@ -1,0 +1,239 @@
+"""Settings of a gallery, what it is asked and what it answers.
+
+What a gallery was made for: dimension, distance, index, model, and the threshold of its distances.
+
+Conditions that select records of a gallery, on camera, time, identity and number.
+
+What a gallery knows about a person's image, and what a search finds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from mmosnet.errors import DataError
+from mmosnet.io.tables import LAST, UNITS, check_seconds
+
+DISTANCES = ('cosine', 'euclidean')
+INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
+# Version of the format; a newer one is refused. 2 has names, sources and, in folders, checksums; older mmosnets refuse
+# it.
+VERSION, WITH_CHECKSUMS = 2, 2
+
+
+@dataclass(frozen=True)
+class GallerySettings:
+    """Settings of a gallery; back ends store them as JSON.
+
+    Attributes:
+        dimension: Dimension of the embeddings.
+        distance: ``'cosine'``, 1 - cos; or ``'euclidean'``, not squared.
+        index: ``'exact'``, ``'ivfpq'`` or ``'hnsw'``.
+        model: Digest of the weights that make the embeddings; empty if unknown.
+        threshold: Largest distance at which two images count as one person; None before calibration.
+        facts: About the threshold: how it was found. Anything that JSON can hold.
+        version: Version of the format.
+
+    Raises:
+        DataError: A value that cannot be.
+    """
+
+    dimension: int
+    distance: str = 'cosine'
+    index: str = 'exact'
+    model: str = ''
+    threshold: float | None = None
+    facts: dict = field(default_factory=dict)
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if not _is(self.version, int) or self.version > VERSION:
+            raise DataError(f'version={self.version!r}: this mmosnet reads up to {VERSION}; upgrade it')
+        if not _is(self.dimension, int) or self.dimension < 1:
+            raise DataError(f'dimension={self.dimension!r}: give the length of the embeddings')
+        for name, allowed in (('distance', DISTANCES), ('index', INDEX_KINDS)):
+            if getattr(self, name) not in allowed:
+                raise DataError(f'{name}={getattr(self, name)!r}: choose from {", ".join(allowed)}')
+        if not isinstance(self.model, str):
+            raise DataError(f"model={self.model!r}: give a digest of weights, or ''")
+        threshold = self.threshold
+        if threshold is not None and not (_is(threshold, float, int) and math.isfinite(threshold) and threshold >= 0):
+            raise DataError(f'threshold={threshold!r}: give a distance, 0 or more')
+        if not isinstance(self.facts, dict):
+            raise DataError(f'facts={self.facts!r}: give a dict')
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text.
+
+        Raises:
+            DataError: JSON cannot hold the facts.
+        """
+        try:
+            return json.dumps(asdict(self), indent=1) + '\n'
+        except (TypeError, ValueError) as e:
+            raise DataError(f'facts of the threshold: {e}: give numbers, texts, lists and dicts') from e
+
+    @classmethod
+    def from_json(cls, text: str, place: str) -> GallerySettings:
+        """Parse the text that :meth:`to_json` returns.
+
+        Args:
+            text: JSON.
+            place: The file, for the error's text.
+
+        Raises:
+            DataError: Damaged, or of a newer version.
+        """
+        remedy = 'restore the file, or create the gallery anew'
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as e:
+            raise DataError(f'{place}: damaged ({e}): {remedy}') from e
+        names = [f.name for f in fields(cls)]
+        if not isinstance(content, dict) or 'dimension' not in content:
+            raise DataError(f'{place}: not the settings of a gallery: {remedy}')
+        try:
+            return cls(**{name: content[name] for name in names if name in content})
+        except DataError as e:
+            raise DataError(f'{place}: {e}, or {remedy}') from e
+
+
+def _is(value: object, *kinds: type) -> bool:
+    """Return whether a value has one of the types; True and False are not numbers."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class RecordFilter:
+    """Conditions, all of which a record has to meet; None is no condition.
+
+    Attributes:
+        ids: Numbers in the gallery.
+        pids: Identities; -1 for unknown ones.
+        camids: Cameras.
+        not_camids: Cameras to leave out.
+        after: Earliest time in seconds, itself included. A record without a time meets no condition on time.
+        before: First time in seconds that is too late, so that two windows ``[a, b)`` and ``[b, c)`` share nothing.
+    """
+
+    ids: tuple[int, ...] | None = None
+    pids: tuple[int, ...] | None = None
+    camids: tuple[int, ...] | None = None
+    not_camids: tuple[int, ...] | None = None
+    after: float | None = None
+    before: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        ids: int | Iterable[int] | None = None,
+        pids: int | Iterable[int] | None = None,
+        camids: int | Iterable[int] | None = None,
+        not_camids: int | Iterable[int] | None = None,
+        after: float | None = None,
+        before: float | None = None,
+    ) -> RecordFilter:
+        """Build the filter from what users give: one number or several.
+
+        Raises:
+            DataError: No whole number, or a time that is none.
+        """
+        numbers = dict(ids=ids, pids=pids, camids=camids, not_camids=not_camids)
+        times = dict(after=after, before=before)
+        conditions: dict[str, Any] = {name: _whole_numbers(name, value) for name, value in numbers.items()}
+        conditions |= {name: _seconds(name, value) for name, value in times.items()}
+        return cls(**conditions)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every record meets the conditions."""
+        return self == RecordFilter()
+
+    def mask(self, ids: np.ndarray, pids: np.ndarray, camids: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return which records meet all conditions.
+
+        Args:
+            ids: ``(N,)`` integers, as the others.
+            pids: Identities.
+            camids: Cameras.
+            times: ``(N,)`` seconds, nan for unknown.
+
+        Returns:
+            ``(N,)`` bool.
+        """
+        mask = np.ones(len(ids), bool)
+        for column, wanted in ((ids, self.ids), (pids, self.pids), (camids, self.camids)):
+            if wanted is not None:
+                mask &= np.isin(column, wanted)
+        if self.not_camids is not None:
+            mask &= ~np.isin(camids, self.not_camids)
+        # Comparisons with nan are false.
+        if self.after is not None:
+            mask &= times >= self.after
+        if self.before is not None:
+            mask &= times < self.before
+        return mask
+
+
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    array = np.asarray(value if np.isscalar(value) else list(value))
+    if array.ndim > 1 or (array.size and array.dtype.kind not in 'iu'):
+        raise DataError(f'{name}={value!r}: give a whole number, or a list of them')
+    return tuple(array.reshape(-1).tolist())
+
+
+def _seconds(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or math.isnan(value):
+        raise DataError(f'{name}={value!r}: give a number of seconds')
+    # Other units; infinity and the like, all of time, are no mistakes.
+    if LAST <= value <= LAST * max(UNITS.values()):
+        check_seconds(value, f'{name}={value!r}')
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Record:
+    """An image in a gallery.
+
+    Attributes:
+        id: Number of the image in the gallery; numbers are never reused.
+        path: Path of the image; may name a region, ``frame.jpg#xywh=120,80,64,190``.
+        pid: The identity, -1 if unknown.
+        camid: The camera, counted from 0, -1 if unknown.
+        time: Seconds, on whatever clock the features were extracted with; nan if unknown.
+        name: Name of the person; empty where there is only a number.
+        camera: Name of the camera; empty where there is only the number.
+        source: Where the path is: host and folder, as ``mmosnet extract`` noted them; empty if unknown.
+    """
+
+    id: int
+    path: str
+    pid: int = -1
+    camid: int = -1
+    time: float = math.nan
+    name: str = ''
+    camera: str = ''
+    source: str = ''
+
+
+@dataclass(frozen=True)
+class Match(Record):
+    """An image that a search found.
+
+    Attributes:
+        distance: Distance to the query, as :class:`~mmosnet.gallery.Gallery` defines it.
+        same_person: Whether the distance is at most the gallery's threshold; None for a gallery without one.
+    """
+
+    distance: float = math.nan
+    same_person: bool | None = None
