@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from mmosnet.engine import launch
     from mmosnet.io.files import check_writable, whole_file
-    from mmosnet.visualization.contact_sheet import choose_people, save_contact_sheet
+    from mmosnet.visualization.data import choose_people, save_contact_sheet
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, None, 'none', args.data_root)

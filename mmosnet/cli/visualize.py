@@ -267,7 +267,7 @@ def draw_training(args: argparse.Namespace) -> list[str]:
     """Draw the course of trainings."""
     from pathlib import Path
 
-    from mmosnet.visualization.training_curves import visualize_training
+    from mmosnet.visualization.training import visualize_training
 
     first = Path(args.runs[0])
     out_dir = Path(args.out_dir or (first.parent if first.is_file() else first) / 'visualize')
@@ -276,8 +276,7 @@ def draw_training(args: argparse.Namespace) -> list[str]:
 
 def draw_ranked(args: argparse.Namespace) -> list[str]:
     """Draw ranked lists."""
-    from mmosnet.visualization.evaluated_data import target_config
-    from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
+    from mmosnet.visualization.results import Choice, target_config, visualize_ranked_lists
 
     cfg, checkpoint, out_dir = _model(args)
     choice = Choice(args.num_queries, args.worst, args.pid, args.query, args.top_k, args.rerank)
@@ -286,7 +285,7 @@ def draw_ranked(args: argparse.Namespace) -> list[str]:
 
 def draw_activation(args: argparse.Namespace) -> list[str]:
     """Draw activation maps."""
-    from mmosnet.visualization.visualize_network import view_images, visualize_activation
+    from mmosnet.visualization.network import view_images, visualize_activation
 
     cfg, checkpoint, out_dir = _model(args)
     return visualize_activation(view_images(cfg, checkpoint, args.images, args.num_images), out_dir)
@@ -294,7 +293,7 @@ def draw_activation(args: argparse.Namespace) -> list[str]:
 
 def draw_gates(args: argparse.Namespace) -> list[str]:
     """Draw gate weights."""
-    from mmosnet.visualization.visualize_network import view_images, visualize_gates
+    from mmosnet.visualization.network import view_images, visualize_gates
 
     cfg, checkpoint, out_dir = _model(args)
     return visualize_gates(view_images(cfg, checkpoint, args.images, args.num_images), out_dir)
@@ -302,7 +301,7 @@ def draw_gates(args: argparse.Namespace) -> list[str]:
 
 def draw_attributes(args: argparse.Namespace) -> list[str]:
     """Draw people with their attributes."""
-    from mmosnet.visualization.attribute_people import visualize_attributes
+    from mmosnet.visualization.results import visualize_attributes
 
     cfg, checkpoint, out_dir = _model(args)
     return visualize_attributes(cfg, checkpoint, args.images, args.num_images, out_dir, args.worst)
@@ -310,14 +309,14 @@ def draw_attributes(args: argparse.Namespace) -> list[str]:
 
 def draw_confusion(args: argparse.Namespace) -> list[str]:
     """Draw the confusion matrix."""
-    from mmosnet.visualization.confusion import visualize_confusion
+    from mmosnet.visualization.results import visualize_confusion
 
     return visualize_confusion(*_model(args))
 
 
 def draw_cmc(args: argparse.Namespace) -> list[str]:
     """Draw CMC curves."""
-    from mmosnet.visualization.result_curves import CurveSource, visualize_cmc
+    from mmosnet.visualization.results import CurveSource, visualize_cmc
 
     cfg, checkpoints, out_dir = _models(args)
     source = CurveSource(cfg, checkpoints, args.saved, args.names, args.target)
@@ -326,7 +325,7 @@ def draw_cmc(args: argparse.Namespace) -> list[str]:
 
 def draw_roc(args: argparse.Namespace) -> list[str]:
     """Draw ROC or DET curves."""
-    from mmosnet.visualization.result_curves import CurveSource, visualize_roc
+    from mmosnet.visualization.results import CurveSource, visualize_roc
 
     cfg, checkpoints, out_dir = _models(args)
     return visualize_roc(CurveSource(cfg, checkpoints, args.saved, args.names, args.target), out_dir, args.det)
@@ -351,7 +350,7 @@ def _trained(args: argparse.Namespace, checkpoints: list[str]) -> tuple:
     from pathlib import Path
 
     from mmosnet.io.files import check_writable
-    from mmosnet.visualization.trained_config import trained_config
+    from mmosnet.visualization.results import trained_config
 
     cfg, found = None, []
     if args.config is not None:

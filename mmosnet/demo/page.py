@@ -18,8 +18,7 @@ from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.gallery import Match
 from mmosnet.gallery.report import camera_of
-from mmosnet.visualization.activation_map import MappedImage, overlay
-from mmosnet.visualization.gate_weights import GateWeights
+from mmosnet.visualization.network import GateWeights, MappedImage, overlay
 
 TITLE = 'mmosnet: search a gallery of people'
 # People in the overview, images in a ranked list.

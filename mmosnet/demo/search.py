@@ -36,9 +36,7 @@ from mmosnet.io.files import draft_folder
 from mmosnet.models.build import load_model
 from mmosnet.models.osnet import OSNet
 from mmosnet.models.weights import weights_digest
-from mmosnet.visualization.activation_map import MappedImage
-from mmosnet.visualization.gate_weights import GateWeights, stream_names
-from mmosnet.visualization.network_view import View, view_image
+from mmosnet.visualization.network import GateWeights, MappedImage, View, stream_names, view_image
 
 # Data sets of drawn people and things. Weights trained on nothing else have never seen a photograph.
 DRAWN_SETS = {'SyntheticPeople', 'SyntheticAttributes', 'SyntheticObjects'}

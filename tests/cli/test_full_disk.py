@@ -10,7 +10,7 @@ from tests.cli.conftest import Workplace
 from tests.cli.test_visualize import save_checkpoint
 from tests.conftest import write_person
 from tests.gallery.drawn_people import people
-from tests.visualization.test_training_log import evaluation, train, write_start
+from tests.visualization.test_training import evaluation, train, write_start
 
 pytest.importorskip('resource')
 

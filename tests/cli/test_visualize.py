@@ -10,7 +10,7 @@ from mmosnet.models.build import build_model
 from tests.cli.command import outcome
 from tests.cli.conftest import Workplace
 from tests.conftest import write_person
-from tests.visualization.test_training_log import evaluation, train, write_start
+from tests.visualization.test_training import evaluation, train, write_start
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from mmosnet.demo.page import Page
 from mmosnet.demo.pictures import read_uploaded
 from mmosnet.demo.search import Found, Inside, Person
 from mmosnet.gallery import Match
-from mmosnet.visualization.activation_map import MappedImage
-from mmosnet.visualization.gate_weights import GateWeights
+from mmosnet.visualization.network import GateWeights, MappedImage
 
 
 @pytest.fixture

@@ -13,13 +13,19 @@ from mmosnet.apis import PersonInferencer
 from mmosnet.engine.launch import load_config
 from mmosnet.errors import DataError
 from mmosnet.evaluation import AttributeMetric, CategoryMetric, ReIDMetric
-from mmosnet.visualization.attribute_people import num_wrong, visualize_attributes
-from mmosnet.visualization.confusion import visualize_confusion
-from mmosnet.visualization.evaluated_data import evaluate, target_config
-from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
-from mmosnet.visualization.result_curves import CurveSource, visualize_cmc
-from mmosnet.visualization.trained_config import trained_config
-from mmosnet.visualization.visualize_network import view_images, visualize_activation, visualize_gates
+from mmosnet.visualization.network import view_images, visualize_activation, visualize_gates
+from mmosnet.visualization.results import (
+    Choice,
+    CurveSource,
+    evaluate,
+    num_wrong,
+    target_config,
+    trained_config,
+    visualize_attributes,
+    visualize_cmc,
+    visualize_confusion,
+    visualize_ranked_lists,
+)
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, CONFIGS, JOINT, small_checkpoint
 from tests.apis.test_trained_inference import joint_data, write_data
 

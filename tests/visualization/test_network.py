@@ -1,11 +1,155 @@
+from __future__ import annotations
+
+import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import nn
 
+from mmosnet.errors import DataError
 from mmosnet.models import OSNet
 from mmosnet.models.osnet import FUSIONS
-from mmosnet.visualization.gate_weight_figure import draw_gate_weights, save_gate_weights
-from mmosnet.visualization.gate_weights import GateWeights, channel_weights, recorded_gates, stream_names
+from mmosnet.visualization.network import (
+    GAP,
+    HEIGHT,
+    LINE,
+    TITLE,
+    GateWeights,
+    MappedImage,
+    activation_maps,
+    all_maps,
+    backbone_of,
+    channel_weights,
+    draw_activation_sheet,
+    draw_gate_weights,
+    overlay,
+    recorded_gates,
+    save_activation_sheet,
+    save_gate_weights,
+    stream_names,
+    view_image,
+)
+
+
+def test_all_maps_whatever_is_requested():
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 64, 32)
+    backbone = OSNet(widen_factor=0.25).eval()
+    with torch.no_grad():
+        maps = all_maps(backbone, x)
+        assert backbone.out_indices == (3,)
+        assert torch.equal(maps['final_conv'], backbone(x)[0])
+        backbone.out_indices = (1,)
+        assert torch.equal(maps['stages.1'], backbone(x)[0])
+    shapes = {name: tuple(value.shape) for name, value in maps.items()}
+    assert shapes == {
+        'stages.0': (1, 64, 16, 8),
+        'stages.1': (1, 96, 8, 4),
+        'stages.2': (1, 128, 4, 2),
+        'final_conv': (1, 128, 4, 2),
+    }
+    assert list(all_maps(OSNet(widen_factor=0.25, out_indices=(1,)).eval(), x)) == ['stages.0', 'stages.1']
+
+
+def test_requested_maps_are_restored_after_an_error():
+    backbone = OSNet(widen_factor=0.25).eval()
+    with pytest.raises(RuntimeError):
+        all_maps(backbone, torch.randn(1, 3, 4, 4))
+    assert backbone.out_indices == (3,)
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.data_preprocessor = BaseDataPreprocessor()
+        self.backbone = OSNet(widen_factor=0.25)
+
+
+def test_view_shows_the_image_that_the_network_saw():
+    image = torch.randint(0, 256, (3, 64, 32), dtype=torch.uint8)
+    record = dict(img_path='a.jpg', pid=3)
+
+    def pipeline(results):
+        results['changed'] = True
+        return dict(inputs=image, data_samples=None)
+
+    model = Model().eval()
+    model.data_preprocessor.forward = lambda batch, training: dict(inputs=batch['inputs'].float())
+    view = view_image(model, pipeline, record)
+    assert record == dict(img_path='a.jpg', pid=3)
+    assert view.mapped.name == 'a.jpg'
+    np.testing.assert_array_equal(view.mapped.image, image.permute(1, 2, 0).numpy())
+    assert [m.shape for m in view.mapped.maps.values()] == [(16, 8), (8, 4), (4, 2), (4, 2)]
+    assert all(m.min() == 0 and m.max() == 1 for m in view.mapped.maps.values())
+    assert len(view.gates) == 6
+
+
+def test_another_backbone_is_refused():
+    model = nn.Module()
+    model.backbone = nn.Linear(1, 1)
+    with pytest.raises(DataError, match='backbone is Linear'):
+        backbone_of(model)
+
+
+def test_maps_are_the_squares_summed_and_stretched_for_each_image():
+    features = torch.randn(3, 5, 4, 2)
+    maps = activation_maps(features)
+    assert maps.shape == (3, 4, 2) and maps.dtype == np.float32
+    for image in range(3):
+        energy = np.array(
+            [[sum(features[image, c, y, x].item() ** 2 for c in range(5)) for x in (0, 1)] for y in range(4)]
+        )
+        np.testing.assert_allclose(maps[image], (energy - energy.min()) / (energy.max() - energy.min()), atol=1e-5)
+
+
+def test_an_image_without_differences_is_all_zero():
+    assert (activation_maps(torch.full((1, 3, 4, 2), 7.0)) == 0).all()
+
+
+def test_planted_activation_is_bright_at_its_place_and_dark_elsewhere():
+    features = torch.zeros(1, 4, 8, 4)
+    features[0, 2, 1, 3] = -5  # top right
+    grey = np.full((64, 32, 3), 128, np.uint8)
+    picture = overlay(grey, activation_maps(features)[0]).astype(int)
+    assert picture.shape == (64, 32, 3)
+    # Row 1 of 8, column 3 of 4: the middle of its cell is at (12, 28).
+    assert picture[12, 28].sum() > 3 * 128 > picture[56, 4].sum()
+    brightness = picture.sum(2)
+    y, x = np.unravel_index(brightness.argmax(), brightness.shape)
+    assert 8 <= y < 16 and 24 <= x < 32
+
+
+@pytest.fixture
+def images():
+    spot, flat = np.zeros((4, 2), np.float32), np.zeros((2, 1), np.float32)
+    spot[3, 0] = 1
+    tall = MappedImage('tall.jpg', np.full((64, 32, 3), 200, np.uint8), dict(early=spot, late=flat))
+    square = MappedImage('folder/' * 40 + 'square.jpg', np.full((300, 300, 3), 100, np.uint8), tall.maps)
+    return [tall, square]
+
+
+def test_sheet_has_a_row_an_image_and_a_column_a_stage(images):
+    sheet = draw_activation_sheet(images)
+    header = TITLE + LINE
+    assert sheet.shape == (header + 2 * (HEIGHT + LINE + GAP), GAP + 3 * (HEIGHT + GAP), 3)
+    titled = draw_activation_sheet(images, ['a title'])
+    np.testing.assert_array_equal(titled[header + TITLE :], sheet[header:])
+    second, third = GAP + (HEIGHT + GAP), GAP + 2 * (HEIGHT + GAP)
+    # The tall image keeps its shape, half as wide as high, and the rest of its place stays white.
+    assert (sheet[header + 5, GAP + 5] == 200).all()
+    assert (sheet[header : header + HEIGHT, GAP + HEIGHT // 2 : second] == 255).all()
+    bottom = sheet[header + HEIGHT - 10].astype(int).sum(1)
+    # Bright at the bottom left of the early stage; dark beside, and all over the flat map.
+    assert bottom[second + 10] > 1.5 * max(bottom[second + HEIGHT // 2 - 10], bottom[third + 10])
+    # A name that is too long stays within the sheet.
+    assert (sheet[:, -GAP:] == 255).all()
+
+
+def test_saved_file_reads_back(images, tmp_path):
+    path = save_activation_sheet(images, tmp_path / 'new' / 'sheet.png')
+    np.testing.assert_array_equal(cv2.imread(str(path)), draw_activation_sheet(images))
+
 
 WEIGHTED = ('unified_gate', 'separate_gates', 'stream_gate', 'fixed_gate')
 

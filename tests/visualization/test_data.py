@@ -1,14 +1,16 @@
+from __future__ import annotations
+
 import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
 
 from mmosnet.datasets.check import ImageFacts, load_parts, read_images
-from mmosnet.visualization.contact_sheet import (
+from mmosnet.drawing.sheets import GREY
+from mmosnet.visualization.data import (
     CAPTION,
     CELL,
     GAP,
-    GREY,
     LINE,
     MAX_CAMERAS,
     ShownPerson,
