@@ -17,16 +17,16 @@ from mmosnet.features.features import NAMED, TYPES, Features, check_alike
 from mmosnet.io.files import whole_file
 from mmosnet.version import __version__
 
-# Of the metadata in a file's schema.
+# Key of our metadata in a file's schema.
 KEY = b'mmosnet'
 SUFFIX = '.parquet'
 SHARD = re.compile(r'shard-(\d{5,})-of-(\d{5,})\.parquet')
 COLUMNS = ('path', *TYPES, 'embedding')
-# Columns of files that have something to put there.
+# Optional columns: names of people and cameras, and the source of each path.
 NAMES = dict(pid='name', camid='camera')
-LATER = ('name', 'camera', 'source')
-# What an extraction says about itself, beside its shards.
-FACTS = 'extraction.json'
+OPTIONAL = (*NAMES.values(), 'source')
+# File beside the shards that describes their extraction.
+EXTRACTION = 'extraction.json'
 
 
 def shard_name(number: int, total: int) -> str:
@@ -152,10 +152,10 @@ def read_shard(path: str | Path) -> Features:
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            facts = _read_facts(file.schema_arrow.metadata, path)
+            facts = _read_metadata(file.schema_arrow.metadata, path)
             _check_schema(pa, file.schema_arrow, facts, path)
             stated = file.metadata.num_rows
-            columns = [*COLUMNS, *(name for name in LATER if name in file.schema_arrow.names)]
+            columns = [*COLUMNS, *(name for name in OPTIONAL if name in file.schema_arrow.names)]
             table = file.read(columns=columns).combine_chunks()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
@@ -185,7 +185,7 @@ def read_shard(path: str | Path) -> Features:
     return features
 
 
-def read_facts(path: str | Path) -> dict:
+def read_metadata(path: str | Path) -> dict:
     """Read a file's metadata without its rows: ``dimension``, ``model``, ``rows``, and what its writer added.
 
     Raises:
@@ -194,7 +194,7 @@ def read_facts(path: str | Path) -> dict:
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            facts = _read_facts(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
+            facts = _read_metadata(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
     if facts.pop('stated_rows', facts['rows']) != facts['rows']:
@@ -223,12 +223,12 @@ def _names_and_sources(pa: ModuleType, table: Any, numbers: Mapping[str, np.ndar
 def _names_beside(path: Path) -> dict[str, dict[int, str]]:
     """Read the names that an extraction by an older version stored beside its shards."""
     try:
-        facts = json.loads((path.parent / FACTS).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
+        facts = json.loads((path.parent / EXTRACTION).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
         names = {key: {number: name for name, number in known.items()} for key, known in facts['names'].items()}
     except (FileNotFoundError, KeyError):
         return {}
     except (ValueError, AttributeError, TypeError, RecursionError) as e:
-        raise DataError(f'{path.parent / FACTS} is damaged ({e}): delete the folder, and extract again') from e
+        raise DataError(f'{path.parent / EXTRACTION} is damaged ({e}): delete the folder, and extract again') from e
     return {key: found for key, found in names.items() if key in NAMES}
 
 
@@ -273,7 +273,7 @@ def _digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps({key: facts[key] for key in sorted(facts)}).encode()).hexdigest()
 
 
-def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
+def _read_metadata(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
         facts = json.loads((metadata or {}).get(KEY, b''))
     except (ValueError, RecursionError):
@@ -291,7 +291,7 @@ def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dic
 def _check_schema(pa: ModuleType, schema: Any, facts: dict, path: str | Path) -> None:
     wanted = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
     wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
-    wanted |= {name: pa.string() for name in LATER if name in schema.names}
+    wanted |= {name: pa.string() for name in OPTIONAL if name in schema.names}
     for name, kind in wanted.items():
         if name not in schema.names:
             raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: delete it, and extract again')

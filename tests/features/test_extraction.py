@@ -75,7 +75,8 @@ def extract(people, embedder=None, folder=None, part=None, **options):
         Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
             part or Part(), progress
         )
-    return extraction_report(folder, embedder, progress, people.left_out)
+    skipped = None if folder.missing() else folder.finish()
+    return extraction_report(folder, embedder, progress, people.left_out, skipped)
 
 
 def contents(folder='out'):
@@ -202,7 +203,7 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
 
 def test_a_process_that_has_stopped_is_named(people, monkeypatch):
     monkeypatch.setattr(extraction, 'PAUSE', 0)
-    monkeypatch.setattr(extraction, 'PATIENCE', 0.01)
+    monkeypatch.setattr(extraction, 'SHARD_TIMEOUT', 0.01)
     first, progress = Extraction(people, MeanColours(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
     first.run(Part(0, 3), progress)
     with pytest.raises(DataError, match=r'missing are 3 of the processes .RANK. 1, 2, which'):

@@ -10,7 +10,7 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features, FeatureShards, read_features, write_shard
-from mmosnet.features.shards import read_facts, shard_name
+from mmosnet.features.shards import read_metadata, shard_name
 from mmosnet.version import __version__
 from tests.features.test_features import features
 
@@ -37,7 +37,7 @@ def assert_equal(found, expected):
 def test_a_file_gives_back_what_was_written(tmp_path):
     path = write_shard(tmp_path / 'new' / 'a.parquet', random_features(), dict(skipped=[['x.jpg', 'damaged']]))
     assert_equal(read_features(path), random_features())
-    assert read_facts(path) == dict(
+    assert read_metadata(path) == dict(
         version=__version__, dimension=4, model='0123456789abcdef', skipped=[['x.jpg', 'damaged']], rows=5
     )
     # Equal features give equal files: nothing of when and where is in them.
@@ -108,7 +108,7 @@ def test_damaged_footers(tmp_path):
     content = path.read_bytes()
     length = int.from_bytes(content[-8:-4], 'little')
     path.write_bytes(content[: -8 - length] + bytes(length) + content[-8:])
-    for read in (read_facts, read_features):
+    for read in (read_metadata, read_features):
         with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it, and extract again'):
             read(path)
 
@@ -225,7 +225,7 @@ def test_names_that_an_older_extraction_noted_beside_its_shards(tmp_path):
 def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
     features = named_features()
     path = write_shard(tmp_path / 'a.parquet', features, dict(skipped=[['x.jpg', 'damaged']]))
-    content, facts = path.read_bytes(), read_facts(path)
+    content, facts = path.read_bytes(), read_metadata(path)
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], 'little')
     random = np.random.RandomState(0)
     places = [*random.choice(8 * footer, 150, False), *random.choice(range(8 * footer, 8 * len(content)), 150, False)]
@@ -240,7 +240,7 @@ def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
         except DataError:
             noticed += 1
         try:
-            found = read_facts(path)
+            found = read_metadata(path)
             assert {key: found[key] for key in ('model', 'dimension', 'rows')} == {
                 key: facts[key] for key in ('model', 'dimension', 'rows')
             }
@@ -254,7 +254,7 @@ def test_rows_that_are_not_those_stated(tmp_path):
     table = pq.read_table(path)
     for changed in (table.slice(0, 19), pa.concat_tables([table, table.slice(0, 1)])):
         pq.write_table(changed, path)
-        for read in (read_features, read_facts):
+        for read in (read_features, read_metadata):
             with pytest.raises(DataError, match=r'a.parquet is damaged'):
                 read(path)
     pq.write_table(table.take(list(reversed(range(20)))), path)
