@@ -18,8 +18,9 @@ from mmosnet.io.tables import LAST, check_seconds
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
-# Columns whose numbers may have names.
-NAMED = ('pid', 'camid')
+# Columns whose numbers may have names, with the column of these names in files and databases.
+NAME_COLUMNS = dict(pid='name', camid='camera')
+NAMED = tuple(NAME_COLUMNS)
 INT64 = np.iinfo(np.int64)
 # Texts of missing values in pandas and NumPy: as names they would all be one person.
 UNKNOWN_AS_TEXT = ('nan', 'NaN', 'NaT', '<NA>', 'None')

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError, need
-from mmosnet.features.features import NAMED, TYPES, Features, check_alike
+from mmosnet.features.features import NAME_COLUMNS, NAMED, TYPES, Features, check_alike
 from mmosnet.io.files import whole_file
 from mmosnet.version import __version__
 
@@ -23,8 +23,7 @@ SUFFIX = '.parquet'
 SHARD = re.compile(r'shard-(\d{5,})-of-(\d{5,})\.parquet')
 COLUMNS = ('path', *TYPES, 'embedding')
 # Optional columns: names of people and cameras, and the source of each path.
-NAMES = dict(pid='name', camid='camera')
-OPTIONAL = (*NAMES.values(), 'source')
+OPTIONAL = (*NAME_COLUMNS.values(), 'source')
 # File beside the shards that describes their extraction.
 EXTRACTION = 'extraction.json'
 
@@ -55,7 +54,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     path = Path(path)
     _check_rows(features, str(path))
     more: dict[str, list] = {
-        NAMES[key]: [features.names[key].get(number) for number in getattr(features, key).tolist()]
+        NAME_COLUMNS[key]: [features.names[key].get(number) for number in getattr(features, key).tolist()]
         for key in NAMED
         if features.names[key]
     }
@@ -211,7 +210,7 @@ def read_metadata(path: str | Path) -> dict:
 def _names_and_sources(pa: ModuleType, table: Any, numbers: Mapping[str, np.ndarray]) -> dict:
     """Return names by number and the sources of rows, as arguments of :class:`Features`."""
     names: dict[str, dict[int, str]] = {}
-    for key, column in NAMES.items():
+    for key, column in NAME_COLUMNS.items():
         if column in table.column_names:
             texts = table[column].combine_chunks()
             rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
@@ -232,7 +231,7 @@ def _names_beside(path: Path) -> dict[str, dict[int, str]]:
         return {}
     except (ValueError, AttributeError, TypeError, RecursionError) as e:
         raise DataError(f'{path.parent / EXTRACTION} is damaged ({e}): delete the folder, and extract again') from e
-    return {key: by_number for key, by_number in names.items() if key in NAMES}
+    return {key: by_number for key, by_number in names.items() if key in NAME_COLUMNS}
 
 
 def _damaged(path: str | Path, error: Exception | str) -> Exception:

@@ -224,7 +224,7 @@ def test_errors_of_sqlite_tell_causes_apart(tmp_path, monkeypatch):
             gallery.delete(pid=1)
         assert (error.value.errno, error.value.filename) == (errno.EACCES, path)
         connection.execute('PRAGMA query_only = OFF')
-        monkeypatch.setattr('mmosnet.gallery.records.PATIENCE', 7)
+        monkeypatch.setattr('mmosnet.gallery.records.BUSY_TIMEOUT', 7)
         connection.execute('PRAGMA busy_timeout = 10')
         with Gallery.open(gallery.uri) as other, other._table.reading():
             other._table.head()

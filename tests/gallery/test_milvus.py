@@ -193,7 +193,7 @@ def test_threads_and_several_galleries_share_a_file(tmp_path):
 
 
 def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
-    with pytest.raises(DataError, match='no product quantisation'):
+    with pytest.raises(DataError, match='no product quantization'):
         Gallery.create(tmp_path / 'a.db', DIMENSION, 'ivfpq')
     assert milvus_gallery._index(GallerySettings(512, index='ivfpq'))['params']['m'] == 128
     assert milvus_gallery._index(GallerySettings(70, index='ivfpq'))['params']['m'] == 14
@@ -277,7 +277,7 @@ def test_addresses(monkeypatch):
     milvus_connection.connect(MilvusAddress.of('https://h:19530#x'))
     assert given[0][0] == ('https://h:19530',) and given[0][1]['token'] == 'root:secret'
     monkeypatch.setitem(sys.modules, 'pymilvus', None)
-    with pytest.raises(DataError, match=r'mmosnet\[milvus\]'):
+    with pytest.raises(DataError, match='pymilvus'):
         Gallery.create('a.db')
 
 
@@ -317,7 +317,7 @@ class Failing:
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(milvus_connection, 'PAUSE', 0.01)
-    monkeypatch.setattr(milvus_connection, 'RESTART', 0.2)
+    monkeypatch.setattr(milvus_connection, 'RESTART_TIMEOUT', 0.2)
 
 
 @pytest.mark.parametrize('error', [NOT_LOADED, UNREACHED], ids=['not loaded', 'not reached'])

@@ -155,7 +155,6 @@ def test_an_index_that_claims_terabytes_is_refused(tmp_path, kind):
         path.write_bytes(data[:at] + (2**43).to_bytes(8, 'little') + data[at + 8 :])
         state = replace(opened._view().state, index_checksum=file_checksum(path))
         opened._table.save_state(state)
-        opened._damaged_index = None
         try:
             opened._load_index(state, mapped=False)
         except DataError as e:
@@ -186,7 +185,7 @@ def test_a_reader_keeps_up_with_a_new_index(tmp_path):
         gallery.enroll(people(400, 16, seed=1))
         gallery.compact()
         assert reader.search(query) == gallery.search(query)
-        assert len(reader._view(indexed=True).index) == 710
+        assert reader.info()['indexed'] == 710
 
 
 @pytest.mark.parametrize('dimension', [1, 7, 24])
