@@ -16,7 +16,7 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
 
-from mmosnet.drawing.people import told_attributes
+from mmosnet.drawing.people import predicted_attributes
 from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
@@ -86,7 +86,7 @@ def _cell(key: str, result: Mapping) -> str:
     if key not in result:
         return ''
     if key == 'attributes':
-        told = told_attributes(result)
+        told = predicted_attributes(result)
         dots = [f'and {len(told) - MOST_ATTRIBUTES} more'] * (len(told) > MOST_ATTRIBUTES)
         return ', '.join([f'{name} {score:.2f}' for name, score in told[:MOST_ATTRIBUTES]] + dots) or 'none'
     if key == 'category':
