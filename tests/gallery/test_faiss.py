@@ -450,7 +450,7 @@ def test_the_address_tells_the_back_end(monkeypatch):
         def keeps(uri):
             return uri.startswith('other://')
 
-    assert base.back_end_of('other://people') is Other and base.back_end('people.db') is MilvusGallery
+    assert base.back_end_of('other://people') is Other and base.back_end_of('people.db') is MilvusGallery
 
 
 OLD = """
