@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +213,7 @@ def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | boo
     if isinstance(model, Config):
         model = copy.deepcopy(model)
     elif not isinstance(model, BaseModel):
-        model, weights = find_config(model)
+        model, weights = find_config(fspath(model))
     if pretrained is True:
         if weights is None:
             raise DataError('pretrained=True needs a model of model-index.yml with weights: give a checkpoint')

@@ -59,9 +59,9 @@ class Embedder(ABC):
 
     def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Embed the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
-        images = [item for item in items if not isinstance(item, Exception)]
+        images = [item for item in items if not isinstance(item, DataError)]
         embedded = iter(self.embed(images) if images else ())
-        return [item if isinstance(item, Exception) else next(embedded) for item in items]
+        return [item if isinstance(item, DataError) else next(embedded) for item in items]
 
 
 class ExportedEmbedder(Embedder):

@@ -215,7 +215,7 @@ class PersonList:
         self.left_out: Counter[str] = Counter()
         self.inputs: list[str] = []
         self.options = ListingOptions()
-        columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
+        columns: dict[str, array] = dict(pid=array('q'), camid=array('q'), time=array('d'))
         for row, person in enumerate(people):
             self.path.append(person.path)
             self.place.append(person.place)

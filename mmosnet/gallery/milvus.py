@@ -258,7 +258,7 @@ class MilvusGallery(Gallery):
         at_once = max(1, MESSAGE // (candidates * embedding[0].nbytes))
         if self.address.is_embedded and self.distance == 'euclidean':
             at_once = min(at_once, EMBEDDED_EUCLIDEAN_QUERIES)
-        found = []
+        nearest: list[list[tuple[Record, float]]] = []
         for start in range(0, len(embedding), at_once):
             queries = embedding[start : start + at_once]
             expression = '' if where.is_empty else expressions[0]
@@ -267,8 +267,8 @@ class MilvusGallery(Gallery):
             if self.settings.index != 'exact' and fewest < top_k and fewest < self._count(expressions[0]):
                 # The index looked where too few images meet the conditions.
                 results = self._search(queries, candidates, expression, WIDEST[self.settings.index])
-            found += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
-        return found
+            nearest += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
+        return nearest
 
     def _search(self, queries: np.ndarray, candidates: int, expression: str, parameters: dict) -> list:
         return self._call(

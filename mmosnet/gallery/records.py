@@ -158,8 +158,8 @@ class RecordTable:
             in a gallery without checksums.
         """
         whole = ('row', 'pid', 'camid', 'vector_checksum')
-        kind = np.dtype([('id', np.int64), ('time', np.float64), *((name, np.int64) for name in whole)])
-        parts = [np.empty(0, kind)]
+        dtype = np.dtype([('id', np.int64), ('time', np.float64), *((name, np.int64) for name in whole)])
+        parts = [np.empty(0, dtype)]
         with self._errors():
             lacking = {'vector_checksum'} - set(self._columns_of('records'))
             # A damaged value may have any type.
@@ -170,7 +170,7 @@ class RecordTable:
                 if any(row[0] is None for row in rows):
                     raise sqlite3.DatabaseError('records without an id')
                 rows = [(id, math.nan if time is None else time, *others) for id, time, *others in rows]
-                parts.append(np.array(rows, kind))
+                parts.append(np.array(rows, dtype))
         return np.concatenate(parts)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
@@ -261,14 +261,14 @@ class RecordTable:
     def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
         """Return path and source of the records that have one of the paths, in one pass over the table."""
         with self._errors():
-            self.connection.execute('CREATE TEMP TABLE wanted (path TEXT)')
+            self.connection.execute('CREATE TEMP TABLE given (path TEXT)')
             try:
                 values = ((_as_bytes(path),) for path in paths)
-                self.connection.executemany('INSERT INTO wanted VALUES (CAST(? AS TEXT))', values)
-                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM wanted)'
+                self.connection.executemany('INSERT INTO given VALUES (CAST(? AS TEXT))', values)
+                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM given)'
                 return set(self.connection.execute(query))
             finally:
-                self.connection.execute('DROP TABLE wanted')
+                self.connection.execute('DROP TABLE given')
 
     def add(
         self,

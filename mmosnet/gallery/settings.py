@@ -222,7 +222,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Match(Record):
-    """An image that a search found.
+    """An image in the result of a search.
 
     Attributes:
         distance: Distance to the query, as :class:`~mmosnet.gallery.Gallery` defines it.

@@ -19,10 +19,10 @@ from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
 
-class MeanColours(Embedder):
-    """The mean colour of an image, and how many images were embedded with it; refuses images that are too bright."""
+class MeanColors(Embedder):
+    """Embed an image as its mean color and the size of its batch; refuse images that are too bright."""
 
-    source, model, kind, preparation, dimension = 'colours', '0123456789abcdef', 'means', '', 4
+    source, model, kind, preparation, dimension = 'colors', '0123456789abcdef', 'means', '', 4
 
     def __init__(self):
         self.batches = []
@@ -71,7 +71,7 @@ def folder_of(people, path='out', shard_size=5, overwrite=False, **facts):
 
 
 def extract(people, embedder=None, folder=None, part=None, **options):
-    embedder, folder = embedder or MeanColours(), folder or folder_of(people)
+    embedder, folder = embedder or MeanColors(), folder or folder_of(people)
     with ExtractionProgress(len(people), len(folder.sizes)) as progress:
         Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
             part or Part(), progress
@@ -85,7 +85,7 @@ def contents(folder='out'):
 
 
 def test_every_person_has_the_features_of_the_own_picture(people):
-    embedder = MeanColours()
+    embedder = MeanColors()
     report = extract(people, embedder)
     found = read_features('out')
     assert found.path == people.path and found.model == '0123456789abcdef'
@@ -97,7 +97,7 @@ def test_every_person_has_the_features_of_the_own_picture(people):
     assert [len(batch) for batch in embedder.batches] == [3, 2] * 4 + [3]
     assert embedder.paths == people.path
     assert 'people     23\nshards     5, of up to 5 people\ndimension  4\n' in report
-    assert 'model      colours (means), weights 0123456789abcdef\n' in report
+    assert 'model      colors (means), weights 0123456789abcdef\n' in report
 
 
 @pytest.mark.parametrize('workers', [1, 8])
@@ -115,7 +115,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize('place', ['between shards', 'in a batch', 'while writing', 'before the name'])
 def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monkeypatch):
     extract(people, folder=folder_of(people, 'whole'))
-    write, embedder = extraction.write_shard, MeanColours()
+    write, embedder = extraction.write_shard, MeanColors()
 
     def dying(path, features, facts):
         if '00002' in path.name:
@@ -132,7 +132,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monk
             patch.setattr(
                 embedder,
                 'embed',
-                lambda items: stop() if len(embedder.batches) == 5 else MeanColours.embed(embedder, items),
+                lambda items: stop() if len(embedder.batches) == 5 else MeanColors.embed(embedder, items),
             )
         if place == 'before the name':
             patch.setattr(extraction, 'write_shard', write)
@@ -145,13 +145,13 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monk
     ]
     with pytest.raises(DataError, match=r'3 of 5 shards are missing'):
         read_features('out')
-    second = MeanColours()
+    second = MeanColors()
     report = extract(people, second)
     # What was there is not computed again.
     assert second.paths == people.path[10:]
     assert '13 in 0 s; 10 were there' in report
     assert contents() == contents('whole')
-    third = MeanColours()
+    third = MeanColors()
     extract(people, third)
     assert third.batches == [] and contents() == contents('whole')
 
@@ -166,7 +166,7 @@ def test_a_damaged_shard_is_made_anew(people):
     for number, damage in ((1, b''), (3, before['shard-00003-of-00005.parquet'][:-30])):
         with open(f'out/shard-0000{number}-of-00005.parquet', 'wb') as file:
             file.write(damage)
-    embedder = MeanColours()
+    embedder = MeanColors()
     extract(people, embedder)
     assert embedder.paths == people.path[5:10] + people.path[15:20]
     assert contents() == before
@@ -185,7 +185,7 @@ def test_parts_together_are_the_whole(people, total):
 def test_the_first_process_waits_for_the_others(people, monkeypatch):
     monkeypatch.setattr(extraction, 'PAUSE', 0)
     folder = folder_of(people)
-    first = Extraction(people, MeanColours(), folder, 3, 1)
+    first = Extraction(people, MeanColors(), folder, 3, 1)
     progress = ExtractionProgress(15, 5)
     first.run(Part(0, 2), progress)
     said = []
@@ -194,7 +194,7 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
         said.append(text)
         for number in (1, 3):
             if not folder.is_done(number):
-                Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), progress)
+                Extraction(people, MeanColors(), folder, 3, 1).run(Part(number, 5), progress)
                 return
 
     first.wait(say)
@@ -205,7 +205,7 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
 def test_a_process_that_has_stopped_is_named(people, monkeypatch):
     monkeypatch.setattr(extraction, 'PAUSE', 0)
     monkeypatch.setattr(extraction, 'SHARD_TIMEOUT', 0.01)
-    first, progress = Extraction(people, MeanColours(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
+    first, progress = Extraction(people, MeanColors(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
     first.run(Part(0, 3), progress)
     with pytest.raises(DataError, match=r'missing are 3 of the processes .RANK. 1, 2, which'):
         first.wait(progress.say, 3)
@@ -293,7 +293,7 @@ def test_folders_that_say_nothing_of_themselves(people):
     assert sorted(contents()) == ['extraction.json']
 
 
-def test_logs_have_a_line_a_shard(people, capsys):
+def test_logs_have_one_line_per_shard(people, capsys):
     extract(people)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(' a second')[0].rpartition(', ')[0] for line in lines] == [
@@ -320,7 +320,7 @@ def test_after_a_bad_image_skipping_goes_on(people):
     Path('7.png').write_bytes(b'broken')
     with pytest.raises(DataError, match=r'7.png: unreadable image.*--bad-images skip goes on without it'):
         extract(people)
-    embedder = MeanColours()
+    embedder = MeanColors()
     extract(people, embedder, folder_of(people, bad_images='skip'), skip=True)
     assert embedder.paths == [path for path in people.path[5:] if path != '7.png']
     assert json.loads(Path('out/extraction.json').read_text())['bad_images'] == 'skip'
@@ -393,7 +393,7 @@ def test_of_two_extractions_in_one_folder_one_ends(people):
     first.check_own = lambda: None
     for number in range(5):
         folder = first if number == 4 else second
-        Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), ExtractionProgress(5, 5))
+        Extraction(people, MeanColors(), folder, 3, 1).run(Part(number, 5), ExtractionProgress(5, 5))
     assert not second.is_done(4)
     with pytest.raises(DataError, match=r'shard-00004-of-00005.parquet is damaged, or another process wrote it'):
         second.finish()
@@ -484,23 +484,23 @@ def test_names_and_sources_get_into_the_shards(people):
 
 
 def test_the_whole_extraction_in_one_call(people):
-    report = run_extraction(people, MeanColours(), 'whole', shard_size=5, batch_size=3, source='door')
+    report = run_extraction(people, MeanColors(), 'whole', shard_size=5, batch_size=3, source='door')
     assert 'people     23\n' in report and 'weights 0123456789abcdef' in report
     found = read_features('whole')
     assert found.path == people.path and set(found.source) == {'door'}
     # Parts give the same, and go on where others were.
     for number in range(3):
         part = Part(number, 3)
-        run_extraction(people, MeanColours(), 'parts', shard_size=5, batch_size=3, source='door', part=part)
+        run_extraction(people, MeanColors(), 'parts', shard_size=5, batch_size=3, source='door', part=part)
     np.testing.assert_array_equal(read_features('parts').embedding, found.embedding)
-    assert '23 were there' in run_extraction(people, MeanColours(), 'parts', shard_size=5, source='door')
+    assert '23 were there' in run_extraction(people, MeanColors(), 'parts', shard_size=5, source='door')
     with pytest.raises(DataError, match='parts holds another extraction'):
-        run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door')
-    run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door', overwrite=True)
+        run_extraction(people, MeanColors(), 'parts', shard_size=6, source='door')
+    run_extraction(people, MeanColors(), 'parts', shard_size=6, source='door', overwrite=True)
     assert len(list(Path('parts').glob('*.parquet'))) == 4
     for name in ('batch_size', 'workers', 'shard_size'):
         with pytest.raises(DataError, match=f'{name}=0'):
-            run_extraction(people, MeanColours(), 'bad', **{name: 0})
+            run_extraction(people, MeanColors(), 'bad', **{name: 0})
     assert not Path('bad').exists()
 
 

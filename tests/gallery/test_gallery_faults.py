@@ -15,7 +15,7 @@ from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.faiss import FaissGallery
 from mmosnet.gallery.vectors import VectorIndex
-from tests.gallery.drawn_people import people
+from tests.gallery.random_people import everything, people
 
 CHANGES = dict(
     first=lambda gallery: gallery.enroll(people(20)),
@@ -31,14 +31,6 @@ KILLED = 9
 def small(monkeypatch):
     monkeypatch.setattr(FaissGallery, 'index_from', 15)
     monkeypatch.setattr(FaissGallery, 'exact_up_to', 0)
-
-
-def everything(gallery):
-    found = gallery.features()
-    numbers = [found.embedding.tobytes(), found.path, found.pid.tolist(), found.camid.tolist(), repr(found.time)]
-    searched = sorted(match.id for match in gallery.search(np.ones((1, 8)), 99)[0])
-    assert searched == gallery.ids().tolist()
-    return [*numbers, searched, gallery.settings]
 
 
 class Steps:
@@ -159,7 +151,7 @@ sys.modules['torch'] = None
 import numpy as np
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.faiss import FaissGallery
-from tests.gallery.drawn_people import people
+from tests.gallery.random_people import people
 
 FaissGallery.index_from = 1000
 many = people(3000, seed=1)

@@ -20,22 +20,17 @@ from mmosnet.gallery import milvus as milvus_gallery
 from mmosnet.gallery.milvus import MOST_IDS, milvus_expressions
 from mmosnet.gallery.milvus_connection import MilvusAddress
 from mmosnet.gallery.settings import GallerySettings, RecordFilter
+from tests.gallery import random_people
 from tests.gallery.gallery_contract import GalleryContract
 
 DIMENSION = 16
 
 
-def people(count=60, seed=0, model='abc', dimension=DIMENSION):
-    random = np.random.RandomState(seed)
-    time = np.where(random.rand(count) < 0.2, np.nan, random.uniform(-50, 50, count).round(1))
-    return Features(
-        embedding=random.randn(count, dimension),
-        path=[f'bühne/{seed}_{i}.jpg#xywh=1,2,3,4' for i in range(count)],
-        pid=random.randint(-1, 5, count),
-        camid=random.randint(-1, 4, count),
-        time=time,
-        model=model,
-    )
+def people(count=60, seed=0, model='abc'):
+    features = random_people.people(count, DIMENSION, seed, model, 'bühne')
+    # Fractions, and times before 1970.
+    features.time = (features.time - 25) * 1.9
+    return features
 
 
 @pytest.fixture(scope='module')
@@ -48,36 +43,20 @@ def server(tmp_path_factory):
 
 
 class TestServed(GalleryContract):
-    """Through a connection; product quantisation and graphs come after a server has sorted what it was given."""
+    """Through a connection; a server compares all vectors until it builds an index, later than a test lasts."""
 
     kinds = ('exact', 'ivfpq', 'hnsw')
     examples = 10
 
     @pytest.fixture
-    def create(self, server, request):
-        opened = []
-
-        def create(dimension=8, **settings):
-            name = re.sub(r'\W', '_', f'{request.node.name}_{len(opened)}')
-            opened.append(Gallery.create(f'{server}#{name}', dimension, **settings))
-            return opened[-1]
-
-        yield create
-        for gallery in opened:
-            gallery.close()
+    def place(self, server, request):
+        return lambda number: server + '#' + re.sub(r'\W', '_', f'{request.node.name}_{number}')
 
 
 @pytest.fixture
 def served(server, request):
     """Address of a collection of the test's own."""
     return f'{server}#{request.node.originalname}'
-
-
-def naive(query, features, distance):
-    x, y = features.embedding.astype(np.float64), query.astype(np.float64)
-    if distance == 'euclidean':
-        return np.sqrt(((x - y) ** 2).sum(1))
-    return 1 - x @ y / np.linalg.norm(x, axis=1) / np.linalg.norm(y)
 
 
 @pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
@@ -97,9 +76,9 @@ def test_embedded_it_finds_what_a_loop_finds_and_keeps_it(tmp_path, distance, ca
         assert sum(gallery.pids().values()) == 61
         kept = gallery.features(ids)
     for query, matches in zip(queries, found, strict=True):
-        wanted = naive(query, features, distance)
+        rows, distances = random_people.nearest(features, query, 60, distance)
         by_id = {match.id: match.distance for match in matches}
-        assert [by_id[id] for id in ids] == pytest.approx(wanted, abs=1e-6)
+        assert [by_id[id] for id in ids[rows]] == pytest.approx(distances, abs=1e-6)
         assert by_id[again] == by_id[ids[5]]
         assert matches == sorted(matches, key=lambda match: (match.distance, match.id))
     assert (kept.path, kept.pid.tolist(), kept.camid.tolist()) == (
@@ -192,7 +171,7 @@ def test_threads_and_several_galleries_share_a_file(tmp_path):
             Gallery.open(uri)
 
 
-def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
+def test_product_quantization_needs_a_server(server, tmp_path, monkeypatch):
     with pytest.raises(DataError, match='no product quantization'):
         Gallery.create(tmp_path / 'a.db', DIMENSION, 'ivfpq')
     assert milvus_gallery._index(GallerySettings(512, index='ivfpq'))['params']['m'] == 128
@@ -211,8 +190,8 @@ def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
         monkeypatch.setattr(gallery._client, 'search', worse)
         (found,) = gallery.search(features.embedding[:1], top_k=3)
         assert asked == [(3 * milvus_gallery.CANDIDATES + milvus_gallery.SPARE, dict(params=dict(nprobe=64)))]
-        nearest = np.sort(naive(features.embedding[0], features, 'cosine'))[:3]
-        assert [match.distance for match in found] == pytest.approx(nearest, abs=1e-6)
+        _, distances = random_people.nearest(features, features.embedding[0], 3)
+        assert [match.distance for match in found] == pytest.approx(distances, abs=1e-6)
 
 
 def test_what_milvus_cannot_hold(served):

@@ -11,7 +11,7 @@ from mmosnet.gallery import Gallery
 from mmosnet.gallery import faiss as faiss_gallery
 from mmosnet.gallery.faiss import FaissGallery
 from mmosnet.gallery.vectors import VectorIndex, file_checksum
-from tests.gallery.drawn_people import nearest, people
+from tests.gallery.random_people import nearest, people
 
 
 @pytest.fixture(autouse=True)
