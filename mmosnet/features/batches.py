@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 
 import numpy as np
 
@@ -67,9 +66,7 @@ class PersonBatches:
     def __enter__(self) -> PersonBatches:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         # After an error or Ctrl-C nobody needs what the threads are reading.
         self._stopped.set()
         for pool in (self._images, self._videos):

@@ -43,7 +43,7 @@ def joint(tmp_path):
 
 @pytest.fixture
 def images():
-    """Of different colours, with some noise."""
+    """Return images of different colors, with some noise."""
     random = np.random.RandomState(0)
     return (random.randint(0, 216, (7, 1, 1, 3)) + random.randint(0, 40, (7, 40, 24, 3))).astype(np.uint8)
 

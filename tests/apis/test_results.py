@@ -77,7 +77,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_names_of_files_that_are_no_text(tmp_path):
-    """A line stays a line, and the files give each name back, byte by byte."""
+    """A name with a line break stays on one line, and the files keep each byte of it."""
     name = 'b\udcffd\nline.jpg'
     results = [dict(img_path=name, attributes={'hat': 0.5})]
     lines = prediction_table(results).splitlines()
@@ -132,7 +132,7 @@ def test_classes_may_share_a_name(model):
 
 @pytest.fixture
 def sample(model):
-    """Predictions of a model that names its attributes and categories."""
+    """Return predictions of a model that names its attributes and categories."""
     model._dataset_meta = dict(attributes=ATTRIBUTE_NAMES, classes=CLASSES)
     sample = MultiTaskDataSample()
     sample.set_field(DataSample(embedding=torch.arange(4.0)), 'reid')

@@ -109,7 +109,7 @@ def test_threads_do_not_change_anything(people, workers):
 
 
 class Killed(BaseException):
-    """Like a signal: nothing catches it."""
+    """An interruption that nothing catches, like a signal."""
 
 
 @pytest.mark.parametrize('place', ['between shards', 'in a batch', 'while writing', 'before the name'])
@@ -316,7 +316,7 @@ def test_a_bar_in_a_terminal(people, monkeypatch, capsys):
 
 
 def test_after_a_bad_image_skipping_goes_on(people):
-    """The advice that the error gives."""
+    """As the error advises."""
     Path('7.png').write_bytes(b'broken')
     with pytest.raises(DataError, match=r'7.png: unreadable image.*--bad-images skip goes on without it'):
         extract(people)
@@ -380,7 +380,7 @@ def test_files_of_others_are_neither_deleted_nor_read(people):
 
 
 def test_of_two_extractions_in_one_folder_one_ends(people):
-    """Whatever the first has written since, the second has the features of its own model alone."""
+    """The second one has features of its own model only, whatever the first one writes meanwhile."""
     first, second = folder_of(people), folder_of(people, 'second', kind='others')
     extract(people, folder=second)
     expected = contents('second')
@@ -402,7 +402,7 @@ def test_of_two_extractions_in_one_folder_one_ends(people):
 
 
 def steps_of(people, monkeypatch, last=None):
-    """How often an extraction asks the system to make a file last; it is killed at the step ``last``."""
+    """Return how often an extraction changes or syncs a file; it is killed at the step ``last``."""
     steps = []
 
     def counted(real):
@@ -422,7 +422,7 @@ def steps_of(people, monkeypatch, last=None):
 
 
 def test_killed_at_any_step_it_goes_on(people, monkeypatch):
-    """With somebody skipped, so that the list of them is written too."""
+    """One person is skipped, so that the list of skipped people is written too."""
     Path('4.png').write_bytes(b'broken')
     total = steps_of(people, monkeypatch)
     whole = contents()
@@ -439,7 +439,7 @@ def test_killed_at_any_step_it_goes_on(people, monkeypatch):
 
 @pytest.mark.parametrize('size', [0, 100, 1000])
 def test_a_disk_that_takes_no_more(people, size):
-    """Files of more bytes are refused: ``extraction.json`` is the first, then come the shards."""
+    """Larger files are refused: first ``extraction.json``, then the shards."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

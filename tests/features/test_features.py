@@ -51,14 +51,14 @@ def test_parts_are_joined_in_order():
 
 
 def named(pids, camids=None, **others):
-    """Features of people with these names."""
+    """Return features of people with these names."""
     number = len(pids)
     camids = [0] * number if camids is None else camids
     return Features(np.ones((number, 2)), [str(row) for row in range(number)], pids, camids, [0.0] * number, **others)
 
 
 def called(found, key='pid'):
-    """What the person of each row is called; None where nobody is known."""
+    """Return the name of each row's person; None if unknown."""
     labels = found.labels(key)
     return [labels.get(number) for number in getattr(found, key).tolist()]
 

@@ -21,14 +21,14 @@ SKIP = ListingOptions(skip=True)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Two frames of 20x30 in ``frames``, and the folder as the place where paths start."""
+    """Return a working directory with two frames of 20x30 in ``frames``."""
     frames_folder(tmp_path, 'a.png', 'b.png', below='frames')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def people(inputs, options=PLAIN):
-    """Path, pid, camid and time of each; of an unknown time None."""
+    """Return path, pid, camid and time of each person; None for an unknown time."""
     found = list_people([inputs] if isinstance(inputs, str) else inputs, options)
     times = [None if math.isnan(time) else time for time in found.time]
     return list(zip(found.path, found.pid.tolist(), found.camid.tolist(), times, strict=True))
@@ -225,7 +225,7 @@ def test_a_digest_tells_lists_apart(folder):
 
 
 def test_numbers_beside_names_are_other_people(folder):
-    """Or one person would be two, and two one."""
+    """Otherwise one person would get two numbers, or two people one."""
     (folder / 'a.csv').write_text('path,pid\nframes/a.png,anna\nframes/b.png,berta\n')
     for name in ('0001_c1s1_000001_00.jpg', '-1_c1s1_000001_00.jpg'):
         (folder / name).write_bytes(b'')
@@ -241,7 +241,7 @@ def frames_folder(folder, *names, below='video'):
 
 
 def images_of(boxes, **options):
-    """The images that are read for boxes in frames with these numbers, without a header."""
+    """Return the images of boxes in frames with these numbers, listed without a header."""
     Path('boxes.txt').write_text(''.join(f'{number},1,0,0,9,9,1\n' for number in boxes))
     found = people('video', ListingOptions(boxes=['boxes.txt'], **options))
     return [Path(path.partition('#')[0]).name for path, *_ in found]
@@ -443,7 +443,7 @@ def test_a_corrected_row_is_another_list(folder):
 @pytest.mark.parametrize('kind', ['csv', 'json', 'txt', 'video'])
 @pytest.mark.parametrize('corners', [True, False])
 def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
-    """Most reach beyond their images as widths and heights, and none does as corners."""
+    """Read as widths and heights most boxes reach beyond their images, read as corners none does."""
     write_video(folder / 'a.mp4', 1)
     boxes = [[10, 2, 25, 18], [12, 3, 28, 19], [1, 1, 9, 15], [14, 5, 30, 20]]
     if kind == 'video':

@@ -367,6 +367,6 @@ class GalleryContract:
             gallery.close()
 
     def reopened(self, gallery):
-        """The same gallery, opened anew."""
+        """Return the same gallery, opened again."""
         gallery.close()
         return Gallery.open(gallery.uri)

@@ -243,7 +243,7 @@ def test_damaged_files_are_named(filled, damage, message):
 
 
 def flipped(data, places):
-    """The data with one bit flipped, for each of the places."""
+    """Return the data with one bit flipped, for each of the places."""
     for number, place in enumerate(places):
         damaged = bytearray(data)
         damaged[place] ^= 1 << number % 8
@@ -347,7 +347,7 @@ def test_records_that_are_gone_are_noticed(filled):
 
 @pytest.mark.parametrize('table', ['gallery', 'records'])
 def test_a_gallery_without_checksums_gets_them_by_the_first_change(filled, table):
-    """As galleries were before."""
+    """As in galleries of version 1."""
     before = everything(filled)
     with sqlite3.connect(filled.folder / 'gallery.sqlite') as connection:
         settings, state = map(json.loads, connection.execute('SELECT settings, state FROM gallery').fetchone())

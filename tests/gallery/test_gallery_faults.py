@@ -1,4 +1,4 @@
-"""Kills at each step of each change, and disks that are full: all or nothing, and the next try works."""
+"""A gallery that is killed at any step of a change, or whose disk is full: all or nothing, and the next try works."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def small(monkeypatch):
 
 
 class Steps:
-    """Ends the process before a step."""
+    """End the process before a step."""
 
     def __init__(self, last):
         self.last, self.taken = last, 0
@@ -55,7 +55,7 @@ class Steps:
 
 
 class WatchedConnection:
-    """One of SQLite, each of whose statements that changes something is a step."""
+    """A connection to SQLite; each statement that changes something is a step."""
 
     def __init__(self, connection, steps):
         self._connection, self._steps = connection, steps
@@ -74,7 +74,7 @@ class WatchedConnection:
 
 
 def change_until(uri, change, last):
-    """In a process of its own, killed before a step; gives its exit code."""
+    """Make a change in another process, which is killed before a step; return its exit code."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -35,7 +35,7 @@ def people(count=60, seed=0, model='abc'):
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    """A server that speaks Milvus' protocol, at the other end of a connection as a cluster is."""
+    """Return the address of a server that speaks the protocol of Milvus."""
     started, database, port = start_server_in_thread(str(tmp_path_factory.mktemp('served') / 'data'))
     yield f'http://127.0.0.1:{port}'
     started.stop(grace=0).wait()
@@ -55,7 +55,7 @@ class TestServed(GalleryContract):
 
 @pytest.fixture
 def served(server, request):
-    """Address of a collection of the test's own."""
+    """Return the address of a collection for one test."""
     return f'{server}#{request.node.originalname}'
 
 
@@ -277,7 +277,7 @@ CALLS = dict(
 
 
 class Failing:
-    """A method of the client that fails a number of times, before or after it has been done."""
+    """A method of the client that fails a number of times, before or after it takes effect."""
 
     def __init__(self, client, name, error, times, after=False):
         self.method, self.error, self.times, self.after = getattr(client, name), error, times, after
@@ -400,7 +400,7 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
 
 
 def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
-    """As two machines give them that enroll at the same time."""
+    """As after two machines have enrolled at the same time."""
     with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
         first = gallery.enroll(Features(**vars(people(1)) | dict(pid=['anna'], names={})))
         monkeypatch.setattr(type(gallery), '_used', lambda gallery, key: [])

@@ -16,7 +16,7 @@ from tests.gallery.random_people import nearest, people
 
 @pytest.fixture(autouse=True)
 def early(monkeypatch):
-    """An index of 300 images instead of 10,000, used whatever the number that counts."""
+    """Let galleries have an index from 300 images on instead of 10,000, and always use it."""
     monkeypatch.setattr(FaissGallery, 'index_from', 300)
     monkeypatch.setattr(FaissGallery, 'exact_up_to', 0)
 
@@ -28,7 +28,7 @@ def make(tmp_path, kind, number=600, dimension=16, **settings):
 
 
 def recall(gallery, features, conditions, wanted):
-    """Share of the 10 nearest that are found; distances have to be exact."""
+    """Return the share of the 10 nearest images in the results; check that distances are exact."""
     queries = people(20, 16, seed=1).embedding
     hits = 0
     for query, matches in zip(queries, gallery.search(queries, 10, **conditions), strict=True):
@@ -143,7 +143,7 @@ def test_a_flipped_bit_of_an_index_is_noticed(tmp_path, kind):
 
 @pytest.mark.parametrize('kind', ['ivfpq', 'hnsw'])
 def test_an_index_that_claims_terabytes_is_refused(tmp_path, kind):
-    """Whoever writes a hostile index also writes its checksum."""
+    """A hostile index comes with a valid checksum."""
     gallery = make(tmp_path, kind, 300)
     gallery.close()
     (path,) = gallery.folder.glob('index-*')

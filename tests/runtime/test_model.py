@@ -1,4 +1,4 @@
-"""From image files, regions and frames to what the trained model gives."""
+"""An exported model gives the outputs of the trained model, from image files, regions and arrays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def exported(model, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def frame(tmp_path_factory):
-    """A frame with people of several sizes."""
+    """Return the path of a frame for boxes of several sizes."""
     image = cv2.resize(np.random.RandomState(0).randint(0, 256, (24, 40, 3), dtype=np.uint8), (400, 240))
     path = tmp_path_factory.mktemp('frames') / 'frame.jpg'
     cv2.imwrite(str(path), image)
@@ -127,7 +127,7 @@ def test_mistakes(exported, frame, tmp_path):
 
 
 def test_images_in_memory(exported, frame, tmp_path):
-    """Whatever holds the same picture gives the same numbers."""
+    """Objects with the same pixels give the same numbers."""
     pixels = cv2.imread(frame)
     right = exported.predict([frame])['embedding']
     exif = Image.Exif()
@@ -172,7 +172,7 @@ def test_what_is_no_image_is_named_with_what_is_taken(exported, images, named):
 
 
 def described(path, **changes):
-    """A copy of a file whose metadata says something else; None leaves an entry out."""
+    """Return the model of a file with changed metadata; None removes an entry."""
     graph = onnx.load(path)
     # The checksum is that of another file.
     del graph.metadata_props[1:]
@@ -270,7 +270,7 @@ def test_deep_metadata_are_refused(exported):
 
 
 def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
-    """Formats and precisions of one model have one digest, other weights another."""
+    """All formats and precisions of a model have one digest; other weights have another one."""
     export_model(model, tmp_path / 'half.onnx', 'fp16', l2_normalize=True, with_preprocess=True)
     assert ExportedModel(tmp_path / 'half.onnx').description.weights == exported.description.weights
     other = load_model(small_config(REID), small_checkpoint(tmp_path / 'reid.pth', REID), testing=True)
