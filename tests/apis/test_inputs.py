@@ -49,7 +49,7 @@ def test_regions_are_cut_out(tmp_path):
     (source,) = expand_inputs(f'{tmp_path}/frame.png#xywh=2,3,4,5')
     np.testing.assert_array_equal(source.read(), IMAGE[3:8, 2:6])
     (source,) = expand_inputs([f'{tmp_path}/frame.png#xywh=8,3,4,5'])
-    with pytest.raises(DataError, match=r'^inputs\[0\]: .*#xywh=8,3,4,5: no such region in an image of 10x20'):
+    with pytest.raises(DataError, match=r'^inputs\[0\]: .*#xywh=8,3,4,5: .*10x20'):
         source.read()
 
 

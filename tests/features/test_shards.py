@@ -69,10 +69,10 @@ def test_a_folder_is_read_in_order(tmp_path):
 def test_what_does_not_belong_together(tmp_path):
     write_shard(tmp_path / 'a.parquet', features())
     write_shard(tmp_path / 'b.parquet', features(dimension=2))
-    with pytest.raises(DataError, match=r'a.parquet and .*b.parquet: embeddings of 3 and 2 numbers'):
+    with pytest.raises(DataError, match=r'a.parquet and .*b.parquet: .*3 and 2'):
         read_features(tmp_path)
     write_shard(tmp_path / 'b.parquet', features(model='b'))
-    with pytest.raises(DataError, match=r"b.parquet: embeddings of the models 'a' and 'b'"):
+    with pytest.raises(DataError, match=r"b.parquet: .*'a' and 'b'"):
         read_features(tmp_path)
 
 
@@ -83,10 +83,10 @@ def test_folders_that_are_not_whole(tmp_path):
         read_features(tmp_path)
     for number in (0, 2):
         write_shard(tmp_path / shard_name(number, 4), features())
-    with pytest.raises(DataError, match=r'2 of 4 shards are missing, the first shard-00001-of-00004.parquet: start'):
+    with pytest.raises(DataError, match=r'2 of 4 shards.*shard-00001-of-00004.parquet'):
         read_features(tmp_path)
     write_shard(tmp_path / shard_name(0, 3), features())
-    with pytest.raises(DataError, match=r'shards of several extractions .of 3 and of 4.'):
+    with pytest.raises(DataError, match=r'of 3 and of 4'):
         read_features(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_damaged_files(tmp_path, damage):
     damaged = dict(empty=b'', cut=content[:-20], text=b'path,pid\n', middle=content[:200] + content[300:])
     damaged['one bit'] = flipped
     path.write_bytes(damaged[damage])
-    with pytest.raises(DataError, match=r'a.parquet is damaged or no Parquet file \('):
+    with pytest.raises(DataError, match=r'a.parquet is damaged'):
         read_features(path)
 
 
@@ -109,7 +109,7 @@ def test_damaged_footers(tmp_path):
     length = int.from_bytes(content[-8:-4], 'little')
     path.write_bytes(content[: -8 - length] + bytes(length) + content[-8:])
     for read in (read_metadata, read_features):
-        with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it, and extract again'):
+        with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it'):
             read(path)
 
 
@@ -162,11 +162,11 @@ def test_files_without_our_metadata(tmp_path, metadata):
 def test_features_that_cannot_be_written(tmp_path):
     wrong = features()
     wrong.embedding[2, 1] = np.inf
-    with pytest.raises(DataError, match=r'a.parquet, row 2 \(2.jpg\): the embedding has numbers that are not finite'):
+    with pytest.raises(DataError, match=r'a.parquet, row 2 \(2.jpg\).*not finite'):
         write_shard(tmp_path / 'a.parquet', wrong)
     unnamed = features()
     unnamed.path[1] = os.fsdecode(b'caf\xe9.jpg')
-    with pytest.raises(DataError, match=r"row 1: the name 'caf\\udce9.jpg' is no Unicode text; rename the file"):
+    with pytest.raises(DataError, match=r"row 1: .*'caf\\udce9.jpg'.*rename"):
         write_shard(tmp_path / 'a.parquet', unnamed)
     assert not list(tmp_path.iterdir())
 

@@ -54,7 +54,7 @@ def test_names_of_market1501(folder):
     market = ListingOptions(names='market1501')
     expected = [(names[0], -1, 1, None), (names[1], -1, 0, None), (names[2], 7, 5, None)]
     assert people(names, market) == expected
-    with pytest.raises(DataError, match=r'frames/a.png: the name does not begin with pid and camera'):
+    with pytest.raises(DataError, match=r'frames/a.png: .*--names'):
         people('frames', market)
     found = list_people(['frames', *names], replace(market, skip=True))
     assert list(found.errors) == [0, 1] and found.pid.tolist() == [-1, -1, -1, -1, 7]
@@ -141,11 +141,11 @@ def test_coco_files(folder):
         with pytest.raises(DataError, match=f'all.json: {message}'):
             people('all.json', replace(root, **{option: 'room'}))
     assert list_people(['all.json'], root).names == dict(pid=dict(anna=1), camid=dict(door=1, hall=2))
-    with pytest.raises(DataError, match=r"no category 'bus'; the file has car, person"):
+    with pytest.raises(DataError, match=r"'bus'.*car, person"):
         people('all.json', replace(root, category='bus'))
-    with pytest.raises(DataError, match=r'all.json, annotation 1: no image a.png; --root says where'):
+    with pytest.raises(DataError, match=r'all.json, annotation 1: .*a.png.*--root'):
         people('all.json')
-    with pytest.raises(DataError, match=r'all.json: there is nobody in it of that choice'):
+    with pytest.raises(DataError, match=r'all.json: there is nobody'):
         people('all.json', replace(root, split='train'))
 
 
@@ -164,7 +164,7 @@ def test_videos(folder):
     assert [person[1] for person in people('door.mp4', replace(one, tracks_as_pids=True))] == [3, 4, 3]
     assert people('door.mp4', replace(one, fps=10))[1][3] == 0.5
     assert people('hall.avi', ListingOptions(boxes=['hall.txt'], min_score=0.5, camid=[2])) == [hall]
-    with pytest.raises(DataError, match=r'door.csv, row 3: no score, on which --min-score 0.5'):
+    with pytest.raises(DataError, match=r'door.csv, row 3: .*--min-score 0.5'):
         people('door.mp4', replace(one, min_score=0.5))
 
 
@@ -175,7 +175,7 @@ def test_folders_of_frames(folder):
     assert people('frames', options) == [(path, 7, 3, None) for path in paths]
     assert [person[3] for person in people('frames', replace(options, fps=10, start_time=[5]))] == [5, 5.1]
     (folder / 'gt.txt').write_text('3,7,1,2,5,6,1\n')
-    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 3 of frames, whose 2 images are 1 to 2'):
+    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 3 of frames, .*1 to 2'):
         people('frames', options)
 
 
@@ -256,7 +256,7 @@ def test_frames_are_sorted_by_their_numbers(folder):
 def test_a_frame_that_is_missing_moves_no_others(folder):
     frames_folder(folder, 'f001.png', 'f002.png', 'f004.png')
     assert images_of([1, 2, 4]) == ['f001.png', 'f002.png', 'f004.png']
-    with pytest.raises(DataError, match=r'boxes.txt, row 2: frame 3 of video, whose 3 images are 1 to 4'):
+    with pytest.raises(DataError, match=r'boxes.txt, row 2: frame 3 of video, .*1 to 4'):
         images_of([2, 3])
 
 
@@ -377,7 +377,7 @@ def test_a_box_of_a_frame_that_is_wrong_is_left_out_alone(folder, video, row, va
 def test_frames_and_files_that_are_no_time(folder):
     write_video(folder / 'a.mp4', 3)
     (folder / 'a.txt').write_text('1,-1,1,2,3,4,1\n')
-    with pytest.raises(DataError, match=r'a.txt: no box has a track, which --tracks-as-pids could take'):
+    with pytest.raises(DataError, match=r'a.txt: .*--tracks-as-pids'):
         people('a.mp4', ListingOptions(boxes=['a.txt'], tracks_as_pids=True))
     with pytest.raises(DataError, match=r'a.txt, row 1: .*after the year 2099'):
         people('a.mp4', ListingOptions(boxes=['a.txt'], start_time=[4_102_444_800]))

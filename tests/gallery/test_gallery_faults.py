@@ -220,7 +220,7 @@ def test_errors_of_sqlite_tell_causes_apart(tmp_path, monkeypatch):
         connection.execute('PRAGMA busy_timeout = 10')
         with Gallery.open(gallery.uri) as other, other._table.reading():
             other._table.head()
-            with pytest.raises(DataError, match='in use by another process for more than 7 s'):
+            with pytest.raises(DataError, match=r'in use .* 7 s'):
                 gallery.delete(pid=1)
         assert gallery.delete(pid=1) > 0
 

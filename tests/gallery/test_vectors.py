@@ -167,7 +167,7 @@ def test_a_disc_that_is_full_while_the_index_is_written(tmp_path, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(VectorIndex, 'save', full)
-    with pytest.warns(RuntimeWarning, match=r'No space left on device.*searches compare what it lacks one by one'):
+    with pytest.warns(RuntimeWarning, match=r'No space left on device'):
         gallery = make(tmp_path, 'hnsw')
     assert len(gallery) == 600 and gallery.info()['indexed'] == 0
     assert len(gallery.search(np.ones((1, 16)), 600)[0]) == 600

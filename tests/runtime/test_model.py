@@ -87,7 +87,7 @@ def test_other_steps(checkpoint, tmp_path, frame, steps):
 def test_steps_that_end_at_another_size(exported, frame):
     short = described(exported.path, resize=[dict(type='CenterCrop', width=32, height=64)])
     assert short.predict([frame])['embedding'].shape == (1, 512)
-    with pytest.raises(DataError, match=r'is 30x99; .* it is 30x64, the exported model takes 32x64'):
+    with pytest.raises(DataError, match=r'30x99.*30x64.*32x64'):
         short.predict([f'{frame}#xywh=0,0,30,99'])
 
 
@@ -187,7 +187,7 @@ def test_files_of_older_versions_take_their_own_size_only(exported, frame):
     older = described(exported.path, resize=None, other_transforms=None, weights=None, task=None)
     image = np.zeros((64, 32, 3), np.uint8)
     np.testing.assert_array_equal(older.predict([image])['embedding'], exported.predict([image])['embedding'])
-    with pytest.raises(DataError, match=r'frame\.jpg is 400x240, the exported model takes 32x64 .*names no steps'):
+    with pytest.raises(DataError, match=r'frame\.jpg is 400x240.*32x64'):
         older.predict([frame])
 
 
@@ -198,9 +198,9 @@ def test_pipelines_that_the_runtime_does_not_have(checkpoint, tmp_path, frame):
     padded = ExportedModel(tmp_path / 'model.onnx')
     assert (padded.description.resize, padded.description.other_transforms) == ((), ('Pad',))
     assert padded.predict([np.zeros((64, 32, 3), np.uint8)])['embedding'].shape == (1, 512)
-    with pytest.raises(DataError, match=r"frame\.jpg: .*takes arrays only, prepared by its test pipeline's Pad"):
+    with pytest.raises(DataError, match=r'frame\.jpg: .*Pad'):
         padded.predict([frame])
-    with pytest.raises(DataError, match=r"images\[0\] is 31x64.*lacks its test pipeline's Pad"):
+    with pytest.raises(DataError, match=r'images\[0\] is 31x64.*Pad'):
         padded.predict([np.zeros((64, 31, 3), np.uint8)])
 
 
@@ -214,7 +214,7 @@ def test_description(exported, tmp_path):
     assert said['task'] == 'multitask' and said['resize'][0]['width'] == 32
     assert ModelDescription.from_json(description.to_json(), 'a file') == description
     assert ModelDescription(('embedding',), 2, 1).task == 'reid'
-    with pytest.raises(DataError, match='a file: its metadata lacks height, width'):
+    with pytest.raises(DataError, match=r'a file: .*height, width'):
         ModelDescription.from_json('{"outputs": ["embedding"]}', 'a file')
 
 
