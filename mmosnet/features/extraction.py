@@ -170,7 +170,7 @@ class ExtractionFolder:
             raise DataError(f'{path} is a file: --out takes a folder')
         self.shard_size, number = facts['shard_size'], facts['images']
         self.sizes = [min(self.shard_size, number - start) for start in range(0, number, self.shard_size)]
-        # As JSON gives them back, for comparisons.
+        # In the form that JSON gives back, for comparisons.
         self._facts = json.loads(json.dumps(dict(facts, shards=len(self.sizes))))
         identity = json.dumps([self._facts.get(key) for key in IDENTITY], sort_keys=True)
         self.extraction = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -294,17 +294,17 @@ class ExtractionFolder:
     def _difference(self) -> str:
         """Return how the folder's extraction differs from this one; empty if it does not."""
         path = self.path / EXTRACTION
-        try:
-            stored = self._stored()
-        except (ValueError, RecursionError) as e:
-            return f'{path} is damaged ({e})'
-        if stored is None and not path.is_file():
+        if not path.is_file():
             shards = self._shards()
             if shards:
                 return f'{self.path} holds {len(shards)} shards and no {EXTRACTION} that says what they are'
             if (self.path / SKIPPED).exists():
                 return f'{self.path} holds a file {SKIPPED} that is of no extraction, and would be overwritten'
             return ''
+        try:
+            stored = self._stored()
+        except (ValueError, RecursionError) as e:
+            return f'{path} is damaged ({e})'
         if not isinstance(stored, dict):
             return f'{path} is damaged (it holds no object)'
         differences = [

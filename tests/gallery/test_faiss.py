@@ -345,6 +345,31 @@ def test_records_that_are_gone_are_noticed(filled):
         gallery.search(np.ones((1, 8)))
 
 
+OLD = """
+CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
+    time REAL
+);
+"""
+
+
+def make_old(gallery):
+    """Make a gallery's file one of version 1, which had neither names nor sources nor checksums."""
+    gallery.close()
+    path = gallery.folder / 'gallery.sqlite'
+    with closing(sqlite3.connect(path)) as file:
+        settings, state = (json.loads(text) for text in file.execute('SELECT settings, state FROM gallery').fetchone())
+        records = file.execute('SELECT id, row, path, pid, camid, time FROM records').fetchall()
+    path.unlink()
+    new = ('records', 'index_checksum', 'names_checksum')
+    state = {name: value for name, value in state.items() if name not in new}
+    with closing(sqlite3.connect(path)) as file, file:
+        file.executescript(OLD)
+        file.execute('INSERT INTO gallery VALUES (?, ?)', (json.dumps(settings | dict(version=1)), json.dumps(state)))
+        file.executemany('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)', records)
+
+
 @pytest.mark.parametrize('change', ['compact', 'delete'])
 def test_galleries_of_version_1_get_checksums_by_the_first_change(filled, change):
     before = everything(filled)
@@ -421,31 +446,6 @@ def test_the_address_tells_the_back_end(monkeypatch):
             return uri.startswith('other://')
 
     assert base.back_end_of('other://people') is Other and base.back_end_of('people.db') is MilvusGallery
-
-
-OLD = """
-CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL);
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
-    time REAL
-);
-"""
-
-
-def make_old(gallery):
-    """Make a gallery's file one of version 1, which had neither names nor sources nor checksums."""
-    gallery.close()
-    path = gallery.folder / 'gallery.sqlite'
-    with closing(sqlite3.connect(path)) as file:
-        settings, state = (json.loads(text) for text in file.execute('SELECT settings, state FROM gallery').fetchone())
-        records = file.execute('SELECT id, row, path, pid, camid, time FROM records').fetchall()
-    path.unlink()
-    new = ('records', 'index_checksum', 'names_checksum')
-    state = {name: value for name, value in state.items() if name not in new}
-    with closing(sqlite3.connect(path)) as file, file:
-        file.executescript(OLD)
-        file.execute('INSERT INTO gallery VALUES (?, ?)', (json.dumps(settings | dict(version=1)), json.dumps(state)))
-        file.executemany('INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)', records)
 
 
 def test_galleries_of_version_1_get_names_by_the_first_change(filled):
