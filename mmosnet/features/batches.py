@@ -67,7 +67,7 @@ class PersonBatches:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # After an error or Ctrl-C nobody needs what the threads are reading.
+        # After an error or Ctrl-C the items that the threads are reading are not needed.
         self._stopped.set()
         for pool in (self._images, self._videos):
             pool.shutdown(cancel_futures=True)

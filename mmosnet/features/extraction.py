@@ -585,7 +585,7 @@ def extract(
     skipped = None if folder.missing() else folder.finish()
     if skipped is not None and len(skipped) == len(people):
         raise DataError(
-            f'{folder.path}: nobody is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
+            f'{folder.path}: no person is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
             f'{skipped[0][1]}'
         )
     return extraction_report(folder, embedder, progress, people.left_out, skipped)

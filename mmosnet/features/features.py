@@ -219,7 +219,7 @@ def checked_name(name: str, what: str) -> str:
     # Like mmosnet.io.media.same_name, which needs OpenCV.
     checked = unicodedata.normalize('NFC', str(name)).strip()
     if not checked or any(unicodedata.category(character) in ('Cc', 'Cs') for character in checked):
-        raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 where nobody is known')
+        raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 if unknown')
     return checked
 
 
@@ -332,7 +332,7 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
 def _label(key: str, row: int, value: Any) -> int | str:
     """Return a number or a name."""
     if value in UNKNOWN_AS_TEXT:
-        raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
+        raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 if unknown')
     if isinstance(value, str):
         return -1 if value.strip() == '-1' else checked_name(value, f'{key}, row {row}')
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))

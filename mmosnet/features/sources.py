@@ -403,7 +403,7 @@ def list_people(inputs: Sequence[str], options: ListingOptions | None = None) ->
             people += _people_in(path, camids[path], options, own)
         if len(people) == number:
             others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
-            raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
+            raise DataError(f'{path} holds no person' + f' of the split {options.split}' * bool(options.split) + others)
         left_out += own
     alike = alike_text({person.pid for person in people if isinstance(person.pid, str)})
     if alike:

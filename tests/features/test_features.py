@@ -68,7 +68,7 @@ def called(found, key='pid'):
     [
         (['anna', 'bob', 'anna'], [1, 2, 1], {1: 'anna', 2: 'bob'}),
         (np.array(['bob', 'anna']), [2, 1], {1: 'anna', 2: 'bob'}),
-        # A name that is a whole number is that number, and nobody else gets it.
+        # A name that is a whole number gets that number.
         (['2', 'anna', 'bob'], [2, 1, 3], {1: 'anna', 3: 'bob'}),
         (['anna', 1, -1, '-1'], [2, 1, -1, -1], {2: 'anna'}),
         (['7', '07'], [7, 1], {1: '07'}),
@@ -98,7 +98,7 @@ def test_joined_features_know_people_by_their_names():
     joined = Features.concat([named(['anna', 'bob'], source='a'), named(['bob', 'carl'], source='b')])
     assert called(joined) == ['anna', 'bob', 'bob', 'carl'] and len(set(joined.pid.tolist())) == 3
     assert joined.source == ['a', 'a', 'b', 'b']
-    # 1 is nobody's number but that of the person 1.
+    # Only the person 1 has the number 1.
     joined = Features.concat([named(['anna', 'bob']), named([1, 2, -1])])
     assert called(joined) == ['anna', 'bob', '1', '2', None] and joined.pid[2:].tolist() == [1, 2, -1]
     joined = Features.concat([named([0, 0], ['door', 'hall']), named([0], [1])])

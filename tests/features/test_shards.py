@@ -235,7 +235,7 @@ def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
             content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :]
         )
         try:
-            # What statistics of columns say nobody asks.
+            # Statistics of columns are not read.
             assert read_features(path) == features
         except DataError:
             noticed += 1

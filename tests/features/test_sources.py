@@ -107,7 +107,7 @@ def test_people_with_names_are_numbered_over_all_inputs(folder):
         ('path,x,y\nframes/a.png,1,2\n', 'the columns x, y alone are no box: give all of x,y,w,h'),
         ('path,x,y,w,h\nframes/a.png,1,2,3,\n', 'row 2: the box 1,2,3, is not left, top, width, height'),
         ('path,x,y,w,h\nframes/a.png,1,2,3,4\nframes/a.png,1,2,3,4\n', 'is in row 2 already'),
-        ('path\n', 'people.csv: there is nobody in it'),
+        ('path\n', 'people.csv holds no person'),
     ],
 )
 def test_mistakes_in_tables(folder, text, message):
@@ -145,7 +145,7 @@ def test_coco_files(folder):
         people('all.json', replace(root, category='bus'))
     with pytest.raises(DataError, match=r'all.json, annotation 1: .*a.png.*--root'):
         people('all.json')
-    with pytest.raises(DataError, match=r'all.json: there is nobody'):
+    with pytest.raises(DataError, match=r'all.json holds no person.* train'):
         people('all.json', replace(root, split='train'))
 
 
@@ -402,7 +402,7 @@ def test_what_is_left_out_is_counted(folder, caplog):
     (folder / 'a.json').write_text(
         json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=crowd[1:]))
     )
-    with pytest.raises(DataError, match=r'a.json: there is nobody in it.*iscrowd'):
+    with pytest.raises(DataError, match=r'a.json holds no person.*iscrowd'):
         list_people(['a.json'], PLAIN)
 
 

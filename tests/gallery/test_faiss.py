@@ -104,7 +104,7 @@ def test_a_process_that_dies_while_enrolling_leaves_nothing(filled, moment):
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with Gallery.open(filled.uri) as gallery:
-        # The vectors are there, and nobody sees them.
+        # The vectors are there, but do not count.
         assert (gallery.folder / 'vectors-0001.f32').stat().st_size == 60 * 32
         assert gallery.search(np.ones((1, 8)), top_k=50) == before
         ids = gallery.enroll(people(3, seed=2))
