@@ -1,3 +1,5 @@
+"""Predict and embed images with a trained model."""
+
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():
