@@ -72,7 +72,7 @@ def test_objects_of_a_category_differ_and_are_large_enough(category):
         assert 78 <= max(np.ptp(rows), np.ptp(columns)) <= 100
         assert len(parts) < 255 and len(np.unique(labels)) > 2
         seen.add(zlib.crc32(labels.tobytes()))
-    # Plain ones, as conifers, may have equal outlines in other colours.
+    # Plain ones, as conifers, may have equal outlines in other colors.
     assert len(seen) >= 30
 
 
