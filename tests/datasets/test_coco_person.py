@@ -268,14 +268,14 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (annotation(person_id=None), "annotation 2: the field 'person_id' is missing; add it.* id_key"),
+        (annotation(person_id=None), "annotation 2: the field 'person_id' is missing.* id_key"),
         (
             annotation(person_id=None, track_id=7),
             r'annotation 2: .* another \(.*track_id.*\): .*--cfg-options train_dataloader\.dataset\.id_key=FIELD',
         ),
         (annotation(person_id=True), "annotation 2: the field 'person_id' is True, not a number or a name"),
         (annotation(person_id=[3]), r"annotation 2: the field 'person_id' is \[3\]"),
-        (annotation(person_id=' '), "annotation 2: the field 'person_id' is ' '"),
+        (annotation(person_id=' '), "annotation 2: the field 'person_id' is missing or empty"),
         (annotation(attributes='red'), "annotation 2: attributes 'red' are no object"),
         (annotation(bbox=None), r"annotations\[1\]: the field 'bbox' is missing \(id 2\)"),
         (annotation(bbox=[1, 2, 3]), r'annotation 2: bbox \[1, 2, 3\] is not'),
