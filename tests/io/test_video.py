@@ -201,7 +201,7 @@ def test_no_text(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no file of boxes .*no.csv'):
         read_boxes(tmp_path / 'no.csv')
     (tmp_path / 'a.csv').write_bytes(b'frame,x,y,w,h\n\xff\xfe')
-    with pytest.raises(DataError, match=r'a.csv is no CSV in UTF-8'):
+    with pytest.raises(DataError, match=r'a\.csv is not UTF-8'):
         read_boxes(tmp_path / 'a.csv')
 
 
