@@ -16,11 +16,10 @@ from filelock import FileLock
 from mmengine.logging import MMLogger
 from mmengine.utils import ProgressBar
 
-from mmosnet.datasets.attributes import texts, whole_numbers
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.io.files import read_json, whole_file
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, texts, whole_numbers
 from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.attributes import matrix, structure, texts
 from mmosnet.datasets.base import (
     DISTRACTOR_PID,
     JUNK_PID,
@@ -30,7 +29,7 @@ from mmosnet.datasets.base import (
     held_out,
 )
 from mmosnet.errors import DataError
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, matrix, structure, texts
 from mmosnet.io.media import find_files
 from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS

@@ -11,10 +11,9 @@ import json
 import re
 from pathlib import Path
 
-from mmosnet.datasets.attributes import whole_numbers
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, whole_numbers
 from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.attributes import ANNOTATIONS, IMAGES, PA100K, read_pa100k
+from mmosnet.datasets.attributes import PA100K, PA100K_ANNOTATIONS, PA100K_IMAGES, read_pa100k
 from mmosnet.datasets.base import DISTRACTOR_PID, JUNK_PID
 from mmosnet.datasets.categories import ImageNet
 from mmosnet.datasets.market1501 import Market1501
@@ -406,7 +406,7 @@ class SyntheticPeople(Market1501):
         """Load the attributes if they are asked for, then load as the base class does."""
         if self.with_attributes:
             root = Path(self.data_root)
-            annotation = read_pa100k(root / ANNOTATIONS[0], root / IMAGES)
+            annotation = read_pa100k(root / PA100K_ANNOTATIONS[0], root / PA100K_IMAGES)
             self.score_names = annotation.attributes
             columns = annotation.columns()
             self._scores = {
