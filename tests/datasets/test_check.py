@@ -203,7 +203,7 @@ def test_queries_without_a_match(folder):
     shutil.rmtree(folder / 'gallery' / 'joe')
     findings, broken, warnings = check('ReIDFolder', folder)
     assert not broken and len(warnings) == 1
-    assert 'query: 1 of 2 queries have nobody to match in the gallery' in warnings[0] and 'q1.jpg' in warnings[0]
+    assert 'query: 1 of 2 queries have no match in the gallery' in warnings[0] and 'q1.jpg' in warnings[0]
     (folder / 'gallery' / 'eve' / '1_g0.jpg').rename(folder / 'gallery' / 'eve' / '0_g0.jpg')
     findings, broken, _ = check('ReIDFolder', folder)
     assert findings['queries'][0]['only_by_their_own_camera'] == [str(folder / 'query' / 'eve' / '0_q0.jpg')]
@@ -225,7 +225,7 @@ def test_queries_that_find_themselves(folder):
 def test_a_single_identity_is_broken(folder):
     shutil.rmtree(folder / 'train' / 'bob')
     _, broken, _ = check('ReIDFolder', folder)
-    assert len(broken) == 1 and 'train: one identity' in broken[0]
+    assert len(broken) == 1 and 'train: only one identity' in broken[0]
 
 
 def test_what_is_left_out_is_listed(folder, market_root, tmp_path):
@@ -238,7 +238,7 @@ def test_what_is_left_out_is_listed(folder, market_root, tmp_path):
     lines = report_lines(findings, broken, warnings)
     assert all(f'note: {note}' in lines for note in notes)
     (note,) = check('Market1501', market_root, check_counts=False)[0]['notes']
-    assert '1 gallery images of nobody (pid -1)' in note
+    assert '1 gallery images of no person (pid -1)' in note
     root = tmp_path / 'table'
     for name in ('a', 'b', 'c', 'd', 'unlisted'):
         write_person(root / 'crops' / f'{name}.jpg', ord(name[0]))
@@ -255,7 +255,7 @@ def test_few_images_and_one_camera(tmp_path):
     findings = find_all(parts, read_images(parts, num_workers=1))
     assert warnings_of(findings) == [
         'train: 2 identities have one image only: anna, bob',
-        'train: all images are by one camera; nothing teaches to match across cameras',
+        'train: all images are by one camera; the model cannot learn to match across cameras',
     ]
 
 
