@@ -5,26 +5,15 @@ import re
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmosnet.datasets import PA100K, AttributeDataset, Market1501
 from mmosnet.datasets.base import AnnotatedSplit, AttributeAnnotation, attribute_metainfo
 from mmosnet.errors import DataError
 from tests.conftest import write_market, write_person
 from tests.datasets.attribute_formats import write_pa100k
-from tests.datasets.official_formats import cell
+from tests.datasets.official_formats import cell, infos
 
 LOAD = [dict(type='mmosnet.LoadPersonImage')]
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What the data sets log, as text."""
-    lines = []
-    logger = MMLogger.get_current_instance()
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(logger, level, lines.append)
-    return lines
 
 
 def test_training_records(market_root):
@@ -150,10 +139,6 @@ def test_training_pipeline_can_reach_other_images(market_root):
     dataset = Market1501(str(market_root), pipeline=[seen.append])
     dataset.prepare_data(0)
     assert seen[0]['dataset'] is dataset
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def test_records_of_several_splits_in_their_order(tmp_path):

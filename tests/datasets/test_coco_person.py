@@ -3,13 +3,13 @@ import math
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmosnet.datasets import CocoPerson
 from mmosnet.errors import DataError
 from mmosnet.io.coco import BACKGROUND
 from tests.datasets.coco_miniature import person_colors, write_coco
+from tests.datasets.official_formats import infos
 
 FILES = dict(train='train.json', query='query.json', gallery='gallery.json')
 LOAD = [dict(type='mmosnet.LoadPersonImage')]
@@ -20,21 +20,9 @@ def root(tmp_path):
     return write_coco(tmp_path)
 
 
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(MMLogger.get_current_instance(), level, lines.append)
-    return lines
-
-
 def build(root, **options):
     options = dict(ann_files=FILES, data_prefix=dict(img_path='frames'), pipeline=LOAD) | options
     return CocoPerson(str(root), **options)
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def edit(root, change, split='train'):
@@ -246,14 +234,12 @@ def test_unused_splits_need_no_frames(root):
         build(root, split='query')
 
 
-def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
+def test_damaged_frames_are_met_or_skipped(root, warnings):
     path = root / 'frames' / '0_0_1.png'
     path.write_bytes(path.read_bytes()[:10])
     dataset = build(root)
     with pytest.raises(DataError, match=r'0_0_1\.png: unreadable image'):
         dataset[2]
-    warnings = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', warnings.append)
     assert len(build(root, bad_images='skip')) == 22
     assert 'skipped 2 of 24' in warnings[0]
 
