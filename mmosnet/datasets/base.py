@@ -394,7 +394,7 @@ class AnnotatedSplit:
         if self.labels.shape[0] != len(self.names):
             raise DataError(
                 f'{self.place}: {len(self.names)} names of images, but {self.labels.shape[0]} rows of labels; the file '
-                'is damaged: get it anew'
+                'is damaged: download it again'
             )
         paths = [self._path(index) for index in range(len(self.names))]
         self._check_presence(paths)
@@ -476,7 +476,7 @@ class AttributeAnnotation:
             if split.labels.ndim != 2 or split.labels.shape[1] != len(self.attributes):
                 raise DataError(
                     f'{split.place}: labels of shape {split.labels.shape}, but the file names {len(self.attributes)} '
-                    'attributes; the file is damaged: get it anew'
+                    'attributes; the file is damaged: download it again'
                 )
         everything = range(len(self.attributes))
         if chosen is None:

@@ -182,10 +182,10 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     """
     records = {record['img_path']: record for part in parts for record in part.records}
     with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
-        facts = pool.map(image_facts, records.values())
+        contents = pool.map(image_facts, records.values())
         if sys.stderr.isatty():
-            facts = track_iter_progress((facts, len(records)), file=sys.stderr)
-        return dict(zip(records, facts, strict=True))
+            contents = track_iter_progress((contents, len(records)), file=sys.stderr)
+        return dict(zip(records, contents, strict=True))
 
 
 def _of(parts: Sequence[Part], *splits: str) -> list[Part]:
@@ -222,14 +222,14 @@ def _range_of(values: Sequence[int]) -> dict[str, float]:
     return dict(min=int(min(values)), median=float(np.median(values)), max=int(max(values)))
 
 
-def _numbers(part: Part, facts: Mapping[str, ImageFacts]) -> dict:
+def _numbers(part: Part, contents: Mapping[str, ImageFacts]) -> dict:
     images = Counter(record['pid'] for record in part.records)
     distractors = images.pop(part.dataset.distractor_pid, 0)
     single = sorted(pid for pid, number in images.items() if number == 1)
     cameras = defaultdict(set)
     for record in part.records:
         cameras[record['camid']].add(record['pid'])
-    sizes = [facts[record['img_path']] for record in part.records]
+    sizes = [contents[record['img_path']] for record in part.records]
     sizes = [fact for fact in sizes if not fact.error]
     return dict(
         images=len(part.records),
@@ -245,11 +245,11 @@ def _numbers(part: Part, facts: Mapping[str, ImageFacts]) -> dict:
     )
 
 
-def _duplicates(part: Part, facts: Mapping[str, ImageFacts]) -> list[dict]:
+def _duplicates(part: Part, contents: Mapping[str, ImageFacts]) -> list[dict]:
     """Return the groups of images with equal pixels and the people that they are labeled with."""
     groups = defaultdict(list)
     for record in part.records:
-        fact = facts[record['img_path']]
+        fact = contents[record['img_path']]
         if not fact.error:
             groups[fact.digest].append(record)
     return [
@@ -262,11 +262,11 @@ def _duplicates(part: Part, facts: Mapping[str, ImageFacts]) -> list[dict]:
     ]
 
 
-def _leakage(train: Part, test: Part, facts: Mapping[str, ImageFacts]) -> dict:
+def _leakage(train: Part, test: Part, contents: Mapping[str, ImageFacts]) -> dict:
     """Return the images and identities that are in both a training and a test split."""
-    seen = {facts[record['img_path']].digest: record['img_path'] for record in train.records}
+    seen = {contents[record['img_path']].digest: record['img_path'] for record in train.records}
     seen.pop('', None)
-    digests = {record['img_path']: facts[record['img_path']].digest for record in test.records}
+    digests = {record['img_path']: contents[record['img_path']].digest for record in test.records}
     common = set()
     if (type(train.dataset), train.dataset.data_root) == (type(test.dataset), test.dataset.data_root):
         common = train.pids() & test.pids()
@@ -281,12 +281,12 @@ def _leakage(train: Part, test: Part, facts: Mapping[str, ImageFacts]) -> dict:
     )
 
 
-def _queries(query: Part, gallery: Part, facts: Mapping[str, ImageFacts], same_camera: str) -> dict:
+def _queries(query: Part, gallery: Part, contents: Mapping[str, ImageFacts], same_camera: str) -> dict:
     """Return the queries that have no match, and the queries that match themselves."""
     cameras, places = defaultdict(set), defaultdict(set)
     for record in gallery.records:
         cameras[record['pid']].add(record['camid'])
-        places[facts[record['img_path']].digest, record['pid']].add(record['camid'])
+        places[contents[record['img_path']].digest, record['pid']].add(record['camid'])
     places = {key: value for key, value in places.items() if key[0]}
     absent, one_camera, themselves = [], [], []
     for record in query.records:
@@ -296,7 +296,7 @@ def _queries(query: Part, gallery: Part, facts: Mapping[str, ImageFacts], same_c
             absent.append(path)
         elif not cameras[pid] - dropped:
             one_camera.append(path)
-        if places.get((facts[path].digest, pid), set()) - dropped:
+        if places.get((contents[path].digest, pid), set()) - dropped:
             themselves.append(path)
     return dict(
         query=query.name,
@@ -308,12 +308,12 @@ def _queries(query: Part, gallery: Part, facts: Mapping[str, ImageFacts], same_c
     )
 
 
-def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera: str = 'drop') -> dict:
+def find_all(parts: Sequence[Part], contents: Mapping[str, ImageFacts], same_camera: str = 'drop') -> dict:
     """Summarize a data set and compare its images.
 
     Args:
         parts: Splits of the data set.
-        facts: Size and content of all images by path, from :func:`read_images`.
+        contents: Size and content of all images by path, from :func:`read_images`.
         same_camera: Camera rule of the evaluation, as in :class:`~mmosnet.evaluation.ReIDMetric`.
 
     Returns:
@@ -322,12 +322,12 @@ def find_all(parts: Sequence[Part], facts: Mapping[str, ImageFacts], same_camera
         training and a test split) and ``queries``.
     """
     return dict(
-        parts={part.name: _numbers(part, facts) for part in parts},
+        parts={part.name: _numbers(part, contents) for part in parts},
         notes=list(dict.fromkeys(note for part in parts for note in (*part.dataset.notes, *_unlisted(part, parts)))),
-        unreadable={path: fact.error for path, fact in facts.items() if fact.error},
-        duplicates={part.name: _duplicates(part, facts) for part in parts},
-        leakage=[_leakage(*pair, facts) for pair in product(_of(parts, 'train'), _of(parts, 'query', 'gallery'))],
-        queries=[_queries(*pair, facts, same_camera) for pair in _evaluated(parts)],
+        unreadable={path: fact.error for path, fact in contents.items() if fact.error},
+        duplicates={part.name: _duplicates(part, contents) for part in parts},
+        leakage=[_leakage(*pair, contents) for pair in product(_of(parts, 'train'), _of(parts, 'query', 'gallery'))],
+        queries=[_queries(*pair, contents, same_camera) for pair in _evaluated(parts)],
     )
 
 
@@ -374,7 +374,7 @@ def _leakage_warnings(leak: dict) -> list[str]:
     if leak['identities']:
         text = f'{both}: {len(leak["identities"])} identities are in both: {_some(leak["identities"])}'
         if not leak['identities_certain']:
-            text += ' (leakage, unless test identities are numbered anew, which this data set does not say)'
+            text += ' (leakage, unless test identities have separate numbers, which is unknown for this data set)'
         warnings.append(text)
     return warnings
 

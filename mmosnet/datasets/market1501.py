@@ -72,7 +72,9 @@ def _pids(names: list[str], place: str) -> list[int]:
 def _values(value: object, highest: int, pids: list[int], place: str) -> np.ndarray:
     values = matrix(value, place).flatten()
     if len(values) != len(pids):
-        raise DataError(f'{place}: {len(values)} values for {len(pids)} identities; the file is damaged: get it anew')
+        raise DataError(
+            f'{place}: {len(values)} values for {len(pids)} identities; the file is damaged: download it again'
+        )
     wrong = np.flatnonzero(~np.isin(values, range(1, highest + 1)))
     if len(wrong):
         raise DataError(f'{place}: identity {pids[wrong[0]]} has {values[wrong[0]]}, not one of 1 to {highest}')

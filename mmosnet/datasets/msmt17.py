@@ -87,7 +87,7 @@ class MSMT17(ReIDDataset):
         try:
             lines = path.read_text(encoding='utf-8-sig').splitlines()
         except UnicodeDecodeError as e:
-            raise DataError(f'MSMT17: {path} is no text in UTF-8 ({e}); get it anew') from e
+            raise DataError(f'MSMT17: {path} is no text in UTF-8 ({e}); download it again') from e
         records: dict[str, dict] = {}
         for number, line in enumerate(lines, start=1):
             if not line.strip():

@@ -162,7 +162,7 @@ def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
         keys = f'the keys {sorted(content)}'[:100] if isinstance(content, dict) else f'a {type(content).__name__}'
         raise DataError(
-            f'{path} is not in COCO format, which has the lists "images" and "annotations"; found {keys}. Export the '
+            f'{path} is not in COCO format, which has the lists "images" and "annotations"; it has {keys}. Export the '
             'annotations in COCO format'
         )
     images = _by_id(path, 'images', content['images'], IMAGE_FIELDS)

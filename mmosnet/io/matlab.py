@@ -265,7 +265,9 @@ def whole_numbers(value: object, place: str) -> np.ndarray:
     # Beyond 2**53 a float has no unit digit; NaN fails as well.
     wrong = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < 2**53)))
     if len(wrong):
-        raise DataError(f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; get the file anew')
+        raise DataError(
+            f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; download the file again'
+        )
     return values.astype(np.int64)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# How hard the identities are to tell apart. Fewer colors: more people dressed alike.
+# Difficulty of distinguishing identities. With fewer colors, more people are dressed alike.
 UPPER_PALETTE_SIZE = 8
 LOWER_PALETTE_SIZE = 5
 COLOR_JITTER = 8  # +- gray levels that one person's dye differs from the palette
@@ -155,7 +155,7 @@ def shift_color(rng: np.random.RandomState, color: Color, most: int = COLOR_JITT
 
 
 def _two_colors(rng: np.random.RandomState, palette: tuple[Color, ...]) -> tuple[Color, Color]:
-    """Return two palette colors that can be told apart in a small picture."""
+    """Return two palette colors that differ clearly in a small picture."""
     first = palette[rng.randint(len(palette))]
     far = [c for c in palette if sum(abs(a - b) for a, b in zip(c, first, strict=True)) > 130]
     return shift_color(rng, first), shift_color(rng, far[rng.randint(len(far))])

@@ -49,6 +49,7 @@ MAX_ROLL = {'umbrella': 0.7, 'bottle': 0.9}  # radians that an object leans; oth
 
 OBJECT_STREAM = 4  # beside the streams of mmosnet.synthetic.identity
 SIDE = 128  # pixels of the drawing, which is then reduced
+# Possible upper edges of a background, relative to the horizon.
 SCENE_ROWS = (-110, 40)
 OBSTACLE_SIZES = ObstacleSizes((24, 96), (8, 20), wall_height=(20, 56), wall_edge=5, corner_width=(24, 56))
 

@@ -46,6 +46,7 @@ BAD_BOX_PROB = 0.08  # a box so tight that head or feet are cut
 BYSTANDER_PID = 1 << 20  # the first pid of bystanders, who are not in the data set
 
 HEIGHT, WIDTH = 256, 128  # of the drawing, twice the default crop
+# Possible upper edges of a background, relative to the horizon.
 SCENE_ROWS = (-150, -60)
 OBSTACLE_SIZES = ObstacleSizes((20, 100), (8, 22), wall_height=(34, 96), wall_edge=7, corner_width=(20, 50))
 FIXED = 16  # OpenCV's fixed-point coordinates: 4 fractional bits

@@ -298,8 +298,8 @@ def test_damaged_frames_are_met_or_skipped(root, warnings):
         (lambda c: c['images'][0].update(camera_id=None), "annotation 1: the field 'camera_id' is missing"),
         (lambda c: c['images'][0].update(height=90, width=60), 'width 60 and height 90, but the image has 90 and 60'),
         (lambda c: c['images'].append(3), r"images\[12\]: '3' is no object"),
-        (lambda c: c.update(images=None), r'not in COCO format.*found the keys'),
-        (lambda c: c['annotations'], 'not in COCO format.*found a list'),
+        (lambda c: c.update(images=None), r'not in COCO format.*the keys'),
+        (lambda c: c['annotations'], 'not in COCO format.*a list'),
         (lambda c: dict(annotations={}, images=[]), 'not in COCO format'),
     ],
 )
