@@ -12,6 +12,7 @@ from mmpretrain.registry import MODELS
 
 from mmosnet.engine.report import test_best as report_best
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoints import read_state_dict
 from tests.conftest import write_market
 from tests.datasets.attribute_formats import write_market_attributes, write_pa100k, write_peta, write_rap
 from tests.small_configs import CONFIGS, small_config
@@ -120,8 +121,8 @@ def test_weights_of_re_identification_are_a_start(tmp_path):
     cfg.custom_hooks[6].num_epochs = 1
     Runner.from_cfg(cfg).train()
     # All but the head is frozen in the first epochs.
-    found = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
-    assert all(torch.equal(found[k], v) for k, v in model.state_dict().items() if k.startswith(('backbone', 'neck')))
+    trained = read_state_dict(str(tmp_path / 'run' / 'epoch_1.pth'))
+    assert all(torch.equal(trained[k], v) for k, v in model.state_dict().items() if k.startswith(('backbone', 'neck')))
 
 
 def test_a_data_set_without_shares_is_refused_before_the_first_batch(tmp_path):

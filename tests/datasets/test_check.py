@@ -177,13 +177,13 @@ def test_images_and_people_in_train_and_test(folder):
 
 
 @pytest.mark.parametrize(('shared', 'found'), [(None, ['1', '2']), (False, []), (True, ['1', '2'])])
-def test_equal_pids_are_leakage_unless_test_people_are_numbered_anew(market_root, monkeypatch, shared, found):
+def test_equal_pids_are_leakage_unless_test_people_have_separate_numbers(market_root, monkeypatch, shared, found):
     monkeypatch.setattr(Market1501, 'shared_pids', shared)
     for pid in (1, 2):
         write_person(market_root / 'bounding_box_test' / f'{pid:04d}_c1s1_000900_00.jpg', pid + 50)
     findings, _, warnings = check('Market1501', market_root)
     assert findings['leakage'][1]['identities'] == found
-    assert any('this data set does not say' in line for line in warnings) == (shared is None)
+    assert any('unknown for this data set' in line for line in warnings) == (shared is None)
 
 
 def test_pids_of_different_data_sets_are_not_compared(market_root, tmp_path):
