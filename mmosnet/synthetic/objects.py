@@ -440,6 +440,82 @@ SHAPES: dict[str, Callable[[np.random.RandomState], list[Part]]] = {
 CATEGORIES = tuple(SHAPES)
 
 
+def fill_polygon(labels: np.ndarray, points: np.ndarray, number: int) -> None:
+    """Fill a polygon and its outline, in place, by the even-odd rule.
+
+    ``fillPoly`` is not used, because it rounds differently in OpenCV 4 and 5.
+
+    Args:
+        labels: ``(H, W)`` uint8.
+        points: ``(K, 2)`` integers, x and y, within ``labels``.
+        number: Value of the filled pixels.
+    """
+    cv2.polylines(labels, [points], True, number, 1)
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    x, y = (points - (left, top)).T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    rows = np.arange(bottom - top)[:, None]
+    crossed = (np.minimum(y, next_y) <= rows) & (rows < np.maximum(y, next_y))
+    row, edge = np.nonzero(crossed)
+    # The first pixel at or right of each crossing, in integers; a pixel right of an odd number of them is inside.
+    rise, run = (next_y - y)[edge], (next_x - x)[edge]
+    column = x[edge] - -((row - y[edge]) * run * np.sign(rise)) // np.abs(rise)
+    shape = (bottom - top, right - left + 1)
+    crossings = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
+    labels[top:bottom, left : right + 1][np.cumsum(crossings, axis=1) % 2 == 1] = number
+
+
+def label_map(parts: Sequence[Part], matrix: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Return the number of the part that covers each pixel of the larger sheet, counted from 1; 0 is none."""
+    corners = np.concatenate([part.points for part in parts])
+    low, high = corners.min(0), corners.max(0)
+    extent = (high - low).max()
+    scale = np.linalg.norm(matrix, axis=0).max() / extent
+    labels = np.zeros((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), np.uint8)
+    for number, part in enumerate(parts, 1):
+        points = (part.points - (low + high) / 2) / extent @ matrix.T + center
+        points = np.rint(points).astype(np.int32)
+        if part.thickness:
+            cv2.polylines(labels, [points], False, number, max(1, int(np.rint(part.thickness * scale))))
+        else:
+            fill_polygon(labels, points, number)
+    return labels
+
+
+def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
+    """Return a ``(2, 2)`` matrix that mirrors, foreshortens, shears and rolls an object; y points down."""
+    wide = np.cos(rng.uniform(-0.9, 0.9)) * (1 if rng.randint(2) else -1)
+    high, shear, roll = np.cos(rng.uniform(0, 0.5)), rng.uniform(-0.15, 0.15), rng.uniform(-max_roll, max_roll)
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    return turn @ np.array([[wide, shear], [0, -high]])
+
+
+def _paint_object(
+    picture: np.ndarray,
+    category: str,
+    length: float,
+    offset: Sequence[float] | np.ndarray,
+    camera: Camera,
+    rng: np.random.RandomState,
+) -> None:
+    """Paint an object into a picture in place, ``length`` pixels long and ``offset`` pixels off the middle."""
+    parts = SHAPES[category](rng)
+    matrix = _pose(MAX_ROLL.get(category, 0.2), rng) * length
+    labels = label_map(parts, matrix, SIDE / 2 + MARGIN + np.asarray(offset))
+    labels = labels[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
+    table = np.zeros((len(parts) + 1, 3), np.uint8)
+    table[1:] = [part.color for part in parts]
+    rows, columns = np.nonzero(labels)
+    if rows.size:
+        left, right = int(columns.min()), int(columns.max())
+        center = ((left + right) // 2 - camera.light_side * 5, int(rows.max()) - 1)
+        drop_shadow(picture, center, (max(3, (right - left) * 9 // 16), 5), depth=48)
+    # Brighter towards the light, and grainy.
+    shade = NEUTRAL + camera.light_side * (np.arange(SIDE) - SIDE // 2) // 4
+    shade = shade[None] + rng.randint(-10, 11, (SIDE // 4, SIDE // 4)).repeat(4, 0).repeat(4, 1)
+    cv2.copyTo(apply_shade(table[labels], shade.astype(np.uint8)), labels, picture)
+
+
 def render_object(category: str, seed: int, index: int, size: int = 64) -> np.ndarray:
     """Draw one picture of a category.
 
@@ -473,71 +549,3 @@ def render_object(category: str, seed: int, index: int, size: int = 64) -> np.nd
         draw_obstacle(picture, OBSTACLES[rng.randint(len(OBSTACLES))], color, OBSTACLE_SIZES, rng)
     picture = expose(cast_light(picture, rng), camera, rng)
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-
-
-def _paint_object(
-    picture: np.ndarray,
-    category: str,
-    length: float,
-    offset: Sequence[float] | np.ndarray,
-    camera: Camera,
-    rng: np.random.RandomState,
-) -> None:
-    """Paint an object into a picture in place, ``length`` pixels long and ``offset`` pixels off the middle."""
-    parts = SHAPES[category](rng)
-    matrix = _pose(MAX_ROLL.get(category, 0.2), rng) * length
-    labels = _label_map(parts, matrix, SIDE / 2 + MARGIN + np.asarray(offset))
-    labels = labels[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
-    table = np.zeros((len(parts) + 1, 3), np.uint8)
-    table[1:] = [part.color for part in parts]
-    rows, columns = np.nonzero(labels)
-    if rows.size:
-        left, right = int(columns.min()), int(columns.max())
-        center = ((left + right) // 2 - camera.light_side * 5, int(rows.max()) - 1)
-        drop_shadow(picture, center, (max(3, (right - left) * 9 // 16), 5), depth=48)
-    # Brighter towards the light, and grainy.
-    shade = NEUTRAL + camera.light_side * (np.arange(SIDE) - SIDE // 2) // 4
-    shade = shade[None] + rng.randint(-10, 11, (SIDE // 4, SIDE // 4)).repeat(4, 0).repeat(4, 1)
-    cv2.copyTo(apply_shade(table[labels], shade.astype(np.uint8)), labels, picture)
-
-
-def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
-    """Return a ``(2, 2)`` matrix that mirrors, foreshortens, shears and rolls an object; y points down."""
-    wide = np.cos(rng.uniform(-0.9, 0.9)) * (1 if rng.randint(2) else -1)
-    high, shear, roll = np.cos(rng.uniform(0, 0.5)), rng.uniform(-0.15, 0.15), rng.uniform(-max_roll, max_roll)
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    return turn @ np.array([[wide, shear], [0, -high]])
-
-
-def _label_map(parts: Sequence[Part], matrix: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Return the number of the part that covers each pixel of the larger sheet, counted from 1; 0 is none."""
-    corners = np.concatenate([part.points for part in parts])
-    low, high = corners.min(0), corners.max(0)
-    extent = (high - low).max()
-    scale = np.linalg.norm(matrix, axis=0).max() / extent
-    labels = np.zeros((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), np.uint8)
-    for number, part in enumerate(parts, 1):
-        points = (part.points - (low + high) / 2) / extent @ matrix.T + center
-        points = np.rint(points).astype(np.int32)
-        if part.thickness:
-            cv2.polylines(labels, [points], False, number, max(1, int(np.rint(part.thickness * scale))))
-        else:
-            _fill(labels, points, number)
-    return labels
-
-
-def _fill(labels: np.ndarray, points: np.ndarray, number: int) -> None:
-    """Fill a polygon and its outline, in place. Not ``fillPoly``: it rounds differently in OpenCV 4 and 5."""
-    cv2.polylines(labels, [points], True, number, 1)
-    (left, top), (right, bottom) = points.min(0), points.max(0)
-    x, y = (points - (left, top)).T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    rows = np.arange(bottom - top)[:, None]
-    crossed = (np.minimum(y, next_y) <= rows) & (rows < np.maximum(y, next_y))
-    row, edge = np.nonzero(crossed)
-    # The first pixel at or behind the crossing, in integers; inside is what lies behind an odd number of them.
-    rise, run = (next_y - y)[edge], (next_x - x)[edge]
-    column = x[edge] - -((row - y[edge]) * run * np.sign(rise)) // np.abs(rise)
-    shape = (bottom - top, right - left + 1)
-    crossings = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
-    labels[top:bottom, left : right + 1][np.cumsum(crossings, axis=1) % 2 == 1] = number
