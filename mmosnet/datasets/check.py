@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.utils import track_iter_progress
 
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.datasets.transforms import LoadPersonImage, read_image
@@ -24,6 +22,7 @@ from mmosnet.errors import DataError
 from mmosnet.io.media import find_files, images_in, spread
 from mmosnet.io.regions import split_region
 from mmosnet.io.text_tables import text_table
+from mmosnet.progress import tracked
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Examples that a line names.
@@ -169,7 +168,7 @@ def image_facts(record: dict) -> ImageFacts:
 
 
 def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[str, ImageFacts]:
-    """Read all images, each path once, with a progress bar on a terminal.
+    """Read all images, each path once, with their progress on stderr.
 
     Threads are used and not processes: decoders run in parallel, and a process with torch is not forked.
 
@@ -183,9 +182,7 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     records = {record['img_path']: record for part in parts for record in part.records}
     with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
         contents = pool.map(image_facts, records.values())
-        if sys.stderr.isatty():
-            contents = track_iter_progress((contents, len(records)), file=sys.stderr)
-        return dict(zip(records, contents, strict=True))
+        return dict(zip(records, tracked(contents, 'images', len(records)), strict=True))
 
 
 def _of(parts: Sequence[Part], *splits: str) -> list[Part]:

