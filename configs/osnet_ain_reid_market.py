@@ -1,4 +1,4 @@
-"""OSNet-AIN x1.0 trained on Market-1501 to be used elsewhere: searched instance normalisation, cosine distance.
+"""OSNet-AIN x1.0 trained on Market-1501 to be used elsewhere: searched instance normalization, cosine distance.
 
     mmosnet train osnet_ain_reid_market
 

@@ -23,5 +23,5 @@ _base_ = [
 model = dict(head=dict(num_classes=30))
 train_dataloader = dict(batch_size=64)
 load_from = 'torchreid://osnet_x1_0_imagenet'
-# The new head alone at first.
+# Train only the new head at first.
 custom_hooks = [*_base_.custom_hooks, dict(type='mmosnet.BaseFreezeHook', num_epochs=3, trainable=('head',))]

@@ -35,14 +35,14 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-# Drawn crops have this size already; others, of real people, get it.
+# Drawn crops have this size already; crops of real people are resized to it.
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
     dict(type='Resize', scale=(64, 128), interpolation='bilinear', backend='pillow'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(pipeline=train_pipeline, **people))
-# The test people in halves.
+# Half of the test people each.
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **people))
 test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline, **people))
 

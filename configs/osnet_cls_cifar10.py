@@ -3,7 +3,7 @@
     mmosnet train osnet_cls_cifar10
 
 Needs cifar-10-batches-py, extracted from https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, in data/cifar10.
-Its files are pickles: they are read if they are the official ones, by their checksums, else not at all. CIFAR has no
+Its files are pickles, so that only the official ones are read, recognized by their checksums. CIFAR has no
 validation split: the result is that of the last epoch; the best one was chosen on the test images.
 
 Paper, as reported: error 4.41, that is top-1 95.59. Not yet run by us: needs the data set.

@@ -19,11 +19,11 @@ _base_ = [
 ]
 
 # Smoothing 0.1 and crops from 8 % of the image on are Inception's (arXiv 1512.00567), usual for networks that can
-# overfit ImageNet in 120 epochs; colour jitter, erasing and mixtures of images are for larger ones.
+# overfit ImageNet in 120 epochs; color jitter, erasing and mixtures of images are for larger ones.
 model = dict(head=dict(loss=dict(label_smooth_val=0.1)))
 
-# The weights of the last 5,000 steps, 4 epochs of 1,251, are averaged. Checkpoints hold the average, and evaluations
-# are of it: a fair view of the final network while the rate is still high. Batch statistics are averaged too, those
-# of the last step would belong to other weights; each process averages its own, which over thousands of steps come to
-# the same. With a batch of B images take a momentum of 2e-4 * B / 1024.
+# The weights of the last 5,000 steps, 4 epochs of 1,251, are averaged. Checkpoints hold the average and evaluations use
+# it, because it resembles the final network while the rate is still high. Batch statistics are averaged too, because
+# those of the last step belong to other weights; each process averages its own, and over thousands of steps they agree.
+# For a batch of B images use a momentum of 2e-4 * B / 1024.
 custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', momentum=2e-4, update_buffers=True)]

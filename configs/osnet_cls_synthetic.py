@@ -31,7 +31,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-# Drawn objects have this size already; other images get it.
+# Drawn objects have this size already; other images are resized to it.
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
     dict(type='Resize', scale=64, interpolation='bilinear', backend='pillow'),

@@ -6,7 +6,7 @@ Model zoo of the released code, tested on DukeMTMC-reID with cosine distance, as
 yet run by us: needs the data set.
 """
 
-_base_ = './_base_/osnet_reid_multi_source.py'
+_base_ = './_base_/multi_source.py'
 
 model = dict(backbone=dict(arch='osnet_ibn'), head=dict(num_classes=2559))
 load_from = 'torchreid://osnet_ibn_x1_0_imagenet'

@@ -3,14 +3,14 @@
     mmosnet check-data osnet_reid_coco --data-root FOLDER
     mmosnet train osnet_reid_coco --data-root FOLDER --cfg-options model.head.num_classes=N
 
-FOLDER/{train,query,gallery}.json with a person_id and a camera_id for each annotation, frames in FOLDER/frames. Crops
-are cut when they are read, a twentieth of the box wider on each side. Identities in another field: id_key='track_id'
-below, or --cfg-options train_dataloader.dataset.id_key=track_id val_dataloader.dataset.id_key=track_id
-test_dataloader.dataset.id_key=track_id. One file with a field for the split, or masked backgrounds: the options of
-mmosnet.CocoPerson.
+FOLDER/{train,query,gallery}.json have a person_id and a camera_id per annotation; frames are in FOLDER/frames. Crops
+are cut when they are read, enlarged by a twentieth of the box on each side. For identities in another field, set
+id_key='track_id' below, or --cfg-options train_dataloader.dataset.id_key=track_id
+val_dataloader.dataset.id_key=track_id test_dataloader.dataset.id_key=track_id. Options of mmosnet.CocoPerson read one
+file with a field for the split, and mask backgrounds.
 
-N is the number of people in train, which the check tells. Recipe and needs of osnet_reid_folder.py. No numbers: they
-depend on your data.
+N is the number of people in train, which check-data reports. The recipe and the required files are those of
+osnet_reid_folder.py. No numbers: they depend on your data.
 """
 
 _base_ = './osnet_reid_folder.py'

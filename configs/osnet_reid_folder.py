@@ -3,12 +3,13 @@
     mmosnet check-data osnet_reid_folder --data-root FOLDER
     mmosnet train osnet_reid_folder --data-root FOLDER --cfg-options model.head.num_classes=N
 
-FOLDER/{train,query,gallery}/PERSON/CAMERA_*.jpg: PERSON any name, CAMERA a number; N is the number of people in train,
-which the check tells. A single camera also needs val_evaluator.same_camera=keep test_evaluator.same_camera=keep.
+FOLDER/{train,query,gallery}/PERSON/CAMERA_*.jpg: PERSON is any name, CAMERA a number; N is the number of people in
+train, which check-data reports. A single camera also needs val_evaluator.same_camera=keep
+test_evaluator.same_camera=keep.
 
-Half the batch and rate and a third of the epochs of osnet_x0_25_reid_market.py, with stronger augmentation: own data
-are few. Needs the released file osnet_x0_25_imagenet.pth in checkpoints/; the new classifier trains alone for the first
-10 epochs. No numbers: they depend on your data.
+Half the batch and rate and a third of the epochs of osnet_x0_25_reid_market.py, with stronger augmentation, because
+own data sets are small. Needs the released file osnet_x0_25_imagenet.pth in checkpoints/; the new classifier trains
+alone for the first 10 epochs. No numbers: they depend on your data.
 """
 
 _base_ = './osnet_x0_25_reid_market.py'

@@ -26,7 +26,7 @@ train_pipeline = [
     dict(type='mmosnet.Random2DTranslation', prob=0.5),
     dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split')),
 ]
-# Drawn crops have this size already; others, of real people, get it.
+# Drawn crops have this size already; crops of real people are resized to it.
 test_pipeline = [
     dict(type='mmosnet.LoadPersonImage'),
     dict(type='Resize', scale=(64, 128), interpolation='bilinear', backend='pillow'),

@@ -3,13 +3,13 @@
     mmosnet check-data osnet_reid_table --data-root FOLDER
     mmosnet train osnet_reid_table --data-root FOLDER --cfg-options model.head.num_classes=N
 
-FOLDER/people.csv has the columns path,pid,camid,split and any attributes, a row an image:
+FOLDER/people.csv has the columns path,pid,camid,split and any attributes, with one row per image:
 
     path,pid,camid,split,hat
     crops/a17.jpg,anna,0,train,yes
 
-N is the number of people in train, which the check tells. Recipe and needs of osnet_reid_folder.py. No numbers: they
-depend on your data.
+N is the number of people in train, which check-data reports. The recipe and the required files are those of
+osnet_reid_folder.py. No numbers: they depend on your data.
 """
 
 _base_ = './osnet_reid_folder.py'

@@ -3,6 +3,7 @@ from mmosnet.datasets import *  # noqa: F403
 from mmosnet.engine import *  # noqa: F403
 from mmosnet.evaluation import *  # noqa: F403
 from mmosnet.models import *  # noqa: F403
+from mmosnet.synthetic import *  # noqa: F403
 
 __version__: str
 WITHOUT_TORCH: tuple[str, ...]

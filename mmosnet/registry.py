@@ -37,7 +37,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(_mmpretrain.OPTIM_WRAPPER_CONSTRUCTORS, 'mmp
 PARAM_SCHEDULERS = _child(_mmpretrain.PARAM_SCHEDULERS, 'mmpretrain.engine')
 
 # Data
-DATASETS = _child(_mmpretrain.DATASETS, 'mmpretrain.datasets', 'mmosnet.datasets')
+DATASETS = _child(_mmpretrain.DATASETS, 'mmpretrain.datasets', 'mmosnet.datasets', 'mmosnet.synthetic')
 DATA_SAMPLERS = _child(_mmpretrain.DATA_SAMPLERS, 'mmpretrain.datasets', 'mmosnet.datasets')
 TRANSFORMS = _child(_mmpretrain.TRANSFORMS, 'mmpretrain.datasets', 'mmosnet.datasets')
 

@@ -10,14 +10,12 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
-from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import test_best as report_best
 from mmosnet.errors import DataError
-from mmosnet.models.checkpoints import load_file
+from mmosnet.models.checkpoints import read_state_dict
 from tests.conftest import write_market
 from tests.datasets.attribute_formats import write_market_attributes, write_pa100k, write_peta, write_rap
-
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+from tests.small_configs import CONFIGS, small_config
 
 
 def write_market_with_attributes(root):
@@ -36,34 +34,13 @@ NAMES = [run[0] for run in RUNS]
 
 
 def small(name: str, work_dir: Path, **options) -> Config:
-    """A config for a narrow network, small images and one epoch."""
-    cfg = load_config(
-        str(CONFIGS / f'osnet_attr_{name}.py'),
-        {
-            'model.backbone.widen_factor': 0.25,
-            'model.neck.in_channels': 128,
-            'load_from': None,
-            'train_cfg.max_epochs': 1,
-            'train_cfg.val_interval': 1,
-            'train_dataloader.batch_size': 4,
-            **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
-            **options,
-        },
-        str(work_dir),
-        'none',
-        str(work_dir.parent / 'data'),
+    cfg = small_config(
+        f'osnet_attr_{name}', work_dir, work_dir.parent / 'data', **{'train_dataloader.batch_size': 4, **options}
     )
-    for hook in cfg.custom_hooks:
-        if hook.type == 'mmosnet.BaseFreezeHook':
-            hook.num_epochs = 0
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         if 'val_share' in loader.dataset:
             # A tenth of a miniature is a single person, who either has an attribute or not.
             loader.dataset.val_share = 0.3
-        for transform in loader.dataset.pipeline:
-            if transform.type == 'Resize':
-                transform.scale = (16, 32)
-    cfg.experiment_name = f'{name}_{work_dir.parent.name}'
     return cfg
 
 
@@ -144,8 +121,8 @@ def test_weights_of_re_identification_are_a_start(tmp_path):
     cfg.custom_hooks[6].num_epochs = 1
     Runner.from_cfg(cfg).train()
     # All but the head is frozen in the first epochs.
-    found = load_file(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
-    assert all(torch.equal(found[k], v) for k, v in model.state_dict().items() if k.startswith(('backbone', 'neck')))
+    trained = read_state_dict(str(tmp_path / 'run' / 'epoch_1.pth'))
+    assert all(torch.equal(trained[k], v) for k, v in model.state_dict().items() if k.startswith(('backbone', 'neck')))
 
 
 def test_a_data_set_without_shares_is_refused_before_the_first_batch(tmp_path):

@@ -9,13 +9,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmosnet.engine.launch import load_config
 from mmosnet.models.build import build_model
 from mmosnet.registry import DATASETS
 from mmosnet.synthetic.objects import CATEGORIES
 from tests.datasets.category_miniatures import write_cifar, write_imagenet
+from tests.small_configs import CONFIGS, LOADERS, small_config
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # Config, categories, side of the images to try, parameters. Those with 1000 categories are the paper's.
 NETWORKS = [
     ('osnet_cls_imagenet', 1000, 64, 2_682_508),
@@ -28,38 +27,21 @@ NETWORKS = [
     ('osnet_cls_synthetic', 12, 64, 201_864 + 12 * 513),
 ]
 NAMES = [network[0] for network in NETWORKS]
-LOADERS = ('train', 'val', 'test')
 
 
 def small_cls(name: str, work_dir: Path, data_root: Path, **options) -> Config:
-    """A config for a narrow network, small images and one epoch."""
-    cfg = load_config(
-        str(CONFIGS / f'{name}.py'),
-        {
-            'model.backbone.widen_factor': 0.25,
-            'model.neck.in_channels': 128,
-            'train_cfg.max_epochs': 1,
-            'train_cfg.val_interval': 1,
-            'train_dataloader.batch_size': 8,
-            **{f'{loader}_dataloader.num_workers': 0 for loader in LOADERS},
-            **options,
-        },
-        str(work_dir),
-        'none',
-        str(data_root),
-    )
+    cfg = small_config(name, work_dir, data_root, **{'train_dataloader.batch_size': 8, **options})
     sizes = dict(RandomResizedCrop=('scale', (64, 64)), ResizeEdge=('scale', 72), CenterCrop=('crop_size', (64, 64)))
     for loader in LOADERS:
         for transform in cfg[f'{loader}_dataloader'].dataset.pipeline:
             if transform.type in sizes:
                 key, size = sizes[transform.type]
                 transform[key] = size
-    cfg.experiment_name = f'{name}_{work_dir.parent.name}'
     return cfg
 
 
 def imagenet_options(categories: int) -> dict:
-    """Of :func:`small_cls`, for :func:`write_imagenet`'s folders."""
+    """Options of :func:`small_cls` for :func:`write_imagenet`'s folders."""
     names = {f'{loader}_dataloader.dataset.classes': [str(i) for i in range(categories)] for loader in LOADERS}
     return {'model.head.num_classes': categories, **names}
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from mmengine.runner import Runner
 
-from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import evaluate_targets
 from tests.conftest import write_market
 from tests.datasets.official_formats import write_cuhk03, write_grid, write_msmt17, write_viper
+from tests.small_configs import small_config
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # Config, what writes its miniature, identities to train on.
 RUNS = [
     ('osnet_reid_duke', write_market, 6),
@@ -26,40 +25,11 @@ RUNS = [
 MULTI_SOURCE = [('osnet_reid_four_sets', 21), ('osnet_ibn_reid_ms_d_c', 15), ('osnet_ain_reid_ms_d_m', 17)]
 
 
-def small(name: str, work_dir: Path, num_classes: int, **options) -> dict:
-    """A config for a narrow network, small images and one epoch."""
-    cfg = load_config(
-        str(CONFIGS / f'{name}.py'),
-        {
-            'model.backbone.widen_factor': 0.25,
-            'model.neck.in_channels': 128,
-            'model.head.num_classes': num_classes,
-            'load_from': None,
-            'train_cfg.max_epochs': 1,
-            'train_cfg.val_interval': 1,
-            'train_dataloader.batch_size': 16,
-            **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
-            **options,
-        },
-        str(work_dir),
-        'none',
-    )
-    for hook in cfg.custom_hooks:
-        if hook.type == 'mmosnet.BaseFreezeHook' and hook.num_epochs >= cfg.train_cfg.max_epochs:
-            hook.num_epochs = 0
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        for transform in loader.dataset.pipeline:
-            if transform.type == 'Resize':
-                transform.scale = (16, 32)
-    cfg.experiment_name = f'{name}_{work_dir.parent.name}'
-    return cfg
-
-
 @pytest.mark.parametrize(('name', 'write', 'num_classes'), RUNS, ids=[run[0] for run in RUNS])
 def test_one_epoch(tmp_path, name, write, num_classes):
     roots = {f'{loader}_dataloader.dataset.data_root': str(tmp_path / 'data') for loader in ('train', 'val', 'test')}
     write(tmp_path / 'data')
-    Runner.from_cfg(small(name, tmp_path / 'run', num_classes, **roots)).train()
+    Runner.from_cfg(small_config(name, tmp_path / 'run', **{'model.head.num_classes': num_classes, **roots})).train()
     metrics = json.loads((tmp_path / 'run' / 'results.json').read_text())['last']['metrics']
     assert 0 < metrics['reid/mAP'] <= 1 and 0 <= metrics['reid/Rank-1'] <= metrics['reid/Rank-20'] <= 1
 
@@ -76,7 +46,7 @@ def four_sets(tmp_path_factory):
 
 @pytest.mark.parametrize(('name', 'num_classes'), MULTI_SOURCE)
 def test_several_sources(tmp_path, four_sets, name, num_classes):
-    cfg = small(name, tmp_path / 'run', num_classes)
+    cfg = small_config(name, tmp_path / 'run', **{'model.head.num_classes': num_classes})
     cfg.train_dataloader.dataset.data_root = str(four_sets)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(four_sets / Path(loader.dataset.data_root).name)
@@ -85,7 +55,7 @@ def test_several_sources(tmp_path, four_sets, name, num_classes):
 
 
 def test_several_targets_give_a_row_each(tmp_path, four_sets):
-    cfg = small('osnet_ain_reid_market', tmp_path / 'run', 6)
+    cfg = small_config('osnet_ain_reid_market', tmp_path / 'run', **{'model.head.num_classes': 6})
     cfg.train_dataloader.dataset.data_root = str(four_sets / 'market1501')
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(four_sets / 'market1501')

@@ -156,7 +156,9 @@ for name in set(names) - {'mmosnet.gallery.calibration'}:
 
 def test_public_names_are_there_once_and_lead_to_what_they_say():
     names = public_names('mmosnet')
-    assert len(names) == sum(len(public_names(f'mmosnet.{p}')) for p in ('datasets', 'engine', 'evaluation', 'models'))
+    assert len(names) == sum(
+        len(public_names(f'mmosnet.{p}')) for p in ('datasets', 'engine', 'evaluation', 'models', 'synthetic')
+    )
     assert {'OSNet', 'ReIDMetric', 'install_safe_checkpoints'} <= names.keys()
     assert set(names) == set(mmosnet.__all__) - {'__version__'} and set(names) <= set(dir(mmosnet))
     for name, module in names.items():

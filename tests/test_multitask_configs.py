@@ -7,41 +7,16 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmosnet.engine.launch import load_config
 from tests.conftest import write_market
 from tests.datasets.attribute_formats import write_market_attributes
+from tests.small_configs import small_config
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 TASKS = {'reid', 'attributes', 'accuracy'}
 
 
-def config(name: str, work_dir: Path, **options) -> Config:
-    """A config for a narrow network and one epoch."""
-    cfg = load_config(
-        str(CONFIGS / f'osnet_multitask_{name}.py'),
-        {
-            'model.backbone.widen_factor': 0.25,
-            'model.neck.in_channels': 128,
-            'load_from': None,
-            'train_cfg.max_epochs': 1,
-            'train_cfg.val_interval': 1,
-            'train_dataloader.batch_size': 16,
-            **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
-            **options,
-        },
-        str(work_dir),
-        'none',
-        str(work_dir.parent / 'data'),
-    )
-    for hook in cfg.custom_hooks:
-        if hook.type == 'mmosnet.BaseFreezeHook':
-            hook.num_epochs = 0
-    cfg.experiment_name = f'multitask_{name}_{work_dir.parent.name}_{work_dir.name}'
-    return cfg
-
-
 def synthetic(work_dir: Path, **options) -> Config:
-    cfg = config('synthetic', work_dir, **{'model.head.heads.reid.num_classes': 6, **options})
+    options = {'model.head.heads.reid.num_classes': 6, **options}
+    cfg = small_config('osnet_multitask_synthetic', work_dir, work_dir.parent / 'data', **options)
     generation = dict(
         people=dict(num_train_pids=6, num_test_pids=4, num_cameras=2, images_per_camera=2, num_distractors=2),
         objects=dict(num_train=2, num_val=1),
@@ -112,10 +87,7 @@ def test_a_joint_checkpoint_is_tested_with_all_tasks_or_fewer(trained):
 def test_market(tmp_path):
     write_market(tmp_path / 'data', num_train=6, num_test=4)
     write_market_attributes(tmp_path / 'data' / 'market_attribute.mat', range(1, 7), range(7, 11))
-    cfg = config('market', tmp_path / 'run', **{'model.head.heads.reid.num_classes': 6})
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        for transform in loader.dataset.pipeline:
-            if transform.type == 'Resize':
-                transform.scale = (16, 32)
+    options = {'model.head.heads.reid.num_classes': 6}
+    cfg = small_config('osnet_multitask_market', tmp_path / 'run', tmp_path / 'data', **options)
     Runner.from_cfg(cfg).train()
     assert tasks_of(tmp_path / 'run') == {'reid', 'attributes'}

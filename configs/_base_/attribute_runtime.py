@@ -1,5 +1,5 @@
-# default_runtime.py for attributes: mA decides which evaluation is the best; losses are told how common attributes
-# are.
+# default_runtime.py for attributes: mA decides which evaluation is the best; losses get the frequencies of
+# attributes.
 _base_ = './default_runtime.py'
 
 default_hooks = dict(checkpoint=dict(save_best='attributes/mA'))

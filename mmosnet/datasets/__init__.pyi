@@ -27,6 +27,3 @@ from mmosnet.datasets.transforms import RandomErasing as RandomErasing
 from mmosnet.datasets.transforms import RandomPatch as RandomPatch
 from mmosnet.datasets.wrappers import JointDataset as JointDataset
 from mmosnet.datasets.wrappers import MultiSource as MultiSource
-from mmosnet.synthetic.datasets import SyntheticAttributes as SyntheticAttributes
-from mmosnet.synthetic.datasets import SyntheticObjects as SyntheticObjects
-from mmosnet.synthetic.datasets import SyntheticPeople as SyntheticPeople

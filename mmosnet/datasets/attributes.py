@@ -1,12 +1,8 @@
-"""PA-100K, PETA and RAP.
+"""Data sets of person attributes: PA-100K, PETA and RAP.
 
-Pieces that the MATLAB annotations of attribute data sets have in common.
-
-PA-100K (Liu et al., "HydraPlus-Net: Attentive Deep Features for Pedestrian Analysis", ICCV 2017).
-
-PETA (Deng et al., "Pedestrian Attribute Recognition At Far Distance", ACM MM 2014).
-
-RAP, first version (Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", 2016).
+- PA-100K: Liu et al., "HydraPlus-Net: Attentive Deep Features for Pedestrian Analysis", ICCV 2017.
+- PETA: Deng et al., "Pedestrian Attribute Recognition At Far Distance", ACM MM 2014.
+- RAP, first version: Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", 2016.
 """
 
 from __future__ import annotations
@@ -20,75 +16,30 @@ from mmengine.logging import MMLogger
 from mmosnet.datasets.base import AnnotatedSplit, AttributeAnnotation, AttributeDataset, check_val_share, held_out
 from mmosnet.errors import DataError
 from mmosnet.io.files import read_json
-from mmosnet.io.matlab import MatlabCells, MatlabFile
+from mmosnet.io.matlab import MatlabCells, MatlabFile, matrix, structure, texts
 from mmosnet.io.media import find_files
 from mmosnet.registry import DATASETS
 
-
-def texts(value: object, place: str) -> list[str]:
-    """Return the texts of a cell array; an empty cell is an empty text.
-
-    Raises:
-        DataError: No cell array, or a cell holds something else than text.
-    """
-    if not isinstance(value, MatlabCells):
-        raise DataError(f'{place} is no cell array of texts')
-    found = []
-    for number, text in enumerate(value, start=1):
-        if isinstance(text, np.ndarray) and not text.size:
-            text = ''
-        if not isinstance(text, str):
-            raise DataError(f'{place}: cell {number} is no text')
-        found.append(text.strip())
-    return found
-
-
-def matrix(value: object, place: str) -> np.ndarray:
-    """Check that a value is a matrix of numbers, and return it.
-
-    Raises:
-        DataError: Something else.
-    """
-    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in 'buif':
-        raise DataError(f'{place} is no matrix of numbers')
-    return value
-
-
-def whole_numbers(value: object, place: str) -> np.ndarray:
-    """Return an array of whole numbers, flattened: ``(N,)`` int64.
-
-    Raises:
-        DataError: No array of numbers, or one that is not whole; names it.
-    """
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'buif':
-        raise DataError(f'{place} is no array of numbers')
-    values = value.flatten()
-    # Beyond 2**53 a float has no unit digit; NaN fails as well.
-    wrong = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < 2**53)))
-    if len(wrong):
-        raise DataError(f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; get the file anew')
-    return values.astype(np.int64)
-
-
-def structure(value: object, fields: Sequence[str], place: str) -> dict:
-    """Check that a value is a MATLAB structure with certain fields, and return it.
-
-    Raises:
-        DataError: No structure, or a field is missing.
-    """
-    if not isinstance(value, dict):
-        raise DataError(f'{place} is no structure')
-    missing = [field for field in fields if field not in value]
-    if missing:
-        raise DataError(f'{place} has no field {", ".join(missing)}; it has {", ".join(value)}')
-    return value
+# Files and folders below data_root.
+PA100K_ANNOTATIONS, PA100K_IMAGES = ('annotation/annotation.mat', 'annotation.mat'), 'data'
+PETA_ANNOTATION, PETA_IMAGES = 'PETA.mat', 'images'
+RAP_ANNOTATIONS, RAP_IMAGES = ('RAP_annotation/RAP_annotation.mat', 'RAP_annotation.mat'), 'RAP_dataset'
+# The first attributes, which are evaluated.
+PETA_NUM_EVALUATED, RAP_NUM_EVALUATED = 35, 51
+#: Columns of PETA's ``data`` before the labels: of 109 columns, label k (from 1) is column k + 4.
+NUM_OTHER_COLUMNS = 4
+#: Fields of the structure ``peta`` in their order; the last one is spelled so in the file.
+PETA_FIELDS = ('data', 'attribute', 'selected_attribute', 'partion_attribute')
+PROTOCOLS = ('random', 'zero_shot')
+# RAP's label of a person whose gender the annotators could not recognize.
+UNCERTAIN = 2
 
 
 def read_partition(value: object, index: int, splits: Sequence[str], place: str) -> dict[str, np.ndarray]:
     """Read one of several partitions: a cell array of structures with image numbers for each split.
 
-    Public readers of these files take the fields by their order; here a field that is called ``train`` or
-    ``train_index`` is taken by its name.
+    Other published readers of these files use the order of the fields; here a field called ``train`` or
+    ``train_index`` is found by its name, others by their order.
 
     Args:
         value: The cell array.
@@ -100,7 +51,7 @@ def read_partition(value: object, index: int, splits: Sequence[str], place: str)
         Image numbers, counted from 1, of each split.
 
     Raises:
-        DataError: No such partition, or it has too few fields.
+        DataError: There is no such partition, or it has too few fields.
     """
     partitions = list(value) if isinstance(value, MatlabCells) else [value]
     if not 0 <= index < len(partitions):
@@ -108,12 +59,12 @@ def read_partition(value: object, index: int, splits: Sequence[str], place: str)
     fields = partitions[index]
     if not isinstance(fields, dict) or len(fields) < len(splits):
         raise DataError(f'{place}: partition {index} is no structure with the fields {", ".join(splits)}')
-    found = {}
+    numbers = {}
     for position, split in enumerate(splits):
         named = [field for field in fields if field in (split, f'{split}_index')]
         field = named[0] if named else list(fields)[position]
-        found[split] = matrix(fields[field], f'{place}: {field} of partition {index}').flatten()
-    return found
+        numbers[split] = matrix(fields[field], f'{place}: {field} of partition {index}').flatten()
+    return numbers
 
 
 def partitioned(
@@ -122,23 +73,23 @@ def partitioned(
     """Divide an annotation of all images into splits.
 
     Args:
-        names: File names of all images.
-        labels: A row for each.
+        names: File names of all N images.
+        labels: ``(N, A)``, one row per image.
         numbers: Numbers of the images of each split, counted from 1.
         folder: Folder that the names are relative to.
-        place: The file, for the texts of errors.
+        place: The file, for error messages.
 
     Raises:
-        DataError: A number beyond the images, an image that is in two splits, or other rows of labels than names.
+        DataError: A number is not that of an image, an image is in two splits, or names and labels differ in number.
     """
     if len(labels) != len(names):
         raise DataError(f'{place}: {len(names)} images, but {len(labels)} rows of labels; the file is damaged')
     splits, taken = {}, {}
-    for split, found in numbers.items():
-        wrong = [number for number in found.tolist() if number not in range(1, len(names) + 1)]
+    for split, listed in numbers.items():
+        wrong = [number for number in listed.tolist() if number not in range(1, len(names) + 1)]
         if wrong:
             raise DataError(f'{place}, {split}: no image {wrong[0]:g}; images count from 1 to {len(names)}')
-        rows = found.astype(int)
+        rows = listed.astype(int)
         for number in rows.tolist():
             if number in taken:
                 raise DataError(
@@ -157,38 +108,6 @@ def partitioned(
     return splits
 
 
-ANNOTATIONS = ('annotation/annotation.mat', 'annotation.mat')
-IMAGES = 'data'
-
-
-@DATASETS.register_module()
-class PA100K(AttributeDataset):
-    """PA-100K and every data set in its layout: 100,000 images, 26 attributes.
-
-    ``data_root`` holds the images in ``data`` and ``annotation.mat`` beside it or in ``annotation``. The names of the
-    attributes are read from the file. Official splits: 80,000 for training, 10,000 each for val and test.
-
-    Args: as :class:`~mmosnet.datasets.AttributeDataset`.
-    """
-
-    download_page = 'https://github.com/xh-liu/HydraPlus-Net'
-
-    def published_counts(self) -> dict[str, int]:
-        """Return the counts in the paper."""
-        return dict(train=80_000, val=10_000, test=10_000)
-
-    def read_annotation(self) -> AttributeAnnotation:
-        """Read all splits; see the base class."""
-        path = self.find_file(*ANNOTATIONS)
-        folder = self.find_folder(IMAGES)
-        annotation = read_pa100k(path, folder)
-        listed = {name for split in annotation.splits.values() for name in split.names}
-        others = [path for path in find_files(folder).files if path.relative_to(folder).as_posix() not in listed]
-        if others:
-            self.note(f'left out {len(others):,} images in {folder} that no split lists, the first {others[0].name}')
-        return annotation
-
-
 def read_pa100k(path: Path, folder: Path) -> AttributeAnnotation:
     """Read an ``annotation.mat``.
 
@@ -197,7 +116,7 @@ def read_pa100k(path: Path, folder: Path) -> AttributeAnnotation:
         folder: Folder of the images.
 
     Raises:
-        DataError: A variable is missing or of another kind.
+        DataError: A variable is missing or of another type.
     """
     splits = {}
     with MatlabFile(path) as file:
@@ -213,14 +132,41 @@ def read_pa100k(path: Path, folder: Path) -> AttributeAnnotation:
     return AttributeAnnotation(str(path), attributes, splits)
 
 
-ANNOTATION = 'PETA.mat'
-PETA_IMAGES = 'images'
-NUM_EVALUATED = 35
-#: Columns of ``data`` in front of the labels: of 109 columns, label k (from 1) is column k + 4.
-NUM_OTHER_COLUMNS = 4
-#: Fields of the structure ``peta`` in their order; the last one is spelt so in the file.
-FIELDS = ('data', 'attribute', 'selected_attribute', 'partion_attribute')
-PROTOCOLS = ('random', 'zero_shot')
+@DATASETS.register_module()
+class PA100K(AttributeDataset):
+    """PA-100K and every data set in its layout: 100,000 images, 26 attributes.
+
+    ``data_root`` holds the images in ``data`` and ``annotation.mat`` beside it or in ``annotation``. The names of the
+    attributes are read from the file. Official splits: 80,000 for training, 10,000 each for val and test.
+
+    Takes the arguments of :class:`~mmosnet.datasets.AttributeDataset`.
+    """
+
+    download_page = 'https://github.com/xh-liu/HydraPlus-Net'
+
+    def published_counts(self) -> dict[str, int]:
+        """Return the counts in the paper."""
+        return dict(train=80_000, val=10_000, test=10_000)
+
+    def read_annotation(self) -> AttributeAnnotation:
+        """Read all splits; see the base class."""
+        path = self.find_file(*PA100K_ANNOTATIONS)
+        folder = self.find_folder(PA100K_IMAGES)
+        annotation = read_pa100k(path, folder)
+        listed = {name for split in annotation.splits.values() for name in split.names}
+        others = [path for path in find_files(folder).files if path.relative_to(folder).as_posix() not in listed]
+        if others:
+            self.note(f'left out {len(others):,} images in {folder} that no split lists, the first {others[0].name}')
+        return annotation
+
+
+def _peta_field(peta: dict, name: str, place: str) -> object:
+    """Return a field of the structure ``peta`` by its name, or else by its position, on which published code relies."""
+    if name in peta:
+        return peta[name]
+    if len(peta) < len(PETA_FIELDS):
+        raise DataError(f'{place}: peta has no field {name!r}; it has {", ".join(peta) or "none"}')
+    return list(peta.values())[PETA_FIELDS.index(name)]
 
 
 @DATASETS.register_module()
@@ -228,16 +174,16 @@ class PETA(AttributeDataset):
     """PETA: 19,000 images, 105 labels of which 35 are evaluated.
 
     ``data_root`` holds ``PETA.mat`` and the images as ``images/00001.png`` to ``images/19000.png``: the form in which
-    published code uses the data set, not the authors' folders by source. The 35 are the first 35 names of the file,
+    published code uses the data set, not the authors' folders by source. Evaluated are the first 35 names of the file,
     from personalLess30 to upperBodyVNeck.
 
     Random protocol, the usual one: 9,500 images for training, 1,900 for val, 7,600 for testing. The same people are in
-    all three, in nearly the same images, so that results are too good.
+    all three, in nearly the same images, so that results are too optimistic.
 
-    Zero-shot protocol (Jia et al., arXiv 2107.03576): nobody is in two splits. Its authors give the splits away as a
+    Zero-shot protocol (Jia et al., arXiv 2107.03576): no person is in two splits. Its authors publish the splits as a
     pickle, ``dataset_zs_run0.pkl``. A pickle can run any code when it is read, so it is not read here.
     ``zero_shot_file`` is JSON with the names of each split's images, ``{"train": ["00001.png", ...], "val": [...],
-    "test": [...]}``. In an environment that you can throw away, this makes it::
+    "test": [...]}``. These lines convert the pickle; run them in an isolated environment::
 
         import json, pickle  # and pip install easydict
         old = pickle.load(open('dataset_zs_run0.pkl', 'rb'))
@@ -246,7 +192,7 @@ class PETA(AttributeDataset):
 
     Args:
         protocol: ``'random'`` or ``'zero_shot'``.
-        partition: Number of one of the random partitions in the file, from 0; published code takes the first.
+        partition: Number of one of the random partitions in the file, from 0; published code uses the first.
         zero_shot_file: The splits of the zero-shot protocol, relative to ``data_root``.
         **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`; ``attributes='all'`` takes all 105.
     """
@@ -277,31 +223,31 @@ class PETA(AttributeDataset):
 
     def read_annotation(self) -> AttributeAnnotation:
         """Read all splits; see the base class."""
-        path = self.find_file(ANNOTATION)
+        path = self.find_file(PETA_ANNOTATION)
         place = str(path)
         with MatlabFile(path) as file:
             peta = structure(file['peta'], (), f'{path}, peta')
-            attributes = texts(_field(peta, 'attribute', place), f'{path}, attribute')
-            data = matrix(_field(peta, 'data', place), f'{path}, data')
+            attributes = texts(_peta_field(peta, 'attribute', place), f'{path}, attribute')
+            data = matrix(_peta_field(peta, 'data', place), f'{path}, data')
             evaluated = self._evaluated(peta, len(attributes), place)
             names = [f'{number:05d}.png' for number in range(1, len(data) + 1)]
             if self.protocol == 'zero_shot':
                 numbers = self._zero_shot(names)
             else:
-                partitions = _field(peta, 'partion_attribute', place)
+                partitions = _peta_field(peta, 'partion_attribute', place)
                 numbers = read_partition(partitions, self.partition, self.split_names, f'{path}, partion_attribute')
         splits = partitioned(names, data[:, NUM_OTHER_COLUMNS:], numbers, self.find_folder(PETA_IMAGES), place)
         return AttributeAnnotation(place, attributes, splits, evaluated)
 
     def _evaluated(self, peta: dict, num_attributes: int, place: str) -> Sequence[int] | None:
-        """Return the indices of the labels that the file evaluates, from 0; the first 35 if it does not say.
+        """Return the indices of the evaluated labels, from 0; the first 35 if the file lists none.
 
         ``selected_attribute`` counts columns of ``data`` from 1: it is 5 to 39 in the official file.
         """
         if self.attributes is not None:
             return None
         if 'selected_attribute' not in peta:
-            return range(min(NUM_EVALUATED, num_attributes))
+            return range(min(PETA_NUM_EVALUATED, num_attributes))
         numbers = matrix(peta['selected_attribute'], f'{place}, selected_attribute').flatten().tolist()
         first, last = NUM_OTHER_COLUMNS + 1, NUM_OTHER_COLUMNS + num_attributes
         wrong = [number for number in numbers if number not in range(first, last + 1)]
@@ -321,7 +267,7 @@ class PETA(AttributeDataset):
             )
         splits = read_json(path, 'pickles are not read, PETA.__doc__ says how to convert one')
         numbers = {name: number for number, name in enumerate(names, start=1)}
-        found = {}
+        splits_by_number = {}
         for split in self.split_names:
             images = splits.get(split) if isinstance(splits, dict) else None
             if not isinstance(images, list):
@@ -329,23 +275,8 @@ class PETA(AttributeDataset):
             unknown = [image for image in images if not isinstance(image, str) or image not in numbers]
             if unknown:
                 raise DataError(f'{path}, {split}: no image {unknown[0]!r}; names are like {names[0]!r}')
-            found[split] = np.array([numbers[image] for image in images], int)
-        return found
-
-
-def _field(peta: dict, name: str, place: str) -> object:
-    """Return a field by its name, or by its position: published code relies on the order alone."""
-    if name in peta:
-        return peta[name]
-    if len(peta) < len(FIELDS):
-        raise DataError(f'{place}: peta has no field {name!r}; it has {", ".join(peta) or "none"}')
-    return list(peta.values())[FIELDS.index(name)]
-
-
-RAP_ANNOTATIONS = ('RAP_annotation/RAP_annotation.mat', 'RAP_annotation.mat')
-RAP_IMAGES = 'RAP_dataset'
-RAP_NUM_EVALUATED = 51
-UNCERTAIN = 2
+            splits_by_number[split] = np.array([numbers[image] for image in images], int)
+        return splits_by_number
 
 
 @DATASETS.register_module()
@@ -355,12 +286,12 @@ class RAPv1(AttributeDataset):
     ``data_root`` holds the images in ``RAP_dataset`` and ``RAP_annotation.mat`` beside it or in ``RAP_annotation``. A
     partition has 33,268 images for training and 8,317 for testing; the same person may be in both.
 
-    There is no official validation split, and published results are those of the epoch that is best on test.
-    ``val_share`` holds out a random share of the training images instead, always the same ones: that split is ours.
-    Give train and val the same ``val_share`` and ``val_seed``.
+    There is no official validation split, and published results are those of the epoch that is best on test. Instead,
+    ``val_share`` holds out a random but fixed share of the training images: this split is ours. Use the same
+    ``val_share`` and ``val_seed`` for train and val.
 
-    The label 2, for a person whose gender the annotators could not tell, counts as 0, as in published code; how many
-    there are is logged.
+    The label 2, for a person whose gender the annotators could not recognize, counts as 0, as in published code; its
+    frequency is logged.
 
     Args:
         partition: Number of the partition, from 0.

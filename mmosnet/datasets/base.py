@@ -1,15 +1,4 @@
-"""Base classes of data sets.
-
-Validation splits of our own, for data sets whose authors made none.
-
-What all data sets of people have in common: splits, damaged images, transforms that borrow from other images.
-
-The base of all re-identification data sets: records, labels, checks and the table at the start.
-
-Attribute annotations: names of images and a matrix of zeros and ones, checked row by row.
-
-The base of all attribute data sets: records, checks, shares of positives and the table at the start.
-"""
+"""Base classes of data sets of people: splits, damaged images, checked annotations, and the table in the log."""
 
 from __future__ import annotations
 
@@ -27,14 +16,20 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.transforms import read_image
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.media import images_in
 from mmosnet.io.tables import image_inside
+from mmosnet.io.text_tables import text_table
+
+SPLITS = ('train', 'query', 'gallery')
+DISTRACTOR_PID = 0
+JUNK_PID = -1
+# Damaged images that a message lists.
+MOST_LISTED = 10
 
 
 def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:
-    """Sample a share of different items, at least one; the sample is the same on every machine.
+    """Sample a share of the distinct items, at least one; the sample is the same on every machine.
 
     Args:
         items: Items to sample from, in any order.
@@ -51,37 +46,37 @@ def check_val_share(share: float, splits: Iterable[str], owner: str) -> None:
     """Check the share of a held-out validation split.
 
     Raises:
-        DataError: No share, or a validation split is wanted where nothing is held out.
+        DataError: The number is no share, or a validation split is requested but nothing is held out.
     """
     if not 0 <= share < 1:
         raise DataError(f'val_share={share} is no share of the training data')
     if 'val' in splits and not share:
         raise DataError(
-            f"{owner} has no official validation split, split='val' needs one: val_share=0.1, for train as well, holds "
-            'out a tenth of the training data'
+            f"{owner} has no official validation split, and split='val' needs one: val_share=0.1, in train as well, "
+            'holds out a tenth of the training data'
         )
 
 
 class PersonDataset(BaseDataset):
     """Images of people in splits.
 
-    mmengine's ``BaseDataset`` knows neither splits nor damaged files.
+    mmengine's ``BaseDataset`` has no splits and does not handle damaged files.
 
     Args:
         data_root: Folder of the data set.
         split: One of :attr:`split_names`, or several of them.
-        bad_images: What to do with a file that does not decode: ``'error'`` raises when it is met, naming it;
-            ``'skip'`` reads every file at the start, drops the bad ones, counts and lists them.
-        check_counts: Warn where the numbers found are not the published ones.
+        bad_images: What to do with a damaged image: ``'error'`` raises an error that names it when it is read;
+            ``'skip'`` reads all images at the start, drops the damaged ones and reports them.
+        check_counts: Warn if the numbers of images differ from the published ones.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
         DataError: Bad arguments.
     """
 
-    #: What ``split`` chooses from.
+    #: Valid values of ``split``.
     split_names: tuple[str, ...] = ()
-    #: Where the data set can be had, for error messages.
+    #: Address of the data set, for error messages.
     download_page = ''
 
     def __init__(
@@ -100,7 +95,7 @@ class PersonDataset(BaseDataset):
             raise DataError(f"bad_images={bad_images!r}: choose 'error' or 'skip'")
         self.bad_images = bad_images
         self.check_counts = check_counts
-        #: What was left out and what looks odd, in sentences.
+        #: Sentences about what was left out and what looks odd.
         self.notes: list[str] = []
         self._usual_notes: list[str] = []
         super().__init__(data_root=data_root, **kwargs)
@@ -110,7 +105,7 @@ class PersonDataset(BaseDataset):
 
         Args:
             text: Text for the user.
-            usual: It belongs to the data set: a line below its table and no warning.
+            usual: Whether it is a property of the data set, which is logged below its table and not as a warning.
         """
         self.notes.append(f'{type(self).__name__}: {text}')
         if usual:
@@ -124,14 +119,14 @@ class PersonDataset(BaseDataset):
         MMLogger.get_current_instance().info('\n'.join(lines))
 
     def origin(self) -> str:
-        """Return a sentence for error messages that says where to get the data set, if that is known."""
+        """Return a sentence with the address of the data set, for error messages; empty if it is unknown."""
         return f' {type(self).__name__} comes from {self.download_page}.' if self.download_page else ''
 
     def usable_records(self, records: list[dict], split: str) -> list[dict]:
-        """Return the records of a split, without damaged images if those are to be skipped.
+        """Return the records of a split, without damaged images if ``bad_images`` is ``'skip'``.
 
         Raises:
-            DataError: None is left.
+            DataError: The split has no images.
         """
         if self.bad_images == 'skip':
             records = self._without_bad_images(records, split)
@@ -151,8 +146,8 @@ class PersonDataset(BaseDataset):
             errors = list(pool.map(error, records))
         bad = [e for e in errors if e]
         if bad:
-            shown = '\n  '.join(bad[:10] + ['...'][: len(bad) > 10])
-            self.note(f'skipped {len(bad)} of {len(records)} {split} images:\n  {shown}')
+            listed = '\n  '.join(bad[:MOST_LISTED] + ['...'] * (len(bad) > MOST_LISTED))
+            self.note(f'skipped {len(bad)} of {len(records)} {split} images:\n  {listed}')
         return [record for record, e in zip(records, errors, strict=True) if not e]
 
     def prepare_data(self, idx: int) -> dict:
@@ -167,47 +162,41 @@ class PersonDataset(BaseDataset):
         return self.pipeline(results)
 
 
-SPLITS = ('train', 'query', 'gallery')
-DISTRACTOR_PID = 0
-JUNK_PID = -1
-
-
 class ReIDDataset(PersonDataset):
     """Images of people with identity and camera.
 
-    A subclass says in :meth:`load_split` which images a split holds. mmpretrain's ``CustomDataset`` knows neither
-    cameras nor the split into query and gallery; mmdet's ``ReIDDataset`` has no evaluation protocol.
+    A subclass lists the images of a split in :meth:`load_split`. mmpretrain's ``CustomDataset`` has neither cameras nor
+    a split into query and gallery; mmdet's ``ReIDDataset`` has no evaluation protocol.
 
-    A sample's record has ``img_path``, ``pid``, ``camid`` (0-based), ``split`` and, for training, ``gt_label``
-    (identities numbered from 0 in ascending order). Junk images (pid -1) are dropped, distractors (pid 0) stay
-    in the gallery. Where people have labelled attributes, a record has ``gt_score`` too, and ``metainfo`` names them
-    (:attr:`score_names`).
+    A record has ``img_path``, ``pid``, ``camid`` (0-based), ``split`` and, for training, ``gt_label`` (identities
+    numbered from 0 in ascending order). Junk images (pid -1) are dropped, distractors (pid 0) stay in the gallery. If
+    people have labeled attributes, a record has ``gt_score`` too, and ``metainfo`` names them (:attr:`score_names`).
 
     Args:
         data_root: Folder of the data set.
         split: ``'train'``, ``'query'``, ``'gallery'``, or several of them: ``('query', 'gallery')`` for testing.
-        bad_images: ``'error'`` or ``'skip'``, as of :class:`~mmosnet.datasets.base.PersonDataset`.
-        combineall: Train on everybody, also on those of query and gallery; distractors stay out. For models that are
-            tested on another data set.
-        check_counts: Warn where the numbers of images and identities are not the published ones.
+        bad_images: ``'error'`` or ``'skip'``, as in :class:`~mmosnet.datasets.base.PersonDataset`.
+        combineall: Train on the people of all splits, without distractors; for models that are tested on another data
+            set.
+        check_counts: Warn if the numbers of images and identities differ from the published ones.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
         FileNotFoundError: The folder of a split is missing.
-        DataError: A split without images, or bad arguments.
+        DataError: A split has no images, or an argument is invalid.
     """
 
     METAINFO = dict(task='reid')
 
     split_names = SPLITS
-    #: Pid of gallery images of nobody in particular; None where every pid is a person.
+    #: Pid of the distractors; None if every pid is a person.
     distractor_pid: int | None = DISTRACTOR_PID
-    #: Whether a pid is the same person in training as in query and gallery; False where test identities are numbered
-    #: anew, None where the data set does not say.
+    #: Whether a pid is the same person in training as in query and gallery; False if test identities are numbered
+    #: separately, None if it is unknown.
     shared_pids: bool | None = None
-    #: Names of the pids, where people have any. Not in ``metainfo``, which checkpoints carry.
+    #: Names of the pids, if people have names. Not in ``metainfo``, which checkpoints store.
     pid_names: dict[int, str] = {}
-    #: Names of the attributes in ``gt_score``, where records have any.
+    #: Names of the attributes in ``gt_score``, if records have any.
     score_names: Sequence[str] = ()
 
     def __init__(
@@ -233,8 +222,8 @@ class ReIDDataset(PersonDataset):
     def train_records(self) -> list[dict]:
         """Return the images to train on; with ``combineall`` those of all splits.
 
-        Test identities are other people than training identities, also where their numbers are the same, as in
-        MSMT17: they get numbers behind those of training, unless :attr:`shared_pids`. Query and gallery share theirs.
+        Unless :attr:`shared_pids`, test identities are other people than training identities, even if their numbers are
+        the same, as in MSMT17: they get numbers after those of training. Query and gallery share theirs.
         """
         records = self.load_split('train')
         if not self.combineall:
@@ -245,18 +234,18 @@ class ReIDDataset(PersonDataset):
         if not self.shared_pids and train_pids & {r['pid'] for r in test} - {self.distractor_pid, JUNK_PID}:
             offset = max(train_pids) + 1
         seen = {r['img_path'] for r in records}
-        strangers = sum(r['pid'] == self.distractor_pid for r in test)
-        if strangers:
-            self.note(f'left out {strangers:,} distractors of the gallery in training', usual=True)
+        num_distractors = sum(r['pid'] == self.distractor_pid for r in test)
+        if num_distractors:
+            self.note(f'left out {num_distractors:,} distractors of the gallery in training', usual=True)
         for r in test:
-            # CUHK03 queries with gallery images.
+            # In CUHK03's classic protocol an image is both query and gallery.
             if r['pid'] not in (self.distractor_pid, JUNK_PID) and r['img_path'] not in seen:
                 seen.add(r['img_path'])
                 records.append(dict(r, pid=r['pid'] + offset))
         return records
 
     def load_data_list(self) -> list[dict]:
-        """Load all splits, check them and log a table of what was found.
+        """Load all splits, check them and log a table of their numbers.
 
         Returns:
             The records, split after split.
@@ -266,13 +255,15 @@ class ReIDDataset(PersonDataset):
             loaded = self.train_records() if split == 'train' else self.load_split(split)
             kept = [dict(r, split=split) for r in loaded if r['pid'] != JUNK_PID]
             if len(kept) < len(loaded):
-                self.note(f'left out {len(loaded) - len(kept):,} {split} images of nobody (pid {JUNK_PID})', usual=True)
+                self.note(
+                    f'left out {len(loaded) - len(kept):,} {split} images of no person (pid {JUNK_PID})', usual=True
+                )
             records.extend(self.usable_records(kept, split))
         labels = {pid: label for label, pid in enumerate(self._pids(records, 'train'))}
         for record in records:
             if record['split'] == 'train':
                 record['gt_label'] = labels[record['pid']]
-        self._metainfo.update(self._facts(records))
+        self._metainfo.update(self._numbers_for_checks(records))
         self.log_table(self._table(records))
         if self.check_counts:
             self._compare_counts(records)
@@ -281,37 +272,37 @@ class ReIDDataset(PersonDataset):
     def _compare_counts(self, records: list[dict]) -> None:
         for split, published in self.published_counts().items():
             rows = [r for r in records if r['split'] == split]
-            found = (len(rows), len({r['pid'] for r in rows} - {self.distractor_pid}))
-            if split in self.splits and found != published and not (split == 'train' and self.combineall):
+            counts = (len(rows), len({r['pid'] for r in rows} - {self.distractor_pid}))
+            if split in self.splits and counts != published and not (split == 'train' and self.combineall):
                 MMLogger.get_current_instance().warning(
-                    f'{type(self).__name__} in {self.data_root}: {split} has {found[0]:,} images of {found[1]:,} '
+                    f'{type(self).__name__} in {self.data_root}: {split} has {counts[0]:,} images of {counts[1]:,} '
                     f'identities, published are {published[0]:,} of {published[1]:,}: results do not compare with '
-                    'published ones (check_counts=False for data of your own)'
+                    'published ones (check_counts=False for your own data)'
                 )
 
     @staticmethod
     def _pids(records: list[dict], split: str) -> list[int]:
         return sorted({r['pid'] for r in records if r['split'] == split})
 
-    def _facts(self, records: list[dict]) -> dict:
+    def _numbers_for_checks(self, records: list[dict]) -> dict:
         """Return the metadata that hooks and metrics check before training starts."""
-        facts = {}
+        metainfo = {}
         if 'train' in self.splits:
-            facts['num_train_pids'] = len(self._pids(records, 'train'))
+            metainfo['num_train_pids'] = len(self._pids(records, 'train'))
         if 'query' in self.splits and 'gallery' in self.splits:
             cameras = {}
             for r in records:
                 if r['split'] == 'gallery':
                     cameras.setdefault(r['pid'], set()).add(r['camid'])
-            facts['num_cross_camera_queries'] = sum(
+            metainfo['num_cross_camera_queries'] = sum(
                 r['split'] == 'query' and bool(cameras.get(r['pid'], set()) - {r['camid']}) for r in records
             )
         if self.score_names:
             training = [r for r in records if r['split'] == 'train']
-            facts |= attribute_facts(
+            metainfo |= attribute_metainfo(
                 self.score_names, training if 'train' in self.splits else None, f'{type(self).__name__}, train'
             )
-        return facts
+        return metainfo
 
     def _table(self, records: list[dict]) -> str:
         counts = []
@@ -329,7 +320,7 @@ class ReIDDataset(PersonDataset):
     ) -> list[tuple[str, re.Match[str]]]:
         """List the images in ``data_root/folder`` and below it whose name matches, sorted, each with its match.
 
-        Warnings count the files that are no images, and the images with other names.
+        Warnings report the numbers of files that are no images and of images with other names.
 
         Args:
             folder: Folder below ``data_root``.
@@ -337,8 +328,8 @@ class ReIDDataset(PersonDataset):
             almost: Pattern of names that should match ``pattern``: an error names those that do not.
 
         Raises:
-            FileNotFoundError: No such folder; names what was looked for and the download page.
-            DataError: No image in it, none whose name matches, or one that matches ``almost`` alone.
+            FileNotFoundError: The folder is missing; names it and the download page.
+            DataError: It has no image, no name matches, or a name matches only ``almost``.
         """
         path = Path(self.data_root) / folder
         if not path.is_dir():
@@ -347,22 +338,22 @@ class ReIDDataset(PersonDataset):
                 f'to the extracted data set.{self.origin()}'
             )
         owner, files = type(self).__name__, images_in(path, self.note)
-        found = [(file, pattern.match(os.path.basename(file))) for file in files]
-        for file, match in found:
+        named = [(file, pattern.match(os.path.basename(file))) for file in files]
+        for file, match in named:
             if almost is not None and not match and almost.match(os.path.basename(file)):
                 raise DataError(
                     f'{owner}: {file} has no name like {pattern.pattern!r}; rename the file, or take it out'
                 )
-        matched = [(file, match) for file, match in found if match]
+        matched = [(file, match) for file, match in named if match]
         if not matched:
             raise DataError(
                 f'{owner}: none of the {len(files)} images in {path} has a name like {pattern.pattern!r}; the first is '
                 f'{os.path.basename(files[0])!r}'
             )
-        if len(matched) < len(found):
-            odd = next(file for file, match in found if not match)
+        if len(matched) < len(named):
+            odd = next(file for file, match in named if not match)
             self.note(
-                f'ignored {len(found) - len(matched)} images in {path} whose names are not like {pattern.pattern!r}, '
+                f'ignored {len(named) - len(matched)} images in {path} whose names are not like {pattern.pattern!r}, '
                 f'the first {odd}'
             )
         return matched
@@ -370,14 +361,14 @@ class ReIDDataset(PersonDataset):
 
 @dataclass(frozen=True)
 class AnnotatedSplit:
-    """The annotation of one split as its file has it, unchecked.
+    """The annotation of one split as in its file, unchecked.
 
     Attributes:
-        place: File and split, for the texts of errors.
+        place: File and split, for error messages.
         folder: Folder that the image names are relative to.
         names: Names of N image files.
         labels: ``(N, A)`` numbers.
-        rows: Row numbers of the file to name in errors; counted from 1 by default.
+        rows: Row numbers in the file, for error messages; counted from 1 by default.
     """
 
     place: str
@@ -390,20 +381,20 @@ class AnnotatedSplit:
         """Check all rows and return their records.
 
         Args:
-            attributes: Names of the wanted attributes.
+            attributes: Names of the chosen attributes.
             columns: Their columns in the labels.
 
         Returns:
-            A ``dict(img_path, gt_score)`` for each row; ``gt_score`` is ``(len(columns),)`` float32.
+            A ``dict(img_path, gt_score)`` per row; ``gt_score`` is ``(len(columns),)`` float32.
 
         Raises:
-            DataError: Names file, split and row: an image without a name, outside the folder or not on disk; a label
-                that is neither 0 nor 1; as many rows of labels as there are not names.
+            DataError: An image has no name, is outside the folder or missing; a label is neither 0 nor 1; or names and
+                labels differ in number. Names file, split and row.
         """
         if self.labels.shape[0] != len(self.names):
             raise DataError(
                 f'{self.place}: {len(self.names)} names of images, but {self.labels.shape[0]} rows of labels; the file '
-                'is damaged: get it anew'
+                'is damaged: download it again'
             )
         paths = [self._path(index) for index in range(len(self.names))]
         self._check_presence(paths)
@@ -433,7 +424,7 @@ class AnnotatedSplit:
         return labels.astype(np.float32)
 
     def _check_presence(self, paths: Sequence[str]) -> None:
-        """Compare the paths with one listing per folder: one query per file takes minutes on network storage."""
+        """Compare the paths with one listing per folder: a look at each file takes minutes on network storage."""
         listed: dict[str, set[str]] = {}
         missing = []
         for index, path in enumerate(paths):
@@ -458,13 +449,13 @@ def _files(folder: str) -> set[str]:
 
 @dataclass(frozen=True)
 class AttributeAnnotation:
-    """What an annotation file says.
+    """The content of an annotation file.
 
     Attributes:
-        file: File name for errors.
+        file: File name, for error messages.
         attributes: Names of the columns of the labels.
-        splits: Each split by its name.
-        evaluated: Columns of the attributes that are usually evaluated; all by default.
+        splits: Annotations by the name of the split.
+        evaluated: Columns of the attributes that are usually evaluated; by default all.
     """
 
     file: str
@@ -479,13 +470,13 @@ class AttributeAnnotation:
             chosen: Names, in any order; ``'all'``; or None for those that are usually evaluated.
 
         Raises:
-            DataError: An unknown name, the same name twice, or labels of another width than there are names.
+            DataError: A name is unknown or occurs twice, or the labels have another number of columns than names.
         """
         for split in self.splits.values():
             if split.labels.ndim != 2 or split.labels.shape[1] != len(self.attributes):
                 raise DataError(
                     f'{split.place}: labels of shape {split.labels.shape}, but the file names {len(self.attributes)} '
-                    'attributes; the file is damaged: get it anew'
+                    'attributes; the file is damaged: download it again'
                 )
         everything = range(len(self.attributes))
         if chosen is None:
@@ -511,59 +502,60 @@ class AttributeAnnotation:
         return [list(self.attributes).index(name) for name in names]
 
 
-def attribute_facts(names: Sequence[str], training: Sequence[dict] | None, place: str) -> dict:
-    """Return the metadata that losses and metrics need of an attribute data set; warn of constant attributes.
+def attribute_metainfo(names: Sequence[str], training: Sequence[dict] | None, place: str) -> dict:
+    """Return the metainfo of an attribute data set that losses and metrics need; warn of constant attributes.
 
     Args:
         names: Names of the attributes.
-        training: The records to train on, of which those with ``gt_score`` count; None in testing.
-        place: Data set and split, for the texts.
+        training: Records to train on, of which those with ``gt_score`` count; None in testing.
+        place: Data set and split, for messages.
 
     Returns:
         ``attributes``, the names; in training also ``pos_ratio``, the share of images that have each attribute.
 
     Raises:
-        DataError: No record to train on has labels.
+        DataError: No training record has labels.
     """
-    facts: dict[str, Any] = dict(attributes=list(names))
+    metainfo: dict[str, Any] = dict(attributes=list(names))
     if training is None:
-        return facts
+        return metainfo
     scores = [record['gt_score'] for record in training if 'gt_score' in record]
     if not scores:
         raise DataError(f'{place}: none of {len(training)} images has attribute labels; is it the right annotation?')
     ratios = np.asarray(np.mean(scores, axis=0, dtype=np.float64))
     for constant, what in ((0, 'have'), (1, 'lack')):
-        found = [name for name, ratio in zip(names, ratios, strict=True) if ratio == constant]
-        if found:
+        unlearnable = [name for name, ratio in zip(names, ratios, strict=True) if ratio == constant]
+        if unlearnable:
             MMLogger.get_current_instance().warning(
-                f'{place}: no image is labelled to {what} {", ".join(found)}: that cannot be learnt'
+                f'{place}: no image is labeled to {what} {", ".join(unlearnable)}: that cannot be learned'
             )
-    facts['pos_ratio'] = ratios.tolist()
-    return facts
+    metainfo['pos_ratio'] = ratios.tolist()
+    return metainfo
 
 
 class AttributeDataset(PersonDataset):
-    """Images of people, each labelled with the same attributes.
+    """Images of people, each labeled with the same attributes.
 
-    A subclass reads its annotation in :meth:`read_annotation`. mmpretrain's ``MultiLabelDataset`` reads one JSON file
-    of its own kind, knows no splits, and does not ask whether images are there or what the labels are.
+    A subclass reads its annotation in :meth:`read_annotation`. mmpretrain's ``MultiLabelDataset`` reads a JSON file in
+    a format of its own, has no splits, and checks neither images nor labels.
 
     A record has ``img_path``, ``gt_score`` (``(A,)`` float32, 1 where the image has the attribute) and ``split``.
-    ``metainfo`` has ``attributes``, the A names. Where the train split is loaded it also has ``pos_ratio``, the share
-    of the loaded images that have each attribute: of train and val where ``split=('train', 'val')`` trains on both.
+    ``metainfo`` has ``attributes``, the A names. If the train split is loaded it also has ``pos_ratio``, the share of
+    the loaded images that have each attribute; ``split=('train', 'val')`` trains on both splits and counts both.
 
     Args:
         data_root: Folder of the data set.
         split: ``'train'``, ``'val'``, ``'test'``, or several of them.
-        attributes: Names of the attributes to use, in the order wanted; ``'all'`` of the annotation; None takes those
-            that are usually evaluated.
-        bad_images: ``'error'`` or ``'skip'``, as of :class:`~mmosnet.datasets.base.PersonDataset`.
-        check_counts: Warn where the numbers of images are not the published ones.
+        attributes: Names of the attributes to use, in this order; ``'all'``; or None for those that are usually
+            evaluated.
+        bad_images: ``'error'`` or ``'skip'``, as in :class:`~mmosnet.datasets.base.PersonDataset`.
+        check_counts: Warn if the numbers of images differ from the published ones.
         **kwargs: Arguments of mmengine's ``BaseDataset``: ``pipeline``, ``test_mode``, ``max_refetch`` ...
 
     Raises:
-        FileNotFoundError: No annotation, or no folder of images; names what was looked for.
-        DataError: Names file, split, row and value of what cannot be used; or bad arguments.
+        FileNotFoundError: The annotation or the folder of images is missing; names it.
+        DataError: A label or an image cannot be used, and file, split, row and value are named; or an argument is
+            invalid.
     """
 
     METAINFO = dict(task='attributes')
@@ -583,7 +575,7 @@ class AttributeDataset(PersonDataset):
         super().__init__(data_root=data_root, split=split, bad_images=bad_images, check_counts=check_counts, **kwargs)
 
     def read_annotation(self) -> AttributeAnnotation:
-        """Read the annotation of at least the wanted splits."""
+        """Read the annotation of at least the splits of :attr:`splits`."""
         raise NotImplementedError
 
     def published_counts(self) -> dict[str, int]:
@@ -591,7 +583,7 @@ class AttributeDataset(PersonDataset):
         return {}
 
     def load_data_list(self) -> list[dict]:
-        """Load all splits, check them and log a table of what was found.
+        """Load all splits, check them and log a table of their numbers.
 
         Returns:
             The records, split after split.
@@ -601,10 +593,12 @@ class AttributeDataset(PersonDataset):
         names = [annotation.attributes[column] for column in columns]
         records = []
         for split in self.splits:
-            found = [dict(r, split=split) for r in annotation.splits[split].records(names, columns)]
-            records += self.usable_records(found, split)
+            annotated = [dict(r, split=split) for r in annotation.splits[split].records(names, columns)]
+            records += self.usable_records(annotated, split)
         training = records if 'train' in self.splits else None
-        self._metainfo.update(attribute_facts(names, training, f'{type(self).__name__}, {" and ".join(self.splits)}'))
+        self._metainfo.update(
+            attribute_metainfo(names, training, f'{type(self).__name__}, {" and ".join(self.splits)}')
+        )
         self.log_table(self._table(records, len(names)))
         if self.check_counts:
             self._compare_counts(records)
@@ -614,7 +608,7 @@ class AttributeDataset(PersonDataset):
         """Return the first of several paths below ``data_root`` that is a file.
 
         Raises:
-            FileNotFoundError: None is there; names them all and the download page.
+            FileNotFoundError: All are missing; names them and the download page.
         """
         paths = [Path(self.data_root) / candidate for candidate in candidates]
         for path in paths:
@@ -629,7 +623,7 @@ class AttributeDataset(PersonDataset):
         """Return a folder of images below ``data_root``.
 
         Raises:
-            FileNotFoundError: It is not there.
+            FileNotFoundError: It is missing.
         """
         folder = Path(self.data_root) / name
         if not folder.is_dir():
@@ -640,12 +634,12 @@ class AttributeDataset(PersonDataset):
 
     def _compare_counts(self, records: list[dict]) -> None:
         for split, published in self.published_counts().items():
-            found = sum(record['split'] == split for record in records)
-            if split in self.splits and found != published:
+            number = sum(record['split'] == split for record in records)
+            if split in self.splits and number != published:
                 MMLogger.get_current_instance().warning(
-                    f'{type(self).__name__} in {self.data_root}: {split} has {found:,} images, published are '
-                    f'{published:,}: results do not compare with published ones (check_counts=False for data of your '
-                    'own)'
+                    f'{type(self).__name__} in {self.data_root}: {split} has {number:,} images, published are '
+                    f'{published:,}: results do not compare with published ones (check_counts=False for your own '
+                    'data)'
                 )
 
     def _table(self, records: list[dict], num_attributes: int) -> str:

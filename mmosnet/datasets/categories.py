@@ -1,8 +1,6 @@
-"""ImageNet and CIFAR.
+"""Data sets of categories that mmpretrain reads, with checks first: ImageNet's folder layout, CIFAR-10 and CIFAR-100.
 
-ImageNet's folder layout as mmpretrain reads it, with errors that say what is missing and what to do.
-
-CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) as mmpretrain reads them, held against their checksums first.
+CIFAR: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from mmosnet.registry import DATASETS
 
 with supported_stack():
     import mmpretrain.datasets
+    from mmpretrain.datasets.utils import check_md5
 
 CLASSES_REMEDY = (
     'Categories of your own: --cfg-options model.head.num_classes=N, and their names, in alphabetical order of the '
@@ -31,32 +30,32 @@ CLASSES_REMEDY = (
 class ImageNet(mmpretrain.datasets.ImageNet):
     """ImageNet and every data set in its layout: ``train`` and ``val`` with one folder per category.
 
-    Or ``meta/train.txt`` and ``meta/val.txt`` beside them, with a line ``IMAGE LABEL`` for each image. mmpretrain's
-    ``ImageNet`` reads the same; it numbers each split's folders by themselves, so that one that is missing in ``val``
-    shifts all labels behind it, ends in a traceback where folders or images are missing or damaged, and says nothing of
-    files that it leaves out. Images are what the whole package calls so, folders are walked as everywhere
-    (:mod:`mmosnet.io.media`).
+    Alternatively, ``meta/train.txt`` and ``meta/val.txt`` beside them have a line ``IMAGE LABEL`` per image.
+    mmpretrain's ``ImageNet`` reads the same. But it numbers the folders of each split separately, so that a folder
+    missing in ``val`` shifts all labels after it; it ends in a traceback if folders or images are missing or damaged;
+    and it does not report files that it leaves out. Suffixes of images and the walk through folders are those of
+    :mod:`mmosnet.io.media`.
 
-    Args: as of mmpretrain's ``ImageNet``.
+    Takes the arguments of mmpretrain's ``ImageNet``.
 
     Raises:
-        FileNotFoundError: No folder of the split; names it, and the option to set.
-        DataError: Folders that are no categories or other ones than in ``train``, another number of them than of
-            ``classes``, no images, or a line that cannot be used; in use, an image that cannot be read.
+        FileNotFoundError: The folder of the split is missing; names it, and the option to set.
+        DataError: The folders differ from those of ``train`` or from ``classes``, there are no images, or a line cannot
+            be used; on access, an image cannot be read.
     """
 
     IMG_EXTENSIONS = IMAGE_SUFFIXES
 
     def load_data_list(self) -> list[dict]:
-        """Check folders or lines, then let mmpretrain read them."""
+        """Check folders or lines, then load them as mmpretrain does."""
         if '://' in self.img_prefix:
-            # In a remote storage, which mmengine reads.
+            # A remote storage, which mmengine reads.
             return super().load_data_list()
         folder = Path(self.img_prefix)
         if not folder.is_dir():
             raise FileNotFoundError(
                 f'{type(self).__name__}: no folder {folder}. data_root={self.data_root!r} must hold train and val, '
-                'each with a folder a category: set data_root to it (--data-root FOLDER)'
+                'each with a folder per category: set data_root to it (--data-root FOLDER)'
             )
         if self.ann_file:
             self._check_lines(folder)
@@ -65,44 +64,44 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         return super().load_data_list()
 
     def _check_folders(self, folder: Path) -> None:
-        found = self._categories(folder)
-        if not found:
+        categories = self._categories(folder)
+        if not categories:
             raise DataError(
-                f'{type(self).__name__}: {folder} holds no folders, and there must be one a category; or list the '
-                f'images in {Path(self.data_root) / "meta" / folder.name}.txt, a line IMAGE LABEL each'
+                f'{type(self).__name__}: {folder} holds no folders, and there must be one per category; or list the '
+                f'images in {Path(self.data_root) / "meta" / folder.name}.txt, with a line IMAGE LABEL each'
             )
-        if self.CLASSES is not None and len(self.CLASSES) != len(found):
+        if self.CLASSES is not None and len(self.CLASSES) != len(categories):
             raise DataError(
-                f'{type(self).__name__}: {folder} holds {len(found):,} folders, and the data set has '
+                f'{type(self).__name__}: {folder} holds {len(categories):,} folders, and the data set has '
                 f'{len(self.CLASSES):,} categories. Complete the folders. {CLASSES_REMEDY}'
             )
-        # Labels are places in the alphabetical order of a split's own folders.
+        # A label is the position in the alphabetical order of a split's own folders.
         train = Path(self.data_root) / 'train'
-        others = self._categories(train) if train.is_dir() else found
-        if list(found) != list(others):
-            first = min(set(found) ^ set(others))
+        others = self._categories(train) if train.is_dir() else categories
+        if list(categories) != list(others):
+            first = min(set(categories) ^ set(others))
             raise DataError(
                 f'{type(self).__name__}: {folder} and {train} do not hold the same folders: {first} is in one alone. '
-                'Every split needs a folder for every category, or labels mean different ones'
+                'Every split needs a folder for every category; otherwise equal labels mean different categories'
             )
 
     def _categories(self, folder: Path) -> dict[str, str]:
-        """Return the folders in a folder in alphabetical order: names on the disk by names in Unicode form NFC."""
-        found: dict[str, str] = {}
+        """Return the folders in a folder, in alphabetical order: names on the disk by names in Unicode form NFC."""
+        names: dict[str, str] = {}
         for name in sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')):
-            other = found.setdefault(same_name(name), name)
+            other = names.setdefault(same_name(name), name)
             if other != name:
                 raise DataError(f'{type(self).__name__}: {folder} holds two folders {name}, in two Unicode spellings')
-        return dict(sorted(found.items()))
+        return dict(sorted(names.items()))
 
     def _find_samples(self) -> list[tuple[str, int]] | list[str]:
-        """List the images of a split, with labels if they are wanted."""
+        """List the images of a split, with labels if ``with_label`` is set."""
         if '://' in self.img_prefix:
             return super()._find_samples()
         folder, logger, owner = Path(self.img_prefix), MMLogger.get_current_instance(), type(self).__name__
-        kinds = sorted('.' + name.lstrip('.') for name in self.extensions)
-        found = find_files(folder, kinds)
-        names = [path.relative_to(folder).as_posix() for path in found.files]
+        suffixes = sorted('.' + name.lstrip('.') for name in self.extensions)
+        listing = find_files(folder, suffixes)
+        names = [path.relative_to(folder).as_posix() for path in listing.files]
         if self.with_label:
             categories = self._categories(folder)
             labels = {name: label for label, name in enumerate(categories.values())}
@@ -111,16 +110,16 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             if self.CLASSES is None:
                 self._metainfo['classes'] = tuple(categories)
             empty = sorted(set(labels) - {name.partition('/')[0] for name, _ in samples})
-            beside = [name for name in names if '/' not in name]
+            outside = [name for name in names if '/' not in name]
             if samples and empty:
                 logger.warning(f'{owner}: {len(empty)} folders in {folder} hold no image, the first {empty[0]}')
-            if samples and beside:
+            if samples and outside:
                 logger.warning(
-                    f'{owner}: left out {len(beside)} images in {folder} in no folder, the first {beside[0]}'
+                    f'{owner}: left out {len(outside)} images in {folder} in no folder, the first {outside[0]}'
                 )
         else:
             samples = names
-        left_out, endings = found.left_out_text(), ', '.join(kinds)
+        left_out, endings = listing.left_out_text(), ', '.join(suffixes)
         if not samples:
             others = f'; but {left_out}' if left_out else ''
             raise DataError(f'{owner}: no image in the folders of {folder} ({endings}){others}')
@@ -143,7 +142,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
                 raise DataError(
                     f'{path}, line {row}: {line[:80]!r} is not IMAGE LABEL with a label from 0 to {number - 1}'
                 )
-            # A million lines: only those that may leave.
+            # ImageNet has a million lines: check only paths that may leave the folder.
             if '..' in name or not name[0].isalnum() or ':' in name:
                 image_inside(folder, name, f'{path}, line {row}')
 
@@ -156,7 +155,7 @@ class ImageNet(mmpretrain.datasets.ImageNet):
         try:
             return super().prepare_data(idx)
         except Exception as e:
-            # Loaders differ in what they raise, and OpenCV names no file: is it the image?
+            # Loaders raise different errors, and OpenCV names no file: read the image again to find out.
             path = self.get_data_info(idx)['img_path']
             try:
                 read_image(path)
@@ -165,16 +164,11 @@ class ImageNet(mmpretrain.datasets.ImageNet):
             raise
 
 
-with supported_stack():
-    import mmpretrain.datasets
-    from mmpretrain.datasets.utils import check_md5
-
-
 class OfficialFiles:
-    """Read the official files or nothing: they are pickles, and any other pickle could run code.
+    """Mixin that reads only the official files: they are pickles, and any other pickle could run code.
 
-    mmpretrain checks the same sums before it unpickles, but with an assertion, which ``python -O`` leaves out, and its
-    ``download=True`` fetches what is missing without being asked. Nothing is downloaded here.
+    mmpretrain compares the same checksums before it unpickles, but by an assertion, which ``python -O`` removes, and
+    downloads missing files by default. Nothing is downloaded here.
 
     Args:
         data_root: Folder that holds :attr:`base_folder`, the extracted archive.
@@ -182,8 +176,8 @@ class OfficialFiles:
         **kwargs: Arguments of mmpretrain's ``CIFAR10``.
 
     Raises:
-        FileNotFoundError: A file is missing; names it, and where the archive can be had.
-        DataError: A file is not the official one, or an unknown split.
+        FileNotFoundError: A file is missing; names it, and the address of the archive.
+        DataError: A file is not the official one, or the split is unknown.
     """
 
     data_root: str
@@ -198,7 +192,7 @@ class OfficialFiles:
         super().__init__(data_root=data_root, split=split, download=False, **kwargs)  # type: ignore[call-arg]
 
     def load_data_list(self) -> list[dict]:
-        """Check all files, then let mmpretrain read them."""
+        """Check all files, then load them as mmpretrain does."""
         folder = Path(self.data_root) / self.base_folder
         for name, md5 in (*self.train_list, *self.test_list):
             path = folder / name
@@ -217,9 +211,9 @@ class OfficialFiles:
 
 @DATASETS.register_module()
 class CIFAR10(OfficialFiles, mmpretrain.datasets.CIFAR10):
-    """CIFAR-10, its files checked (:class:`OfficialFiles`); upstream mmpretrain's ``CIFAR10``."""
+    """mmpretrain's ``CIFAR10`` with checked files (:class:`OfficialFiles`)."""
 
 
 @DATASETS.register_module()
 class CIFAR100(OfficialFiles, mmpretrain.datasets.CIFAR100):
-    """CIFAR-100, its files checked (:class:`OfficialFiles`); upstream mmpretrain's ``CIFAR100``."""
+    """mmpretrain's ``CIFAR100`` with checked files (:class:`OfficialFiles`)."""

@@ -1,8 +1,6 @@
-"""CUHK03.
+"""CUHK03 (Li et al., "DeepReID", CVPR 2014), with its classic protocol and the new one of Zhong et al. (CVPR 2017).
 
-Takes CUHK03's images out of its MATLAB file, once.
-
-CUHK03 (Li et al., "DeepReID", CVPR 2014), with the new protocol of Zhong et al. (CVPR 2017).
+The images are extracted from a MATLAB file once.
 """
 
 from __future__ import annotations
@@ -15,11 +13,10 @@ import cv2
 from filelock import FileLock
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.attributes import texts, whole_numbers
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.io.files import read_json, whole_file
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, texts, whole_numbers
 from mmosnet.io.tables import image_inside
 from mmosnet.progress import tracked
 from mmosnet.registry import DATASETS
@@ -29,27 +26,28 @@ BOXES = ('detected', 'labeled')
 TEST_SETS_FILE = 'classic_test_sets.json'
 # A person has up to ten images of a camera pair; the first five are of its first camera.
 IMAGES_PER_VIEW = 5
-NUM_TEST_SETS = 20
+NUM_CLASSIC_SPLITS = 20
+# Camera pair, person, view, image.
+NAME = re.compile(r'(\d{1,9})_(\d{1,9})_([12])_(\d+)', re.ASCII)
+NEW_COUNTS = dict(
+    detected=dict(train=(7_365, 767), query=(1_400, 700), gallery=(5_332, 700)),
+    labeled=dict(train=(7_368, 767), query=(1_400, 700), gallery=(5_328, 700)),
+)
 
 
 def find_raw_file(root: Path) -> Path | None:
-    """Find ``cuhk-03.mat`` in the data set's folder, or where its archive unpacks to."""
+    """Return the path of ``cuhk-03.mat`` in the data set's folder or in that of its archive; None if it is missing."""
     for folder in (root, root / 'cuhk03_release'):
         if (folder / RAW_FILE).is_file():
             return folder / RAW_FILE
     return None
 
 
-def image_folder(root: Path, boxes: str) -> Path:
-    """Return the folder of the images of detected or labeled boxes, named as in torchreid."""
-    return root / f'images_{boxes}'
-
-
 def extract_images(root: Path, boxes: str) -> Path:
     """Write the images of the detected or of the labeled boxes as PNG files, unless they exist.
 
-    Several processes may call at the same time: one writes, the others wait. The folder appears when it is complete;
-    after an interruption, images that are there are not written again.
+    If several processes call it at the same time, one writes and the others wait. The folder appears when it is
+    complete; after an interruption, existing images are not written again.
 
     Args:
         root: Folder of the data set.
@@ -59,10 +57,11 @@ def extract_images(root: Path, boxes: str) -> Path:
         The folder, with names ``{pair}_{person:03d}_{view}_{image:02d}.png``, all counted from 1.
 
     Raises:
-        FileNotFoundError: Neither the folder nor ``cuhk-03.mat`` is there.
+        FileNotFoundError: Both the folder and ``cuhk-03.mat`` are missing.
         DataError: The file is damaged, or h5py is missing.
     """
-    folder = image_folder(root, boxes)
+    # Named as in torchreid.
+    folder = root / f'images_{boxes}'
     if folder.is_dir():
         return folder
     raw = find_raw_file(root)
@@ -73,7 +72,7 @@ def extract_images(root: Path, boxes: str) -> Path:
         )
     with FileLock(root / '.extraction.lock'):
         if not folder.is_dir():
-            MMLogger.get_current_instance().info(f'CUHK03: taking {boxes} images out of {raw}, once')
+            MMLogger.get_current_instance().info(f'CUHK03: extracting {boxes} images from {raw}, once')
             part = folder.with_suffix('.part')
             part.mkdir(exist_ok=True)
             with MatlabFile(raw) as file:
@@ -89,11 +88,11 @@ def _write_images(pairs: list, folder: Path) -> None:
         for index in range(cells.shape[1]):
             view = 1 if index < IMAGES_PER_VIEW else 2
             path = folder / f'{pair}_{person + 1:03d}_{view}_{index + 1:02d}.png'
-            # An empty one is what a machine that lost power may leave.
+            # After a power failure a file may be empty.
             if path.exists() and path.stat().st_size:
                 continue
             image = cells[person, index]
-            # Empty cells: people with fewer images.
+            # Cells are empty for people with fewer images.
             if image.ndim == 3 and image.size:
                 encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
                 _write_image(path, encoded.tobytes())
@@ -107,7 +106,7 @@ def _write_test_sets(file: MatlabFile, root: Path) -> None:
 
 
 def _write_image(path: Path, content: bytes) -> None:
-    # Not whole_file: waiting for the disk 14,000 times takes minutes.
+    # Not whole_file, which waits for the disk: 14,000 times that takes minutes.
     draft = path.with_name(f'.{path.name}.tmp')
     draft.write_bytes(content)
     draft.replace(path)
@@ -117,8 +116,8 @@ def classic_test_sets(root: Path) -> list[list[list[int]]]:
     """Return the 20 official test sets of the classic protocol: ``[camera pair, person]`` of 100 people each.
 
     Raises:
-        FileNotFoundError: They were not taken out of ``cuhk-03.mat``, which is not there.
-        DataError: The file that they were written to is damaged.
+        FileNotFoundError: They were not extracted from ``cuhk-03.mat`` yet, and it is missing.
+        DataError: The extracted file is damaged.
     """
     path = root / TEST_SETS_FILE
     if not path.is_file():
@@ -132,42 +131,33 @@ def classic_test_sets(root: Path) -> list[list[list[int]]]:
     test_sets = read_json(path, f'delete it, so that it is made from {RAW_FILE} again')
     try:
         pairs = [[(pair, person) for pair, person in test_set] for test_set in test_sets]
-        whole = all(type(number) is int for test_set in pairs for pair in test_set for number in pair)
+        is_valid = all(type(number) is int for test_set in pairs for pair in test_set for number in pair)
     except (TypeError, ValueError):
-        whole = False
-    if not whole or len(test_sets) != NUM_TEST_SETS:
-        raise DataError(f'{path} does not hold {NUM_TEST_SETS} lists of [camera pair, person]: delete it')
+        is_valid = False
+    if not is_valid or len(test_sets) != NUM_CLASSIC_SPLITS:
+        raise DataError(f'{path} does not hold {NUM_CLASSIC_SPLITS} lists of [camera pair, person]: delete it')
     return test_sets
-
-
-NUM_CLASSIC_SPLITS = 20
-# Camera pair, person, view, image.
-NAME = re.compile(r'(\d{1,9})_(\d{1,9})_([12])_(\d+)', re.ASCII)
-NEW_COUNTS = dict(
-    detected=dict(train=(7_365, 767), query=(1_400, 700), gallery=(5_332, 700)),
-    labeled=dict(train=(7_368, 767), query=(1_400, 700), gallery=(5_328, 700)),
-)
 
 
 @DATASETS.register_module()
 class CUHK03(ReIDDataset):
-    """CUHK03: 1,467 identities, each before one of five pairs of cameras.
+    """CUHK03: 1,467 identities, each seen by one of five pairs of cameras.
 
     ``data_root`` holds ``cuhk-03.mat`` (or ``cuhk03_release/cuhk-03.mat``), whose images are written as PNG files on
-    first use, or already the folders ``images_detected`` and ``images_labeled``. The new protocol also needs
+    first use, or the folders ``images_detected`` and ``images_labeled``. The new protocol also needs
     ``cuhk03_new_protocol_config_detected.mat`` or ``..._labeled.mat``.
 
     Args:
-        protocol: ``'new'``, 767 identities to train and 700 to test, or ``'classic'``, 20 splits with 100 identities
-            to test, whose images all are queries and gallery; to be evaluated with
-            ``ReIDMetric(protocol='single_gallery_shot')``, and the published result is the mean of the splits.
-        boxes: ``'detected'`` or ``'labeled'`` (drawn by hand).
+        protocol: ``'new'`` has 767 identities for training and 700 for testing. ``'classic'`` has 20 splits with 100
+            test identities each, all of whose images are queries and gallery. Evaluate it with
+            ``ReIDMetric(protocol='single_gallery_shot')``; the published result is the mean of the splits.
+        boxes: ``'detected'`` or ``'labeled'`` (by hand).
         split_index: Number of one of the 20 classic splits, from 0.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: Images or splits are missing.
-        DataError: A bad argument; files that contradict each other.
+        DataError: A bad argument, or files that contradict each other.
     """
 
     distractor_pid = None
@@ -217,7 +207,7 @@ class CUHK03(ReIDDataset):
     def _classic_split(self, split: str, folder: Path) -> list[dict]:
         people = {tuple(person) for person in classic_test_sets(Path(self.data_root))[self.split_index]}
         images = self.list_folder(folder.name, NAME)
-        # Numbered in the order of the file: all people of the first camera pair, then of the second ...
+        # Numbered in the order of the file: first all people of the first camera pair, then those of the second ...
         pids = {key: pid for pid, key in enumerate(sorted({(int(m[1]), int(m[2])) for _, m in images}), start=1)}
         absent = people - set(pids)
         if absent:

@@ -1,12 +1,9 @@
-"""Market-1501 and DukeMTMC-reID, with attributes.
+"""Market-1501 and DukeMTMC-reID, and the attributes of Market-1501.
 
-Market-1501 (Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015).
-
-DukeMTMC-reID (Ristani et al., ECCVW 2016; Zheng et al., ICCV 2017).
-
-``market_attribute.mat``: 27 fields for each identity of Market-1501 (Lin et al., Pattern Recognition 2019).
-
-Attributes of Market-1501 (Lin et al., "Improving Person Re-identification by Attribute and Identity Learning").
+- Market-1501: Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015.
+- DukeMTMC-reID: Ristani et al., ECCVW 2016; Zheng et al., ICCV 2017.
+- Attributes (``market_attribute.mat``, 27 fields per identity): Lin et al., "Improving Person Re-identification by
+  Attribute and Identity Learning", Pattern Recognition 2019.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.attributes import matrix, structure, texts
 from mmosnet.datasets.base import (
     DISTRACTOR_PID,
     JUNK_PID,
@@ -30,16 +26,95 @@ from mmosnet.datasets.base import (
     held_out,
 )
 from mmosnet.errors import DataError
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, matrix, structure, texts
 from mmosnet.io.media import find_files
 from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 
 FOLDERS = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
 DISTRACTOR_FOLDER = 'images'
-# Pid and camera, and what looks like them.
+# Names with pid and camera, and names that look like them.
 NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
 ALMOST = re.compile(r'[-+\d].*_c\d', re.IGNORECASE)
+ATTRIBUTES_PAGE = 'https://github.com/vana77/Market-1501_Attribute'
+#: Fields of two values in the order of the authors' list, with the meaning of the second value. The first value means
+#: male, short hair, long sleeves, long trousers or skirt, dress, and no hat, backpack, bag, handbag.
+BINARY_FIELDS = dict(
+    gender='female',
+    hair='long_hair',
+    up='short_sleeves',
+    down='short_lower',
+    clothes='pants',
+    hat='hat',
+    backpack='backpack',
+    bag='bag',
+    handbag='handbag',
+)
+#: Values 1 to 4 of the field ``age``.
+AGES = ('young', 'teenager', 'adult', 'old')
+#: Fields of two values, of which the second means yes. A person may have yes in none of them.
+COLOR_FIELDS = tuple(
+    [f'up{color}' for color in ('black', 'white', 'red', 'purple', 'yellow', 'gray', 'blue', 'green')]
+    + [f'down{c}' for c in ('black', 'white', 'pink', 'purple', 'yellow', 'gray', 'blue', 'green', 'brown')]
+)
+ATTRIBUTE_NAMES = (*BINARY_FIELDS.values(), *AGES, *COLOR_FIELDS)
+
+
+def _pids(names: list[str], place: str) -> list[int]:
+    pids = []
+    for number, name in enumerate(names, start=1):
+        if not name.isdecimal() or int(name) in pids:
+            raise DataError(f'{place}: image_index {number} is {name!r}, no identity like 0002, or there twice')
+        pids.append(int(name))
+    return pids
+
+
+def _values(value: object, highest: int, pids: list[int], place: str) -> np.ndarray:
+    values = matrix(value, place).flatten()
+    if len(values) != len(pids):
+        raise DataError(
+            f'{place}: {len(values)} values for {len(pids)} identities; the file is damaged: download it again'
+        )
+    wrong = np.flatnonzero(~np.isin(values, range(1, highest + 1)))
+    if len(wrong):
+        raise DataError(f'{place}: identity {pids[wrong[0]]} has {values[wrong[0]]}, not one of 1 to {highest}')
+    return values
+
+
+def _scores(fields: object, place: str) -> dict[int, np.ndarray]:
+    fields = structure(fields, ('image_index', 'age', *BINARY_FIELDS, *COLOR_FIELDS), place)
+    pids = _pids(texts(fields['image_index'], f'{place}, image_index'), place)
+    yes = {}
+    for field, name in (*BINARY_FIELDS.items(), *zip(COLOR_FIELDS, COLOR_FIELDS, strict=True)):
+        yes[name] = _values(fields[field], 2, pids, f'{place}, {field}') == 2
+    ages = _values(fields['age'], len(AGES), pids, f'{place}, age')
+    yes |= {name: ages == value for value, name in enumerate(AGES, start=1)}
+    scores = np.stack([yes[name] for name in ATTRIBUTE_NAMES], axis=1).astype(np.float32)
+    return dict(zip(pids, scores, strict=True))
+
+
+def market_attributes(path: str | Path) -> tuple[list[str], dict[str, dict[int, np.ndarray]]]:
+    """Read the attributes of all identities as binary ones: 26 fields of two values, and four for the age.
+
+    The structures for train and test list the same fields in different orders; fields are found by their names.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The 30 names of :data:`ATTRIBUTE_NAMES`, and for ``'train'`` and ``'test'`` the ``gt_score`` of each pid,
+        ``(30,)`` float32.
+
+    Raises:
+        FileNotFoundError: No such file; says where it comes from.
+        DataError: A field or an identity is missing or occurs twice, or a value is invalid; names file, structure,
+            field and identity.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no file {path} with the attributes of Market-1501; it comes from {ATTRIBUTES_PAGE}')
+    with MatlabFile(path) as file:
+        both = structure(file['market_attribute'], ('train', 'test'), f'{path}, market_attribute')
+        return list(ATTRIBUTE_NAMES), {split: _scores(both[split], f'{path}, {split}') for split in ('train', 'test')}
 
 
 @DATASETS.register_module()
@@ -47,15 +122,15 @@ class Market1501(ReIDDataset):
     """Market-1501 and every data set in its layout.
 
     ``data_root`` holds ``bounding_box_train``, ``query`` and ``bounding_box_test``; a name like
-    ``0002_c1s1_000451_03.jpg`` states pid 2 and the first camera (camid 0). In data of your own that have a camera c0
-    the camid is the number in the name. Official counts: 12,936 images of 751 identities; 3,368 queries of 750; a
+    ``0002_c1s1_000451_03.jpg`` states pid 2 and the first camera (camid 0). In your own data with a camera c0, the
+    camid is the number in the name. Official counts: 12,936 images of 751 identities; 3,368 queries of 750; a
     gallery of 19,732 files, 3,819 of which are junk (pid -1) and dropped here.
 
     Args:
         distractors_500k: Add the half million distractors in ``images/`` to the gallery.
-        attributes: File of the identities' attributes, ``'market_attribute.mat'``, relative to ``data_root``: records
-            of people in it get a ``gt_score`` (:func:`~mmosnet.datasets.market1501.market_attributes`), the
-            others, distractors among them, have none.
+        attributes: File with the attributes of the identities, relative to ``data_root``:
+            ``'market_attribute.mat'``. Records of people in it get a ``gt_score`` (:func:`market_attributes`), others,
+            as of distractors, have none. By default no attributes are read.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
@@ -73,7 +148,7 @@ class Market1501(ReIDDataset):
         return dict(train=(12_936, 751), query=(3_368, 750), gallery=(gallery, 750))
 
     def load_data_list(self) -> list[dict]:
-        """Load as the base class does, after the attributes if there are any."""
+        """Read the attributes if there are any, then load as the base class does."""
         if self.attributes:
             self.score_names, self._scores = market_attributes(Path(self.data_root) / self.attributes)
         return super().load_data_list()
@@ -92,11 +167,11 @@ class Market1501(ReIDDataset):
             for folder in folders
             for path, match in self.list_folder(folder, NAME, ALMOST)
         ]
-        nobody = sum(record['pid'] == DISTRACTOR_PID for record in records)
-        if nobody and split != 'gallery':
+        num_distractors = sum(record['pid'] == DISTRACTOR_PID for record in records)
+        if num_distractors and split != 'gallery':
             self.note(
-                f'{nobody} images of {split} are of pid 0, which stands for distractors in this layout; number people '
-                'from 1'
+                f'{num_distractors} images of {split} are of pid 0, which stands for distractors in this layout; '
+                'number people from 1'
             )
         if self.attributes:
             self._add_scores(records, split)
@@ -104,7 +179,7 @@ class Market1501(ReIDDataset):
 
     @cached_property
     def first_camera(self) -> int:
-        """Number of the first camera in file names: 1, or 0 where a name in any split says c0."""
+        """Number of the first camera in file names: 1, or 0 if a name in any split has the camera c0."""
         for folder in (*FOLDERS.values(), *[DISTRACTOR_FOLDER][: self.distractors_500k]):
             path = Path(self.data_root) / folder
             for file in find_files(path).files if path.is_dir() else ():
@@ -129,7 +204,7 @@ class Market1501(ReIDDataset):
 class DukeMTMCreID(Market1501):
     """DukeMTMC-reID, in Market-1501's layout and names, 8 cameras.
 
-    Withdrawn by its authors in 2019: for the comparison with published numbers, where a copy may still be used.
+    Its authors withdrew it in 2019. It serves the comparison with published numbers where a copy may still be used.
     """
 
     download_page = 'nowhere any more: its authors withdrew it in 2019'
@@ -139,109 +214,29 @@ class DukeMTMCreID(Market1501):
         return dict(train=(16_522, 702), query=(2_228, 702), gallery=(17_661, 1_110))
 
 
-DOWNLOAD_PAGE = 'https://github.com/vana77/Market-1501_Attribute'
-#: Fields of two values in the order of the authors' list, and what their second value means; the first is male, short
-#: hair, long sleeves, long trousers or skirt, dress, and no hat, backpack, bag, handbag.
-BINARY_FIELDS = dict(
-    gender='female',
-    hair='long_hair',
-    up='short_sleeves',
-    down='short_lower',
-    clothes='pants',
-    hat='hat',
-    backpack='backpack',
-    bag='bag',
-    handbag='handbag',
-)
-#: Values 1 to 4 of the field ``age``.
-AGES = ('young', 'teenager', 'adult', 'old')
-#: Fields of two values whose second is yes. A person whose clothes have none of the colours has yes nowhere.
-COLOR_FIELDS = tuple(
-    [f'up{color}' for color in ('black', 'white', 'red', 'purple', 'yellow', 'gray', 'blue', 'green')]
-    + [f'down{c}' for c in ('black', 'white', 'pink', 'purple', 'yellow', 'gray', 'blue', 'green', 'brown')]
-)
-NAMES = (*BINARY_FIELDS.values(), *AGES, *COLOR_FIELDS)
-
-
-def market_attributes(path: str | Path) -> tuple[list[str], dict[str, dict[int, np.ndarray]]]:
-    """Read the attributes of all identities as binary ones: 26 fields of two values, and age as four.
-
-    The structures for train and test list the same fields in different orders; fields are taken by their names.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The 30 names of :data:`NAMES`, and for ``'train'`` and ``'test'`` the ``gt_score`` of each pid, ``(30,)``
-        float32.
-
-    Raises:
-        FileNotFoundError: No such file; says where it comes from.
-        DataError: A field or an identity is missing or there twice, or a value means nothing; names file, structure,
-            field and identity.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no file {path} with the attributes of Market-1501; it comes from {DOWNLOAD_PAGE}')
-    with MatlabFile(path) as file:
-        both = structure(file['market_attribute'], ('train', 'test'), f'{path}, market_attribute')
-        return list(NAMES), {split: _scores(both[split], f'{path}, {split}') for split in ('train', 'test')}
-
-
-def _scores(fields: object, place: str) -> dict[int, np.ndarray]:
-    fields = structure(fields, ('image_index', 'age', *BINARY_FIELDS, *COLOR_FIELDS), place)
-    pids = _pids(texts(fields['image_index'], f'{place}, image_index'), place)
-    yes = {}
-    for field, name in (*BINARY_FIELDS.items(), *zip(COLOR_FIELDS, COLOR_FIELDS, strict=True)):
-        yes[name] = _values(fields[field], 2, pids, f'{place}, {field}') == 2
-    ages = _values(fields['age'], len(AGES), pids, f'{place}, age')
-    yes |= {name: ages == value for value, name in enumerate(AGES, start=1)}
-    scores = np.stack([yes[name] for name in NAMES], axis=1).astype(np.float32)
-    return dict(zip(pids, scores, strict=True))
-
-
-def _pids(names: list[str], place: str) -> list[int]:
-    pids = []
-    for number, name in enumerate(names, start=1):
-        if not name.isdecimal() or int(name) in pids:
-            raise DataError(f'{place}: image_index {number} is {name!r}, no identity like 0002, or there twice')
-        pids.append(int(name))
-    return pids
-
-
-def _values(value: object, highest: int, pids: list[int], place: str) -> np.ndarray:
-    values = matrix(value, place).flatten()
-    if len(values) != len(pids):
-        raise DataError(f'{place}: {len(values)} values for {len(pids)} identities; the file is damaged: get it anew')
-    wrong = np.flatnonzero(~np.isin(values, range(1, highest + 1)))
-    if len(wrong):
-        raise DataError(f'{place}: identity {pids[wrong[0]]} has {values[wrong[0]]}, not one of 1 to {highest}')
-    return values
-
-
 @DATASETS.register_module()
 class Market1501Attributes(AttributeDataset):
-    """Market-1501 with 30 binary attributes, labelled by identity: every image of a person has the same.
+    """Market-1501 with 30 binary attributes, labeled by identity: all images of a person have the same.
 
-    ``data_root`` holds Market-1501's folders and ``market_attribute.mat``
-    (:func:`~mmosnet.datasets.market1501.market_attributes`). Distractors and junk have no attributes and are
-    left out.
+    ``data_root`` holds Market-1501's folders and ``market_attribute.mat`` (:func:`market_attributes`). Distractors and
+    junk have no attributes and are left out.
 
-    There is no official validation split: ``val_share`` holds out a share of the training identities, always the same
-    ones, so that a model is not chosen on test. That split is ours. Give train and val the same ``val_share`` and
-    ``val_seed``; ``val_share=0`` trains on all 751 identities.
+    There is no official validation split. ``val_share`` holds out a random but fixed share of the training identities,
+    so that a model is not selected on test: this split is ours. Use the same ``val_share`` and ``val_seed`` for train
+    and val; ``val_share=0`` trains on all 751 identities.
 
     Args:
         ann_file: The attributes, relative to ``data_root``.
         val_share: Share of the training identities that make up ``split='val'``.
         val_seed: Seed of the random sample.
-        queries: Test on the 3,368 queries too. The authors' evaluation counts the 13,115 gallery images alone.
+        queries: Test on the 3,368 queries too. The authors' evaluation uses only the 13,115 gallery images.
         **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
 
     Raises:
         DataError: A person in the images has no attributes.
     """
 
-    download_page = f'{Market1501.download_page}, its attributes from {DOWNLOAD_PAGE}'
+    download_page = f'{Market1501.download_page}, its attributes from {ATTRIBUTES_PAGE}'
 
     def __init__(
         self,
@@ -288,11 +283,11 @@ class Market1501Attributes(AttributeDataset):
     ) -> dict[int, list[str]]:
         """Return the image paths of each identity, in the order of the files."""
         images: dict[int, list[str]] = {}
-        nobody = 0
+        left_out = 0
         for folder in folders:
             for record in market.load_split(folder):
                 if record['pid'] <= 0:
-                    nobody += 1
+                    left_out += 1
                     continue
                 if record['pid'] not in scores:
                     raise DataError(
@@ -300,8 +295,8 @@ class Market1501Attributes(AttributeDataset):
                         f'{record["img_path"]}; is it the attributes of another data set?'
                     )
                 images.setdefault(record['pid'], []).append(record['img_path'])
-        if nobody:
-            self.note(f'left out {nobody:,} {split} images of distractors and junk, without attributes', usual=True)
+        if left_out:
+            self.note(f'left out {left_out:,} {split} images of distractors and junk, without attributes', usual=True)
         without = sorted(set(scores) - set(images))
         if without:
             MMLogger.get_current_instance().info(

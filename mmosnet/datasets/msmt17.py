@@ -10,9 +10,9 @@ from mmosnet.errors import DataError
 from mmosnet.io.tables import image_inside
 from mmosnet.registry import DATASETS
 
-# Folders of training and of test images.
-# Path, in its name the camera in the third field, and identity.
+# Path, whose third field is the camera, and identity.
 LINE = re.compile(r'\s*((?:.*/)?[^/_]+_[^/_]+_0*([1-9]\d{0,8})_[^/]*\S)\s+(\d{1,9})\s*', re.ASCII)
+# Folders of training and of test images.
 FOLDERS = dict(V1=('train', 'test'), V2=('mask_train_v2', 'mask_test_v2'))
 
 
@@ -20,19 +20,19 @@ FOLDERS = dict(V1=('train', 'test'), V2=('mask_train_v2', 'mask_test_v2'))
 class MSMT17(ReIDDataset):
     """MSMT17: 4,101 identities, 15 cameras.
 
-    ``data_root`` (or ``MSMT17_V1``, ``MSMT17_V2`` in it) holds ``list_{train,val,query,gallery}.txt``, one line
-    ``path pid`` an image, and the image folders. A path ``0000/0000_000_01_0303morning_0008_0.jpg`` states the first
-    camera (camid 0). Training and test identities are both numbered from 0 and are different people.
+    ``data_root`` (or ``MSMT17_V1``, ``MSMT17_V2`` in it) holds ``list_{train,val,query,gallery}.txt``, with a
+    line ``path pid`` per image, and the image folders. A path ``0000/0000_000_01_0303morning_0008_0.jpg`` states the
+    first camera (camid 0). Training and test identities are both numbered from 0 and are different people.
 
     Args:
-        version: ``'V1'``, or ``'V2'`` with blurred faces; what is there by default.
+        version: ``'V1'``, or ``'V2'`` with blurred faces; by default the one that exists.
         include_val: Train on ``list_val.txt`` too: 2,373 more images of the same 1,041 identities. The standard
             protocol does not; ``combineall`` does.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: No version in ``data_root``.
-        DataError: Both versions are there and none is named; a line that is not ``path pid``.
+        DataError: Both versions exist and none is named, or a line is not ``path pid``.
     """
 
     download_page = 'https://www.pkuvmc.com/dataset.html'
@@ -64,21 +64,21 @@ class MSMT17(ReIDDataset):
     def _find_version(self) -> tuple[Path, str, str]:
         root = Path(self.data_root)
         versions = FOLDERS if self.version is None else {self.version: FOLDERS[self.version]}
-        found = {
+        existing = {
             version: (place, *folders)
             for version, folders in versions.items()
             for place in (root / f'MSMT17_{version}', root)
             if (place / folders[0]).is_dir()
         }
-        if len(found) > 1:
-            raise DataError(f"MSMT17: {root} holds V1 and V2, which differ; say version='V1' or version='V2'")
-        if not found:
-            wanted = ' or '.join(folders[0] for folders in versions.values())
+        if len(existing) > 1:
+            raise DataError(f"MSMT17: {root} holds V1 and V2, which differ; set version='V1' or version='V2'")
+        if not existing:
+            expected = ' or '.join(folders[0] for folders in versions.values())
             raise FileNotFoundError(
-                f'MSMT17: no folder {wanted} in {root}. data_root={self.data_root!r} must hold it: set data_root to '
+                f'MSMT17: no folder {expected} in {root}. data_root={self.data_root!r} must hold it: set data_root to '
                 f'the extracted data set. MSMT17 comes from {self.download_page}.'
             )
-        return next(iter(found.values()))
+        return next(iter(existing.values()))
 
     @staticmethod
     def _read_list(path: Path, folder: Path) -> list[dict]:
@@ -87,7 +87,7 @@ class MSMT17(ReIDDataset):
         try:
             lines = path.read_text(encoding='utf-8-sig').splitlines()
         except UnicodeDecodeError as e:
-            raise DataError(f'MSMT17: {path} is no text in UTF-8 ({e}); get it anew') from e
+            raise DataError(f'MSMT17: {path} is no text in UTF-8 ({e}); download it again') from e
         records: dict[str, dict] = {}
         for number, line in enumerate(lines, start=1):
             if not line.strip():

@@ -1,15 +1,4 @@
-"""Data sets of the user's own.
-
-The base of the user's own data: people under names, in folders, tables and annotation files.
-
-The user's own crops in folders: one for each split, in it one for each person.
-
-The user's own crops in one table: a CSV file with a row for each image.
-
-The user's own frames: people as boxes in whole images, annotated in COCO format.
-
-The user's own attribute data in one table: a CSV file with a row for each image.
-"""
+"""Data sets of the user's own: images in folders, CSV tables and COCO files."""
 
 from __future__ import annotations
 
@@ -22,7 +11,7 @@ import numpy as np
 
 from mmosnet.datasets.base import JUNK_PID, SPLITS, AnnotatedSplit, AttributeAnnotation, AttributeDataset, ReIDDataset
 from mmosnet.errors import DataError
-from mmosnet.io.coco import COCO_FIELDS, CocoFile, compressed_mask, frame_size, read_coco
+from mmosnet.io.coco import COCO_FIELDS, CocoFile, CocoRecord, compressed_mask, frame_size, read_coco
 from mmosnet.io.media import find_files, same_name
 from mmosnet.io.regions import BoxCounts, box_with_margin, region_path
 from mmosnet.io.tables import (
@@ -32,23 +21,30 @@ from mmosnet.io.tables import (
     binary_labels,
     camera_number,
     identity,
-    image_inside,
     number_names,
     read_table,
 )
 from mmosnet.registry import DATASETS
 
+# Camera number at the beginning of a file name in ReIDFolder.
+CAMERA_NAME = re.compile(r'([0-9]{1,9})_')
+# Required columns of the tables.
+PERSON_COLUMNS = ('path', 'pid', 'camid', 'split')
+ATTRIBUTE_COLUMNS = ('path', 'split')
+# Groups of people in a COCO file that a message names.
+MOST_NAMED = 5
+
 
 class NamedPeople(ReIDDataset):
     """People with names: the same name is the same person in all splits.
 
-    A pid is a name's number by :func:`number_names` over all splits, so that a training set and a test set that are
-    built apart agree; :attr:`pid_names` leads back. Names are equal if they are written alike, whatever the spelling of
-    their accents in Unicode (NFC); a warning names those that differ in capitals, blanks or zeros in front alone, who
-    are two people. The name -1 is nobody: such images are left out. People in the gallery whom no query asks for need
-    not be told apart and may share a name.
+    :func:`~mmosnet.io.tables.number_names` numbers the names of all splits, so that a training set and a test set that
+    are built separately have the same pids; :attr:`pid_names` maps pids to names. Names are compared in Unicode form
+    NFC, so that two spellings of an accent are equal. Names that differ only in case, blanks or leading zeros are
+    different people, and a warning lists them. Images with the name -1 show no person and are left out. Gallery people
+    who are in no query may share a name.
 
-    Args: as :class:`~mmosnet.datasets.ReIDDataset`.
+    Takes the arguments of :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
     distractor_pid = None
@@ -85,24 +81,21 @@ class NamedPeople(ReIDDataset):
         ]
 
 
-NAME = re.compile(r'([0-9]{1,9})_')
-
-
 @DATASETS.register_module()
 class ReIDFolder(NamedPeople):
     """Images in ``data_root/{train,query,gallery}/PERSON/CAMERA_*.jpg``; no annotation file.
 
     PERSON is any folder name, ``0001`` or ``anna``; the same name is the same person in all splits
-    (:class:`~mmosnet.datasets.own.NamedPeople` tells how names become pids). CAMERA is a whole number, the
-    camid as it is written: cameras may count from 0 or from 1, only equality counts. A split that is not used need
-    not be there. mmpretrain's ``CustomDataset`` reads class folders without cameras and splits.
+    (:class:`~mmosnet.datasets.own.NamedPeople` describes how names become pids). CAMERA is a whole number, the camid as
+    it is written: cameras may count from 0 or from 1, because camids are only compared. A split that is not used may be
+    missing. mmpretrain's ``CustomDataset`` reads class folders without cameras and splits.
 
-    Images in folders below PERSON are the person's too, and symbolic links are followed
-    (:func:`~mmosnet.io.media.find_files`). Warnings count what is left out: files that are no images, images
-    without a camera number or outside of a person's folder, and empty folders. Hidden files, whose names begin with a
-    dot, are passed over.
+    Images in folders below PERSON belong to the person too, and symbolic links are followed
+    (:func:`~mmosnet.io.media.find_files`). Warnings count what is left out: files that are no images, images without a
+    camera number or outside of a person's folder, and empty folders. Hidden files, whose names begin with a dot, are
+    ignored.
 
-    Args: as :class:`~mmosnet.datasets.ReIDDataset`.
+    Takes the arguments of :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: The folder of a split is missing.
@@ -122,22 +115,22 @@ class ReIDFolder(NamedPeople):
                 f'ReIDFolder: no folder {folder}. data_root={self.data_root!r} must hold train, query and gallery, '
                 'each with a folder for each person'
             )
-        found = find_files(folder)
-        people, odd, beside = [], [], []
-        for path in found.files:
+        listing = find_files(folder)
+        people, odd, outside = [], [], []
+        for path in listing.files:
             below = path.relative_to(folder).parts
-            match = NAME.match(path.name)
+            match = CAMERA_NAME.match(path.name)
             if len(below) == 1 or match is None:
-                (beside if len(below) == 1 else odd).append(str(path))
+                (outside if len(below) == 1 else odd).append(str(path))
             else:
                 people.append(dict(name=below[0], split=split, img_path=str(path), camid=int(match[1])))
-        shown = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
-        filled = {path.relative_to(folder).parts[0] for path in found.files}
-        empty = [str(person) for person in shown if person.name not in filled and person not in found.linked]
-        self._complain(folder, people, odd + beside, empty, found.left_out_text())
+        visible = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.'))
+        filled = {path.relative_to(folder).parts[0] for path in listing.files}
+        empty = [str(person) for person in visible if person.name not in filled and person not in listing.linked]
+        self._report(folder, people, odd + outside, empty, listing.left_out_text())
         return people
 
-    def _complain(self, folder: Path, people: list, odd: list[str], empty: list[str], left_out: str) -> None:
+    def _report(self, folder: Path, people: list, odd: list[str], empty: list[str], left_out: str) -> None:
         if odd and not people:
             raise DataError(
                 f'ReIDFolder: none of the {len(odd)} images in {folder} is a PERSON/CAMERA_*.jpg with a whole number '
@@ -151,37 +144,34 @@ class ReIDFolder(NamedPeople):
             self.note(f'{len(empty)} folders in {folder} hold no image, the first {empty[0]}')
 
 
-COLUMNS = ('path', 'pid', 'camid', 'split')
-
-
 @DATASETS.register_module()
 class ReIDTable(NamedPeople):
     """Images listed in a CSV file with the columns ``path,pid,camid,split`` and any number of attributes.
 
     The first row names the columns, in any order (:func:`~mmosnet.io.tables.read_table`). ``path`` is relative
     to ``data_prefix['img_path']``, the data root by default. ``pid`` is any name, ``0001`` or ``anna``
-    (:class:`~mmosnet.datasets.own.NamedPeople`), -1 for nobody in particular, ``camid`` a whole number as in
-    the records, counted from 0 or from 1, ``split`` is train, query or gallery. Numbers may have the decimal point that
-    spreadsheets give them, ``12.0``.
+    (:class:`~mmosnet.datasets.own.NamedPeople`), -1 for no person; ``camid`` is a whole number, counted from 0 or from
+    1; ``split`` is train, query or gallery. Numbers may have the decimal point that spreadsheets add: ``12.0``.
 
-    Every other column is an attribute: a record has ``attributes=dict(column=text)``, with empty text where a cell is
-    empty, and ``metainfo['attribute_names']`` the columns in the file's order. For a model to learn from them, name the
-    columns in ``attributes`` and ``category``.
+    Every other column is an attribute: a record has ``attributes=dict(column=text)``, with empty text for an empty
+    cell, and ``metainfo['attribute_names']`` lists the columns in the file's order. A model learns only from the
+    columns that ``attributes`` and ``category`` name.
 
-    The whole table is checked; images must be there for the splits that are used.
+    The whole table is checked; images must exist for the splits that are used.
 
     Args:
         ann_file: The CSV file, relative to ``data_root``.
-        attributes: Columns of 0 and 1: rows get a ``gt_score`` of them, in the order given, and ``metainfo`` the names
-            and the shares of positives (``attributes``, ``pos_ratio``). A row where all of them are empty has no
-            labels of attributes and no ``gt_score``.
-        category: Column of names: rows get their number as ``gt_category``, counted from 0 in alphabetical order over
-            all splits, and ``metainfo`` the names (``classes``). A row where it is empty has no ``gt_category``.
+        attributes: Columns of 0 and 1. They become the ``gt_score`` of a record, in this order; ``metainfo`` gets their
+            names (``attributes``) and shares of positives (``pos_ratio``). A row whose cells are all empty gets no
+            ``gt_score``. By default none.
+        category: Column of category names. The number of a name, counted from 0 in alphabetical order over all splits,
+            becomes ``gt_category``; ``metainfo`` gets the names (``classes``). A row whose cell is empty gets no
+            ``gt_category``. By default none.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: No such table.
-        DataError: Names the row, as an editor counts, the value and what it should be.
+        DataError: A row cannot be used; names its line number, the value and the remedy.
     """
 
     def __init__(
@@ -198,8 +188,8 @@ class ReIDTable(NamedPeople):
 
     def list_people(self) -> list[dict]:
         """Read and check the table; see the base class."""
-        columns, rows = read_table(self.ann_file, COLUMNS, SPLITS, self.data_prefix['img_path'], 'ReIDTable')
-        further = [column for column in columns if column not in COLUMNS]
+        columns, rows = read_table(self.ann_file, PERSON_COLUMNS, SPLITS, self.data_prefix['img_path'], 'ReIDTable')
+        further = [column for column in columns if column not in PERSON_COLUMNS]
         self._metainfo['attribute_names'] = further
         self._check_choice(further)
         people = [self._person(row, further) for row in rows]
@@ -239,36 +229,38 @@ class ReIDTable(NamedPeople):
         return person
 
     def _number_categories(self, people: list[dict]) -> None:
-        kinds = [same_name(person['attributes'][self.category]) for person in people]
-        classes = sorted(set(kinds) - {''})
+        names = [same_name(person['attributes'][self.category]) for person in people]
+        classes = sorted(set(names) - {''})
         if not classes:
             raise DataError(f'{self.ann_file}: the column {self.category} is empty in all rows; category needs names')
         self._metainfo['classes'] = classes
         numbers = {name: number for number, name in enumerate(classes)}
-        for person, kind in zip(people, kinds, strict=True):
-            if kind:
-                person['gt_category'] = numbers[kind]
+        for person, name in zip(people, names, strict=True):
+            if name:
+                person['gt_category'] = numbers[name]
 
 
 @DATASETS.register_module()
 class CocoPerson(NamedPeople):
     """People as boxes in frames: COCO-format JSON with an identity and a camera for each annotation.
 
-    Crops are cut when they are read; a record's ``img_path`` names frame and region
-    (:mod:`mmosnet.io.regions`), so every pipeline with ``LoadPersonImage`` works as for single crops.
-    mmdet's ``CocoDataset`` gives whole frames with all their boxes and knows no identities.
+    Crops are cut when they are read; a record's ``img_path`` names frame and region (:mod:`mmosnet.io.regions`), so
+    every pipeline with ``LoadPersonImage`` works as for single crops. mmdet's ``CocoDataset`` yields whole frames with
+    all their boxes and has no identities.
 
     Identity, camera and split are fields of the annotation itself, or of its ``attributes`` as CVAT exports them;
     camera and split may also be fields of the image. Identities and cameras are numbers or names
-    (:func:`~mmosnet.io.tables.number_names`); the identity -1 is nobody. The same identity is the same
-    person in all files and frames: track numbers that start anew with each video are no identities.
+    (:func:`~mmosnet.io.tables.number_names`); the identity -1 is no person. The same identity is the same person in all
+    files and frames: track numbers that restart with each video are no identities.
 
     The splits come from one file each (``ann_files``), or from one file (``ann_file``) with a field ``split``: train,
-    query or gallery. Files that are given are read and checked whatever ``split`` is loaded, frames only for what is.
+    query or gallery. All given files are read and checked, whatever ``split`` is loaded; frames are only checked for
+    that split.
 
     A box that reaches beyond its frame is clipped; one wholly outside is an error, as are boxes that are corners.
-    Annotations with ``iscrowd`` are groups and are left out with a warning, as are those of other categories. Every
-    other field of the user's goes into the record's ``attributes``, and its name into ``metainfo['attribute_names']``.
+    Annotations with ``iscrowd`` are groups and are left out with a warning, as are those of other categories. All
+    other fields that are not of the COCO format go into the record's ``attributes``, and their names into
+    ``metainfo['attribute_names']``.
 
     Args:
         ann_file: One file for all splits, relative to ``data_root``.
@@ -318,7 +310,7 @@ class CocoPerson(NamedPeople):
         super().__init__(*args, ann_file=ann_file, **kwargs)
 
     def list_people(self) -> list[dict]:
-        """Read and check all annotation files; see the base class. Boxes are not yet regions."""
+        """Read and check all annotation files; see the base class. Paths are those of whole frames."""
         files = {split: str(Path(self.data_root) / name) for split, name in self.ann_files.items()}
         people = [
             person
@@ -333,46 +325,72 @@ class CocoPerson(NamedPeople):
         return people
 
     def _people_of(self, coco: CocoFile, split: str | None) -> Iterator[dict]:
-        for annotation in coco.people(self.category, self.note):
-            yield self._person(coco, annotation, split)
+        people, groups, num_others = coco.select(self.category)
+        if num_others:
+            self.note(
+                f'{coco.path}: left out {num_others:,} of {len(coco.annotations):,} annotations, not of '
+                f'{self.category!r}'
+            )
+        if groups:
+            ids = [str(annotation['id']) for annotation in groups]
+            text = (
+                f'{len(groups):,} of {len(people) + len(groups):,} annotations '
+                f'({", ".join(ids) if len(ids) <= MOST_NAMED else f"the first {ids[0]}"}) have iscrowd 1, a group of '
+                'people. Tools that draw masks write 1 for single people too: set iscrowd to 0 in these'
+            )
+            if not people:
+                raise DataError(f'{coco.path}: nobody is left: {text}')
+            self.note(f'left out {len(groups):,} crowd annotations of {coco.path}: {text}')
+        for annotation in people:
+            yield self._person(coco.record(annotation), split)
 
-    def _person(self, coco: CocoFile, annotation: dict, split: str | None) -> dict:
-        place, image = coco.place(annotation), coco.images[annotation['image_id']]
-        own = annotation.get('attributes') or {}
-        if not isinstance(own, dict):
-            raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
-        name = identity(_field(self.id_key, (annotation, own), place, 'id_key'), f'{place}: {self.id_key}')
-        camera = _field(self.camera_key, (annotation, own, image), place, 'camera_key')
-        camera = identity(camera, f'{place}: {self.camera_key}')
+    def _person(self, record: CocoRecord, split: str | None) -> dict:
+        self._require(record, 'id_key', of_image=False)
+        name = record.identity(self.id_key, of_image=False)
+        self._require(record, 'camera_key')
+        camera = record.identity(self.camera_key)
         if camera == -1:
             raise DataError(
-                f'{place}: {self.camera_key} is -1, but the camera must be known; give it a number or a name'
+                f'{record.place}: {self.camera_key} is -1, but the camera must be known; give it a number or a name'
             )
         if split is None:
-            split = _field(self.split_key, (annotation, own, image), place, 'split_key')
+            split = self._require(record, 'split_key')
             if split not in SPLITS:
-                raise DataError(f'{place}: {self.split_key} {split!r}; choose from {", ".join(SPLITS)}')
-        fields = {key: value for key, value in annotation.items() if key not in COCO_FIELDS} | own
+                raise DataError(f'{record.place}: {self.split_key} {split!r}; choose from {", ".join(SPLITS)}')
+        own = {key: value for key, value in record.annotation.items() if key not in COCO_FIELDS} | record.attributes
         keys = (self.id_key, self.camera_key, self.split_key)
         return dict(
             name=str(name),
             camera=camera,
             split=split,
-            img_path=image_inside(Path(self.data_prefix['img_path']), image['file_name'], place),
-            attributes={key: value for key, value in fields.items() if key not in keys},
-            annotation=annotation,
-            image=image,
-            place=place,
+            img_path=record.img_path(self.data_prefix['img_path']),
+            attributes={key: value for key, value in own.items() if key not in keys},
+            record=record,
         )
 
+    def _require(self, record: CocoRecord, option: str, of_image: bool = True) -> str:
+        """Return the text of the field that an option names; raise an error if there is none."""
+        key = getattr(self, option)
+        text = record.field(key, of_image)
+        if not text:
+            fields = {*record.annotation, *record.attributes} - {*COCO_FIELDS, key}
+            overrides = ' '.join(f'{loader}_dataloader.dataset.{option}=FIELD' for loader in ('train', 'val', 'test'))
+            raise DataError(
+                f'{record.place}: the field {key!r} is missing or empty; add it, or name another '
+                f"({', '.join(sorted(fields)) or 'there is none'}): {option}='FIELD' in the config, or --cfg-options "
+                f'{overrides}'
+            )
+        return text
+
     def load_split(self, split: str) -> list[dict]:
-        """Turn the boxes of one split into regions of their frames; see the base class."""
+        """List one split, with regions of frames as images; see the base class."""
         people = super().load_split(split)
         sizes = self._frame_sizes(people)
         records, counts = [], BoxCounts()
         for person in people:
             size = sizes[person['img_path']]
-            bbox, place = person['annotation']['bbox'], person['place']
+            annotation, place = person['record'].annotation, person['record'].place
+            bbox = annotation['bbox']
             box, is_clipped = box_with_margin(bbox, size, self.margin, place)
             counts.add(bbox, size, place, is_clipped)
             record = dict(
@@ -382,7 +400,7 @@ class CocoPerson(NamedPeople):
                 attributes=person['attributes'],
             )
             if self.mask_background:
-                record['segmentation'] = compressed_mask(person['annotation'].get('segmentation'), size, place)
+                record['segmentation'] = compressed_mask(annotation.get('segmentation'), size, place)
             records.append(record)
         counts.refuse_corners()
         if counts.beyond:
@@ -395,29 +413,10 @@ class CocoPerson(NamedPeople):
     @staticmethod
     def _frame_sizes(people: list[dict]) -> dict[str, tuple[int, int]]:
         """Return height and width of every frame."""
-        frames = {person['img_path']: person for person in people}
+        frames = {person['img_path']: person['record'] for person in people}
         with ThreadPoolExecutor() as pool:
-            sizes = pool.map(
-                lambda person: frame_size(person['img_path'], person['image'], person['place']), frames.values()
-            )
+            sizes = pool.map(lambda path: frame_size(path, frames[path].image, frames[path].place), frames)
             return dict(zip(frames, sizes, strict=True))
-
-
-def _field(key: str, holders: tuple[dict, ...], place: str, option: str) -> str:
-    """Return the value of a field as text, from the first of several objects that has the field."""
-    value = next((holder[key] for holder in holders if holder.get(key) is not None), None)
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or not str(value).strip():
-        found = 'is missing' if value is None else f'is {repr(value)[:60]}, not a number or a name'
-        others = sorted({name for holder in holders[:2] for name in holder if name not in (*COCO_FIELDS, key)})
-        options = ' '.join(f'{loader}_dataloader.dataset.{option}=FIELD' for loader in ('train', 'val', 'test'))
-        raise DataError(
-            f'{place}: the field {key!r} {found}; add it, or name another ({", ".join(others) or "there is none"}): '
-            f"{option}='FIELD' in the config, or --cfg-options {options}"
-        )
-    return str(value).strip()
-
-
-ATTRIBUTE_TABLE_COLUMNS = ('path', 'split')
 
 
 @DATASETS.register_module()
@@ -426,9 +425,9 @@ class AttributeTable(AttributeDataset):
 
     The first row names the columns, in any order (:func:`~mmosnet.io.tables.read_table`). ``path`` is relative
     to ``data_prefix['img_path']``, the data root by default; ``split`` is train, val or test. Every other column is an
-    attribute. Where the table has columns of another kind, name the attributes in ``attributes``.
+    attribute. If the table has other columns too, name the attributes in ``attributes``.
 
-    The whole table is checked; images must be there for the splits that are used.
+    The whole table is checked; images must exist for the splits that are used.
 
     Args:
         ann_file: The CSV file, relative to ``data_root``.
@@ -436,7 +435,7 @@ class AttributeTable(AttributeDataset):
 
     Raises:
         FileNotFoundError: No such table.
-        DataError: Names the row, as an editor counts, the value and what it should be.
+        DataError: A row cannot be used; names its line number, the value and the remedy.
     """
 
     def __init__(self, *args, ann_file: str = 'attributes.csv', **kwargs) -> None:
@@ -445,8 +444,8 @@ class AttributeTable(AttributeDataset):
     def read_annotation(self) -> AttributeAnnotation:
         """Read and check the table; see the base class."""
         folder = self.data_prefix['img_path']
-        columns, rows = read_table(self.ann_file, ATTRIBUTE_TABLE_COLUMNS, self.split_names, folder, 'AttributeTable')
-        names = [column for column in columns if column not in ATTRIBUTE_TABLE_COLUMNS]
+        columns, rows = read_table(self.ann_file, ATTRIBUTE_COLUMNS, self.split_names, folder, 'AttributeTable')
+        names = [column for column in columns if column not in ATTRIBUTE_COLUMNS]
         if not names:
             raise DataError(f'{self.ann_file}: no column but path and split; add one of 0 and 1 for each attribute')
         # Other columns may hold anything; they get no labels.

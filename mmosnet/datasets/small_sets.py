@@ -1,8 +1,7 @@
-"""VIPeR and GRID.
+"""Small re-identification data sets with numbered splits: VIPeR and GRID.
 
-VIPeR (Gray et al., "Evaluating Appearance Models for Recognition, Reacquisition, and Tracking", PETS 2007).
-
-QMUL underGround Re-IDentification, GRID (Loy et al., CVPR 2009).
+- VIPeR: Gray et al., "Evaluating Appearance Models for Recognition, Reacquisition, and Tracking", PETS 2007.
+- QMUL underGround Re-IDentification (GRID): Loy et al., CVPR 2009.
 """
 
 from __future__ import annotations
@@ -11,26 +10,47 @@ import json
 import re
 from pathlib import Path
 
-from mmosnet.datasets.attributes import whole_numbers
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.errors import DataError
-from mmosnet.io.matlab import MatlabFile
+from mmosnet.io.matlab import MatlabFile, whole_numbers
 from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 
-NUM_SPLITS = 20
-NAME = re.compile(r'(\d+)_', re.ASCII)
-#: Positions (among the sorted identities) of the 316 training identities of each of ten random halves.
-SPLITS_FILE = Path(__file__).parent / 'viper_splits.json'
+# Positions (among the sorted identities) of the 316 training identities of each of ten random halves of VIPeR.
+VIPER_SPLITS_FILE = Path(__file__).parent / 'viper_splits.json'
+VIPER_NAME = re.compile(r'(\d+)_', re.ASCII)
+GRID_PARTITIONS = 'features_and_partitions.mat'
+GRID_NAME = re.compile(r'(\d+)_(\d+)', re.ASCII)
+
+
+class NumberedSplits(ReIDDataset):
+    """A data set with several divisions into train, query and gallery; the published result is their mean.
+
+    Args:
+        split_index: Number of the division, from 0.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
+
+    Raises:
+        DataError: There is no division of this number.
+    """
+
+    num_splits: int
+    shared_pids = True
+
+    def __init__(self, *args, split_index: int = 0, **kwargs) -> None:
+        if not 0 <= split_index < self.num_splits:
+            raise DataError(f'split_index={split_index}: {type(self).__name__} has splits 0 to {self.num_splits - 1}')
+        self.split_index = split_index
+        super().__init__(*args, **kwargs)
 
 
 @DATASETS.register_module()
-class VIPeR(ReIDDataset):
-    """VIPeR: 632 identities before two cameras, 20 splits; the published result is their mean.
+class VIPeR(NumberedSplits):
+    """VIPeR: 632 identities in two cameras, 20 splits; the published result is their mean.
 
     ``data_root`` (or ``VIPeR`` in it) holds ``cam_a`` and ``cam_b``. There are no official splits. Ours are ten random
-    halves, the same on every machine, each used twice: splits 0, 2, ... search camera b for images of camera a, splits
-    1, 3, ... the other way round, after the same training.
+    halves, the same on every machine, each used twice after the same training: splits 0, 2, ... search images of
+    camera a among those of camera b, splits 1, 3, ... the reverse.
 
     Args:
         split_index: Number of one of the 20 splits, from 0.
@@ -38,21 +58,14 @@ class VIPeR(ReIDDataset):
 
     Raises:
         FileNotFoundError: A folder is missing.
-        DataError: ``split_index`` is out of range; somebody has no image of one camera, or there are not 632 people.
+        DataError: ``split_index`` is out of range; a person has no image of one camera, or there are not 632 people.
     """
 
-    num_splits = NUM_SPLITS
+    num_splits = 20
     # Both directions of a half.
     splits_per_training = 2
     distractor_pid = None
-    shared_pids = True
     download_page = 'https://vision.soe.ucsc.edu/node/178'
-
-    def __init__(self, *args, split_index: int = 0, **kwargs) -> None:
-        if not 0 <= split_index < NUM_SPLITS:
-            raise DataError(f'split_index={split_index}: VIPeR has splits 0 to {NUM_SPLITS - 1}')
-        self.split_index = split_index
-        super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
         """Return the counts of every split."""
@@ -64,15 +77,15 @@ class VIPeR(ReIDDataset):
         cameras: list[list[dict]] = [
             [
                 dict(img_path=path, pid=number_in_name(match[1], 'pid', path), camid=camid)
-                for path, match in self.list_folder(f'{prefix}cam_{letter}', NAME)
+                for path, match in self.list_folder(f'{prefix}cam_{letter}', VIPER_NAME)
             ]
             for camid, letter in enumerate('ab')
         ]
         pids = sorted({r['pid'] for r in cameras[0]})
-        lonely = set(pids) ^ {r['pid'] for r in cameras[1]}
-        if lonely:
-            raise DataError(f'VIPeR in {self.data_root}: identity {min(lonely)} has images of one camera only')
-        train = json.loads(SPLITS_FILE.read_text())[self.split_index // 2]
+        incomplete = set(pids) ^ {r['pid'] for r in cameras[1]}
+        if incomplete:
+            raise DataError(f'VIPeR in {self.data_root}: identity {min(incomplete)} has images of one camera only')
+        train = json.loads(VIPER_SPLITS_FILE.read_text())[self.split_index // 2]
         if len(pids) != 2 * len(train):
             raise DataError(f'VIPeR in {self.data_root}: {len(pids)} identities instead of {2 * len(train)}')
         train_pids = {pids[position] for position in train}
@@ -83,13 +96,8 @@ class VIPeR(ReIDDataset):
         return [r for r in cameras[camera] if r['pid'] not in train_pids]
 
 
-GRID_NUM_SPLITS = 10
-PARTITIONS = 'features_and_partitions.mat'
-GRID_NAME = re.compile(r'(\d+)_(\d+)', re.ASCII)
-
-
 @DATASETS.register_module()
-class GRID(ReIDDataset):
+class GRID(NumberedSplits):
     """GRID: 250 pairs of images, 775 distractors, 10 official splits; the published result is their mean.
 
     ``data_root`` (or ``underground_reid`` in it) holds ``probe``, ``gallery`` and ``features_and_partitions.mat``. A
@@ -104,15 +112,8 @@ class GRID(ReIDDataset):
         DataError: ``split_index`` is out of range; the file holds no splits.
     """
 
-    num_splits = GRID_NUM_SPLITS
-    shared_pids = True
+    num_splits = 10
     download_page = 'https://personal.ie.cuhk.edu.hk/~ccloy/downloads_qmul_underground_reid.html'
-
-    def __init__(self, *args, split_index: int = 0, **kwargs) -> None:
-        if not 0 <= split_index < GRID_NUM_SPLITS:
-            raise DataError(f'split_index={split_index}: GRID has splits 0 to {NUM_SPLITS - 1}')
-        self.split_index = split_index
-        super().__init__(*args, **kwargs)
 
     def published_counts(self) -> dict[str, tuple[int, int]]:
         """Return the counts of every official split."""
@@ -132,7 +133,7 @@ class GRID(ReIDDataset):
             ]
             for folder in ('probe', 'gallery')
         )
-        train_pids = self._train_pids(Path(self.data_root) / prefix / PARTITIONS)
+        train_pids = self._train_pids(Path(self.data_root) / prefix / GRID_PARTITIONS)
         if split == 'train':
             return [r for r in probe + gallery if r['pid'] in train_pids]
         return [r for r in (probe if split == 'query' else gallery) if r['pid'] not in train_pids]
@@ -140,10 +141,10 @@ class GRID(ReIDDataset):
     def _train_pids(self, path: Path) -> set[int]:
         with MatlabFile(path) as file:
             partitions = list(file['trainIdxAll'])
-            if len(partitions) != GRID_NUM_SPLITS:
-                raise DataError(f'{path}: trainIdxAll has {len(partitions)} splits instead of {NUM_SPLITS}')
+            if len(partitions) != self.num_splits:
+                raise DataError(f'{path}: trainIdxAll has {len(partitions)} splits instead of {self.num_splits}')
             fields = partitions[self.split_index]
-            # Third of a structure's fields: the identities of training.
+            # The third field of the structure lists the training identities.
             values = list(fields.values()) if isinstance(fields, dict) else []
             if len(values) < 3:
                 raise DataError(f'{path}: split {self.split_index} of trainIdxAll is no structure of three fields')

@@ -1,11 +1,4 @@
-"""Load and augment images of people.
-
-Reading images, strictly: a damaged file is an error that names it. Crops are cut out of their frames.
-
-Augmentations of the re-identification recipes that mmpretrain and mmcv do not have.
-
-From a record to the input of a joint model: a sample with a part for each task it has labels of.
-"""
+"""Transforms that load images of people, augment them, and pack them with the labels of several tasks."""
 
 from __future__ import annotations
 
@@ -24,13 +17,23 @@ from mmosnet.io import images as image_reading
 from mmosnet.io.coco import without_background
 from mmosnet.registry import TRANSFORMS
 
+with supported_stack():
+    from mmpretrain.datasets import PackInputs
+    from mmpretrain.structures import DataSample, MultiTaskDataSample
+
 REMEDY = "Replace the file, or set bad_images='skip' in the data set to leave such files out"
+# Attempts to sample a rectangle that fits; most fit at once, and 100 is the released code's limit.
+MAX_ATTEMPTS = 100
+BACKENDS = ('pillow', 'cv2')
+# BGR. The released code erases images that are normalized already, and fills them with ImageNet's mean of 0.485, 0.456,
+# 0.406 (RGB), which are these pixels: 255 * (mean + mean * std). The mean color itself is 0 in a normalized image.
+FILLS = dict(released=(127, 142, 152), mean=(104, 116, 124))
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image by :func:`mmosnet.runtime.read_image`; errors name the option that skips damaged files.
+    """Read an image by :func:`mmosnet.io.images.read_image`; errors name the option that skips damaged files.
 
-    Whole images may also lie in a remote storage (``s3://bucket/image.jpg``), which mmengine reads.
+    Whole images may also be in a remote storage that mmengine reads: ``s3://bucket/image.jpg``.
     """
     if '://' not in str(path):
         return image_reading.read_image(path, REMEDY)
@@ -46,8 +49,8 @@ def read_image(path: str | Path) -> np.ndarray:
 class LoadPersonImage(BaseTransform):
     """:func:`read_image` as a transform, for images of people and of anything else.
 
-    mmcv's ``LoadImageFromFile`` lets truncated files pass and does not name unreadable ones. Of a region only the crop
-    is kept; where the record has its mask (``CocoPerson`` with ``mask_background``), the background is painted over.
+    mmcv's ``LoadImageFromFile`` accepts truncated files and does not name unreadable ones. A path that names a region
+    yields the crop; if the record has a mask (``CocoPerson`` with ``mask_background``), the background is painted over.
 
     **Required Keys:** img_path
 
@@ -58,7 +61,7 @@ class LoadPersonImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         if 'img_path' not in results and 'img' in results:
-            # mmpretrain's inferencers load by themselves.
+            # mmpretrain's inferencers have loaded the image already.
             return results
         image = read_image(results['img_path'])
         if 'segmentation' in results:
@@ -66,14 +69,6 @@ class LoadPersonImage(BaseTransform):
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
-
-
-# Most draws of a rectangle fit at once; 100 is the released code's limit.
-MAX_ATTEMPTS = 100
-BACKENDS = ('pillow', 'cv2')
-# BGR. The released code erases images that are normalized already, and fills them with ImageNet's mean of 0.485, 0.456,
-# 0.406 (RGB), which are these pixels: 255 * (mean + mean * std). The mean color itself is 0 in a normalized image.
-FILLS = dict(released=(127, 142, 152), mean=(104, 116, 124))
 
 
 def _check_probability(name: str, value: float) -> None:
@@ -93,11 +88,11 @@ def _check_choice(name: str, value: str, choices: Collection[str]) -> None:
         raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
 
 
-def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: float) -> tuple[int, int] | None:
+def _sample_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: float) -> tuple[int, int] | None:
     """Sample height and width of a rectangle smaller than an image in both, as the released code does.
 
     The area is uniform in ``area``, height / width uniform from ``min_aspect`` to its inverse. A rectangle that does
-    not fit is drawn again.
+    not fit is sampled again.
 
     Args:
         shape: Height and width of the image.
@@ -105,7 +100,7 @@ def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: fl
         min_aspect: Smallest height / width.
 
     Returns:
-        Height and width; None where none of 100 rectangles fits.
+        Height and width; None if none of 100 rectangles fits.
     """
     height, width = shape
     for _ in range(MAX_ATTEMPTS):
@@ -117,14 +112,14 @@ def _draw_size(shape: tuple[int, int], area: tuple[float, float], min_aspect: fl
     return None
 
 
-def _draw_corner(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def _sample_corner(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Sample top and left of a rectangle of ``size`` in an image of ``shape``, last row and column included."""
     return np.random.randint(shape[0] - size[0] + 1), np.random.randint(shape[1] - size[1] + 1)
 
 
 @TRANSFORMS.register_module()
 class Random2DTranslation(BaseTransform):
-    """Enlarge the image by an eighth and cut its old size out at a random place.
+    """Enlarge the image by an eighth and crop it to its old size at a random place.
 
     The released code's ``Random2DTranslation``, with its distribution of places: the outermost ones are half as likely
     as the others. mmpretrain's ``RandomCrop`` pads instead of enlarging, and its ``RandomResizedCrop`` changes the
@@ -135,9 +130,9 @@ class Random2DTranslation(BaseTransform):
     **Modified Keys:** img
 
     Args:
-        prob: Probability; else the image stays as it is.
+        prob: Probability that an image is changed.
         scale: Factor of the enlargement.
-        backend: ``'pillow'`` or ``'cv2'``, which resizes bilinearly.
+        backend: Library that resizes bilinearly: ``'pillow'`` or ``'cv2'``.
     """
 
     def __init__(self, prob: float = 0.5, scale: float = 1.125, backend: str = 'pillow') -> None:
@@ -167,15 +162,15 @@ class RandomErasing(BaseTransform):
     """Fill a random rectangle with one color (Zhong et al., arXiv 1708.04896), as the released code does.
 
     mmpretrain's ``RandomErasing`` comes closest. It differs in three ways: the aspect ratio is uniform in its
-    logarithm, a rectangle that does not fit is clipped instead of drawn again, and no rectangle but a clipped one
-    reaches the last row or column.
+    logarithm, a rectangle that does not fit is clipped instead of sampled again, and only clipped rectangles reach the
+    last row or column.
 
     **Required Keys:** img (H, W, 3) uint8, BGR
 
     **Modified Keys:** img
 
     Args:
-        prob: Probability; else the image stays as it is.
+        prob: Probability that an image is changed.
         area: Smallest and largest area of the rectangle, as shares of the image.
         min_aspect: Smallest height / width of the rectangle; the largest is its inverse.
         fill: ``'released'`` fills with the color of the released code, (152, 142, 127) in RGB: ImageNet's mean, put
@@ -202,10 +197,10 @@ class RandomErasing(BaseTransform):
         if np.random.rand() >= self.prob:
             return results
         shape = results['img'].shape[:2]
-        size = _draw_size(shape, self.area, self.min_aspect)
+        size = _sample_size(shape, self.area, self.min_aspect)
         if size is None:
             return results
-        top, left = _draw_corner(shape, size)
+        top, left = _sample_corner(shape, size)
         image = results['img'].copy()
         image[top : top + size[0], left : left + size[1]] = FILLS[self.fill]
         results['img'] = image
@@ -216,9 +211,9 @@ class RandomErasing(BaseTransform):
 class RandomPatch(BaseTransform):
     """Paste a piece of another training image (Zhou et al., arXiv 1910.06827, section 4).
 
-    The released code keeps a pool of pieces from the images that each worker has seen, so that its output depends
-    on the number of workers and on everything before. Here the piece is cut from an image drawn from the data
-    set: the same distribution, and a function of the random state alone.
+    The released code keeps a pool of pieces from the images that each worker has processed, so that its output depends
+    on the number of workers and on all earlier images. Here the piece is cut from a random image of the data set: the
+    distribution is the same, and the output depends on the random state alone.
 
     **Required Keys:** img (H, W, 3) uint8, dataset (put there by
     :class:`~mmosnet.datasets.ReIDDataset` in training)
@@ -226,12 +221,13 @@ class RandomPatch(BaseTransform):
     **Modified Keys:** img
 
     Args:
-        prob: Probability; else the image stays as it is.
+        prob: Probability that an image is changed.
         area: Smallest and largest area of the piece, as shares of the image.
         min_aspect: Smallest height / width of the piece; the largest is its inverse.
         rotate_prob: Probability that the piece is rotated, by up to 10 degrees.
         flip_prob: Probability that the piece is mirrored.
-        backend: ``'pillow'`` or ``'cv2'``, which resizes the other image bilinearly: that of the pipeline's ``Resize``.
+        backend: Library that resizes the other image bilinearly, ``'pillow'`` or ``'cv2'``; use that of the
+            pipeline's ``Resize``.
     """
 
     max_degrees = 10
@@ -261,20 +257,20 @@ class RandomPatch(BaseTransform):
             return results
         image = results['img'].copy()
         shape = image.shape[:2]
-        size = _draw_size(shape, self.area, self.min_aspect)
+        size = _sample_size(shape, self.area, self.min_aspect)
         if size is None:
             return results
-        patch = self._draw_patch(results['dataset'], shape, size)
-        top, left = _draw_corner(shape, size)
+        patch = self._cut_patch(results['dataset'], shape, size)
+        top, left = _sample_corner(shape, size)
         image[top : top + size[0], left : left + size[1]] = patch
         results['img'] = image
         return results
 
-    def _draw_patch(self, dataset, shape: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    def _cut_patch(self, dataset, shape: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
         """Cut a piece of ``size`` out of a random image of the data set, resized to ``shape``."""
         donor = read_image(dataset.get_data_info(np.random.randint(len(dataset)))['img_path'])
         donor = mmcv.imresize(donor, shape[::-1], backend=self.backend)
-        top, left = _draw_corner(shape, size)
+        top, left = _sample_corner(shape, size)
         patch = donor[top : top + size[0], left : left + size[1]]
         if np.random.rand() < self.flip_prob:
             patch = patch[:, ::-1]
@@ -285,24 +281,19 @@ class RandomPatch(BaseTransform):
         return patch
 
 
-with supported_stack():
-    from mmpretrain.datasets import PackInputs
-    from mmpretrain.structures import DataSample, MultiTaskDataSample
-
-
 @TRANSFORMS.register_module()
 class PackTasks(BaseTransform):
     """Pack the image and the labels of all tasks.
 
-    mmpretrain's ``PackMultiTaskInputs`` wants every label as a dict by task; records of data sets have plain ones.
+    mmpretrain's ``PackMultiTaskInputs`` needs every label as a dict by task; records of our data sets have plain ones.
 
     **Required Keys:** img
 
     **Added Keys:** inputs (``(3, H, W)`` uint8), data_samples (``MultiTaskDataSample``)
 
     Args:
-        tasks: For each task the keys of the record that its part gets, or a dict from the part's names to the record's:
-            ``dict(reid=('pid', 'camid', 'split', 'gt_label'), attributes=('gt_score',),
+        tasks: For each task, the keys of the record that its data sample gets, or a dict from the sample's names to
+            the record's keys: ``dict(reid=('pid', 'camid', 'split', 'gt_label'), attributes=('gt_score',),
             category=dict(gt_label='gt_category'))``. A record without the first of them has no labels of the task;
             the others may be missing, as ``gt_label`` in testing.
 
@@ -323,8 +314,8 @@ class PackTasks(BaseTransform):
         sample = MultiTaskDataSample()
         for task, names in self.tasks.items():
             if next(iter(names.values())) in results:
-                found = {name: results[key] for name, key in names.items() if key in results}
-                sample.set_field(self._part(found, results), task)
+                labels = {name: results[key] for name, key in names.items() if key in results}
+                sample.set_field(self._part(labels, results), task)
         return dict(inputs=PackInputs.format_input(results['img']), data_samples=sample)
 
     @staticmethod

@@ -1,9 +1,4 @@
-"""Data sets made from others.
-
-Training on several data sets at once.
-
-Data sets of several tasks, joined for one model.
-"""
+"""Data sets that join others: several sources for training, or the data of several tasks."""
 
 from __future__ import annotations
 
@@ -23,12 +18,12 @@ from mmosnet.registry import DATASETS
 class MultiSource(ReIDDataset):
     """The training images of several data sets, as one data set.
 
-    Nobody is in two of them: identities, cameras and labels of each source get numbers behind those of the sources
-    before it, and each record its ``source``, counted from 0. mmengine's ``ConcatDataset`` would give the first person
-    of every data set the same label.
+    No person is in two of them: identities, cameras and labels of each source get numbers after those of the previous
+    sources, and each record gets its ``source``, counted from 0. mmengine's ``ConcatDataset`` would give the first
+    person of every data set the same label.
 
     Args:
-        sources: Configs of the data sets, without pipeline. A relative ``data_root`` is taken below this data set's.
+        sources: Configs of the data sets, without pipeline. A relative ``data_root`` is below this data set's.
         data_root: Folder that holds the sources' folders.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`; ``combineall`` for all sources.
 
@@ -48,21 +43,20 @@ class MultiSource(ReIDDataset):
 
     def load_split(self, split: str) -> list[dict]:
         """Load one source after the other; see the base class."""
-        records, facts, pid_offset, camid_offset = [], [], 0, 0
+        records, lines, pid_offset, camid_offset = [], [], 0, 0
         for source, cfg in enumerate(self.sources):
             root = str(Path(self.data_root or '') / cfg.get('data_root', ''))
             options = dict(data_root=root, split='train', pipeline=[], lazy_init=True, combineall=self.combineall)
             dataset = DATASETS.build({**options, **{key: value for key, value in cfg.items() if key != 'data_root'}})
-            found = dataset.load_data_list()
+            own = dataset.load_data_list()
             self.notes += dataset.notes
-            for record in found:
+            for record in own:
                 pid, camid = record['gt_label'] + pid_offset, record['camid'] + camid_offset
                 records.append(dict(record, pid=pid, camid=camid, source=source))
-            cameras = {r['camid'] for r in found}
-            facts.append(f'  {source}: {type(dataset).__name__}, {len(found):,} images')
-            pid_offset += len({r['gt_label'] for r in found})
-            camid_offset += max(cameras) + 1
-        MMLogger.get_current_instance().info('\n'.join([f'MultiSource of {len(facts)} data sets', *facts]))
+            lines.append(f'  {source}: {type(dataset).__name__}, {len(own):,} images')
+            pid_offset += len({r['gt_label'] for r in own})
+            camid_offset += max(r['camid'] for r in own) + 1
+        MMLogger.get_current_instance().info('\n'.join([f'MultiSource of {len(lines)} data sets', *lines]))
         return records
 
     def train_records(self) -> list[dict]:
@@ -72,16 +66,16 @@ class MultiSource(ReIDDataset):
 
 @DATASETS.register_module()
 class JointDataset(ConcatDataset):
-    """Data sets one behind the other, each with its own pipeline and its own labels.
+    """A concatenation of data sets, each with its own pipeline and its own labels.
 
-    mmengine's ``ConcatDataset`` wants data sets that say the same of themselves and keeps what the first says. Here
-    each contributes what it knows: numbers of identities, names of attributes, names of categories.
+    mmengine's ``ConcatDataset`` requires equal ``metainfo`` of all data sets and keeps that of the first. Here the
+    ``metainfo`` of all are merged: numbers of identities, names of attributes, names of categories.
     :class:`~mmosnet.datasets.MultiSource` joins several re-identification sets.
 
     Args:
-        datasets: Config of each data set by a name of your choice; those with None are left out
+        datasets: Config of each data set by a name of your choice; None leaves one out
             (``--cfg-options train_dataloader.dataset.datasets.objects=None``).
-        data_root: Folder that holds the data sets' folders: a relative ``data_root`` of theirs is taken below it.
+        data_root: Folder that holds the data sets' folders; a relative ``data_root`` of theirs is below it.
         lazy_init: Same as in mmengine's ``ConcatDataset``.
 
     Raises:
@@ -110,7 +104,7 @@ class JointDataset(ConcatDataset):
                         f'{str(metainfo[key])[:80]} and {str(value)[:80]}. {remedy}'
                     )
                 given_by.setdefault(key, name)
-        # Above, not in the base: it would keep the first one's alone.
+        # The metainfo is merged here, because the base class would keep only that of the first.
         super().__init__(list(built.values()), lazy_init=lazy_init, ignore_keys=[*given_by, 'task'])
         self._metainfo = dict(metainfo, task='joint')
 

@@ -21,7 +21,6 @@ from mmosnet.io.tables import (
     alike_text,
     camera_number,
     identity,
-    image_inside,
     number_in_name,
     read_table,
     seconds,
@@ -106,30 +105,22 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
         DataError: A wrong value; names file, annotation and value, and says what it should be.
     """
     coco = read_coco(path, keep_faulty=True)
-    if options.category is not None and options.category not in coco.category_ids:
-        names = ', '.join(sorted(coco.category_ids))
-        raise DataError(f'{path}: no category {options.category!r}; the file has {names or "none"}')
+    people, groups, num_others = coco.select(options.category)
     _check_named_fields(coco, options)
-    category_id = coco.category_ids.get(options.category)
+    if num_others:
+        left_out[f'annotations in {path} of other categories than {options.category}'] += num_others
     boxes = InputBoxes(path, options.margin)
-    crowds = []
-    for annotation in coco.annotations:
-        if options.category is not None and annotation.get('category_id') != category_id:
-            left_out[f'annotations in {path} of other categories than {options.category}'] += 1
-        elif annotation['id'] not in coco.errors and annotation.get('iscrowd'):
-            crowds.append(annotation['id'])
+    for annotation in people:
+        person = _person_of_annotation(coco, annotation, camid, options, boxes)
+        if person is None:
+            left_out[f'annotations in {path} of other splits than {options.split}'] += 1
         else:
-            person = _person_of_annotation(coco, annotation, camid, options, boxes)
-            if person is None:
-                left_out[f'annotations in {path} of other splits than {options.split}'] += 1
-            else:
-                yield person
+            yield person
     boxes.finish()
-    if crowds:
-        named = ', '.join(map(str, crowds[:MOST_NAMED])) + ' ...' * (len(crowds) > MOST_NAMED)
-        left_out[f'groups in {path}, which have iscrowd 1 (annotation {named}); for a single person write 0'] += len(
-            crowds
-        )
+    if groups:
+        named = ', '.join(str(group['id']) for group in groups[:MOST_NAMED]) + ' ...' * (len(groups) > MOST_NAMED)
+        text = f'groups in {path}, which have iscrowd 1 (annotation {named}); for a single person write 0'
+        left_out[text] += len(groups)
 
 
 def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
@@ -154,30 +145,15 @@ def _person_of_annotation(
     """Return the person in the box; None if it belongs to another split."""
     place, path = coco.place(annotation), coco.path
     try:
-        if annotation['id'] in coco.errors:
-            raise DataError(coco.errors[annotation['id']])
-        image = coco.images[annotation['image_id']]
-        own = annotation.get('attributes') or {}
-        if not isinstance(own, dict):
-            raise DataError(f'{place}: attributes {str(own)[:60]!r} are no object')
-        if options.split is not None and _field('split', (annotation, own, image), place) != options.split:
+        record = coco.record(annotation)
+        if options.split is not None and record.field('split') != options.split:
             return None
-        path = image_inside(Path(options.root or Path(coco.path).parent), image['file_name'], place)
-        camera = identity(_field(options.camera_key, (annotation, own, image), place), f'{place}: {options.camera_key}')
-        pid = identity(_field(options.id_key, (annotation, own), place), f'{place}: {options.id_key}')
-        time = _field('time', (annotation, own, image), place)
-        person = _person(path, pid, camera, time, camid, place)
-        return boxes.person(person, annotation['bbox'], place, image)
+        path = record.img_path(options.root or Path(coco.path).parent)
+        pid, camera = record.identity(options.id_key, of_image=False), record.identity(options.camera_key)
+        person = _person(path, pid, camera, record.field('time'), camid, place)
+        return boxes.person(person, annotation['bbox'], place, record.image)
     except DataError as e:
         return ListedPerson(path, camid=camid, error=options.reason(e), place=place)
-
-
-def _field(key: str, holders: tuple[dict, ...], place: str) -> str:
-    """Return a field's value as text from the first object that has it; empty if none has."""
-    value = next((holder[key] for holder in holders if holder.get(key) is not None), '')
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise DataError(f'{place}: the field {key!r} is {str(value)[:60]!r}, not a number or a name')
-    return str(value).strip()
 
 
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:

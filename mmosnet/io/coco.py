@@ -1,19 +1,15 @@
-"""Read COCO files and masks.
-
-COCO annotation files, read strictly.
+"""Read COCO annotation files strictly: people as boxes in images, and their masks.
 
 ``pycocotools.coco.COCO`` indexes such files, but lets the last of two entries with one id win, fails on a missing field
-with a bare KeyError and prints while it loads. Of pycocotools only the masks are used.
-
-Masks of people, as COCO files have them: polygons and run lengths, and crops without their background.
+with a bare KeyError and prints while it loads. Only the masks of pycocotools are used.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -22,17 +18,73 @@ from mmosnet.errors import DataError
 from mmosnet.io.files import read_json
 from mmosnet.io.images import read_size
 from mmosnet.io.regions import cut, split_region
+from mmosnet.io.tables import identity, image_inside
 
-# What each list's entries must have.
+# Required fields of each list's entries.
 IMAGE_FIELDS = ('id', 'file_name')
 ANNOTATION_FIELDS = ('id', 'image_id', 'bbox')
-# Fields of COCO's own; all others of an annotation are the user's.
+# Fields of the COCO format; all others of an annotation are the user's own.
 COCO_FIELDS = (
     *('id', 'image_id', 'category_id', 'bbox', 'area', 'segmentation', 'iscrowd', 'attributes'),
     *('keypoints', 'num_keypoints', 'score', 'ignore'),
 )
-# Annotations left out that are named.
-MOST_NAMED = 5
+# ImageNet's mean color, which preprocessing turns into nearly 0: BGR.
+BACKGROUND = (104, 116, 124)
+
+
+@dataclass(frozen=True)
+class CocoRecord:
+    """One annotation with its image.
+
+    Attributes:
+        place: File and annotation id, for error messages.
+        annotation: Entry of ``annotations``.
+        attributes: Its ``attributes``, where CVAT exports fields of the user's own; empty without any.
+        image: Entry of ``images``.
+    """
+
+    place: str
+    annotation: dict
+    attributes: dict
+    image: dict
+
+    def field(self, key: str, of_image: bool = True) -> str:
+        """Return a field of the user's own as text; empty if there is none.
+
+        Args:
+            key: Name of the field in the annotation, in its ``attributes`` or in its image, in this order.
+            of_image: Look into the image too.
+
+        Raises:
+            DataError: The value is neither a number nor a text.
+        """
+        holders = (self.annotation, self.attributes, self.image)[: 3 if of_image else 2]
+        value = next((holder[key] for holder in holders if holder.get(key) is not None), '')
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise DataError(f'{self.place}: the field {key!r} is {repr(value)[:60]}, not a number or a name')
+        return str(value).strip()
+
+    def identity(self, key: str, of_image: bool = True) -> str | int:
+        """Return a field as name of a person or camera; see :func:`~mmosnet.io.tables.identity`."""
+        return identity(self.field(key, of_image), f'{self.place}: {key}')
+
+    def img_path(self, folder: str | Path) -> str:
+        """Return the path of the image, which must be inside a folder."""
+        return image_inside(Path(folder), self.image['file_name'], self.place)
+
+
+class SelectedPeople(NamedTuple):
+    """Annotations of one category, in the order of the file.
+
+    Attributes:
+        people: Annotations of single people.
+        groups: Annotations of groups (``iscrowd``).
+        num_others: Number of annotations of other categories.
+    """
+
+    people: list[dict]
+    groups: list[dict]
+    num_others: int
 
 
 @dataclass(frozen=True)
@@ -57,37 +109,37 @@ class CocoFile:
         """Return file and annotation id, for error messages."""
         return f'{self.path}, annotation {annotation["id"]}'
 
-    def people(self, category: str | None, say: Callable[[str], object]) -> list[dict]:
-        """Return the annotations of single people; report how many others are left out, and why.
-
-        Args:
-            category: Name of the category; None takes all.
-            say: Takes a line for the user.
+    def record(self, annotation: dict) -> CocoRecord:
+        """Return an annotation with its image.
 
         Raises:
-            DataError: No such category, or all annotations are crowds (``iscrowd``).
+            DataError: The annotation is one of :attr:`errors`, or its ``attributes`` are no object.
         """
-        if category is not None and category not in self.category_ids:
-            known = ', '.join(sorted(self.category_ids)) or 'none'
-            raise DataError(f'{self.path}: no category {category!r}; the file has {known}')
+        if annotation['id'] in self.errors:
+            raise DataError(self.errors[annotation['id']])
+        place, attributes = self.place(annotation), annotation.get('attributes') or {}
+        if not isinstance(attributes, dict):
+            raise DataError(f'{place}: attributes {str(attributes)[:60]!r} are no object')
+        return CocoRecord(place, annotation, attributes, self.images[annotation['image_id']])
+
+    def select(self, category: str | None) -> SelectedPeople:
+        """Select the annotations of a category; those with errors count as single people.
+
+        Args:
+            category: Name of the category; None selects all annotations.
+
+        Raises:
+            DataError: The file has no such category.
+        """
         chosen = self.annotations
         if category is not None:
+            if category not in self.category_ids:
+                known = ', '.join(sorted(self.category_ids)) or 'none'
+                raise DataError(f'{self.path}: no category {category!r}; the file has {known}')
             chosen = [a for a in chosen if a.get('category_id') == self.category_ids[category]]
-        people = [a for a in chosen if not a.get('iscrowd')]
-        others, crowds = len(self.annotations) - len(chosen), len(chosen) - len(people)
-        if others:
-            say(f'{self.path}: left out {others:,} of {len(self.annotations):,} annotations, not of {category!r}')
-        if crowds:
-            named = ', '.join(str(a['id']) for a in chosen if a.get('iscrowd')) if crowds <= MOST_NAMED else ''
-            first = next(a['id'] for a in chosen if a.get('iscrowd'))
-            text = (
-                f'{crowds:,} of {len(chosen):,} annotations ({named or f"the first {first}"}) have iscrowd 1, a group '
-                'of people. Tools that draw masks write 1 for single people too: set iscrowd to 0 in these'
-            )
-            if not people:
-                raise DataError(f'{self.path}: nobody is left: {text}')
-            say(f'left out {crowds:,} crowd annotations of {self.path}: {text}')
-        return people
+        groups = [a for a in chosen if a.get('iscrowd') and a['id'] not in self.errors]
+        people = [a for a in chosen if not a.get('iscrowd') or a['id'] in self.errors]
+        return SelectedPeople(people, groups, len(self.annotations) - len(chosen))
 
 
 def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
@@ -95,7 +147,7 @@ def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
 
     Args:
         path: The file.
-        keep_faulty: Note what is wrong with single annotations in ``errors``, instead of raising it.
+        keep_faulty: Collect the errors of single annotations in ``errors``, instead of raising the first.
 
     Raises:
         FileNotFoundError: No such file.
@@ -108,9 +160,9 @@ def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
     content = read_json(path, 'export the annotations in COCO format')
     lists = ('images', 'annotations')
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
-        found = f'the keys {sorted(content)}'[:100] if isinstance(content, dict) else f'a {type(content).__name__}'
+        keys = f'the keys {sorted(content)}'[:100] if isinstance(content, dict) else f'a {type(content).__name__}'
         raise DataError(
-            f'{path} is not in COCO format, which has the lists "images" and "annotations"; found {found}. Export the '
+            f'{path} is not in COCO format, which has the lists "images" and "annotations"; it has {keys}. Export the '
             'annotations in COCO format'
         )
     images = _by_id(path, 'images', content['images'], IMAGE_FIELDS)
@@ -127,7 +179,7 @@ def read_coco(path: str | Path, keep_faulty: bool = False) -> CocoFile:
 
 
 def _mistake(annotation: dict, images: dict[int | str, dict], place: int) -> str:
-    """Return what is wrong with an annotation; empty if it is valid."""
+    """Return the first error of an annotation; empty if it is valid."""
     for name in ANNOTATION_FIELDS:
         if annotation.get(name) is None:
             return f'annotations[{place}]: the field {name!r} is missing (id {annotation["id"]!r})'
@@ -147,22 +199,20 @@ def _is_id(value: object) -> bool:
 
 
 def _category_ids(path: Path, categories: object) -> dict[str, int | str]:
-    found: dict[str, int | str] = {}
+    ids: dict[str, int | str] = {}
     for category in categories if isinstance(categories, list) else []:
         name = category.get('name') if isinstance(category, dict) else None
         if not isinstance(name, str) or not _is_id(category.get('id')):
             raise DataError(f'{path}, categories: {str(category)[:60]!r} is no object with a name and an id')
-        if found.setdefault(name, category['id']) != category['id']:
-            raise DataError(
-                f'{path}, categories: {name!r} comes twice, with the ids {found[name]} and {category["id"]}'
-            )
-    return found
+        if ids.setdefault(name, category['id']) != category['id']:
+            raise DataError(f'{path}, categories: {name!r} comes twice, with the ids {ids[name]} and {category["id"]}')
+    return ids
 
 
-def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> dict[int | str, dict]:
-    found: dict[int | str, dict] = {}
+def _by_id(path: Path, list_name: str, entries: list, required: tuple[str, ...]) -> dict[int | str, dict]:
+    by_id: dict[int | str, dict] = {}
     for number, entry in enumerate(entries):
-        place = f'{path}, {kind}[{number}]'
+        place = f'{path}, {list_name}[{number}]'
         if not isinstance(entry, dict):
             raise DataError(f'{place}: {str(entry)[:60]!r} is no object with the fields {", ".join(required)}')
         for name in required:
@@ -170,18 +220,19 @@ def _by_id(path: Path, kind: str, entries: list, required: tuple[str, ...]) -> d
                 raise DataError(f'{place}: the field {name!r} is missing (id {entry.get("id")!r})')
         if not _is_id(entry['id']):
             raise DataError(f'{place}: id {repr(entry["id"])[:60]} is neither a whole number nor text')
-        if entry['id'] in found:
-            raise DataError(f'{place}: id {repr(entry["id"])[:60]} comes twice in {kind}; every entry needs its own')
+        if entry['id'] in by_id:
+            raise DataError(f'{place}: id {repr(entry["id"])[:60]} comes twice in {list_name}; ids must differ')
         if not isinstance(entry.get('file_name', ''), str):
             raise DataError(f'{place}: file_name {repr(entry["file_name"])[:60]} is no text')
-        found[entry['id']] = entry
-    return found
+        by_id[entry['id']] = entry
+    return by_id
 
 
 def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
     """Read height and width of a frame from its file header and compare them with the annotation file.
 
-    Both are of the picture turned upright as its EXIF data says, as viewers show it and annotation tools draw boxes.
+    Both count in the picture turned upright as its EXIF data says: viewers show it so, and annotation tools draw boxes
+    in that.
 
     Args:
         path: Path of the frame.
@@ -189,45 +240,41 @@ def frame_size(path: str, image: dict, place: str) -> tuple[int, int]:
         place: Place to name in errors.
 
     Raises:
-        DataError: No such file, of another size than stated, or unreadable and of no stated size. A damaged file of a
-            stated size is not an error here: what becomes of it is up to ``bad_images``.
+        DataError: The file is missing, has another size than stated, or is unreadable without a stated size. A damaged
+            file with a stated size is not an error here, because ``bad_images`` decides about it later.
     """
     stated = (image.get('height'), image.get('width'))
     if not Path(path).is_file():
         raise DataError(f'{place}: no image {path}; data_prefix=dict(img_path=FOLDER) says where file names start')
     try:
-        found = read_size(path)
+        size = read_size(path)
     except DataError as e:
         if all(type(value) is int and value > 0 for value in stated):
             return stated
         raise DataError(f'{place}: {e}, and the annotation file has no size of it') from e
-    if None not in stated and stated != found:
+    if None not in stated and stated != size:
         raise DataError(
             f'{place}: the annotation file gives {path} width {stated[1]} and height {stated[0]}, but the image has '
-            f'{found[1]} and {found[0]}, turned upright as its EXIF orientation says: it was resized, or annotated as '
+            f'{size[1]} and {size[0]}, turned upright as its EXIF orientation says: it was resized, or annotated as '
             'it lies in the file. Use the images that were annotated, or annotate them as viewers show them'
         )
-    return found
-
-
-# ImageNet's mean colour, which preprocessing makes nearly 0: BGR.
-BACKGROUND = (104, 116, 124)
+    return size
 
 
 def compressed_mask(segmentation: list | dict | None, frame_size: tuple[int, int], place: str) -> dict:
     """Convert a COCO segmentation to compressed RLE.
 
     Args:
-        segmentation: A list of polygons ``[[x1, y1, x2, y2, ...], ...]``, whose union counts, or run lengths
+        segmentation: Polygons ``[[x1, y1, x2, y2, ...], ...]``, which are united, or run lengths
             ``dict(size=[height, width], counts=...)``, uncompressed (numbers) or compressed (text).
         frame_size: Height and width of the frame.
-        place: File and annotation, for the error's text.
+        place: File and annotation, for error messages.
 
     Returns:
-        Compressed run lengths, as ``pycocotools.mask`` takes them.
+        Compressed run lengths for ``pycocotools.mask``.
 
     Raises:
-        DataError: None of these, of another size than the frame, or without a pixel.
+        DataError: The segmentation is none of these, has another size than the frame, or no pixel.
     """
     height, width = frame_size
     if isinstance(segmentation, dict):
@@ -262,7 +309,7 @@ def _run_lengths(segmentation: dict, frame_size: tuple[int, int], place: str) ->
     if size != list(frame_size):
         raise DataError(f'{place}: the segmentation has size {size}, its frame {list(frame_size)} (height, width)')
     if isinstance(counts, str):
-        # Runs beyond the frame are found when the crop is read: only decoding finds them, pixel by pixel.
+        # Runs beyond the frame are reported when the crop is read: only decoding reveals them, pixel by pixel.
         return dict(size=size, counts=counts.encode())
     if isinstance(counts, list) and all(type(n) is int and n >= 0 for n in counts) and sum(counts) == height * width:
         return coco_mask.frPyObjects(segmentation, height, width)
@@ -274,8 +321,8 @@ def without_background(crop: np.ndarray, rle: dict, path: str) -> np.ndarray:
 
     Args:
         crop: ``(height, width, 3)`` uint8, BGR.
-        rle: From :func:`compressed_mask`, of the whole frame.
-        path: Region of the crop, as :func:`region_path` returns it.
+        rle: Mask of the whole frame, from :func:`compressed_mask`.
+        path: Region of the crop, from :func:`~mmosnet.io.regions.region_path`.
 
     Raises:
         DataError: The run lengths are damaged, or leave nothing of the crop.

@@ -1,14 +1,9 @@
-"""Write files wholly or not at all, read JSON, compare checksums.
+"""Write files completely or not at all, read JSON strictly, and add checksums to exported files.
 
-Writing files: complete under their name, or not at all, and never at the cost of what was there before.
-
-Reading JSON files, strictly. Needs no torch.
-
-A checksum at the end of each exported file, of all that stands before it: a changed bit is named, not computed with.
-
-No runtime looks for damage within weights, and a changed weight gives other embeddings under the same ``weights``
-digest. The place is one that each format leaves free: an entry of ONNX's ``metadata_props``, a comment in OpenVINO's
-``.xml``, the comment of TorchScript's zip archive. It tells of accidents, not of people, who can compute it anew.
+A checksum at the end of each exported file covers all bytes before it, so that a changed bit is reported. No runtime
+looks for damage within weights, and a changed weight gives other embeddings under the same ``weights`` digest. Each
+format has a free place for it: an entry of ONNX's ``metadata_props``, a comment in OpenVINO's ``.xml``, the comment of
+TorchScript's zip archive. It detects accidents, not manipulation: anyone can compute it again.
 """
 
 from __future__ import annotations
@@ -33,29 +28,42 @@ try:
 except ImportError:  # Windows, which removes no file that is open
     flock = None
 
-# A killed process leaves its draft. One of another name that nobody has written to for an hour is nobody's.
+# A killed process leaves its draft. The draft of another file counts as abandoned after an hour without a write.
 ABANDONED_SECONDS = 3600
 # Bytes of a file's name that all common file systems allow.
 LONGEST_NAME = 255
-# Written to find out why a library could not write; more than what a full disk has left in its last block.
+# Written to find out why a library could not write; more than a full disk has left in its last block.
 PROBE = bytes(1 << 20)
+
+CHECKSUM = 'sha256'
+CHECKSUM_NAME = b'mmosnet.sha256'
+HEX_DIGITS = 64
+# Bytes between the name and the digits, and after these.
+FRAMES = {
+    # In ONNX's protobuf: the value of an entry, 64 bytes.
+    '.onnx': (b'\x12\x40', b''),
+    '.xml': (b' ', b' -->\n'),
+    '.pt': (b' ', b''),
+}
+ZIP_END = b'PK\x05\x06'
+ZIP_END_BYTES = 22
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a draft to write, beside the file and with its suffix; at the end it takes the file's name.
+    """Yield the path of a draft, beside the file and with its suffix; at the end the draft replaces the file.
 
-    If the process is killed, the machine loses power or the disk is full, the file is what it was before. Two processes
-    that write one file do not mix: the last one wins. Drafts begin with ``.draft-``; those of killed processes are
-    removed by the next one that writes the file. A symbolic link stays one, and the file keeps its permissions. What
-    is no file, as ``/dev/stdout``, gets the content at the end.
+    If the process is killed, the machine loses power or the disk is full, the file stays as it was. If two processes
+    write one file, the last one wins. Names of drafts begin with ``.draft-``; the next process that writes the file
+    removes those of killed processes. A symbolic link stays one, and the file keeps its permissions. A path that is no
+    regular file, such as ``/dev/stdout``, gets the content at the end.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is created.
 
     Raises:
-        OSError: It cannot be written, as on a full disk; names the file. Also where a library said so in an error of
-            its own.
+        OSError: The file cannot be written, for example because the disk is full; names the file. Errors of libraries
+            that have this cause are converted.
     """
     path = Path(path)
     if path.is_dir():
@@ -64,16 +72,16 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         with _copied_to(path) as draft:
             yield draft
         return
-    # Where a link leads to: only the draft's folder needs to be on the same disk.
+    # The target of a link: the draft must be on the same disk.
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        # Renaming would ask for the folder's permission alone.
+        # Renaming would check only the permission of the folder.
         with target.open('r+b'):
             pass
     with _draft(target) as draft, _named(path, draft):
         yield draft
-        # Not all disks have permissions.
+        # Some file systems have no permissions.
         with suppress(OSError):
             shutil.copymode(target, draft)
         _sync(draft)
@@ -88,7 +96,7 @@ def check_writable(path: str | Path) -> None:
         OSError: Same as in :func:`whole_file`.
     """
     with suppress(_NothingToWrite), whole_file(path) as draft:
-        # A full disk still takes names.
+        # On a full disk an empty file can still be created.
         draft.write_bytes(bytes(1000))
         raise _NothingToWrite
 
@@ -99,9 +107,9 @@ class _NothingToWrite(Exception):
 
 @contextmanager
 def draft_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside a file or folder that will be made of its content; remove it at the end.
+    """Yield an empty temporary folder beside a file or folder, from whose content this is made; remove it at the end.
 
-    Folders of killed processes are removed, as the drafts of :func:`whole_file`.
+    Folders of killed processes are removed, like the drafts of :func:`whole_file`.
 
     Args:
         path: File or folder to create; its parent folder is created.
@@ -117,12 +125,12 @@ def draft_folder(path: str | Path) -> Iterator[Path]:
 
 def sync_folder(folder: Path) -> None:
     """Wait until the names of new files in a folder are on the disk."""
-    # Windows opens no folders, and has no need to.
+    # Windows cannot open folders, and does not need this.
     if os.name == 'posix':
         try:
             _sync(folder)
         except OSError as e:
-            # Some network drives do not offer it.
+            # Some network drives do not support it.
             if e.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
 
@@ -140,7 +148,7 @@ def _copied_to(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _named(path: Path, draft: Path) -> Iterator[None]:
-    """Put the file's name into system errors: the draft's name would say nothing to a user."""
+    """Replace the name of the draft in system errors by that of the file, which the user knows."""
     try:
         yield
     except OSError as e:
@@ -149,7 +157,7 @@ def _named(path: Path, draft: Path) -> Iterator[None]:
             raise
         raise OSError(fault.errno, fault.strerror, str(path)) from e
     except RuntimeError as e:
-        # torch's and OpenVINO's, which leave out the system's reason.
+        # Raised by torch and OpenVINO without the system's reason.
         fault = _fault(draft)
         if fault is None:
             raise
@@ -185,25 +193,25 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
-    """Create an empty draft beside a path and keep it locked, so that no other process takes it for abandoned."""
+    """Create an empty draft beside a path and lock it, so that other processes do not remove it as abandoned."""
     _remove_abandoned(path)
     draft = path.with_name(f'.draft-{uuid4().hex[:12]}-{_short(path.name)}')
     descriptor = None
     try:
-        # Until it is held, another process may remove it.
+        # Until it is locked, another process may remove it.
         while descriptor is None or not draft.exists():
             if is_folder:
                 draft.mkdir()
             else:
                 draft.touch()
-            descriptor = _hold(draft)
+            descriptor = _lock(draft)
         yield draft
     except OSError as e:
         if descriptor is None and e.errno is not None:
             raise OSError(e.errno, e.strerror, str(path)) from e
         raise
     finally:
-        # On a read-only disk not even what is not there can be removed.
+        # On a read-only disk even removing a missing file raises an error.
         with suppress(OSError):
             if is_folder:
                 shutil.rmtree(draft)
@@ -213,8 +221,8 @@ def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _hold(draft: Path) -> int:
-    """Lock a draft; where the file system has no locks, drafts count as abandoned after an hour."""
+def _lock(draft: Path) -> int:
+    """Lock a draft; if the file system has no locks, drafts count as abandoned after an hour."""
     descriptor = os.open(draft, os.O_RDONLY) if flock else 0
     if flock:
         with suppress(OSError):
@@ -222,7 +230,7 @@ def _hold(draft: Path) -> int:
     return descriptor
 
 
-def _is_held(draft: Path) -> bool:
+def _is_locked(draft: Path) -> bool:
     if flock is None:
         return False
     descriptor = os.open(draft, os.O_RDONLY)
@@ -242,7 +250,7 @@ def _remove_abandoned(path: Path) -> None:
         with suppress(OSError):
             own = draft.name.endswith(f'-{_short(path.name)}')
             old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
-            if (own or old) and not _is_held(draft):
+            if (own or old) and not _is_locked(draft):
                 if draft.is_dir():
                     shutil.rmtree(draft)
                 else:
@@ -254,10 +262,11 @@ def read_json(path: Path, remedy: str) -> Any:
 
     Args:
         path: The file.
-        remedy: Advice on a file that cannot be used, for the error message.
+        remedy: Advice on a file that cannot be used, for error messages.
 
     Raises:
-        DataError: No JSON, nested too deeply, or an object with a key twice, of which ``json`` keeps the last.
+        DataError: The file is no JSON, nested too deeply, or has an object with a key twice, of which ``json`` would
+            keep the last.
         OSError: It is missing, or cannot be read.
     """
     data = path.read_bytes()
@@ -270,73 +279,59 @@ def read_json(path: Path, remedy: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f'an object has the key {twice[:60]!r} twice')
-    return found
-
-
-CHECKSUM = 'sha256'
-NAME = b'mmosnet.sha256'
-HEX_DIGITS = 64
-# What stands between the name and the digits, and behind these.
-FRAMES = {
-    # In ONNX's protobuf: the value of an entry, 64 bytes.
-    '.onnx': (b'\x12\x40', b''),
-    '.xml': (b' ', b' -->\n'),
-    '.pt': (b' ', b''),
-}
-ZIP_END = b'PK\x05\x06'
-ZIP_END_BYTES = 22
+    return content
 
 
 def add_checksum(path: Path) -> None:
     """Add its checksum to an exported file; that of an ``.xml`` covers the ``.bin`` beside it.
 
     Raises:
-        ValueError: A zip archive that ends in another way than torch's.
+        ValueError: A zip archive ends in another way than those of torch.
     """
     data = path.read_bytes()
     middle, end = FRAMES[path.suffix]
-    size = len(NAME) + len(middle) + HEX_DIGITS
+    size = len(CHECKSUM_NAME) + len(middle) + HEX_DIGITS
     if path.suffix == '.onnx':
-        # Messages of protobuf that stand one behind the other are one: field 14 of the model, field 1 of the entry.
-        data += bytes([14 << 3 | 2, size + 2, 1 << 3 | 2, len(NAME)])
+        # Concatenated protobuf messages are merged: field 14 of the model, field 1 of the entry.
+        data += bytes([14 << 3 | 2, size + 2, 1 << 3 | 2, len(CHECKSUM_NAME)])
     elif path.suffix == '.xml':
         data += b'<!-- '
     elif data[-ZIP_END_BYTES:].startswith(ZIP_END):
-        # The length of the comment, the last field.
+        # The last field is the length of the comment.
         data = data[:-2] + size.to_bytes(2, 'little')
     else:
         raise ValueError(f'{path} does not end as zip archives do')
-    path.write_bytes(data + NAME + middle + _digest(data, path) + end)
+    path.write_bytes(data + CHECKSUM_NAME + middle + _digest(data, path) + end)
 
 
 def check_checksum(path: Path) -> bool:
     """Compare an exported file with its checksum.
 
     Returns:
-        Whether it has one; files of earlier versions have none.
+        Whether it has a checksum; files of earlier versions have none.
 
     Raises:
-        DataError: It differs.
-        FileNotFoundError: An ``.xml`` without its ``.bin``.
+        DataError: The checksum differs.
+        FileNotFoundError: The ``.bin`` of an ``.xml`` is missing.
     """
     data = path.read_bytes()
     middle, end = FRAMES[path.suffix]
-    at = data.rfind(NAME, max(0, len(data) - 200))
+    at = data.rfind(CHECKSUM_NAME, max(0, len(data) - 200))
     if at < 0:
         return False
-    if data[at + len(NAME) :] != middle + _digest(data[:at], path) + end:
+    if data[at + len(CHECKSUM_NAME) :] != middle + _digest(data[:at], path) + end:
         beside = f' or {path.with_suffix(".bin").name}' if path.suffix == '.xml' else ''
         raise DataError(f'{path}{beside} is damaged, its checksum differs: copy or export it again')
     return True
 
 
 def _digest(data: bytes, path: Path) -> bytes:
-    found = hashlib.sha256(data)
+    digest = hashlib.sha256(data)
     if path.suffix == '.xml':
-        found.update(path.with_suffix('.bin').read_bytes())
-    return found.hexdigest().encode()
+        digest.update(path.with_suffix('.bin').read_bytes())
+    return digest.hexdigest().encode()

@@ -1,16 +1,14 @@
-"""Read images strictly.
+"""Read images strictly and with the same pixels everywhere: a damaged file is an error that names it.
 
-What is an image in memory: ``(H, W, 3)`` uint8, BGR, as OpenCV has it, or a picture of Pillow's.
+An image in memory is ``(H, W, 3)`` uint8, BGR, as in OpenCV, or a picture of Pillow. Training, testing, exported
+models, features and the demo all read by these functions. Images are turned upright according to their EXIF data, so
+that boxes, regions and sizes count in the picture that a viewer shows. docs/own_data.md lists how each kind of pixels
+is converted.
 
-Reading images, strictly and with the same pixels everywhere: a damaged file is an error that names it.
-
-Training, testing, exported models, features, the demo and all pictures read by these functions. Images are turned
-upright, as their EXIF data says, so that boxes, regions and sizes count in the picture that a viewer shows.
-docs/own_data.md lists what becomes of each kind of pixels.
-
-simplejpeg decodes JPEGs and Pillow all other kinds. Both have the same pixels of a JPEG; simplejpeg takes 0.3 ms for
+simplejpeg decodes JPEGs and Pillow all other kinds. Both yield the same pixels for a JPEG; simplejpeg takes 0.3 ms for
 256x128 pixels and 16 ms for 1080p, Pillow 0.7 and 120 ms (2 shared cores), and it reports damage that Pillow and OpenCV
-pass over. Of 200 damaged copies of a JPEG (baseline, progressive, grey, with restart markers) are refused:
+ignore. Of 200 damaged copies of a JPEG (baseline, progressive, gray, with restart markers) the following numbers are
+refused:
 
 =====================================================  ==========  ========
 damage                                                 simplejpeg  Pillow
@@ -23,8 +21,8 @@ one bit flipped within the pixels                      24 to 85    0 to 15
 the last scans of a progressive JPEG missing           0           0
 =====================================================  ==========  ========
 
-So one changed bit may pass as other pixels, and a progressive JPEG without its last scans as a blurred one. Where there
-is no simplejpeg, Pillow decodes. Of a PNG every changed bit is refused: Pillow compares all its checksums.
+So a changed bit may pass as other pixels, and a progressive JPEG without its last scans as a blurred image. Without
+simplejpeg, Pillow decodes JPEGs. In a PNG every changed bit is refused, because Pillow compares all checksums.
 """
 
 from __future__ import annotations
@@ -47,72 +45,25 @@ from mmosnet.errors import DataError
 from mmosnet.io.media import CONVERT, HEAD_BYTES, RAW, image_kind
 from mmosnet.io.regions import cut, split_region
 
-TAKEN = 'give a path, an array (H, W, 3) uint8, BGR as cv2.imread reads, or a PIL image'
-
-GREY_REMEDY = 'a grey image becomes one by cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)'
-REMEDIES = {
-    1: GREY_REMEDY,
-    4: 'drop the fourth channel: cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)',
-}
-
-
-def image_fault(image: np.ndarray) -> str:
-    """Return what is wrong with an array, and the remedy; empty if it is an image."""
-    wanted = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        remedy = REMEDIES.get(image.shape[2], wanted) if image.ndim == 3 else wanted
-        if image.ndim == 2:
-            remedy = GREY_REMEDY
-        elif image.ndim == 3 and image.shape[0] == 3:
-            remedy = 'channels come last: image.transpose(1, 2, 0)'
-        return f'an array of shape {image.shape}, not of (H, W, 3): {remedy}'
-    if image.dtype != np.uint8:
-        scaled = '; of values from 0 to 1 make (255 * image).round().astype(np.uint8)' * (image.dtype.kind == 'f')
-        return f'an array of {image.dtype}: {wanted}{scaled}'
-    return ''
-
-
-def as_image(value: object, name: str) -> np.ndarray:
-    """Convert what a user gives for an image to an array.
-
-    Args:
-        value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow's, which is converted as a file is: to BGR,
-            16 bits to 8, without transparency, and turned upright where it carries EXIF data that say so.
-        name: Name for error messages.
-
-    Returns:
-        ``(H, W, 3)`` uint8, BGR.
-
-    Raises:
-        DataError: Neither; says what it is and what is taken.
-    """
-    if isinstance(value, Image.Image):
-        try:
-            value = from_pillow(value)
-        # A picture is only decoded now.
-        except (OSError, SyntaxError, ValueError) as e:
-            raise DataError(f'{name} is a PIL image that cannot be used: {e}') from e
-    if isinstance(value, np.ndarray):
-        fault = image_fault(value)
-        if fault:
-            raise DataError(f'{name} is {fault}')
-        return value
-    kind = f'{type(value).__module__.partition(".")[0]}.{type(value).__name__}'.removeprefix('builtins.')
-    hint = ' (of a tensor (3, H, W): tensor.permute(1, 2, 0).numpy())' if kind == 'torch.Tensor' else ''
-    raise DataError(f'{name} is a {kind}: {TAKEN}{hint}')
-
-
 try:
     import simplejpeg
 except ImportError:
     # A device for which there is no wheel: Pillow decodes JPEGs, and reports less of the damage within the pixels.
     simplejpeg = None
 
-# What EXIF data begin with in a JPEG.
+TAKEN = 'give a path, an array (H, W, 3) uint8, BGR as cv2.imread reads, or a PIL image'
+
+GRAY_REMEDY = 'a gray image becomes one by cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)'
+REMEDIES = {
+    1: GRAY_REMEDY,
+    4: 'drop the fourth channel: cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)',
+}
+
+# First bytes of EXIF data in a JPEG.
 EXIF_HEADER = b'Exif\0\0'
-# Colors of JPEGs that Pillow converts: turbo's decoder only checks these.
+# Colors of JPEGs that Pillow converts; simplejpeg only checks these for damage.
 FOUR_COLORS = ('CMYK', 'YCCK')
-# EXIF's orientation, and how to turn an array (H, W, 3) upright.
+# EXIF tag of the orientation, and functions that turn an array (H, W, 3) upright.
 ORIENTATION = 0x0112
 TURNS = {
     2: lambda image: image[:, ::-1],
@@ -130,24 +81,24 @@ BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 SAMPLES, TILE_WIDTH, TILE_HEIGHT = 277, 322, 323
 WHITE_IS_ZERO = 0
 SIGNED, FLOAT = 2, 3
-# What raw photos have in the place of a picture: a small one, cells of the sensor, or a version of DNG.
+# Tags and values of raw photos: a thumbnail, cells of the sensor, a version of DNG.
 SUBFILE, SMALLER, DNG_VERSION = 254, 1, 50706
 SENSOR_CELLS = (32803, 34892)
 
-# Pixels that any file may have, and how many more for each byte of it. Solid colors have 344 in PNG, photos below 20.
+# Allowed pixels of a file, and how many more per byte of it. A solid color has 344 per byte in PNG, a photo below 20.
 FREE_PIXELS, PIXELS_PER_BYTE = 2**25, 256
-# A progressive JPEG has about ten, each as much work as decoding once.
+# A progressive JPEG has about ten scans, and each takes as long as decoding a usual JPEG.
 START_OF_SCAN, MAX_SCANS = b'\xff\xda', 200
-# libjpeg's words for damage. Others, of kinds that it does not know, Pillow may read.
+# Errors of libjpeg that mean damage. After other errors, as for unsupported kinds, Pillow tries to read the file.
 DAMAGED_JPEG = re.compile(r'Corrupt JPEG data|Inconsistent progression')
-# Cameras fill up to whole words before the image's end.
+# Some cameras pad to whole words before the end of an image.
 SPARE_BYTES = re.compile(r'Corrupt JPEG data: [1-8] extraneous bytes before marker 0xd9')
-# What Pillow's parsers raise for damaged data.
+# Errors that Pillow's parsers raise for damaged data.
 DAMAGED = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError),
     *(RuntimeError, struct.error, zlib.error),
 )
-# Faults of the machine's, which say nothing about a file: nothing may be left out because of them.
+# Errors of the machine that do not depend on the file: no image may be skipped because of them.
 _MACHINE = ('EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'ENOTCONN', 'EHOSTDOWN', 'ENXIO')
 MACHINE_FAULTS = {getattr(errno, name) for name in _MACHINE if hasattr(errno, name)}
 
@@ -160,13 +111,13 @@ def is_machine_fault(error: BaseException) -> bool:
 def _orientation(picture: Image.Image) -> int:
     """Return the orientation of a picture, 1 to 8, from its EXIF data alone, as browsers and OpenCV do.
 
-    Pillow's ``getexif`` also asks XMP, in some versions. Damaged EXIF data turn nothing.
+    Some versions of Pillow's ``getexif`` also read XMP. Damaged EXIF data count as orientation 1.
     """
     exif = Image.Exif()
     try:
         exif.load(picture.info.get('exif', b''))
-        found = exif.get(ORIENTATION)
-        return found if found in TURNS else 1
+        orientation = exif.get(ORIENTATION)
+        return orientation if orientation in TURNS else 1
     except DAMAGED:
         return 1
 
@@ -180,8 +131,8 @@ def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
     """Decode a usual JPEG without Pillow, by the same decoder: the pixels are the same.
 
     Returns:
-        ``(H, W, 3)`` uint8, BGR, upright; None where Pillow has to: of four components, which are converted
-        differently, of unusual kinds, and without simplejpeg.
+        ``(H, W, 3)`` uint8, BGR, upright; None if Pillow must decode the image: it has four components, which Pillow
+        converts differently, is of an unusual kind, or there is no simplejpeg.
 
     Raises:
         ValueError: The decoder reports damage, or the image is too large.
@@ -191,7 +142,7 @@ def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except (KeyError, ValueError):
-        # KeyError -1 where the header is cut off: colors that it has no name for.
+        # KeyError: -1 if the header is truncated.
         return None
     _check_pixels(width, height, len(data))
     image = _decode_strictly(data, 'CMYK' if colors in FOUR_COLORS else 'BGR')
@@ -199,7 +150,7 @@ def decode_whole_jpeg(data: bytes) -> np.ndarray | None:
         return None
     if EXIF_HEADER not in data:
         return image
-    # Reads the header alone. OpenCV's own reader of EXIF data differs from Pillow's where they are odd.
+    # Pillow reads the header alone. OpenCV treats unusual EXIF data differently.
     with _opened(io.BytesIO(data), 'JPEG') as picture:
         return upright(image, _orientation(picture))
 
@@ -222,12 +173,12 @@ def _check_pixels(width: int, height: int, file_bytes: int, share: float = 1) ->
     Args:
         width: Width in pixels that the header states.
         height: Height in pixels that the header states.
-        file_bytes: Size of the file. A small one that promises a large image was made to fill memories.
-        share: Memory for a pixel, in that of an image of 8 bits.
+        file_bytes: Size of the file. A small file that promises a large image was made to fill the memory.
+        share: Memory per pixel, relative to an image of 8 bits.
 
     Raises:
-        ValueError: More than twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million pixels, or more than a file of this size
-            holds.
+        ValueError: There are more pixels than twice ``PIL.Image.MAX_IMAGE_PIXELS``, 179 million, or than a file of this
+            size can hold.
     """
     if Image.MAX_IMAGE_PIXELS is None:
         return
@@ -255,7 +206,7 @@ def _check_opened(picture: Image.Image, file_bytes: int) -> None:
     if picture.format == 'TIFF':
         if DNG_VERSION in tags or tags.get(PHOTOMETRIC) in SENSOR_CELLS or tags.get(SUBFILE, 0) & SMALLER:
             raise ValueError(RAW)
-        # A tile of a small image may be as large as one likes.
+        # A tile may be larger than its image.
         width, height = max(width, tags.get(TILE_WIDTH, 0)), max(height, tags.get(TILE_HEIGHT, 0))
     # Pillow keeps four bytes for each pixel.
     _check_pixels(width, height, file_bytes, bits * tags.get(SAMPLES, 1) / 32)
@@ -270,14 +221,14 @@ def _check_numbers(picture: Image.Image) -> None:
 
 
 def _numbers(tags: Mapping) -> tuple[int, int]:
-    """Return the bits per number of a TIFF file and their kind; 16 bits, unsigned, for other files."""
-    # Samples of pixels may differ, in theory.
+    """Return the bits per number of a TIFF file and its sample format; 16 bits, unsigned, for other files."""
+    # The samples of a pixel may differ.
     bits, kind = (int(max(np.ravel(tags.get(tag, default)))) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
     return bits, kind
 
 
 def _has_sixteen_bits(picture: Image.Image) -> bool:
-    # 16-bit grey PNG and PGM are mode I in some versions of Pillow.
+    # 16-bit gray PNG and PGM are mode I in some versions of Pillow.
     return picture.mode.startswith('I;16') or (picture.mode == 'I' and picture.format in ('PNG', 'PPM'))
 
 
@@ -286,12 +237,12 @@ def _rgb(picture: Image.Image) -> np.ndarray:
     picture.load()
     if _has_sixteen_bits(picture):
         tags = getattr(picture, 'tag_v2', {})
-        # The upper 8 bits, as all decoders give of 16-bit colors.
-        grey = (np.asarray(picture).astype(np.int64) >> (_numbers(tags)[0] - 8)).clip(0, 255).astype(np.uint8)
-        grey = 255 - grey if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else grey
-        return np.repeat(grey[:, :, None], 3, 2)
+        # The upper 8 bits, as all decoders do for 16-bit colors.
+        gray = (np.asarray(picture).astype(np.int64) >> (_numbers(tags)[0] - 8)).clip(0, 255).astype(np.uint8)
+        gray = 255 - gray if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else gray
+        return np.repeat(gray[:, :, None], 3, 2)
     if picture.mode == 'P':
-        # Otherwise Pillow warns of transparency, which is dropped here as it is from all other kinds.
+        # Avoids a warning about transparency, which is dropped here as from all other kinds.
         picture = picture.convert('RGBA')
     return np.asarray(picture if picture.mode == 'RGB' else picture.convert('RGB'))
 
@@ -307,8 +258,8 @@ def _opened(file: str | Path | io.BytesIO, kind: str) -> Iterator[Image.Image]:
         with picture:
             yield picture
     except UnidentifiedImageError as e:
-        # Pillow's own text names a buffer in memory.
-        raise ValueError(f'{kind}, but damaged or of a sort that Pillow does not read') from e
+        # Pillow's message names a buffer in memory.
+        raise ValueError(f'{kind}, but damaged or of a variant that Pillow does not read') from e
     except MemoryError as e:
         raise ValueError('more pixels than there is memory for: make it smaller') from e
     except (*DAMAGED, Image.DecompressionBombError) as e:
@@ -327,15 +278,62 @@ def from_pillow(picture: Image.Image) -> np.ndarray:
     """
     _check_numbers(picture)
     image = cv2.cvtColor(_rgb(picture), cv2.COLOR_RGB2BGR)
-    # Only now, as EXIF data may follow the pixels. TIFF files Pillow has turned itself.
+    # Read after decoding, because EXIF data may follow the pixels. Pillow has turned TIFF files itself.
     return image if picture.format == 'TIFF' else upright(image, _orientation(picture))
+
+
+def image_fault(image: np.ndarray) -> str:
+    """Return what is wrong with an array, and the remedy; empty if it is an image."""
+    expected = 'give (H, W, 3) uint8, BGR as cv2.imread reads'
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        remedy = REMEDIES.get(image.shape[2], expected) if image.ndim == 3 else expected
+        if image.ndim == 2:
+            remedy = GRAY_REMEDY
+        elif image.ndim == 3 and image.shape[0] == 3:
+            remedy = 'channels come last: image.transpose(1, 2, 0)'
+        return f'an array of shape {image.shape}, not of (H, W, 3): {remedy}'
+    if image.dtype != np.uint8:
+        scaled = '; of values from 0 to 1 make (255 * image).round().astype(np.uint8)' * (image.dtype.kind == 'f')
+        return f'an array of {image.dtype}: {expected}{scaled}'
+    return ''
+
+
+def as_image(value: object, name: str) -> np.ndarray:
+    """Convert an image in memory to an array.
+
+    Args:
+        value: An array ``(H, W, 3)`` uint8, BGR, or a picture of Pillow, which is converted as a file is: to BGR, 16
+            bits to 8, without transparency, and turned upright according to its EXIF data.
+        name: Name for error messages.
+
+    Returns:
+        ``(H, W, 3)`` uint8, BGR.
+
+    Raises:
+        DataError: The value is neither; names its type and what is accepted.
+    """
+    if isinstance(value, Image.Image):
+        try:
+            value = from_pillow(value)
+        # Pillow decodes a picture only now.
+        except (OSError, SyntaxError, ValueError) as e:
+            raise DataError(f'{name} is a PIL image that cannot be used: {e}') from e
+    if isinstance(value, np.ndarray):
+        fault = image_fault(value)
+        if fault:
+            raise DataError(f'{name} is {fault}')
+        return value
+    type_name = f'{type(value).__module__.partition(".")[0]}.{type(value).__name__}'.removeprefix('builtins.')
+    hint = ' (of a tensor (3, H, W): tensor.permute(1, 2, 0).numpy())' if type_name == 'torch.Tensor' else ''
+    raise DataError(f'{name} is a {type_name}: {TAKEN}{hint}')
 
 
 def decode_image(data: bytes) -> np.ndarray:
     """Decode any image to ``(H, W, 3)`` uint8, BGR, upright.
 
     Raises:
-        ValueError: Damaged, too large, of a kind that is not read, or of numbers without a known black and white.
+        ValueError: The image is damaged, too large, of a kind that is not read, or has numbers without a known black
+            and white.
     """
     kind = image_kind(data)
     if kind == 'JPEG':
@@ -345,7 +343,7 @@ def decode_image(data: bytes) -> np.ndarray:
         if image is not None:
             return image
     if kind == 'PNG':
-        # Pillow compares the checksums of the pixels only when it is told to, and then decodes nothing.
+        # Pillow compares the checksums of the pixels only in verify(), after which it cannot decode.
         with _opened(io.BytesIO(data), kind) as picture:
             picture.verify()
     with _opened(io.BytesIO(data), kind) as picture:
@@ -357,7 +355,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
     """Read height and width of an image as :func:`read_image` returns it, upright, from its header alone.
 
     Raises:
-        DataError: Missing, or no image; names the file.
+        DataError: The file is missing or no image; names it.
         OSError: A disk or a network fails, or too many files are open.
     """
     try:
@@ -365,7 +363,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
             kind = image_kind(file.read(HEAD_BYTES))
         with _opened(path, kind) as picture:
             _check_opened(picture, Path(path).stat().st_size)
-            # Pillow says of some TIFF files, in some versions, the size of the turned picture.
+            # For some TIFF files, some versions of Pillow return the size of the turned picture.
             tags = getattr(picture, 'tag_v2', {})
             size = tags.get(HEIGHT, picture.height), tags.get(WIDTH, picture.width)
             if picture.format == 'PNG' and b'eXIf' in Path(path).read_bytes():
@@ -384,16 +382,17 @@ def read_image(path: str | Path, remedy: str = 'Replace the file', by_opencv: bo
 
     Args:
         path: The file, or a region of it (:mod:`mmosnet.io.regions`).
-        remedy: Advice on an unreadable file, for the error message.
-        by_opencv: Give what OpenCV makes of a file that this function reads, as mmcv's ``LoadImageFromFile`` does.
+        remedy: Advice on an unreadable file, for error messages.
+        by_opencv: Check the file as usual, but return the pixels that OpenCV decodes, as mmcv's ``LoadImageFromFile``
+            does.
 
     Returns:
-        ``(H, W, 3)`` uint8, BGR as mmcv has it, turned upright as its EXIF data says; a region counts in that.
+        ``(H, W, 3)`` uint8, BGR as in mmcv, turned upright according to its EXIF data; a region counts in that.
 
     Raises:
-        DataError: Missing, empty, truncated, no image, or of pixels without a known black and white; names the file. Or
-            the image has no such region.
-        OSError: A disk or a network fails, or too many files are open: nobody skips such images as damaged.
+        DataError: The file is missing, empty, truncated, no image, or has pixels without a known black and white; names
+            the file. Or the image has no such region.
+        OSError: A disk or a network fails, or too many files are open; such images must not be skipped as damaged.
     """
     file, box = split_region(str(path))
     try:

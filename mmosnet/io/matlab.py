@@ -1,12 +1,12 @@
-"""MATLAB files of both kinds, v5 and v7.3 (HDF5), read into the same Python values.
+"""Read MATLAB files of versions 5 and 7.3 (HDF5) into the same Python values, and check these.
 
-scipy reads the first kind alone; v7.3 needs h5py, the extra ``matlab``.
+scipy reads version 5; version 7.3 needs h5py, the extra ``matlab``.
 
-Why not a package: on a file in the format of CUHK03 (2,795 images of 160x60 in cells of people and images, of 5,590 in
-156 MiB) this reader takes 2.8 s and 28 MiB, pymatreader 1.3.2 takes 3.4 s and 128 MiB, as it holds all images at once,
-and mat73 0.65 takes 292 s. pymatreader also returns the cells of v7.3 in one flat list, without the rows and columns
-that say whose image it is. It follows links into other files, and makes room for what a file of some kilobytes promises
-(9.3 GiB), where this reader refuses both.
+Other packages were measured on a file in the format of CUHK03 (2,795 images of 160x60 in cells of people and images, of
+5,590 in 156 MiB): this reader takes 2.8 s and 28 MiB; pymatreader 1.3.2 takes 3.4 s and 128 MiB, because it holds all
+images at once; mat73 0.65 takes 292 s. pymatreader also returns the cells of version 7.3 in one flat list, without the
+rows and columns that identify the person. It follows links into other files, and allocates the memory that a file of
+some kilobytes promises (9.3 GiB); this reader refuses both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ import numpy as np
 
 from mmosnet.errors import DataError
 
-# Bytes that a variable may have, and how many more for each byte of it in the file: annotations compress well, but
-# small files that promise gigabytes were made to fill memories.
+# Allowed bytes of a variable, and how many more per byte of it in the file: annotations compress well, but a small file
+# that promises gigabytes was made to fill the memory.
 FREE_BYTES, BYTES_PER_BYTE = 2**28, 100
-# Cells within cells; data sets have two or three.
+# Allowed depth of cells within cells; data sets have two or three.
 MAX_DEPTH = 50
-# Kinds of elements in files of version 5, and classes of their arrays.
+# Types of elements in files of version 5, and classes of their arrays.
 MATRIX, COMPRESSED = 14, 15
 CELL, STRUCTURE, OBJECT, SPARSE, LAST_NUMBERS = 1, 2, 3, 5, 15
 
@@ -36,7 +36,7 @@ MatlabValue = Any
 
 
 class MatlabCells:
-    """A cell array of which each cell is read when it is asked for: ``cells[row, column]``.
+    """A cell array whose cells are read on access: ``cells[row, column]``.
 
     Attributes:
         shape: Rows and columns.
@@ -68,7 +68,7 @@ class MatlabFile:
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: Not a MATLAB file, or truncated; or v7.3 without h5py.
+        DataError: The file is no MATLAB file or is damaged; or it is of version 7.3 and h5py is missing.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -139,7 +139,7 @@ class MatlabFile:
             return {field: self._from_v73(node[field]) for field in order or node}
         if node.attrs.get('MATLAB_empty', 0):
             return np.empty((0, 0))
-        # What was never written takes no place in the file.
+        # Parts that were never written take no space in the file.
         if node.nbytes > FREE_BYTES + BYTES_PER_BYTE * node.id.get_storage_size():
             raise _too_large(self.path, f'{node.name} has {node.shape} numbers')
         if node.dtype == h5py.ref_dtype:
@@ -161,26 +161,26 @@ def _check_v5(data: bytes, path: Path) -> None:
     """Refuse a file whose arrays are larger than its data: scipy allocates them before it reads.
 
     Raises:
-        DataError: There is one, one that is compressed too well, or cells within cells within cells.
-        struct.error, zlib.error: Damaged.
+        DataError: There is one, a variable is compressed too well, or cells are nested too deeply.
+        struct.error, zlib.error: The file is damaged.
     """
     order = {b'IM': '<', b'MI': '>'}.get(data[126:128])
-    # Version 4 has no cells, and scipy reads its numbers before it makes room.
+    # Version 4 has no cells, and scipy reads its numbers before it allocates memory.
     if order is not None:
         _check_elements(memoryview(data)[128:], order, path, 0)
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Iterate over the elements in a part of a file, each with kind and content."""
+    """Iterate over the elements in a part of a file, each with type and content."""
     position = 0
     while position + 8 <= len(data):
         kind, size = struct.unpack_from(f'{order}II', data, position)
-        # Up to four bytes stand in the header.
+        # Content of up to four bytes is in the header.
         start = position + (4 if kind >> 16 else 8)
         kind, size = (kind & 0xFFFF, kind >> 16) if kind >> 16 else (kind, size)
         yield kind, data[start : start + size]
         position = start + size
-        # Compressed ones are not filled up to eight bytes.
+        # Compressed elements are not padded to eight bytes.
         position += 0 if kind == COMPRESSED else -position % 8
 
 
@@ -227,4 +227,65 @@ def _from_v5(value: object) -> MatlabValue:
         return MatlabCells(value.shape, lambda index: _from_v5(value[index]))
     if value.dtype.kind in 'US':
         return ''.join(map(str, value.flatten()))
+    return value
+
+
+def texts(value: object, place: str) -> list[str]:
+    """Return the texts of a cell array; an empty cell is an empty text.
+
+    Raises:
+        DataError: The value is no cell array, or a cell holds no text.
+    """
+    if not isinstance(value, MatlabCells):
+        raise DataError(f'{place} is no cell array of texts')
+    listed = []
+    for number, text in enumerate(value, start=1):
+        if isinstance(text, np.ndarray) and not text.size:
+            text = ''
+        if not isinstance(text, str):
+            raise DataError(f'{place}: cell {number} is no text')
+        listed.append(text.strip())
+    return listed
+
+
+def matrix(value: object, place: str) -> np.ndarray:
+    """Check that a value is a matrix of numbers, and return it.
+
+    Raises:
+        DataError: It is none.
+    """
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in 'buif':
+        raise DataError(f'{place} is no matrix of numbers')
+    return value
+
+
+def whole_numbers(value: object, place: str) -> np.ndarray:
+    """Return an array of whole numbers, flattened: ``(N,)`` int64.
+
+    Raises:
+        DataError: The value is no array of numbers, or a number is not whole; names the number.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'buif':
+        raise DataError(f'{place} is no array of numbers')
+    values = value.flatten()
+    # Beyond 2**53 a float has no unit digit; NaN fails as well.
+    wrong = np.flatnonzero(~((values == np.floor(values)) & (np.abs(values) < 2**53)))
+    if len(wrong):
+        raise DataError(
+            f'{place}: value {wrong[0] + 1} is {values[wrong[0]]}, no whole number; download the file again'
+        )
+    return values.astype(np.int64)
+
+
+def structure(value: object, fields: Sequence[str], place: str) -> dict:
+    """Check that a value is a MATLAB structure with certain fields, and return it.
+
+    Raises:
+        DataError: It is none, or a field is missing.
+    """
+    if not isinstance(value, dict):
+        raise DataError(f'{place} is no structure')
+    missing = [field for field in fields if field not in value]
+    if missing:
+        raise DataError(f'{place} has no field {", ".join(missing)}; it has {", ".join(value)}')
     return value

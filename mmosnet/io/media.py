@@ -1,13 +1,8 @@
-"""Find images and videos in folders, and tell what kind of file a file is.
+"""Find images and videos in folders, and recognize the kind of a file by its first bytes.
 
-What image and video files are called, and how folders are walked for them: one list and one way for the package.
-
-What a file that should hold a model is instead, told by its first bytes, and what to do about it. Needs no torch.
-
-What kind of image a file holds, told by its first bytes, and what to do about kinds that are not read.
-
-A decoder is only started for the kind that was found: Pillow left to itself tries all it has, and hands PostScript to
-the program Ghostscript.
+All parts of the package use the same suffixes and the same walk through folders. A file that should hold a model or an
+image is recognized before it is opened, and errors advise what to do about other kinds. A decoder is only started for
+the kind that the file has: Pillow by itself tries all decoders, and passes PostScript to the program Ghostscript.
 """
 
 from __future__ import annotations
@@ -25,23 +20,62 @@ from zipfile import BadZipFile, ZipFile
 
 from mmosnet.errors import DataError
 
-# What mmosnet.io.images reads.
+# Suffixes of images that mmosnet.io.images reads.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.m4v', '.webm', '.mpg', '.mpeg', '.ts', '.wmv', '.flv')
-# Windows writes these into folders of pictures, without the dot that hides a file elsewhere.
+# Windows writes these into folders of images; they are hidden, but without a dot.
 SYSTEM_FILES = ('thumbs.db', 'desktop.ini')
-# Kinds of files left out that are named.
+# Suffixes of skipped files that a message names.
 MOST_NAMED = 8
 # Without torch there is no MMLogger.
 LOGGER = logging.getLogger('mmosnet')
 
+# Bytes from which the kind of a file is recognized.
+HEAD_BYTES = 4096
+# torch writes one entry per tensor into its archives. To list a million entries takes half a minute.
+MOST_ENTRIES = 100_000
+
+# Regular expressions of the first bytes of images that are read, with Pillow's names of the formats.
+READ_KINDS = {
+    rb'\xff\xd8\xff': 'JPEG',
+    rb'\x89PNG\r\n\x1a\n': 'PNG',
+    rb'RIFF....WEBP': 'WEBP',
+    rb'BM': 'BMP',
+    rb'GIF8[79]a': 'GIF',
+    rb'II[*+]\x00(?!....CR)|MM\x00[*+]': 'TIFF',
+    rb'P[1-6fF]\s': 'PPM',
+    rb'\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51': 'JPEG2000',
+    rb'....ftyp(avif|avis|.{4,60}avif)': 'AVIF',
+}
+CONVERT = 'convert it to JPEG or PNG'
+RAW = f'a raw photo of a camera: {CONVERT}'
+OTHER_KINDS = {
+    rb'....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)': f'a HEIC photo, as iPhones take: {CONVERT}',
+    rb'....ftypcrx |II[*]\x00....CR|FUJIFILMCCD-RAW|IIU\x00|IIR[OS]|MMOR|\x00MRM': RAW,
+    rb'....ftyp|\x1aE\xdf\xa3|RIFF....AVI |\x00\x00\x01\xba|FLV\x01': 'a video: give it a suffix of videos, as .mp4',
+    rb'\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n': f'a JPEG XL image: {CONVERT}',
+    rb'%!PS|\xc5\xd0\xd3\xc6': f'PostScript, a program that draws: {CONVERT}',
+    rb'%PDF': 'a PDF: save its pages as PNG',
+    rb'v/1\x01': f'an OpenEXR image, of floating-point numbers: {CONVERT}',
+    rb'#\?(RADIANCE|RGBE)': f'a Radiance HDR image, of floating-point numbers: {CONVERT}',
+    rb'8BPS': f'a Photoshop file: {CONVERT}',
+    rb'\x00\x00[\x01\x02]\x00': f'an icon: {CONVERT}',
+    rb'DDS |qoif|SIMPLE  =|.{128}DICM': f'an image of a kind that is not read (DDS, QOI, FITS, DICOM): {CONVERT}',
+    rb'PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ': 'an archive: unpack it',
+    rb'\x89HDF': 'an HDF5 file',
+    rb'version https://git-lfs': 'a pointer of git-lfs: download the file itself, git lfs pull',
+    rb'(\xef\xbb\xbf)?\s*(<[?!][^>]*>\s*)*<svg': f'an SVG drawing: {CONVERT}',
+    rb'(?i)(\xef\xbb\xbf)?\s*(<[?!][^>]*>\s*)*<(!doctype html|html|head|body)': 'a web page: download the image itself',
+}
+UNKNOWN = 'no image of a kind that is read: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, JPEG 2000, PPM'
+
 
 class FoundFiles(NamedTuple):
-    """What a walk through a folder found.
+    """Result of a walk through a folder.
 
     Attributes:
         files: Requested files, sorted by path.
-        left_out: Number of other files by suffix, without hidden ones; ``'/'`` counts folders that were not walked.
+        left_out: Number of other files by suffix, without hidden ones; ``'/'`` counts folders that were not entered.
         linked: Symbolic links to folders that were read already.
     """
 
@@ -52,10 +86,13 @@ class FoundFiles(NamedTuple):
     def left_out_text(self) -> str:
         """Return the number of skipped files by suffix: ``3 .heic, 1 .txt``; empty if there are none."""
         names = {'': 'without a suffix', '/': 'folders'}
-        kinds = self.left_out.most_common()
-        texts = [f'{count:,} {names.get(kind, kind if kind.isprintable() else ascii(kind))}' for kind, count in kinds]
+        suffixes = self.left_out.most_common()
+        texts = [
+            f'{count:,} {names.get(suffix, suffix if suffix.isprintable() else ascii(suffix))}'
+            for suffix, count in suffixes
+        ]
         if len(texts) > MOST_NAMED:
-            number = sum(count for _, count in kinds[MOST_NAMED:])
+            number = sum(count for _, count in suffixes[MOST_NAMED:])
             texts[MOST_NAMED:] = [f'{number:,} of {len(texts) - MOST_NAMED} other kinds']
         if self.linked:
             texts.append(f'{len(self.linked)} links to folders that are read already, the first {self.linked[0]}')
@@ -65,20 +102,20 @@ class FoundFiles(NamedTuple):
 def find_files(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, below: bool = True) -> FoundFiles:
     """Find the files with certain suffixes in a folder; hidden files are skipped.
 
-    Symbolic links are followed: who can write into a folder of images decides what is read. A folder that is reached
-    in two ways is read once, by its own path rather than by a link.
+    Symbolic links are followed: anyone who can write into a folder of images decides what is read. A folder that is
+    reached in two ways is read once, by its own path rather than by a link.
 
     Args:
         folder: Folder to search.
         suffixes: Suffixes in lower case; those of files may be in upper case.
-        below: Look into its folders too.
+        below: Whether to enter the folders in it.
 
     Raises:
-        DataError: A symbolic link to a folder that it is in, or one that leads nowhere; names it.
-        OSError: A folder that cannot be read.
+        DataError: A symbolic link leads to a folder above itself, or to nothing; names it.
+        OSError: A folder cannot be read.
     """
     files, left_out, linked = [], Counter(), []
-    # By the real path of a folder the folders in it, each with the path by which it was reached.
+    # By the real path of each folder: the folders in it, each with the path by which it was reached.
     inside: dict[str, dict[str, Path]] = {}
     folders, links = [(Path(folder), os.path.realpath(folder))], []
     while folders or links:
@@ -88,8 +125,8 @@ def find_files(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, bel
             continue
         inside[real] = {}
         with os.scandir(place) as entries:
-            shown = [e for e in entries if not e.name.startswith('.') and e.name.lower() not in SYSTEM_FILES]
-        for entry in sorted(shown, key=lambda entry: entry.name):
+            visible = [e for e in entries if not e.name.startswith('.') and e.name.lower() not in SYSTEM_FILES]
+        for entry in sorted(visible, key=lambda entry: entry.name):
             path, linked_to = place / entry.name, os.readlink(entry.path) if entry.is_symlink() else None
             if linked_to is not None and not os.path.exists(path):
                 raise DataError(f'{path} is a symbolic link to {linked_to}, which is missing: remove the link')
@@ -130,38 +167,39 @@ def images_in(folder: str | Path, say: Callable[[str], object] = LOGGER.warning)
 
     Args:
         folder: Folder to search as :func:`find_files` does.
-        say: Takes a line for the user.
+        say: Called with a line for the user.
 
     Raises:
         DataError: There is none.
     """
-    found = find_files(folder)
-    text, kinds = found.left_out_text(), ', '.join(IMAGE_SUFFIXES)
-    if not found.files:
+    listing = find_files(folder)
+    text, suffixes = listing.left_out_text(), ', '.join(IMAGE_SUFFIXES)
+    if not listing.files:
         others = f', but {text}' if text else ''
-        raise DataError(f'{folder} holds no image ({kinds}){others}: name the folder that does')
+        raise DataError(f'{folder} holds no image ({suffixes}){others}: name the folder that does')
     if text:
-        say(f'{folder}: {len(found.files):,} images, left out {text}; images are {kinds}')
-    return [str(path) for path in found.files]
+        say(f'{folder}: {len(listing.files):,} images, left out {text}; images are {suffixes}')
+    return [str(path) for path in listing.files]
+
+
+def spread(items: Sequence, number: int) -> list:
+    """Choose at most ``number`` items at even distances, the first one included."""
+    number = min(number, len(items))
+    return [items[i * len(items) // number] for i in range(number)]
 
 
 def same_name(name: str) -> str:
-    """Return a name in Unicode form NFC, in which equal names are equal: macOS and Linux differ."""
+    """Return a name in Unicode form NFC, in which equal names compare equal; macOS and Linux write different forms."""
     return unicodedata.normalize('NFC', name)
 
 
-HEAD_BYTES = 4096
-# torch writes one entry per tensor into its archives. To list a million takes half a minute.
-MOST_ENTRIES = 100_000
-
-
 class FileKind(NamedTuple):
-    """What a file is.
+    """Kind of a file that is given as a model.
 
     Attributes:
         name: ``'checkpoint'`` (of torch, a zip archive), ``'legacy checkpoint'`` (of torch before 1.6),
-            ``'TorchScript'``, ``'OpenVINO'`` (its .xml), ``'unknown'`` (an ONNX file has no mark of its own); of what
-            is no model, words for a user, as ``'a web page'``.
+            ``'TorchScript'``, ``'OpenVINO'`` (its .xml) or ``'unknown'`` (perhaps ONNX, whose files have no mark);
+            for a file that is no model, a description such as ``'a web page'``.
         remedy: Advice on a file that is no model; empty for models.
     """
 
@@ -176,7 +214,7 @@ DOWNLOAD = 'download the file itself'
 AGAIN = 'download or copy it again'
 UNPACK = 'unpack it and name the file that is in it'
 SAVE = "load it where it was written and save its weights with torch.save(model.state_dict(), 'weights.pth')"
-# First bytes, and where they stand.
+# Offset and value of the first bytes of kinds of files.
 MAGICS = (
     (0, b'\x1f\x8b', FileKind('a gzip archive', UNPACK)),
     (0, b'BZh', FileKind('a bzip2 archive', UNPACK)),
@@ -201,13 +239,13 @@ MAGICS = (
 
 
 def file_kind(path: str | Path) -> FileKind:
-    """Tell what kind of file is given as a model.
+    """Recognize the kind of a file that is given as a model.
 
     Args:
         path: The file.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: It is missing.
         OSError: It cannot be read.
     """
     path = Path(path)
@@ -265,9 +303,9 @@ def _zip_kind(path: Path) -> FileKind:
         with ZipFile(path) as archive:
             names = archive.namelist()
     except (BadZipFile, ValueError, NotImplementedError):
-        # torch says what is wrong with it; most are cut off.
+        # torch reports what is wrong with it; most are truncated.
         return FileKind('checkpoint')
-    # At the top, or in the one folder that torch makes.
+    # At the top, or in the one folder that torch writes.
     inner = {name.partition('/')[2] for name in names}
     if 'data.pkl' in inner:
         return FileKind('TorchScript' if 'constants.pkl' in inner else 'checkpoint')
@@ -283,7 +321,7 @@ def _text_kind(head: bytes) -> FileKind:
     else:
         text = head.decode('utf-16', errors='replace')
     text = text.strip()
-    # Comments may stand before everything.
+    # Comments may come first.
     start = re.sub(r'^(<!--.*?-->\s*|<\?xml.*?\?>\s*)+', '', text, flags=re.DOTALL).lower()
     if re.match(r'<(!doctype\s+html|html|head|body|script|meta|title)\b', start):
         return FileKind('a web page', DOWNLOAD)
@@ -306,48 +344,13 @@ def _looks_like_json(text: str) -> bool:
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        # Longer than what was read of it.
+        # The text may be longer than the part that was read.
         return re.match(r'[{\[]\s*(["{\[\d}\]-]|true|false|null)', text) is not None
     return True
 
 
-# Regular expressions of what files of the kinds that are read begin with, and what Pillow calls these.
-READ_KINDS = {
-    rb'\xff\xd8\xff': 'JPEG',
-    rb'\x89PNG\r\n\x1a\n': 'PNG',
-    rb'RIFF....WEBP': 'WEBP',
-    rb'BM': 'BMP',
-    rb'GIF8[79]a': 'GIF',
-    rb'II[*+]\x00(?!....CR)|MM\x00[*+]': 'TIFF',
-    rb'P[1-6fF]\s': 'PPM',
-    rb'\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51': 'JPEG2000',
-    rb'....ftyp(avif|avis|.{4,60}avif)': 'AVIF',
-}
-CONVERT = 'convert it to JPEG or PNG'
-RAW = f'a raw photo of a camera: {CONVERT}'
-OTHER_KINDS = {
-    rb'....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)': f'a HEIC photo, as iPhones take: {CONVERT}',
-    rb'....ftypcrx |II[*]\x00....CR|FUJIFILMCCD-RAW|IIU\x00|IIR[OS]|MMOR|\x00MRM': RAW,
-    rb'....ftyp|\x1aE\xdf\xa3|RIFF....AVI |\x00\x00\x01\xba|FLV\x01': 'a video: give it a suffix of videos, as .mp4',
-    rb'\xff\x0a|\x00\x00\x00\x0cJXL \r\n\x87\n': f'a JPEG XL image: {CONVERT}',
-    rb'%!PS|\xc5\xd0\xd3\xc6': f'PostScript, a program that draws: {CONVERT}',
-    rb'%PDF': 'a PDF: save its pages as PNG',
-    rb'v/1\x01': f'an OpenEXR image, of floating-point numbers: {CONVERT}',
-    rb'#\?(RADIANCE|RGBE)': f'a Radiance HDR image, of floating-point numbers: {CONVERT}',
-    rb'8BPS': f'a Photoshop file: {CONVERT}',
-    rb'\x00\x00[\x01\x02]\x00': f'an icon: {CONVERT}',
-    rb'DDS |qoif|SIMPLE  =|.{128}DICM': f'an image of a kind that is not read (DDS, QOI, FITS, DICOM): {CONVERT}',
-    rb'PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ': 'an archive: unpack it',
-    rb'\x89HDF': 'an HDF5 file',
-    rb'version https://git-lfs': 'a pointer of git-lfs: download the file itself, git lfs pull',
-    rb'(\xef\xbb\xbf)?\s*(<[?!][^>]*>\s*)*<svg': f'an SVG drawing: {CONVERT}',
-    rb'(?i)(\xef\xbb\xbf)?\s*(<[?!][^>]*>\s*)*<(!doctype html|html|head|body)': 'a web page: download the image itself',
-}
-UNKNOWN = 'no image of a kind that is read: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, JPEG 2000, PPM'
-
-
 def image_kind(head: bytes) -> str:
-    """Tell which decoder an image needs.
+    """Recognize the decoder that an image needs.
 
     Args:
         head: The first :data:`HEAD_BYTES` of a file, or all of it.
@@ -356,7 +359,7 @@ def image_kind(head: bytes) -> str:
         Pillow's name of the format, one of :data:`READ_KINDS`.
 
     Raises:
-        ValueError: A kind that is not read; says which and what to do.
+        ValueError: The image is of a kind that is not read; names the kind and the remedy.
     """
     head = head[:HEAD_BYTES]
     for start, kind in (*READ_KINDS.items(), *OTHER_KINDS.items()):

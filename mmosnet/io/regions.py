@@ -1,18 +1,9 @@
-"""Regions of images and frames of videos as paths, and crops of people.
+"""Paths that name a region of an image or a frame of a video, and boxes of people.
 
-Paths that name a region of an image, such as ``frames/0017.jpg#xywh=120,80,64,190``.
-
-The numbers are left, top, width and height in pixels, as in W3C's Media Fragments.
-
-Paths that name a frame of a video, or a region of one: ``video.mp4#frame=120&xywh=120,80,64,190``.
-
-Frames count from 0. The region is written as in :mod:`mmosnet.io.regions`.
-
-People cut out of whole frames: paths that name a region of an image, and boxes with a margin.
-
-A crop has a path of its own, ``frames/0017.jpg#xywh=120,80,64,190``: left, top, width and height in pixels, as W3C's
-Media Fragments write them. So whatever reads an image again by its path gets the crop and not the frame: the picture
-of ranked lists, ``RandomPatch``, ``bad_images='skip'``. Two people in one frame are two images, in reports and as keys.
+``frames/0017.jpg#xywh=120,80,64,190`` names left, top, width and height in pixels, as in W3C's Media Fragments;
+``video.mp4#frame=120&xywh=120,80,64,190`` a region of a frame, counted from 0. A crop thus has a path of its own, and
+whatever reads an image again by its path gets the crop and not the frame: pictures of ranked lists, ``RandomPatch``,
+``bad_images='skip'``. Two people in one frame are two images, in reports and as keys.
 """
 
 from __future__ import annotations
@@ -26,6 +17,11 @@ import numpy as np
 from mmosnet.errors import DataError
 
 REGION = re.compile(r'(.+)#xywh=(\d+),(\d+),(\d+),(\d+)', re.DOTALL)
+FRAME = re.compile(r'(.+)#frame=(\d+)(?:&xywh=(\d+),(\d+),(\d+),(\d+))?', re.DOTALL)
+# No image is that wide.
+LARGEST = 10**9
+# Fewer boxes may reach beyond their frames by chance.
+FEWEST_BOXES = 4
 
 
 class Box(NamedTuple):
@@ -70,9 +66,6 @@ def cut(frame: np.ndarray, box: Box, path: str) -> np.ndarray:
     return frame[box.top : box.top + box.height, box.left : box.left + box.width]
 
 
-FRAME = re.compile(r'(.+)#frame=(\d+)(?:&xywh=(\d+),(\d+),(\d+),(\d+))?', re.DOTALL)
-
-
 def frame_path(path: str, frame: int, box: Box) -> str:
     """Return the path of a region of a frame; :func:`split_frame` is the inverse."""
     return f'{path}#frame={frame}&xywh={box.left},{box.top},{box.width},{box.height}'
@@ -87,12 +80,6 @@ def split_frame(path: str) -> tuple[str, int | None, Box | None]:
     return file, int(frame), None if box[0] is None else Box(*map(int, box))
 
 
-# No image is as wide.
-LARGEST = 10**9
-# Fewer boxes that reach beyond their frames may do so by chance.
-FEWEST_BOXES = 4
-
-
 def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, place: str) -> tuple[Box, bool]:
     """Enlarge an annotated box, round it outwards and clip it to its frame.
 
@@ -100,16 +87,16 @@ def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, plac
         bbox: COCO's ``[left, top, width, height]`` in pixels, fractions allowed.
         frame_size: Height and width of the frame.
         margin: Added on each side, as a share of the box's width and height.
-        place: File and annotation, for the error's text.
+        place: File and annotation, for error messages.
 
     Returns:
         The region, and whether the box itself, without its margin, reached beyond the frame.
 
     Raises:
-        DataError: The box is no four numbers, has no area, is given in shares of the frame, or lies wholly outside it.
+        DataError: The box does not have four numbers, has no area, is in shares of the frame, or is wholly outside it.
     """
     numbers = isinstance(bbox, list) and len(bbox) == 4 and all(type(value) in (int, float) for value in bbox)
-    # Comparing refuses NaN and infinity too, and integers of any length.
+    # The comparison also refuses NaN, infinity and integers of any length.
     if not numbers or not all(abs(value) <= LARGEST for value in bbox):
         raise DataError(f'{place}: bbox {bbox!r} is not [left, top, width, height] in pixels')
     left, top, width, height = bbox
@@ -133,7 +120,7 @@ def box_with_margin(bbox: list, frame_size: tuple[int, int], margin: float, plac
 
 
 class BoxCounts:
-    """Counts the boxes of one source, and tells boxes that are corners from sizes.
+    """Counts the boxes of one source, and recognizes boxes that are given as corners.
 
     Attributes:
         number: Number of boxes.
@@ -146,7 +133,7 @@ class BoxCounts:
         self._may_be_corners = True
 
     def add(self, bbox: list, frame_size: tuple[int, int], place: str, is_clipped: bool) -> None:
-        """Count a box; the arguments are those of :func:`box_with_margin`, and its result."""
+        """Count a box; takes the arguments and the result of :func:`box_with_margin`."""
         self.number += 1
         self.beyond += is_clipped
         self._first = self._first or f'{place}: bbox {bbox}'
@@ -158,7 +145,7 @@ class BoxCounts:
         """Refuse boxes that look like corner coordinates, once all boxes are counted.
 
         Raises:
-            DataError: Most reach beyond their frames, and as corners none would; names the first.
+            DataError: At least half reach beyond their frames, and as corners none would; names the first.
         """
         if self._may_be_corners and self.number >= FEWEST_BOXES and 2 * self.beyond >= self.number:
             raise DataError(

@@ -1,13 +1,4 @@
-"""Read CSV tables, names as numbers, and times.
-
-Paths of images as an annotation file writes them.
-
-Points in time as seconds.
-
-The user's own images in a table: a CSV file with a row for each image.
-
-Names of people and cameras as files write them, and numbers for them.
-"""
+"""Read CSV tables and the values in their cells: paths of images, names, numbers and points in time."""
 
 from __future__ import annotations
 
@@ -27,42 +18,60 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mmosnet.errors import DataError
 from mmosnet.io.media import same_name
 
+SEPARATORS = (',', ';', '\t', '|')
+SEPARATOR_ROW = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+# Removed around cells; includes blanks that do not break and marks without width, which are invisible.
+BLANKS = string.whitespace + '\xa0\u2007\u202f\u3000\ufeff\u200b'
+# Spreadsheets and pandas add a decimal point to numbers of a column that has empty cells.
+LABELS = {'0': 0, '1': 1, '0.0': 0, '1.0': 1}
+NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
+# Digits before the point, and what follows them.
+DIGITS = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
+# A spreadsheet's number in many languages; 1,000 may also be a thousand.
+DECIMAL_COMMA = re.compile(r'[+-]?\d+,\d*', re.ASCII)
+
+UNKNOWN = ('', '-1', '-1.0')
+# What programs write for an empty cell, or for a number that is none; a person may be called Nan.
+NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
+# Largest camera number: nine digits fit into every integer type.
+MAX_DIGITS = 9
+# Groups of similar names that a message lists.
+MOST_NAMED = 5
+
+# 20260501 and 20260501120000, which are numbers too.
+BARE_DATE = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?', re.ASCII)
+# 2100-01-01; anything later is in another unit, or no time.
+LAST = 4_102_444_800.0
+# 2001-09-09. A number in a smaller unit is recognized if it would be a time between this date and the last one.
+RECENT = 1e9
+UNITS = dict(milliseconds=1e3, microseconds=1e6, nanoseconds=1e9)
+FORM = 'give seconds, since 1970 or since the start, or a date like 2026-05-01T12:00:00+02:00'
+
 
 def image_inside(folder: Path, name: str, place: str) -> str:
     """Return the path, as spelled on disk, of an image that an annotation names; it must be inside a folder.
 
     Args:
         folder: Folder that the annotation's paths are relative to.
-        name: The path in the annotation, with forward slashes.
-        place: File and row, for the error's text.
+        name: The path in the annotation, with forward or backward slashes.
+        place: File and row, for error messages.
 
     Raises:
-        DataError: The path is absolute or leaves the folder, or is none.
+        DataError: The path is absolute, leaves the folder or has a character 0.
     """
     path = PurePosixPath(name.replace('\\', '/'))
     if '\0' in name:
         raise DataError(f'{place}: the path {name!r} has a character 0, which no file name has')
     if path.is_absolute() or '..' in path.parts or PureWindowsPath(name).drive:
         raise DataError(f'{place}: the path {name!r} leaves {folder}; paths must stay inside it')
-    found = str(folder / path)
-    if not name.isascii() and not os.path.exists(found):
-        # Systems spell letters with accents unlike, and file systems tell the spellings apart.
+    joined = str(folder / path)
+    if not name.isascii() and not os.path.exists(joined):
+        # Systems spell letters with accents differently, and to file systems the spellings are different names.
         for form in ('NFC', 'NFD'):
             spelled = str(folder / unicodedata.normalize(form, str(path)))
             if os.path.exists(spelled):
                 return spelled
-    return found
-
-
-NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
-# 20260501 and 20260501120000, which are numbers too.
-BARE_DATE = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?', re.ASCII)
-# 2100-01-01; anything later is in another unit, or no time.
-LAST = 4_102_444_800.0
-# 2001-09-09. Parts of a second since 1970 are told by the time that they would be.
-RECENT = 1e9
-UNITS = dict(milliseconds=1e3, microseconds=1e6, nanoseconds=1e9)
-FORM = 'give seconds, since 1970 or since the start, or a date like 2026-05-01T12:00:00+02:00'
+    return joined
 
 
 def seconds(text: str, place: str) -> float:
@@ -76,14 +85,14 @@ def seconds(text: str, place: str) -> float:
         From 0 to the end of the year 2099.
 
     Raises:
-        DataError: Neither, or before 1970 or after 2099; says which unit a number looks like.
+        DataError: The text is neither, or a time before 1970 or after 2099; names the unit that a number seems to have.
     """
     if NUMBER.fullmatch(text):
         if BARE_DATE.fullmatch(text):
             raise DataError(f'{place} {text!r} looks like a date: write it with hyphens, {_hyphenated(text)}')
         value = float(text)
     else:
-        value = _of_date(text, place)
+        value = _date_seconds(text, place)
     check_seconds(value, f'{place} {text!r}')
     return value
 
@@ -93,10 +102,10 @@ def check_seconds(value: float, name: str) -> None:
 
     Args:
         value: Seconds; NaN, an unknown time, passes.
-        name: Place and value, for the error's text.
+        name: Place and value, for error messages.
 
     Raises:
-        DataError: Says which unit the number looks like.
+        DataError: It is none; names the unit that the number seems to have.
     """
     if value < 0:
         raise DataError(f'{name} is before 1970: {FORM}')
@@ -106,10 +115,10 @@ def check_seconds(value: float, name: str) -> None:
         raise DataError(f'{name} is after the year 2099; {hint}')
 
 
-def _of_date(text: str, place: str) -> float:
+def _date_seconds(text: str, place: str) -> float:
     try:
-        # Python 3.10 knows no Z, and only 3 or 6 digits of a second.
-        digits = re.sub(r'\.(\d{1,6})\d*', lambda found: '.' + found[1].ljust(6, '0'), text)
+        # Python 3.10 reads no Z, and only 3 or 6 digits of a second.
+        digits = re.sub(r'\.(\d{1,6})\d*', lambda match: '.' + match[1].ljust(6, '0'), text)
         date = datetime.fromisoformat(digits.removesuffix('Z') + '+00:00' * digits.endswith('Z'))
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError) as e:
@@ -121,23 +130,15 @@ def _hyphenated(text: str) -> str:
     return f'{date}T{text[8:10]}:{text[10:12]}:{text[12:]}' if len(text) > 8 else date
 
 
-SEPARATORS = (',', ';', '\t', '|')
-SEPARATOR_ROW = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-# Around cells: also blanks that do not break, and marks without width, which nobody sees.
-BLANKS = string.whitespace + '\xa0\u2007\u202f\u3000\ufeff\u200b'
-# Numbers get a decimal point from spreadsheets and pandas, where other cells of the column are empty.
-LABELS = {'0': 0, '1': 1, '0.0': 0, '1.0': 1}
-
-
 @dataclass(frozen=True)
 class TableRow:
-    """An image.
+    """One row of a table: an image.
 
     Attributes:
-        place: File and row, for the texts of errors.
-        number: Line number of the row, as an editor counts.
+        place: File and row, for error messages.
+        number: Line number of the row, counted from 1.
         cells: Text of each column.
-        img_path: The image, which need not be there.
+        img_path: Path of the image, which may be missing.
         error: Why the row cannot be used; empty if it can.
     """
 
@@ -159,24 +160,24 @@ def read_table(
 ) -> tuple[list[str], list[TableRow]]:
     """Read a table whose first row names the columns, in any order.
 
-    Cells are separated by commas, semicolons, tabs or ``|``, whichever the first row shows, or a row ``sep=;`` above it
-    says, as spreadsheets write. Text is UTF-8, or UTF-16 with a byte order mark. Blanks around cells do not count.
+    Cells are separated by commas, semicolons, tabs or ``|``: the first row decides, or a row ``sep=;`` above it, which
+    some spreadsheets write. The text is UTF-8, or UTF-16 with a byte order mark. Blanks around cells are removed.
 
     Args:
         path: The CSV file.
-        required: Columns that must be there and filled, ``path`` among them.
-        splits: What ``split`` may be, which is then among them too; empty for a table without splits.
+        required: Columns that must exist and be filled, ``path`` among them.
+        splits: Allowed values of ``split``, which is then a required column; empty for a table without splits.
         folder: Folder that the paths are relative to.
-        owner: Data set, for the texts of errors.
-        box: Columns that tell people in one image apart; without them an image has one row.
-        keep_faulty: Give rows that cannot be used an error, instead of raising it.
+        owner: Name of the data set, for error messages.
+        box: Columns that distinguish people in one image; by default an image has one row.
+        keep_faulty: Keep rows that cannot be used, with their error, instead of raising it.
 
     Returns:
         All columns in the file's order, and the rows that are not empty.
 
     Raises:
         FileNotFoundError: No such table.
-        DataError: Names the row, the value and what it should be.
+        DataError: The file or a row cannot be used; names the row, the value and the remedy.
     """
     lines = _read_lines(path, owner, required)
     columns = [same_name(cell) for cell in lines[0][1]] if lines else []
@@ -215,10 +216,10 @@ def _read_row(
 
 
 def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
-    """Return the labels of a row, 0 or 1 in each column; None where all columns are empty.
+    """Return the labels of a row, 0 or 1 in each column; None if all columns are empty.
 
     Raises:
-        DataError: Something else, or only some are empty.
+        DataError: A cell is neither 0 nor 1, or only some cells are empty.
     """
     filled = [column for column in columns if row.cells[column]]
     if not filled:
@@ -231,14 +232,12 @@ def binary_labels(row: TableRow, columns: Sequence[str]) -> list[int] | None:
     return [LABELS[row.cells[column]] for column in columns]
 
 
-def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """Return the rows that are not empty, each with its line number."""
-    path = Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{owner}: no table {path}; set data_root to its folder and ann_file to its name '
-            '(--cfg-options for train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset)'
-        )
+def read_text(path: Path) -> str:
+    """Read the text of a CSV file in UTF-8, or in UTF-16 with a byte order mark.
+
+    Raises:
+        DataError: It is in another encoding, has a character 0, or is a spreadsheet program's own file.
+    """
     data = path.read_bytes()
     if data.startswith(b'PK\x03\x04') or data.startswith(b'\xd0\xcf\x11\xe0'):
         raise DataError(f'{path} is a spreadsheet\'s own file and no text; save it as "CSV UTF-8"')
@@ -252,7 +251,18 @@ def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[in
     if '\0' in text:
         row = text.count('\n', 0, text.index('\0')) + 1
         raise DataError(f'{path}, row {row}: a character 0, which no text has; save the table as "CSV UTF-8"')
-    lines = list(io.StringIO(text, newline=''))
+    return text
+
+
+def _read_lines(name: str, owner: str, required: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not empty, each with its line number."""
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{owner}: no table {path}; set data_root to its folder and ann_file to its name '
+            '(--cfg-options for train_dataloader.dataset, val_dataloader.dataset and test_dataloader.dataset)'
+        )
+    lines = list(io.StringIO(read_text(path), newline=''))
     named = SEPARATOR_ROW.fullmatch(lines[0].rstrip('\r\n')) if lines else None
     start = int(named is not None)
     separators = [named[1]] if named else SEPARATORS
@@ -307,30 +317,18 @@ def _check_columns(columns: list[str], required: Sequence[str], path: str) -> No
         seen.add(column)
 
 
-UNKNOWN = ('', '-1', '-1.0')
-# As programs write an empty cell, or a number that is none; a person may be called Nan.
-NO_NAME = re.compile(r'nan|NaN|NAN|null|NULL|None|<NA>|#N/A|N/A|[+-]?(inf|Infinity)')
-NAME_NUMBERS_NUMBER = re.compile(r'[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?', re.ASCII)
-# A spreadsheet's number in many languages; 1,000 may also be a thousand.
-DECIMAL_COMMA = re.compile(r'[+-]?\d+,\d*', re.ASCII)
-# Of cameras; nine digits fit into every integer type.
-MAX_DIGITS = 9
-# Groups of names that are mixed up, of which that many are shown.
-MOST_NAMED = 5
-
-
 def identity(text: str, place: str) -> str | int:
-    """Normalize a pid or camera from a file: a name, or a number that may have got a decimal point.
+    """Normalize a pid or camera from a file: a name, or a number to which a program may have added a decimal point.
 
     Returns:
-        The name in one Unicode spelling, ``'12'`` of ``'12.0'``; -1 where it is unknown.
+        The name in Unicode form NFC, ``'12'`` for ``'12.0'``; -1 where it is unknown.
 
     Raises:
-        DataError: A number that is none of an identity, or what programs write where there is none.
+        DataError: A number that is no identity, or a text that programs write for a missing value.
     """
     if text in UNKNOWN:
         return -1
-    match = NAME_NUMBERS_NUMBER.fullmatch(text)
+    match = DIGITS.fullmatch(text)
     if NO_NAME.fullmatch(text):
         raise DataError(f'{place} is {text!r}, no identity: leave it empty, or -1, where it is unknown')
     if DECIMAL_COMMA.fullmatch(text):
@@ -340,7 +338,7 @@ def identity(text: str, place: str) -> str | int:
     whole = int(match[1]) if len(match[1]) < 20 else 2**63
     if text[0] in '+-' or match[3] or (match[2] or '').strip('.0') or whole >= 2**63:
         raise DataError(f'{place} is {text[:60]!r}: identities are names or whole numbers from 0 to 2**63 - 1')
-    # The name stays as it is written: 007 and 7 may be two people.
+    # Leading zeros stay: 007 and 7 may be two people.
     return match[1]
 
 
@@ -351,11 +349,11 @@ def camera_number(text: str, place: str) -> int:
         The number; -1 where it is unknown.
 
     Raises:
-        DataError: No whole number from 0 up, or one of more than nine digits.
+        DataError: The text is no whole number from 0 up, or has more than nine digits.
     """
     if text in UNKNOWN:
         return -1
-    match = NAME_NUMBERS_NUMBER.fullmatch(text)
+    match = DIGITS.fullmatch(text)
     if match is None or not text[0].isdigit() or (match[2] or '').strip('.0') or match[3]:
         raise DataError(f'{place}: camid {text[:60]!r} is not a whole number from 0 up')
     if len(match[1].lstrip('0')) > MAX_DIGITS:
@@ -369,11 +367,11 @@ def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
     Args:
         text: Digits, with or without a sign.
         what: ``'pid'`` or ``'camera'``.
-        path: The file, for the error's text.
-        first: The lowest that there is.
+        path: The file, for error messages.
+        first: The lowest valid number.
 
     Raises:
-        DataError: A lower number, or one of more than nine digits; names the file.
+        DataError: The number is lower, or has more than nine digits; names the file.
     """
     number = int(text) if len(text) <= 2 * MAX_DIGITS else 10**MAX_DIGITS
     if not first <= number < 10**MAX_DIGITS:
@@ -382,9 +380,10 @@ def number_in_name(text: str, what: str, path: str, first: int = 0) -> int:
 
 
 def number_names(names: Iterable[str]) -> dict[str, int]:
-    """Assign numbers to names: whole numbers keep their value, if all names are such and no two are equal.
+    """Assign numbers to names.
 
-    Otherwise the names count from 1 in alphabetical order.
+    If all names are whole numbers and no two are equal, they keep their values. Otherwise the names are counted from 1
+    in alphabetical order.
     """
     ordered = sorted(set(names))
     kept = {name: int(name) for name in ordered if name.isascii() and name.isdigit() and len(name) <= MAX_DIGITS}
@@ -394,7 +393,7 @@ def number_names(names: Iterable[str]) -> dict[str, int]:
 
 
 def alike_names(names: Iterable[str]) -> list[list[str]]:
-    """Find names that differ only in case, blanks or leading zeros."""
+    """Return the groups of names that differ only in case, blanks or leading zeros."""
     groups = defaultdict(set)
     for name in names:
         key = ' '.join(name.split()).casefold()
@@ -403,13 +402,13 @@ def alike_names(names: Iterable[str]) -> list[list[str]]:
 
 
 def alike_text(names: Iterable[str]) -> str:
-    """Return a sentence that lists the names of :func:`alike_names`; empty if there are none."""
+    """Return a warning that lists the groups of :func:`alike_names`; empty if there are none."""
     alike = alike_names(names)
     if not alike:
         return ''
-    shown = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
+    listed = '; '.join(', '.join(map(repr, group)) for group in alike[:MOST_NAMED])
     more = f' and {len(alike) - MOST_NAMED} more' if len(alike) > MOST_NAMED else ''
     return (
         'names that differ in capitals, blanks or zeros in front alone are different people: '
-        f'{shown}{more}. If they are not, rename them'
+        f'{listed}{more}. If they are not, rename them'
     )

@@ -1,15 +1,9 @@
-"""Read frames of videos, and files of boxes.
-
-Frames of a video by their numbers, in any order.
-
-Boxes of people in the frames of a video: a file with a row for each, as detectors and trackers write them.
-
-The picture behind any path in extracted features.
-"""
+"""Read frames of videos, files of boxes of people in them, and the image of any path in extracted features."""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -26,34 +20,47 @@ from mmosnet.errors import DataError
 from mmosnet.io.images import read_image
 from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import cut, split_frame
+from mmosnet.io.tables import DECIMAL_COMMA, NUMBER, read_text
 
 # Frames ahead up to which decoding them all is cheaper than seeking, which decodes from the key frame before.
 NEAR = 64
-# Files of varying frame rate state what divides all intervals, 1000 for instance, and not how many frames there are.
+# Files of varying frame rate state a common divisor of all intervals, 1000 for instance, and no frame rate.
 FASTEST = 500
-# How the files begin whose suffixes are known: after so many bytes one of these. FFmpeg would also read playlists,
-# which name other files and addresses, under any name.
+# The first bytes of known kinds of videos, by their offset. FFmpeg would also read playlists of any suffix, which name
+# other files and addresses.
 STARTS = {
     0: (b'\x1aE\xdf\xa3', b'RIFF', b'\0\0\1\xba', b'\0\0\1\xb3', b'0&\xb2u', b'FLV'),
     4: (b'ftyp', b'moov', b'mdat', b'free', b'skip', b'wide', b'pnot'),
 }
 # Size of a packet of a transport stream, which begins with G; recordings may begin within one.
 PACKETS = (188, 192, 204)
-# FFmpeg's own words about damage; what is found is raised, and says which file it is.
+# FFmpeg would print damage to stderr without the name of the file; errors that name it are raised here.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+
+COLUMNS = ('frame', 'x', 'y', 'w', 'h')
+OPTIONAL = ('track', 'score')
+# Columns of the MOTChallenge's files: no first row names them, and frames count from 1.
+MOT_COLUMNS = ('frame', 'track', 'x', 'y', 'w', 'h', 'score')
+WHOLE = re.compile(r'[+-]?\d{1,19}', re.ASCII)
+# Frame and track are written as int64.
+LARGEST = 2**63 - 1
+FORMS = (
+    'give rows with the names frame,x,y,w,h[,track][,score] first, or rows of the MOTChallenge, frame,id,x,y,w,h,score'
+)
 
 
 class VideoFrames:
-    """Decodes a video with OpenCV. Frame n is always the same picture: the one that reading from the start finds n-th.
+    """The frames of a video, decoded with OpenCV.
 
-    Seeking in a video goes by time. A frame that was sought must have the time that its number and the frame rate
-    give; in a video of varying frame rate it has not, and from then on frames are counted from the start.
+    Frame n is always the n-th picture that reading from the start yields. OpenCV seeks by time. The time of a frame
+    after seeking must therefore agree with its number and the frame rate. In a video of varying frame rate it does not,
+    and from then on frames are counted from the start.
 
     Args:
         path: The file.
-        fps: Frames a second, instead of those the file states.
+        fps: Frames per second; by default the rate that the file states.
         stopped: Once it is set, a search for a frame ends early.
-        say: Takes a line for the user where the frame rate varies.
+        say: Called with a line for the user if the frame rate varies.
 
     Attributes:
         height: Height of a frame in pixels.
@@ -61,7 +68,7 @@ class VideoFrames:
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: No video that OpenCV reads.
+        DataError: OpenCV cannot read the file.
     """
 
     def __init__(
@@ -94,7 +101,7 @@ class VideoFrames:
         """Frames per second.
 
         Raises:
-            DataError: The file states none, or one that cannot be.
+            DataError: The file states none, or an impossible one.
         """
         if self._given_fps is None and not 0 < self._stated_fps < float('inf'):
             raise DataError(f'{self.path} states no frame rate: give --fps')
@@ -127,14 +134,14 @@ class VideoFrames:
         self._capture.release()
 
     def _open(self) -> None:
-        # Others of OpenCV's readers take names like 0001.mp4 for a row of images, or ask for devices.
+        # Other readers of OpenCV treat names like 0001.mp4 as a sequence of images, or open devices.
         self._capture = self._captured()
         if not self._capture.isOpened():
             raise DataError(
                 f'{self.path} is no video that OpenCV reads, or is damaged or cut off; of a codec that is missing here '
                 'convert it to H.264 in MP4'
             )
-        # The frame that grab() gives next.
+        # The frame that grab() returns next.
         self._next = 0
 
     def _reach(self, number: int) -> bool:
@@ -152,7 +159,7 @@ class VideoFrames:
             if self._stopped.is_set():
                 return False
             if not self._capture.grab():
-                # Asked for such frames again, it is not decoded again.
+                # Later requests for such frames do not decode the video again.
                 self._end = self._next
                 self._may_seek = self._stated_fps > 0
                 self._open()
@@ -168,7 +175,7 @@ class VideoFrames:
 
     def _captured(self) -> cv2.VideoCapture:
         level = cv2.utils.logging.getLogLevel()
-        # What it writes to stderr about files that it cannot read is raised here.
+        # OpenCV would write to stderr what is raised as an error here.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
             return cv2.VideoCapture(self.path, cv2.CAP_FFMPEG)
@@ -201,30 +208,16 @@ def _check_start(path: str) -> None:
     raise DataError(f'{path} is no video that OpenCV reads, or is damaged: {what}')
 
 
-COLUMNS = ('frame', 'x', 'y', 'w', 'h')
-OPTIONAL = ('track', 'score')
-# Columns of the MOTChallenge's files: no first row names them, and frames count from 1.
-MOT_COLUMNS = ('frame', 'track', 'x', 'y', 'w', 'h', 'score')
-NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', re.ASCII)
-WHOLE = re.compile(r'[+-]?\d{1,19}', re.ASCII)
-DECIMAL_COMMA = re.compile(r'[+-]?\d+,\d+', re.ASCII)
-# Frame and track are int64 in what is written.
-LARGEST = 2**63 - 1
-FORMS = (
-    'give rows with the names frame,x,y,w,h[,track][,score] first, or rows of the MOTChallenge, frame,id,x,y,w,h,score'
-)
-
-
 class FrameBox(NamedTuple):
     """A person in a frame.
 
     Attributes:
-        frame: From 0; -1 where it is not known, of a row with an error.
+        frame: Number of the frame, from 0; -1 in a row with an error.
         box: Left, top, width and height in pixels, fractions allowed.
         track: Number of the person's track; -1 where unknown.
         score: Score of the detector; NaN where unknown.
-        place: File and row, for errors.
-        number: Number of the frame as in the file.
+        place: File and row, for error messages.
+        number: Number of the frame in the file.
         error: Why the row cannot be used; empty if it can.
     """
 
@@ -248,11 +241,11 @@ def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bo
             ``frame,track,x,y,w,h,score,...`` without names.
         first_frame: Number of the first frame. By default 0 where the columns have names, and 1, as in the
             MOTChallenge, where they have none.
-        keep_faulty: Give rows that cannot be used an error, instead of raising it.
+        keep_faulty: Keep rows that cannot be used, with their error, instead of raising it.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: Names the row, the value and what it should be.
+        DataError: The file or a row cannot be used; names the row, the value and the remedy.
     """
     lines = _read_lines(Path(path))
     separator = _separator(lines[0][1])
@@ -286,12 +279,8 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
     """Return the rows that are not empty, each with its number, after comments and the row of column names."""
     if not path.is_file():
         raise FileNotFoundError(f'no file of boxes {path}')
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(encoding='utf-8-sig') as file:
-            lines = [(number, line.strip()) for number, line in enumerate(file, start=1)]
-    except UnicodeDecodeError as e:
-        raise DataError(f'{path} is no CSV in UTF-8 ({e}); save it as "CSV UTF-8"') from e
+    # Universal newlines, as when a file is opened as text.
+    lines = [(number, line.strip()) for number, line in enumerate(io.StringIO(read_text(path), newline=None), start=1)]
     lines = [(number, line) for number, line in lines if line]
     while lines and lines[0][1].startswith('#') and not set(COLUMNS) <= set(re.findall(r'\w+', lines[0][1])):
         del lines[0]
@@ -319,18 +308,18 @@ def _cells(line: str, separator: str | None, place: str) -> list[str]:
 
 
 def _check_names(columns: list[str], path: str | Path) -> None:
-    found = f'{path}: the first row is {",".join(columns)[:100]!r}'
+    row = f'{path}: the first row is {",".join(columns)[:100]!r}'
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         hint = ': corners are no width and height' * bool({'x1', 'x2', 'xmin', 'xmax', 'right'} & set(columns))
-        raise DataError(f'{found}: no column {", ".join(missing)}; the first row must name {",".join(COLUMNS)}{hint}')
+        raise DataError(f'{row}: no column {", ".join(missing)}; the first row must name {",".join(COLUMNS)}{hint}')
     for name in (*COLUMNS, *OPTIONAL):
         if columns.count(name) > 1:
-            raise DataError(f'{found}: the column {name} comes twice')
+            raise DataError(f'{row}: the column {name} comes twice')
 
 
 def _check_numbers(cells: list[str], place: str) -> None:
-    """Tell formats without column names from the MOTChallenge format."""
+    """Refuse a first row that neither names columns nor is in the MOTChallenge format."""
     if len(cells) == 1:
         raise DataError(f'{place}: {cells[0][:100]!r} is a single number; {FORMS}')
     if len(cells) >= 15 and NUMBER.fullmatch(cells[2]) is None:
@@ -348,7 +337,7 @@ def _box(place: str, columns: list[str], cells: list[str], first: int, has_names
         raise DataError(f'{place}: {len(cells)} cells, but the first row names {len(columns)} columns')
     row = dict(zip(columns, cells, strict=False))
     frame = _whole('frame', row, place)
-    # Trackers write -1, and no other number below 0, for people that they do not follow.
+    # Trackers write -1, and no other number below 0, for people without a track.
     track = _whole('track', row, place) if row.get('track') else -1
     box = [_number(name, row, place) for name in 'xywh']
     score = _number('score', row, place) if row.get('score') else math.nan
@@ -375,7 +364,7 @@ def _whole(name: str, row: dict[str, str], place: str) -> int:
         value = int(text)
     else:
         number = _number(name, row, place)
-        # 3.0 is meant as 3; larger floating-point numbers do not tell neighbors apart.
+        # 3.0 means 3; larger floating-point numbers do not distinguish consecutive whole numbers.
         if number % 1 or abs(number) > 2**53:
             raise DataError(f'{place}: {name} is {text[:60]!r}, no whole number')
         value = int(number)

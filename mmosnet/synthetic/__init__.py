@@ -1,1 +1,6 @@
-"""Draw people and objects for training and tests without data."""
+"""Drawn people and objects: data sets for training and tests that need no download."""
+
+from mmosnet.lazy_import import lazy_names, public_names
+
+__all__ = list(public_names(__name__))
+__getattr__, __dir__ = lazy_names(__name__)

@@ -1,4 +1,4 @@
-"""The camera that sees a drawn pedestrian: background scene, viewpoint, light and sensor.
+"""What a camera adds to a synthetic picture: scene, viewpoint, obstacles, light and sensor.
 
 Once the parameters are sampled, all arithmetic is integer or fixed-point on uint8, so that pictures are equal on all
 machines.
@@ -12,14 +12,14 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from mmosnet.synthetic.identity import CAMERA_STREAM, Colour, random_stream
+from mmosnet.synthetic.identity import CAMERA_STREAM, Color, random_stream
 
-# How far cameras differ. Casts and light are what keeps pixel colours from matching across cameras.
-COLOUR_CAST = 0.1  # log2 gain of each colour channel, up to + or - this
+# How far cameras differ. Casts and light are what keeps pixel colors from matching across cameras.
+COLOR_CAST = 0.1  # log2 gain of each color channel, up to + or - this
 GAMMA_RANGE = 0.16  # log2 gamma, up to + or - this: washed-out or dark cameras
 CONTRAST_RANGE = (0.85, 1.1)
 SATURATION_RANGE = (11, 18)  # sixteenths
-MAX_NOISE = 10  # grey levels, peak
+MAX_NOISE = 10  # gray levels, peak
 MIN_RESOLUTION = 10  # sixteenths of the crop's pixels that the sensor really resolved
 MAX_PITCH = 0.3  # radians a camera looks down
 EXPOSURE_JITTER = 0.1  # log2 gain from image to image, up to + or - this
@@ -27,11 +27,14 @@ LIGHT_PATCH_STRENGTH = 0.2  # darkest shadow or brightest spot over a picture
 
 SCENE_SIZE = (512, 768)  # height, width in drawing pixels
 HORIZON = 200  # row where the ground of a scene begins
+SCENES = ('brick', 'facade', 'park', 'corridor', 'shops', 'plaza')
+NEUTRAL = 128  # a shade that changes nothing
+MARGIN = 64  # OpenCV 4 and 5 clip shapes differently: they are drawn on a sheet this much larger on each side
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera. `key` draws its scene; gains and casts are BGR; angles are radians."""
+    """One camera. ``key`` seeds its scene; gains are BGR; angles are radians."""
 
     camid: int
     key: tuple[int, int]
@@ -51,14 +54,11 @@ class Camera:
     facing: float
 
 
-SCENES = ('brick', 'facade', 'park', 'corridor', 'shops', 'plaza')
-
-
 def sample_camera(seed: int, camid: int) -> Camera:
-    """Draw the camera `camid` (0-based) of the world `seed`; neighbours differ in scene."""
+    """Sample the camera ``camid`` (0-based) of the world ``seed``; consecutive cameras differ in scene."""
     rng = random_stream(seed, CAMERA_STREAM, camid)
     first = random_stream(seed, CAMERA_STREAM).randint(len(SCENES))
-    gains = 2.0 ** (COLOUR_CAST * rng.uniform(-1.0, 1.0, 3)) * 2.0 ** rng.uniform(-0.3, 0.1)
+    gains = 2.0 ** (COLOR_CAST * rng.uniform(-1.0, 1.0, 3)) * 2.0 ** rng.uniform(-0.3, 0.1)
     return Camera(
         camid=camid,
         key=(seed, camid),
@@ -79,8 +79,14 @@ def sample_camera(seed: int, camid: int) -> Camera:
     )
 
 
-def _shade(colour: Colour, percent: int) -> Colour:
-    return tuple(min(255, c * percent // 100) for c in colour)
+def sample_color(rng: np.random.RandomState) -> Color:
+    """Sample a dull color for an obstacle."""
+    return tuple(int(c) for c in rng.randint(40, 190) + rng.randint(-20, 21, 3))
+
+
+def tone(color: Color, percent: int) -> Color:
+    """Return a darker or lighter color: ``percent`` of each channel, at most 255."""
+    return tuple(min(255, c * percent // 100) for c in color)
 
 
 def _grain(picture: np.ndarray, rng: np.random.RandomState, strength: int) -> None:
@@ -93,9 +99,9 @@ def _grain(picture: np.ndarray, rng: np.random.RandomState, strength: int) -> No
     picture[:] = np.clip(picture.astype(np.int16) + grain[..., None], 0, 255).astype(np.uint8)
 
 
-def _draw_ground(scene: np.ndarray, rng: np.random.RandomState, colour: Colour, tiled: bool) -> None:
+def _draw_ground(scene: np.ndarray, rng: np.random.RandomState, color: Color, tiled: bool) -> None:
     height, width = scene.shape[:2]
-    scene[HORIZON:] = colour
+    scene[HORIZON:] = color
     _grain(scene[HORIZON:], rng, 9)
     if not tiled:
         return
@@ -106,21 +112,21 @@ def _draw_ground(scene: np.ndarray, rng: np.random.RandomState, colour: Colour, 
     vanish, spacing = int(rng.randint(200, 560)), 110 + int(rng.randint(60))
     away = np.arange(60, height - HORIZON + 60)[:, None]
     seam |= (np.arange(width) - vanish)[None] * away[-1] // away % spacing < 4
-    scene[HORIZON:][seam] = _shade(colour, 76)
-    cv2.rectangle(scene, (0, HORIZON), (width, HORIZON + 7), _shade(colour, 62), -1)
+    scene[HORIZON:][seam] = tone(color, 76)
+    cv2.rectangle(scene, (0, HORIZON), (width, HORIZON + 7), tone(color, 62), -1)
 
 
-def _draw_bricks(scene: np.ndarray, rng: np.random.RandomState, colour: Colour) -> None:
-    scene[:HORIZON] = colour
+def _draw_bricks(scene: np.ndarray, rng: np.random.RandomState, color: Color) -> None:
+    scene[:HORIZON] = color
     for row, y in enumerate(range(0, HORIZON, 13)):
-        cv2.line(scene, (0, y), (scene.shape[1], y), _shade(colour, 72), 2)
+        cv2.line(scene, (0, y), (scene.shape[1], y), tone(color, 72), 2)
         for x in range((row % 2) * 16, scene.shape[1], 32):
             if rng.randint(4) == 0:
-                cv2.rectangle(scene, (x, y), (x + 32, y + 12), _shade(colour, int(rng.randint(80, 118))), -1)
-            cv2.line(scene, (x, y), (x, y + 12), _shade(colour, 72), 2)
+                cv2.rectangle(scene, (x, y), (x + 32, y + 12), tone(color, int(rng.randint(80, 118))), -1)
+            cv2.line(scene, (x, y), (x, y + 12), tone(color, 72), 2)
 
 
-def _draw_openings(scene: np.ndarray, rng: np.random.RandomState, colour: Colour, shop: bool) -> None:
+def _draw_openings(scene: np.ndarray, rng: np.random.RandomState, color: Color, shop: bool) -> None:
     """Draw windows, doors or shop fronts into the wall above the ground."""
     x, wide = int(rng.randint(0, 40)), 100 if shop else 46
     while x < scene.shape[1] - wide:
@@ -128,13 +134,13 @@ def _draw_openings(scene: np.ndarray, rng: np.random.RandomState, colour: Colour
         if not shop and rng.randint(3) == 0:
             bottom = HORIZON
         pane = tuple(int(c) for c in rng.randint(30, 110, 3)) if rng.randint(3) else (190, 205, 210)
-        cv2.rectangle(scene, (x - 4, top - 4), (x + wide + 4, bottom + 3), _shade(colour, 65), -1)
+        cv2.rectangle(scene, (x - 4, top - 4), (x + wide + 4, bottom + 3), tone(color, 65), -1)
         cv2.rectangle(scene, (x, top), (x + wide, bottom), pane, -1)
         for _ in range(6 if shop else 2):  # what stands behind the glass
             px, py = x + int(rng.randint(0, wide - 16)), int(rng.randint(top, bottom - 24))
             thing = tuple(int(c) for c in rng.randint(20, 240, 3))
             cv2.rectangle(scene, (px, py), (px + 14, py + int(rng.randint(8, 24))), thing, -1)
-        cv2.line(scene, (x + wide // 2, top), (x + wide // 2, bottom), _shade(colour, 80), 3)
+        cv2.line(scene, (x + wide // 2, top), (x + wide // 2, bottom), tone(color, 80), 3)
         if shop:
             sign = tuple(int(c) for c in rng.randint(40, 220, 3))
             cv2.rectangle(scene, (x - 4, 14), (x + wide + 4, 40), sign, -1)
@@ -144,9 +150,9 @@ def _draw_openings(scene: np.ndarray, rng: np.random.RandomState, colour: Colour
 def _draw_greenery(scene: np.ndarray, rng: np.random.RandomState) -> None:
     scene[:HORIZON] = (170, 160, 140)
     for _ in range(700):
-        centre = (int(rng.randint(0, scene.shape[1])), int(rng.randint(-10, HORIZON)))
+        center = (int(rng.randint(0, scene.shape[1])), int(rng.randint(-10, HORIZON)))
         leaf = (int(rng.randint(20, 70)), int(rng.randint(60, 140)), int(rng.randint(30, 90)))
-        cv2.circle(scene, centre, int(rng.randint(6, 22)), leaf, -1)
+        cv2.circle(scene, center, int(rng.randint(6, 22)), leaf, -1)
     for x in range(30, scene.shape[1], 130):
         x += int(rng.randint(-30, 30))
         cv2.rectangle(scene, (x, 30), (x + int(rng.randint(10, 24)), HORIZON + 14), (40, 56, 72), -1)
@@ -156,13 +162,13 @@ def _draw_furniture(scene: np.ndarray, rng: np.random.RandomState) -> None:
     """Draw posts, bins and outlines of bicycles and cars on the pavement."""
     for _ in range(rng.randint(3, 7)):
         x, y = int(rng.randint(0, scene.shape[1] - 80)), HORIZON + int(rng.randint(10, 110))
-        colour = tuple(int(c) for c in rng.randint(20, 200, 3))
+        color = tuple(int(c) for c in rng.randint(20, 200, 3))
         kind = rng.randint(4)
         if kind == 0:
             cv2.rectangle(scene, (x, 0), (x + 9, y), (90, 92, 92), -1)
         elif kind == 1:
-            cv2.rectangle(scene, (x, y - 60), (x + 34, y), colour, -1)
-            cv2.rectangle(scene, (x, y - 60), (x + 34, y - 50), _shade(colour, 60), -1)
+            cv2.rectangle(scene, (x, y - 60), (x + 34, y), color, -1)
+            cv2.rectangle(scene, (x, y - 60), (x + 34, y - 50), tone(color, 60), -1)
         elif kind == 2:
             for wheel in (x, x + 58):
                 cv2.circle(scene, (wheel, y), 22, (40, 40, 40), 3)
@@ -170,19 +176,19 @@ def _draw_furniture(scene: np.ndarray, rng: np.random.RandomState) -> None:
                 scene,
                 [np.array([(x, y), (x + 20, y - 34), (x + 58, y)], np.int32)],
                 True,
-                colour,
+                color,
                 4,
             )
         else:
-            cv2.rectangle(scene, (x, y - 44), (x + 150, y - 8), colour, -1)
-            cv2.rectangle(scene, (x + 28, y - 72), (x + 120, y - 44), _shade(colour, 55), -1)
+            cv2.rectangle(scene, (x, y - 44), (x + 150, y - 8), color, -1)
+            cv2.rectangle(scene, (x + 28, y - 72), (x + 120, y - 44), tone(color, 55), -1)
             for wheel in (x + 30, x + 118):
                 cv2.circle(scene, (wheel, y - 6), 15, (28, 28, 28), -1)
 
 
 @lru_cache(maxsize=32)
 def draw_scene(camera: Camera) -> np.ndarray:
-    """Draw the empty scene that a camera looks at, `SCENE_SIZE` + (3,) BGR uint8; shared, so read-only."""
+    """Draw the empty scene that a camera looks at: ``(*SCENE_SIZE, 3)`` uint8, BGR; shared, so read-only."""
     rng = random_stream(camera.key[0], CAMERA_STREAM, camera.key[1], 1)
     scene = np.empty((*SCENE_SIZE, 3), np.uint8)
     wall = tuple(int(c) for c in rng.randint(90, 200) + rng.randint(-25, 26, 3))
@@ -195,8 +201,8 @@ def draw_scene(camera: Camera) -> np.ndarray:
         ground = (84, 128, 104)
     elif camera.scene == 'corridor':
         for x in range(0, scene.shape[1], 64):
-            cv2.line(scene, (x, 0), (x, HORIZON), _shade(wall, 78), 3)
-        cv2.rectangle(scene, (0, 150), (scene.shape[1], 162), _shade(wall, 60), -1)
+            cv2.line(scene, (x, 0), (x, HORIZON), tone(wall, 78), 3)
+        cv2.rectangle(scene, (0, 150), (scene.shape[1], 162), tone(wall, 60), -1)
         _draw_openings(scene, rng, wall, shop=False)
     elif camera.scene != 'plaza':
         _draw_openings(scene, rng, wall, shop=camera.scene == 'shops')
@@ -213,29 +219,117 @@ def draw_scene(camera: Camera) -> np.ndarray:
     return scene
 
 
+def crop_scene(camera: Camera, size: tuple[int, int], rows: tuple[int, int], rng: np.random.RandomState) -> np.ndarray:
+    """Cut a background out of a camera's scene at a random place.
+
+    Args:
+        camera: The camera.
+        size: Height and width of the background in pixels.
+        rows: First and last possible row of its upper edge, relative to the horizon; the last is exclusive.
+        rng: The image's own generator.
+
+    Returns:
+        ``(height, width, 3)`` uint8, BGR, a copy.
+    """
+    scene = draw_scene(camera)
+    top = int(rng.randint(HORIZON + rows[0], HORIZON + rows[1]))
+    left = int(rng.randint(0, scene.shape[1] - size[1]))
+    return scene[top : top + size[0], left : left + size[1]].copy()
+
+
+def apply_shade(picture: np.ndarray, shade: np.ndarray) -> np.ndarray:
+    """Darken and brighten a picture ``(H, W, 3)`` by a shade ``(H, W)``, both uint8; 128 changes nothing."""
+    return cv2.multiply(picture, cv2.merge([shade] * 3), scale=1 / NEUTRAL)
+
+
+def drop_shadow(picture: np.ndarray, center: tuple[int, int], radii: tuple[int, int], depth: int) -> None:
+    """Darken an ellipse of the ground, in place.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8.
+        center: Column and row of the ellipse's center.
+        radii: Radii of the ellipse across and down, in pixels.
+        depth: How much darker it is, from 0 to 128.
+    """
+    height, width = picture.shape[:2]
+    sheet = np.full((height + 2 * MARGIN, width + 2 * MARGIN), NEUTRAL, np.uint8)
+    cv2.ellipse(sheet, (center[0] + MARGIN, center[1] + MARGIN), radii, 0, 0, 360, NEUTRAL - depth, -1)
+    shade = cv2.GaussianBlur(sheet[MARGIN : MARGIN + height, MARGIN : MARGIN + width], (5, 5), 0)
+    picture[:] = apply_shade(picture, shade)
+
+
+@dataclass(frozen=True)
+class ObstacleSizes:
+    """Ranges of the sizes of obstacles in pixels; the last value of each is exclusive.
+
+    Attributes:
+        post_left: Left edge of a post.
+        post_width: Width of a post.
+        wall_height: Height of a low wall.
+        wall_edge: Height of the wall's dark upper edge, a single value.
+        corner_width: Width of a building's corner at one side of the picture.
+    """
+
+    post_left: tuple[int, int]
+    post_width: tuple[int, int]
+    wall_height: tuple[int, int]
+    wall_edge: int
+    corner_width: tuple[int, int]
+
+
+OBSTACLES = ('post', 'wall', 'corner')
+
+
+def draw_obstacle(
+    picture: np.ndarray, shape: str, color: Color, sizes: ObstacleSizes, rng: np.random.RandomState
+) -> None:
+    """Draw a post, a low wall or the corner of a building in front of a picture, in place.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8, BGR.
+        shape: One of :data:`OBSTACLES`.
+        color: BGR.
+        sizes: Ranges of the sizes.
+        rng: The image's own generator.
+    """
+    height, width = picture.shape[:2]
+    if shape == 'post':
+        x, wide = int(rng.randint(*sizes.post_left)), int(rng.randint(*sizes.post_width))
+        box, edge = (x, 0, x + wide, height), (x + wide * 2 // 3, 0, x + wide, height)
+    elif shape == 'wall':
+        y = height - int(rng.randint(*sizes.wall_height))
+        box, edge = (0, y, width, height), (0, y, width, y + sizes.wall_edge)
+    else:
+        wide = int(rng.randint(*sizes.corner_width))
+        left = 0 if rng.randint(2) else width - wide
+        box, edge = (left, 0, left + wide, height), (left, 0, left + 4, height)
+    cv2.rectangle(picture, box[:2], box[2:], color, -1)
+    cv2.rectangle(picture, edge[:2], edge[2:], tuple(c * 5 // 8 for c in color), -1)
+
+
 def cast_light(picture: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Apply uneven light to a picture: soft patches, and sometimes the straight edge of a building's shadow.
 
     Args:
-        picture (np.ndarray): (H, W, 3) uint8.
-        rng (np.random.RandomState): The image's own generator.
+        picture: ``(H, W, 3)`` uint8, BGR.
+        rng: The image's own generator.
 
     Returns:
-        np.ndarray: A new picture of the same shape.
+        A new picture of the same shape.
     """
     height, width = picture.shape[:2]
-    spread = int(128 * LIGHT_PATCH_STRENGTH)
-    coarse = rng.randint(128 - spread, 128 + spread * 2 // 3, (4, 2)).astype(np.uint8)
+    spread = int(NEUTRAL * LIGHT_PATCH_STRENGTH)
+    coarse = rng.randint(NEUTRAL - spread, NEUTRAL + spread * 2 // 3, (4, 2)).astype(np.uint8)
     light = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
     if rng.random_sample() < 0.25:
         edge = np.array(
             [(0, 0), (rng.randint(0, width), 0), (rng.randint(0, width), height), (0, height)],
             np.int32,
         )
-        shadow = np.full((height, width), 128, np.uint8)
-        cv2.fillConvexPoly(shadow, edge, 128 - spread * 3 // 4)
-        light = cv2.multiply(light, cv2.GaussianBlur(shadow, (5, 5), 0), scale=1 / 128)
-    return cv2.multiply(picture, cv2.merge([light] * 3), scale=1 / 128)
+        shadow = np.full((height, width), NEUTRAL, np.uint8)
+        cv2.fillConvexPoly(shadow, edge, NEUTRAL - spread * 3 // 4)
+        light = cv2.multiply(light, cv2.GaussianBlur(shadow, (5, 5), 0), scale=1 / NEUTRAL)
+    return apply_shade(picture, light)
 
 
 def expose(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) -> np.ndarray:
@@ -257,8 +351,8 @@ def expose(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) -> n
     if camera.blur:
         picture = cv2.GaussianBlur(picture, (1 + 2 * camera.blur, 1 + 2 * camera.blur), 0)
     values = picture.astype(np.int16)
-    grey = (values[..., 0] + 2 * values[..., 1] + values[..., 2]) >> 2
-    values = grey[..., None] + (((values - grey[..., None]) * camera.saturation) >> 4)
+    gray = (values[..., 0] + 2 * values[..., 1] + values[..., 2]) >> 2
+    values = gray[..., None] + (((values - gray[..., None]) * camera.saturation) >> 4)
     picture = cv2.LUT(np.clip(values, 0, 255).astype(np.uint8), _response(camera, rng))
     top, left = rng.randint(0, 256 - 128), rng.randint(0, 256 - 64)
     bank = _noise_bank(camera.noise)

@@ -1,23 +1,16 @@
-"""Data sets of drawn people and objects.
+"""Data sets of drawn people and objects, whose folders are written on first use.
 
-Folders of drawn images that are written on first use: complete or absent, also when several processes write them.
-
-Write the embedded data set: drawn people in the file layouts of Market-1501 and PA-100K.
-
-One folder serves both tasks, because both data sets read it with their own official layout:
+A folder is complete or absent, also when several processes write it. That of people serves two tasks, because both data
+sets read it with their own official layout:
 
     bounding_box_train/ query/ bounding_box_test/   Market-1501: 0001_c1s1_000001_00.jpg
     data/ annotation/annotation.mat                 PA-100K: the same pictures under running numbers
-    synthetic.json                                  what the folder was made with
+    synthetic.json                                  arguments and version of the renderer
 
-The embedded attribute data set: drawn pedestrians in PA-100K's layout, made on first use.
+Objects are in ImageNet's layout:
 
-The embedded data set of categories: drawn objects in ImageNet's folder layout, made on first use.
-
-train/backpack/00000.jpg ... val/umbrella/00039.jpg
-synthetic.json                                  what the folder was made with
-
-The embedded default: a data set of drawn pedestrians, made on first use.
+    train/backpack/00000.jpg ... val/umbrella/00039.jpg
+    synthetic.json
 """
 
 from __future__ import annotations
@@ -25,15 +18,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmosnet.datasets.attributes import ANNOTATIONS, IMAGES, PA100K, read_pa100k
+from mmosnet.datasets.attributes import PA100K, PA100K_ANNOTATIONS, PA100K_IMAGES, read_pa100k
 from mmosnet.datasets.base import DISTRACTOR_PID, JUNK_PID
 from mmosnet.datasets.categories import ImageNet
 from mmosnet.datasets.market1501 import Market1501
@@ -45,17 +40,26 @@ from mmosnet.synthetic.identity import ATTRIBUTES, attribute_vector, sample_iden
 from mmosnet.synthetic.objects import CATEGORIES, OBJECT_RENDERER_VERSION, render_object
 from mmosnet.synthetic.people import RENDERER_VERSION, render_person
 
+T = TypeVar('T')
+
 JPEG_QUALITY = 92
 MANIFEST = 'synthetic.json'
+LOG_INTERVAL = 1000  # pictures
+MARKET_FOLDERS = ('bounding_box_train', 'query', 'bounding_box_test')
+# Distractors and the people of junk images have pids that no split reaches.
+STRANGER_PID = 1 << 16
+# Validation pictures are numbered from here: their number and content do not depend on that of training pictures.
+FIRST_VAL_INDEX = 1 << 16
+SPLITS = ('train', 'val')
 
 
 @dataclass(frozen=True)
 class DrawnFolder:
-    """A folder of drawn images and what it was made with.
+    """A folder of drawn images, with the settings that fix its content.
 
     Args:
         root: The folder.
-        content: Description of the content for errors: ``'synthetic people'``.
+        content: Description of the content for messages: ``'synthetic people'``.
         manifest: Settings of the pictures; equal manifests mean equal pictures.
         image_folders: Folders of the images below ``root``.
     """
@@ -66,10 +70,10 @@ class DrawnFolder:
     image_folders: Sequence[str]
 
     def make(self, write: Callable[[Path], None]) -> None:
-        """Call ``write`` to fill the folder unless it is complete; the folder appears complete or not at all.
+        """Create the folder unless it is complete; other processes see it only once it is complete.
 
         Args:
-            write: Writes everything but the manifest into the folder that it is given, which does not exist yet.
+            write: Called with a folder that does not exist yet; creates it with everything but the manifest.
 
         Raises:
             DataError: The folder holds a set that is incomplete or was made with something else.
@@ -78,7 +82,7 @@ class DrawnFolder:
         if self.is_complete():
             return
         with draft_folder(self.root) as scratch:
-            # A folder inside: it is moved away.
+            # A folder inside, because it is moved away.
             unfinished = scratch / self.root.name
             write(unfinished)
             manifest = dict(self.manifest, num_images=self._count_images(unfinished))
@@ -91,7 +95,11 @@ class DrawnFolder:
                     raise
 
     def is_complete(self) -> bool:
-        """Return whether the folder holds this data set: False if it is empty, else raise as :meth:`make` does."""
+        """Return whether the folder holds this data set; False if it is missing or empty.
+
+        Raises:
+            DataError, FileExistsError: It holds something else, as in :meth:`make`.
+        """
         root = self.root
         if not root.exists() or (root.is_dir() and not any(root.iterdir())):
             return False
@@ -100,20 +108,17 @@ class DrawnFolder:
                 f'{root} exists and is not a folder of {self.content} (it has no {MANIFEST}): choose another folder'
             )
         remedy = f'delete the folder {root} or choose another'
-        found = read_json(root / MANIFEST, remedy)
-        if not isinstance(found, dict):
-            raise DataError(f'{root / MANIFEST} is damaged (a {type(found).__name__}, not an object): {remedy}')
-        counts = found.pop('num_images', None)
-        if found != self.manifest:
+        manifest = read_json(root / MANIFEST, remedy)
+        if not isinstance(manifest, dict):
+            raise DataError(f'{root / MANIFEST} is damaged (a {type(manifest).__name__}, not an object): {remedy}')
+        counts = manifest.pop('num_images', None)
+        if manifest != self.manifest:
             raise DataError(
-                f'{root} holds {self.content} made with {found}, but {self.manifest} was '
-                'asked for: delete the folder or choose another'
+                f'{root} holds {self.content} made with {manifest}, but {self.manifest} was asked for: {remedy}'
             )
         images = self._count_images(root)
         if counts != images:
-            raise DataError(
-                f'{root} should hold {counts} images but holds {images}: delete the folder or choose another'
-            )
+            raise DataError(f'{root} should hold {counts} images but holds {images}: {remedy}')
         return True
 
     def _count_images(self, root: Path) -> dict[str, int]:
@@ -126,17 +131,21 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     Raises:
         OSError: OpenCV cannot encode it.
     """
-    # imencode and write_bytes: imwrite cannot open paths with characters outside the code page on
-    # Windows.
+    # Not imwrite, which on Windows cannot open paths with characters outside the code page.
     done, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise OSError(f'OpenCV could not encode {path.name}')
     path.write_bytes(data.tobytes())
 
 
-MARKET_FOLDERS = ('bounding_box_train', 'query', 'bounding_box_test')
-# People who belong to no split are drawn from pids that no split reaches.
-STRANGER_PID = 1 << 16
+def _log_progress(images: Iterable[T], content: str) -> Iterator[T]:
+    """Pass on images and log their number, at intervals and at the end."""
+    logger, number = MMLogger.get_current_instance(), 0
+    for number, image in enumerate(images, 1):
+        yield image
+        if number % LOG_INTERVAL == 0:
+            logger.info('%s: %d images drawn', content, number)
+    logger.info('%s: %d images in all', content, number)
 
 
 def write_synthetic_people(
@@ -149,30 +158,30 @@ def write_synthetic_people(
     num_junk: int = 20,
     seed: int = 0,
 ) -> None:
-    """Draw people and write them below `root` in the layouts of Market-1501 and PA-100K.
+    """Draw people and write them below ``root`` in the layouts of Market-1501 and PA-100K.
 
-    Training people are 1..num_train_pids, test people follow. `query` takes each test person's
-    first picture under each camera, the gallery the rest, plus distractors (pid 0, each somebody
-    else) and junk (pid -1, boxes that miss their person). In the attribute data, val and test are
-    halves of the test people; distractors and junk stay out.
+    Training people have the pids 1 to ``num_train_pids``, test people the next ones. The query split has the first
+    picture of each test person under each camera, the gallery the others, distractors (pid 0, each another person) and
+    junk (pid -1, boxes that miss their person). In the attribute data, val and test have half of the test people each;
+    distractors and junk are left out.
 
-    The folder appears complete or not at all, also when several processes write it together. A
-    complete folder made with the same arguments is left as it is.
+    The folder appears complete or not at all, also when several processes write it together. A complete folder made
+    with the same arguments is left as it is.
 
     Args:
-        root (str | Path): Folder to make; its parents are made too.
-        num_train_pids (int): Training people.
-        num_test_pids (int): Test people, at least 2.
-        num_cameras (int): Cameras, 2 to 9 (Market-1501's file names have one digit for them).
-        images_per_camera (int): Pictures of a person under one camera, at least 2.
-        num_distractors (int): Gallery pictures of people who are in no query.
-        num_junk (int): Gallery pictures that loaders drop.
-        seed (int): World: other people, other cameras.
+        root: Folder to create, with its parents.
+        num_train_pids: Number of training people.
+        num_test_pids: Number of test people, at least 2.
+        num_cameras: Number of cameras, 2 to 9 (one digit in Market-1501's file names).
+        images_per_camera: Pictures per person and camera, at least 2.
+        num_distractors: Number of gallery pictures of people who are in no query.
+        num_junk: Number of gallery pictures that loaders drop.
+        seed: World: another seed draws other people and other cameras.
 
     Raises:
-        DataError: if an argument is out of range, or if `root` holds a set that is incomplete or
-            was made with other arguments or by another version of the renderer.
-        FileExistsError: if `root` exists, is not empty and is not a synthetic set.
+        DataError: An argument is out of range, or ``root`` holds a set that is incomplete or was made with other
+            arguments or by another version of the renderer.
+        FileExistsError: ``root`` exists, is not empty and is not a synthetic set.
     """
     arguments = dict(
         num_train_pids=num_train_pids,
@@ -186,7 +195,7 @@ def write_synthetic_people(
     _check_arguments(arguments)
     manifest = dict(renderer_version=RENDERER_VERSION, arguments=arguments)
     folder = DrawnFolder(Path(root), 'synthetic people', manifest, (*MARKET_FOLDERS, 'data'))
-    folder.make(lambda unfinished: _write_set(unfinished, arguments))
+    folder.make(lambda unfinished: _write_people(unfinished, arguments))
 
 
 def _check_arguments(arguments: dict) -> None:
@@ -201,28 +210,25 @@ def _check_arguments(arguments: dict) -> None:
         raise DataError(f'num_train_pids + num_test_pids must be at most 9999 (file names), got {people}')
 
 
-def _write_set(root: Path, arguments: dict) -> None:
-    """Write all images and the annotation into a folder that other processes do not see yet."""
+def _write_people(root: Path, arguments: dict) -> None:
+    """Write all images of people and their annotation into a folder that other processes do not see yet."""
     for name in (*MARKET_FOLDERS, 'data', 'annotation'):
         (root / name).mkdir(parents=True)
-    logger = MMLogger.get_current_instance()
     labels: dict[str, list] = {'train': [], 'val': [], 'test': []}
-    number = annotated = 0
-    for number, (folder, pid, camid, part, picture, attributes) in enumerate(_draw_set(**arguments), 1):
+    annotated = 0
+    images = enumerate(_log_progress(_draw_people(**arguments), 'synthetic people'), 1)
+    for number, (folder, pid, camid, split, picture, attributes) in images:
         path = root / folder / f'{pid:04d}_c{camid + 1}s1_{number:06d}_00.jpg'
         write_jpeg(path, picture)
-        if part is not None:
+        if split is not None:
             annotated += 1
             name = f'{annotated:06d}.jpg'
             _link(path, root / 'data' / name)
-            labels[part].append((name, attributes))
-        if number % 1000 == 0:
-            logger.info('synthetic people: %d images drawn', number)
+            labels[split].append((name, attributes))
     _write_annotation(root / 'annotation' / 'annotation.mat', labels)
-    logger.info('synthetic people: %d images in all', number)
 
 
-def _draw_set(
+def _draw_people(
     num_train_pids: int,
     num_test_pids: int,
     num_cameras: int,
@@ -231,20 +237,20 @@ def _draw_set(
     num_junk: int,
     seed: int,
 ) -> Iterator[tuple]:
-    """Yield (folder, pid, camid, attribute split or None, picture, attributes) of each image."""
+    """Yield folder, pid, camid, attribute split or None, picture, and attributes or None of each image."""
     cameras = [sample_camera(seed, camid) for camid in range(num_cameras)]
     for pid in range(1, num_train_pids + num_test_pids + 1):
         identity = sample_identity(seed, pid)
-        part = 'train'
+        split = 'train'
         if pid > num_train_pids:
-            part = 'val' if pid <= num_train_pids + num_test_pids // 2 else 'test'
+            split = 'val' if pid <= num_train_pids + num_test_pids // 2 else 'test'
         for camera in cameras:
             for index in range(images_per_camera):
                 folder = 'bounding_box_train'
-                if part != 'train':
+                if split != 'train':
                     folder = 'bounding_box_test' if index else 'query'
-                picture, facts = render_person(identity, camera, seed, index)
-                yield folder, pid, camera.camid, part, picture, attribute_vector(identity, facts)
+                picture, view = render_person(identity, camera, seed, index)
+                yield folder, pid, camera.camid, split, picture, attribute_vector(identity, view)
     for index in range(num_distractors + num_junk):
         pid, camera = DISTRACTOR_PID, cameras[index % num_cameras]
         if index < num_distractors:
@@ -255,14 +261,14 @@ def _draw_set(
 
 
 def _draw_junk(index: int, camera: Camera, seed: int) -> np.ndarray:
-    """Draw a box that misses most of its person: a quarter of a picture drawn twice as large."""
+    """Draw a box that misses most of its person: a quarter of a picture of double size."""
     large, _ = render_person(sample_identity(seed, STRANGER_PID + index), camera, seed, 0, size=(256, 128))
     top, left = 128 * (index % 2), 64 * (index // 2 % 2)
     return large[top : top + 128, left : left + 64]
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link the file under a second name; copy it where the file system has no hard links."""
+    """Link a file under a second name; copy it where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -270,50 +276,25 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _write_annotation(path: Path, labels: dict[str, list]) -> None:
-    """Write PA-100K's annotation.mat: names as cell columns, labels as (N, 26) uint8."""
-    # Only now: most runs find the folder made.
+    """Write PA-100K's annotation.mat: names as columns of cells, labels as ``(N, 26)`` uint8."""
+    # Imported on use: scipy is slow to import, and most runs find a complete folder.
     from scipy.io import savemat
 
     content = {'attributes': _cells(ATTRIBUTES)}
-    for part, rows in labels.items():
-        content[f'{part}_images_name'] = _cells([name for name, _ in rows])
-        content[f'{part}_label'] = np.array([vector for _, vector in rows], np.uint8).reshape(-1, len(ATTRIBUTES))
+    for split, rows in labels.items():
+        content[f'{split}_images_name'] = _cells([name for name, _ in rows])
+        content[f'{split}_label'] = np.array([vector for _, vector in rows], np.uint8).reshape(-1, len(ATTRIBUTES))
     savemat(path, content, do_compression=True)
-    with path.open('r+b') as file:  # the header is free text: a date there would make equal files differ
+    # The header is free text; scipy writes the date there, which would make equal files differ.
+    with path.open('r+b') as file:
         file.write(b'MATLAB 5.0 MAT-file, mmosnet synthetic people'.ljust(116))
 
 
 def _cells(strings) -> np.ndarray:
-    """Return an (N, 1) cell array as MATLAB writes it."""
+    """Return texts as an ``(N, 1)`` cell array of MATLAB."""
     column = np.empty((len(strings), 1), object)
     column[:, 0] = strings
     return column
-
-
-@DATASETS.register_module()
-class SyntheticAttributes(PA100K):
-    """Drawn pedestrians with PA-100K's 26 attributes; ``data_root`` is written if it does not exist.
-
-    The folder is that of :class:`~mmosnet.datasets.SyntheticPeople`, the same pictures.
-
-    Args:
-        data_root: Folder of the data set.
-        generation: Arguments of :func:`~mmosnet.synthetic.datasets.write_synthetic_people`.
-        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
-    """
-
-    def __init__(self, data_root: str, generation: dict | None = None, **kwargs) -> None:
-        write_synthetic_people(data_root, **(generation or {}))
-        super().__init__(data_root=data_root, **kwargs)
-
-    def published_counts(self) -> dict[str, int]:
-        """Return no counts: users choose the size."""
-        return {}
-
-
-# Validation pictures are numbered from here: more or fewer training pictures leave them as they are.
-FIRST_VAL_INDEX = 1 << 16
-SPLITS = ('train', 'val')
 
 
 def write_synthetic_objects(root: str | Path, num_train: int = 150, num_val: int = 40, seed: int = 0) -> None:
@@ -323,10 +304,10 @@ def write_synthetic_objects(root: str | Path, num_train: int = 150, num_val: int
     with the same arguments is left as it is.
 
     Args:
-        root: Folder to make; its parents are made too.
-        num_train: Training pictures of a category.
-        num_val: Validation pictures of a category.
-        seed: World: other objects, other cameras.
+        root: Folder to create, with its parents.
+        num_train: Training pictures per category.
+        num_val: Validation pictures per category.
+        seed: World: another seed draws other objects and other cameras.
 
     Raises:
         DataError: An argument is out of range, or ``root`` holds a set that is incomplete or was made with other
@@ -339,20 +320,40 @@ def write_synthetic_objects(root: str | Path, num_train: int = 150, num_val: int
     arguments = dict(num_train=num_train, num_val=num_val, seed=seed)
     manifest = dict(object_renderer_version=OBJECT_RENDERER_VERSION, arguments=arguments)
     folders = [f'{split}/{category}' for split in SPLITS for category in CATEGORIES]
-    DrawnFolder(Path(root), 'synthetic objects', manifest, folders).make(
-        lambda folder: _synthetic_objects_write_set(folder, **arguments)
-    )
+    folder = DrawnFolder(Path(root), 'synthetic objects', manifest, folders)
+    folder.make(lambda unfinished: _write_objects(unfinished, **arguments))
 
 
-def _synthetic_objects_write_set(root: Path, num_train: int, num_val: int, seed: int) -> None:
-    for split, first, number in (('train', 0, num_train), ('val', FIRST_VAL_INDEX, num_val)):
-        for category in CATEGORIES:
-            folder = root / split / category
-            folder.mkdir(parents=True)
-            for index in range(number):
-                write_jpeg(folder / f'{index:05d}.jpg', render_object(category, seed, first + index))
-    number = (num_train + num_val) * len(CATEGORIES)
-    MMLogger.get_current_instance().info('synthetic objects: %d images in all', number)
+def _write_objects(root: Path, num_train: int, num_val: int, seed: int) -> None:
+    """Write all images of objects into a folder that other processes do not see yet."""
+    for split, category in product(SPLITS, CATEGORIES):
+        (root / split / category).mkdir(parents=True)
+    counts = dict(train=num_train, val=num_val)
+    images = [(split, category, index) for split in SPLITS for category in CATEGORIES for index in range(counts[split])]
+    for split, category, index in _log_progress(images, 'synthetic objects'):
+        picture = render_object(category, seed, index + (FIRST_VAL_INDEX if split == 'val' else 0))
+        write_jpeg(root / split / category / f'{index:05d}.jpg', picture)
+
+
+@DATASETS.register_module()
+class SyntheticAttributes(PA100K):
+    """Drawn pedestrians with PA-100K's 26 attributes; ``data_root`` is written if it does not exist.
+
+    The folder is that of :class:`~mmosnet.synthetic.SyntheticPeople`, with the same pictures.
+
+    Args:
+        data_root: Folder of the data set.
+        generation: Arguments of :func:`write_synthetic_people`.
+        **kwargs: Same as in :class:`~mmosnet.datasets.AttributeDataset`.
+    """
+
+    def __init__(self, data_root: str, generation: dict | None = None, **kwargs) -> None:
+        write_synthetic_people(data_root, **(generation or {}))
+        super().__init__(data_root=data_root, **kwargs)
+
+    def published_counts(self) -> dict[str, int]:
+        """Return no counts: users choose the size."""
+        return {}
 
 
 @DATASETS.register_module()
@@ -368,7 +369,7 @@ class SyntheticObjects(ImageNet):
         **kwargs: Arguments of mmpretrain's ``ImageNet``: ``pipeline``, ``test_mode`` ...
 
     Raises:
-        DataError: Another split, or as of :func:`write_synthetic_objects`.
+        DataError: Another split, or same as in :func:`write_synthetic_objects`.
     """
 
     METAINFO = dict(classes=CATEGORIES)
@@ -386,9 +387,9 @@ class SyntheticPeople(Market1501):
 
     Args:
         data_root: Folder of the data set.
-        generation: Arguments of :func:`~mmosnet.synthetic.datasets.write_synthetic_people`.
+        generation: Arguments of :func:`write_synthetic_people`.
         attributes: Give the records of people ``gt_score``, the labels that
-            :class:`~mmosnet.datasets.SyntheticAttributes` has of the same pictures. Distractors have none.
+            :class:`~mmosnet.synthetic.SyntheticAttributes` has for the same pictures. Distractors have none.
         **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
     """
 
@@ -402,10 +403,10 @@ class SyntheticPeople(Market1501):
         return {}
 
     def load_data_list(self) -> list[dict]:
-        """Load as the base class does, after the attributes if they are wanted."""
+        """Load the attributes if they are asked for, then load as the base class does."""
         if self.with_attributes:
             root = Path(self.data_root)
-            annotation = read_pa100k(root / ANNOTATIONS[0], root / IMAGES)
+            annotation = read_pa100k(root / PA100K_ANNOTATIONS[0], root / PA100K_IMAGES)
             self.score_names = annotation.attributes
             columns = annotation.columns()
             self._scores = {
@@ -416,7 +417,7 @@ class SyntheticPeople(Market1501):
         return super().load_data_list()
 
     def load_split(self, split: str) -> list[dict]:
-        """List one split by its folder; see the base class.
+        """List one split; see the base class.
 
         A picture has the same number in both layouts: ``0001_c1s1_000017_00.jpg`` is ``data/000017.jpg``. Distractors
         and junk, which have no attributes, are numbered after all others.

@@ -1,20 +1,13 @@
-"""Draw objects.
-
-What drawn objects are made of: coloured strokes and areas, and the colours that they may have.
-
-Coordinates are the object's own: x to the right, y upwards, any unit; the renderer centres and scales them. Parts are
-painted in their order.
-
-What belongs to people: each function draws one category, another object with other random numbers.
-
-What stands in streets: each function draws one category, another object with other random numbers.
-
-Draw small pictures of objects as surveillance cameras see them, one of twelve categories each.
+"""Draw small pictures of objects as surveillance cameras see them, one of twelve categories each.
 
 scene of a camera -> something else in the background -> shadow and object -> what stands in front -> uneven light ->
-the camera's sensor -> reduced. Cameras, scenes, light and sensors are those of the drawn pedestrians. Every picture has
+the camera's sensor -> reduced. Cameras, scenes, light and sensors are those of the synthetic people. Every picture has
 a random generator of its own, keyed by world, category and number, so any picture can be drawn alone, in any order,
 on any machine, and comes out the same.
+
+An object is a list of parts, colored strokes and areas, that are painted in their order. Each function of a category
+draws another object of it with other random numbers. Coordinates are the object's own: x to the right, y upwards, any
+unit; the renderer centers and scales them.
 """
 
 from __future__ import annotations
@@ -26,11 +19,42 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from mmosnet.synthetic.camera import HORIZON, Camera, cast_light, draw_scene, expose, sample_camera
-from mmosnet.synthetic.identity import BELONGING_PALETTE, UPPER_PALETTE, Colour, random_stream
+from mmosnet.synthetic.camera import (
+    MARGIN,
+    NEUTRAL,
+    OBSTACLES,
+    Camera,
+    ObstacleSizes,
+    apply_shade,
+    cast_light,
+    crop_scene,
+    draw_obstacle,
+    drop_shadow,
+    expose,
+    sample_camera,
+    sample_color,
+    tone,
+)
+from mmosnet.synthetic.identity import BELONGING_PALETTE, UPPER_PALETTE, Color, pick, random_stream, shift_color
 
-# BGR. Most colours are any category's, so that they give little away.
-COLOURS = (*UPPER_PALETTE, *BELONGING_PALETTE)
+OBJECT_RENDERER_VERSION = 1  # raise it whenever any picture changes
+
+# How hard single pictures are.
+NUM_CAMERAS = 8
+CLUTTER_PROB = 0.3  # a smaller object of any category somewhere else
+OCCLUSION_PROB = 0.2  # something stands in front of the object
+OBJECT_SIZES = (0.55, 0.95)  # larger side of the object over the picture's
+MAX_OFFSET = 0.12  # of the object from the middle of the picture
+MAX_ROLL = {'umbrella': 0.7, 'bottle': 0.9}  # radians that an object leans; others 0.2
+
+OBJECT_STREAM = 4  # beside the streams of mmosnet.synthetic.identity
+SIDE = 128  # pixels of the drawing, which is then reduced
+# Possible upper edges of a background, relative to the horizon.
+SCENE_ROWS = (-110, 40)
+OBSTACLE_SIZES = ObstacleSizes((24, 96), (8, 20), wall_height=(20, 56), wall_edge=5, corner_width=(24, 56))
+
+# BGR. Most colors are any category's, so that they give little away.
+COLORS = (*UPPER_PALETTE, *BELONGING_PALETTE)
 DARK, GLASS, STEEL, CREAM = (34, 32, 34), (150, 140, 118), (150, 148, 146), (190, 220, 236)
 WOODS = ((60, 92, 130), (90, 140, 178), (44, 60, 84), (96, 104, 108))
 LEAVES = ((48, 110, 62), (40, 84, 70), (70, 140, 92), (44, 120, 176), (60, 96, 110))
@@ -46,29 +70,29 @@ class Part:
 
     Attributes:
         points: ``(K, 2)``, x and y.
-        colour: BGR.
+        color: BGR.
         thickness: Thickness of a stroke through the points in the object's unit; 0 fills the outline.
     """
 
     points: np.ndarray
-    colour: Colour
+    color: Color
     thickness: float = 0.0
 
 
-def area(colour: Colour, *points: tuple[float, float]) -> Part:
-    return Part(np.array(points, float), colour)
+def area(color: Color, *points: tuple[float, float]) -> Part:
+    return Part(np.array(points, float), color)
 
 
-def stroke(colour: Colour, thickness: float, *points: tuple[float, float]) -> Part:
-    return Part(np.array(points, float), colour, thickness)
+def stroke(color: Color, thickness: float, *points: tuple[float, float]) -> Part:
+    return Part(np.array(points, float), color, thickness)
 
 
-def box(colour: Colour, left: float, bottom: float, right: float, top: float, cut: float = 0.0) -> Part:
+def box(color: Color, left: float, bottom: float, right: float, top: float, cut: float = 0.0) -> Part:
     """Return a rectangle with its corners cut off."""
     if not cut:
-        return area(colour, (left, bottom), (right, bottom), (right, top), (left, top))
+        return area(color, (left, bottom), (right, bottom), (right, top), (left, top))
     return area(
-        colour,
+        color,
         *((left + cut, bottom), (right - cut, bottom), (right, bottom + cut), (right, top - cut)),
         *((right - cut, top), (left + cut, top), (left, top - cut), (left, bottom + cut)),
     )
@@ -79,29 +103,21 @@ def arc(x: float, y: float, rx: float, ry: float, start: float = 0.0, end: float
     return list(zip(x + rx * np.cos(angles), y + ry * np.sin(angles), strict=True))
 
 
-def disc(colour: Colour, x: float, y: float, rx: float, ry: float | None = None) -> Part:
-    return area(colour, *arc(x, y, rx, rx if ry is None else ry))
-
-
-def pick(rng: np.random.RandomState, options):
-    return options[rng.randint(len(options))]
+def disc(color: Color, x: float, y: float, rx: float, ry: float | None = None) -> Part:
+    return area(color, *arc(x, y, rx, rx if ry is None else ry))
 
 
 def chance(rng: np.random.RandomState, probability: float) -> bool:
     return bool(rng.random_sample() < probability)
 
 
-def tone(colour: Colour, percent: int) -> Colour:
-    return tuple(min(255, c * percent // 100) for c in colour)
-
-
-def dye(rng: np.random.RandomState, options) -> Colour:
+def dye(rng: np.random.RandomState, options) -> Color:
     """Return one of the colors, slightly shifted."""
-    return tuple(int(np.clip(c + d, 0, 255)) for c, d in zip(pick(rng, options), rng.randint(-16, 17, 3), strict=True))
+    return shift_color(rng, pick(rng, options), 16)
 
 
 def backpack(rng: np.random.RandomState) -> list[Part]:
-    main, second = dye(rng, COLOURS), dye(rng, COLOURS)
+    main, second = dye(rng, COLORS), dye(rng, COLORS)
     wide, shoulder = rng.uniform(0.28, 0.4), rng.uniform(0.12, 0.24)
     crown = arc(0, 1 - shoulder, wide * 0.92, shoulder, 180, 0)
     parts = [stroke(tone(main, 60), 0.05, *arc(0, 1, 0.09, 0.09, 180, 0))]
@@ -124,15 +140,15 @@ def bottle(rng: np.random.RandomState) -> list[Part]:
     top = rng.uniform(shoulder + 0.1, 0.84)
     outline = [(half * 0.9, 0), (half, 0.05), (half, shoulder), (neck, top), (neck, 0.95)]
     parts = [area(glass, *outline, *[(-x, y) for x, y in reversed(outline)])]
-    parts.append(box(dye(rng, COLOURS), -neck * 1.2, 0.92, neck * 1.2, 1.0))
+    parts.append(box(dye(rng, COLORS), -neck * 1.2, 0.92, neck * 1.2, 1.0))
     if chance(rng, 0.7):
         low = rng.uniform(0.08, 0.2)
-        parts.append(box(dye(rng, (CREAM, *COLOURS)), -half, low, half, low + rng.uniform(0.14, 0.3)))
+        parts.append(box(dye(rng, (CREAM, *COLORS)), -half, low, half, low + rng.uniform(0.14, 0.3)))
     return [*parts, stroke(tone(glass, 150), 0.03, (-half * 0.55, 0.1), (-half * 0.55, shoulder))]
 
 
 def chair(rng: np.random.RandomState) -> list[Part]:
-    seat_colour, frame = dye(rng, (*WOODS, *COLOURS)), dye(rng, (*WOODS, *POSTS))
+    seat_color, frame = dye(rng, (*WOODS, *COLORS)), dye(rng, (*WOODS, *POSTS))
     half, seat, lean, depth = rng.uniform(0.2, 0.28), rng.uniform(0.42, 0.5), rng.uniform(-0.14, 0.14), 0.1
     back, bar = rng.uniform(0.9, 1.1), rng.uniform(0.045, 0.07)
     if chance(rng, 0.3):  # on castors
@@ -144,15 +160,15 @@ def chair(rng: np.random.RandomState) -> list[Part]:
     parts += [stroke(frame, bar, (s * half * 0.95 + lean, seat), (s * half * 0.9 + lean * 1.4, back)) for s in (-1, 1)]
     if chance(rng, 0.5):
         low = seat + rng.uniform(0.08, 0.2)
-        parts.append(box(seat_colour, -half * 0.95 + lean * 1.2, low, half * 0.95 + lean * 1.2, back, 0.03))
+        parts.append(box(seat_color, -half * 0.95 + lean * 1.2, low, half * 0.95 + lean * 1.2, back, 0.03))
     else:
         for y in np.linspace(seat + 0.2, back - 0.04, int(rng.randint(2, 4))):
-            parts.append(stroke(seat_colour, 0.06, (-half * 0.95 + lean * 1.3, y), (half * 0.95 + lean * 1.3, y)))
+            parts.append(stroke(seat_color, 0.06, (-half * 0.95 + lean * 1.3, y), (half * 0.95 + lean * 1.3, y)))
     front = seat - depth
     parts.append(
-        area(seat_colour, (-half, front), (half, front), (half + lean, seat + 0.03), (-half + lean, seat + 0.03))
+        area(seat_color, (-half, front), (half, front), (half + lean, seat + 0.03), (-half + lean, seat + 0.03))
     )
-    parts.append(stroke(tone(seat_colour, 60), 0.05, (-half, front), (half, front)))
+    parts.append(stroke(tone(seat_color, 60), 0.05, (-half, front), (half, front)))
     if chance(rng, 0.3):
         for s in (-1, 1):
             parts.append(
@@ -197,7 +213,7 @@ def dog(rng: np.random.RandomState) -> list[Part]:
 
 
 def suitcase(rng: np.random.RandomState) -> list[Part]:
-    main = dye(rng, COLOURS)
+    main = dye(rng, COLORS)
     trim = pick(rng, (DARK, tone(main, 60), STEEL))
     if chance(rng, 0.25):  # carried by its handle, broader than high
         half, top = rng.uniform(0.44, 0.56), rng.uniform(0.6, 0.72)
@@ -222,7 +238,7 @@ def suitcase(rng: np.random.RandomState) -> list[Part]:
 
 
 def umbrella(rng: np.random.RandomState) -> list[Part]:
-    cloth, second = dye(rng, COLOURS), dye(rng, COLOURS)
+    cloth, second = dye(rng, COLORS), dye(rng, COLORS)
     if not chance(rng, 0.4):
         second = tone(cloth, 78)
     rib = dye(rng, (DARK, STEEL, WOODS[0]))
@@ -270,7 +286,7 @@ def bench(rng: np.random.RandomState) -> list[Part]:
 
 
 def bicycle(rng: np.random.RandomState) -> list[Part]:
-    frame, tyre = dye(rng, COLOURS), dye(rng, (DARK, (60, 60, 64)))
+    frame, tyre = dye(rng, COLORS), dye(rng, (DARK, (60, 60, 64)))
     r, base, tube = rng.uniform(0.3, 0.36), rng.uniform(0.5, 0.58), rng.uniform(0.045, 0.075)
     rear, front, crank = (-base, r), (base, r), (rng.uniform(-0.1, 0.02), r * 0.85)
     saddle, head = (rng.uniform(-0.26, -0.18), 0.86), (rng.uniform(0.3, 0.38), 0.82)
@@ -297,7 +313,7 @@ def bicycle(rng: np.random.RandomState) -> list[Part]:
 
 
 def car(rng: np.random.RandomState) -> list[Part]:
-    paint = dye(rng, COLOURS)
+    paint = dye(rng, COLORS)
     if chance(rng, 0.25):
         return _car_front(rng, paint)
     belt, roof, wheel = rng.uniform(0.42, 0.52), rng.uniform(0.74, 0.98), rng.uniform(0.14, 0.19)
@@ -315,7 +331,7 @@ def car(rng: np.random.RandomState) -> list[Part]:
     return [*parts, disc(CREAM, 0.93, hood - 0.1, 0.06), disc((40, 40, 190), -0.95, belt - 0.12, 0.05)]
 
 
-def _car_front(rng: np.random.RandomState, paint: Colour) -> list[Part]:
+def _car_front(rng: np.random.RandomState, paint: Color) -> list[Part]:
     roof, belt = rng.uniform(0.8, 1.05), rng.uniform(0.5, 0.6)
     slant = rng.uniform(0.08, 0.2)
     light = CREAM if chance(rng, 0.6) else (40, 40, 190)  # front or rear
@@ -350,7 +366,7 @@ def lamp(rng: np.random.RandomState) -> list[Part]:
             return [*parts, disc(glow, 0, 0.85 + size, size)]
         lantern = area(glow, (-size * 0.6, 0.82), (size * 0.6, 0.82), (size, 1.0), (-size, 1.0))
         return [*parts, lantern, area(tone(post, 60), (-size * 1.2, 1.0), (size * 1.2, 1.0), (0, 1.1))]
-    shade, wide, tall = dye(rng, (CREAM, *COLOURS)), rng.uniform(0.17, 0.28), rng.uniform(0.2, 0.34)
+    shade, wide, tall = dye(rng, (CREAM, *COLORS)), rng.uniform(0.17, 0.28), rng.uniform(0.2, 0.34)
     narrow = wide * rng.uniform(0.4, 0.8)
     parts = [
         disc(tone(post, 70), 0, 0.03, rng.uniform(0.12, 0.2), 0.035),
@@ -375,9 +391,9 @@ def traffic_light(rng: np.random.RandomState) -> list[Part]:
     parts.append(box(case, -half, bottom, half, 1.0, 0.03))
     lit = rng.randint(lamps)
     for lamp in range(lamps):
-        colour = SIGNALS[lamp if lamps == 3 else 2 * lamp]
+        color = SIGNALS[lamp if lamps == 3 else 2 * lamp]
         y = 1.0 - 0.02 - radius * 1.25 - lamp * radius * 2.5
-        parts.append(disc(colour if lamp == lit else tone(colour, 28), 0, y, radius))
+        parts.append(disc(color if lamp == lit else tone(color, 28), 0, y, radius))
     return parts
 
 
@@ -406,8 +422,6 @@ def tree(rng: np.random.RandomState) -> list[Part]:
     return parts
 
 
-OBJECT_RENDERER_VERSION = 1  # raise it whenever any picture changes
-
 #: What draws each category. Labels are the places of the names, which are sorted.
 SHAPES: dict[str, Callable[[np.random.RandomState], list[Part]]] = {
     'backpack': backpack,
@@ -425,18 +439,81 @@ SHAPES: dict[str, Callable[[np.random.RandomState], list[Part]]] = {
 }
 CATEGORIES = tuple(SHAPES)
 
-# How hard single pictures are.
-NUM_CAMERAS = 8
-CLUTTER_PROB = 0.3  # a smaller object of any category somewhere else
-OCCLUSION_PROB = 0.2  # something stands in front of the object
-OBJECT_SIZES = (0.55, 0.95)  # larger side of the object over the picture's
-MAX_OFFSET = 0.12  # of the object from the middle of the picture
-MAX_ROLL = {'umbrella': 0.7, 'bottle': 0.9}  # radians that an object leans; others 0.2
 
-OBJECT_STREAM = 4  # beside the streams of pedestrian_identity
-SIDE = 128  # pixels of the drawing, which is then reduced
-MARGIN = 64  # OpenCV 4 and 5 clip lines differently: objects are drawn on a larger sheet
-NEUTRAL = 128  # a shade that changes nothing
+def fill_polygon(labels: np.ndarray, points: np.ndarray, number: int) -> None:
+    """Fill a polygon and its outline, in place, by the even-odd rule.
+
+    ``fillPoly`` is not used, because it rounds differently in OpenCV 4 and 5.
+
+    Args:
+        labels: ``(H, W)`` uint8.
+        points: ``(K, 2)`` integers, x and y, within ``labels``.
+        number: Value of the filled pixels.
+    """
+    cv2.polylines(labels, [points], True, number, 1)
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    x, y = (points - (left, top)).T
+    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
+    rows = np.arange(bottom - top)[:, None]
+    crossed = (np.minimum(y, next_y) <= rows) & (rows < np.maximum(y, next_y))
+    row, edge = np.nonzero(crossed)
+    # The first pixel at or right of each crossing, in integers; a pixel right of an odd number of them is inside.
+    rise, run = (next_y - y)[edge], (next_x - x)[edge]
+    column = x[edge] - -((row - y[edge]) * run * np.sign(rise)) // np.abs(rise)
+    shape = (bottom - top, right - left + 1)
+    crossings = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
+    labels[top:bottom, left : right + 1][np.cumsum(crossings, axis=1) % 2 == 1] = number
+
+
+def label_map(parts: Sequence[Part], matrix: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Return the number of the part that covers each pixel of the larger sheet, counted from 1; 0 is none."""
+    corners = np.concatenate([part.points for part in parts])
+    low, high = corners.min(0), corners.max(0)
+    extent = (high - low).max()
+    scale = np.linalg.norm(matrix, axis=0).max() / extent
+    labels = np.zeros((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), np.uint8)
+    for number, part in enumerate(parts, 1):
+        points = (part.points - (low + high) / 2) / extent @ matrix.T + center
+        points = np.rint(points).astype(np.int32)
+        if part.thickness:
+            cv2.polylines(labels, [points], False, number, max(1, int(np.rint(part.thickness * scale))))
+        else:
+            fill_polygon(labels, points, number)
+    return labels
+
+
+def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
+    """Return a ``(2, 2)`` matrix that mirrors, foreshortens, shears and rolls an object; y points down."""
+    wide = np.cos(rng.uniform(-0.9, 0.9)) * (1 if rng.randint(2) else -1)
+    high, shear, roll = np.cos(rng.uniform(0, 0.5)), rng.uniform(-0.15, 0.15), rng.uniform(-max_roll, max_roll)
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    return turn @ np.array([[wide, shear], [0, -high]])
+
+
+def _paint_object(
+    picture: np.ndarray,
+    category: str,
+    length: float,
+    offset: Sequence[float] | np.ndarray,
+    camera: Camera,
+    rng: np.random.RandomState,
+) -> None:
+    """Paint an object into a picture in place, ``length`` pixels long and ``offset`` pixels off the middle."""
+    parts = SHAPES[category](rng)
+    matrix = _pose(MAX_ROLL.get(category, 0.2), rng) * length
+    labels = label_map(parts, matrix, SIDE / 2 + MARGIN + np.asarray(offset))
+    labels = labels[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
+    table = np.zeros((len(parts) + 1, 3), np.uint8)
+    table[1:] = [part.color for part in parts]
+    rows, columns = np.nonzero(labels)
+    if rows.size:
+        left, right = int(columns.min()), int(columns.max())
+        center = ((left + right) // 2 - camera.light_side * 5, int(rows.max()) - 1)
+        drop_shadow(picture, center, (max(3, (right - left) * 9 // 16), 5), depth=48)
+    # Brighter towards the light, and grainy.
+    shade = NEUTRAL + camera.light_side * (np.arange(SIDE) - SIDE // 2) // 4
+    shade = shade[None] + rng.randint(-10, 11, (SIDE // 4, SIDE // 4)).repeat(4, 0).repeat(4, 1)
+    cv2.copyTo(apply_shade(table[labels], shade.astype(np.uint8)), labels, picture)
 
 
 def render_object(category: str, seed: int, index: int, size: int = 64) -> np.ndarray:
@@ -460,7 +537,7 @@ def render_object(category: str, seed: int, index: int, size: int = 64) -> np.nd
         raise ValueError(f'size={size}: choose 16 to {SIDE} pixels')
     rng = random_stream(seed, OBJECT_STREAM, CATEGORIES.index(category), index)
     camera = sample_camera(seed, int(rng.randint(NUM_CAMERAS)))
-    picture = _background(camera, rng)
+    picture = crop_scene(camera, (SIDE, SIDE), SCENE_ROWS, rng)
     if rng.random_sample() < CLUTTER_PROB:
         other = CATEGORIES[rng.randint(len(CATEGORIES))]
         away = rng.uniform(0.36, 0.5, 2) * (-1 if rng.randint(2) else 1, 1 if rng.randint(3) else -1)
@@ -468,108 +545,7 @@ def render_object(category: str, seed: int, index: int, size: int = 64) -> np.nd
     offset = SIDE * MAX_OFFSET * rng.uniform(-1, 1, 2)
     _paint_object(picture, category, SIDE * rng.uniform(*OBJECT_SIZES), offset, camera, rng)
     if rng.random_sample() < OCCLUSION_PROB:
-        _occlude(picture, rng)
+        color = sample_color(rng)
+        draw_obstacle(picture, OBSTACLES[rng.randint(len(OBSTACLES))], color, OBSTACLE_SIZES, rng)
     picture = expose(cast_light(picture, rng), camera, rng)
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-
-
-def _background(camera: Camera, rng: np.random.RandomState) -> np.ndarray:
-    scene = draw_scene(camera)
-    top = int(rng.randint(HORIZON - 110, HORIZON + 40))
-    left = int(rng.randint(0, scene.shape[1] - SIDE))
-    return scene[top : top + SIDE, left : left + SIDE].copy()
-
-
-def _paint_object(
-    picture: np.ndarray,
-    category: str,
-    length: float,
-    offset: Sequence[float] | np.ndarray,
-    camera: Camera,
-    rng: np.random.RandomState,
-) -> None:
-    """Paint an object into a picture in place, ``length`` pixels long and ``offset`` pixels off the middle."""
-    parts = SHAPES[category](rng)
-    matrix = _pose(MAX_ROLL.get(category, 0.2), rng) * length
-    labels = _label_map(parts, matrix, SIDE / 2 + MARGIN + np.asarray(offset))
-    labels = labels[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE]
-    table = np.zeros((len(parts) + 1, 3), np.uint8)
-    table[1:] = [part.colour for part in parts]
-    rows, columns = np.nonzero(labels)
-    if rows.size:
-        _drop_shadow(picture, (int(columns.min()), int(columns.max())), int(rows.max()), camera.light_side)
-    # Brighter towards the light, and grainy.
-    shade = NEUTRAL + camera.light_side * (np.arange(SIDE) - SIDE // 2) // 4
-    shade = shade[None] + rng.randint(-10, 11, (SIDE // 4, SIDE // 4)).repeat(4, 0).repeat(4, 1)
-    shade = cv2.merge([shade.astype(np.uint8)] * 3)
-    cv2.copyTo(cv2.multiply(table[labels], shade, scale=1 / NEUTRAL), labels, picture)
-
-
-def _pose(max_roll: float, rng: np.random.RandomState) -> np.ndarray:
-    """Return a ``(2, 2)`` matrix that mirrors, foreshortens, shears and rolls an object; y points down."""
-    wide = np.cos(rng.uniform(-0.9, 0.9)) * (1 if rng.randint(2) else -1)
-    high, shear, roll = np.cos(rng.uniform(0, 0.5)), rng.uniform(-0.15, 0.15), rng.uniform(-max_roll, max_roll)
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    return turn @ np.array([[wide, shear], [0, -high]])
-
-
-def _label_map(parts: Sequence[Part], matrix: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Return the number of the part that covers each pixel of the larger sheet, counted from 1; 0 is none."""
-    corners = np.concatenate([part.points for part in parts])
-    low, high = corners.min(0), corners.max(0)
-    extent = (high - low).max()
-    scale = np.linalg.norm(matrix, axis=0).max() / extent
-    labels = np.zeros((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), np.uint8)
-    for number, part in enumerate(parts, 1):
-        points = (part.points - (low + high) / 2) / extent @ matrix.T + centre
-        points = np.rint(points).astype(np.int32)
-        if part.thickness:
-            cv2.polylines(labels, [points], False, number, max(1, int(np.rint(part.thickness * scale))))
-        else:
-            _fill(labels, points, number)
-    return labels
-
-
-def _fill(labels: np.ndarray, points: np.ndarray, number: int) -> None:
-    """Fill a polygon and its outline, in place. Not ``fillPoly``: it rounds differently in OpenCV 4 and 5."""
-    cv2.polylines(labels, [points], True, number, 1)
-    (left, top), (right, bottom) = points.min(0), points.max(0)
-    x, y = (points - (left, top)).T
-    next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    rows = np.arange(bottom - top)[:, None]
-    crossed = (np.minimum(y, next_y) <= rows) & (rows < np.maximum(y, next_y))
-    row, edge = np.nonzero(crossed)
-    # The first pixel at or behind the crossing, in integers; inside is what lies behind an odd number of them.
-    rise, run = (next_y - y)[edge], (next_x - x)[edge]
-    column = x[edge] - -((row - y[edge]) * run * np.sign(rise)) // np.abs(rise)
-    shape = (bottom - top, right - left + 1)
-    crossings = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape)
-    labels[top:bottom, left : right + 1][np.cumsum(crossings, axis=1) % 2 == 1] = number
-
-
-def _drop_shadow(picture: np.ndarray, across: tuple[int, int], ground: int, side: int) -> None:
-    """Darken the ground under an object that ends in row ``ground``, away from the light."""
-    sheet = np.full((SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), NEUTRAL, np.uint8)
-    middle = ((across[0] + across[1]) // 2 - side * 5 + MARGIN, ground - 1 + MARGIN)
-    cv2.ellipse(sheet, middle, (max(3, (across[1] - across[0]) * 9 // 16), 5), 0, 0, 360, NEUTRAL - 48, -1)
-    sheet = cv2.GaussianBlur(sheet[MARGIN : MARGIN + SIDE, MARGIN : MARGIN + SIDE], (5, 5), 0)
-    picture[:] = cv2.multiply(picture, cv2.merge([sheet] * 3), scale=1 / NEUTRAL)
-
-
-def _occlude(picture: np.ndarray, rng: np.random.RandomState) -> None:
-    """Draw a post, a low wall or a corner between object and camera."""
-    colour = tuple(int(c) for c in rng.randint(40, 190) + rng.randint(-20, 21, 3))
-    dark = tuple(max(0, c * 5 // 8) for c in colour)
-    kind = rng.randint(3)
-    if kind == 0:
-        x, wide = int(rng.randint(24, 96)), int(rng.randint(8, 20))
-        box, edge = (x, 0, x + wide, SIDE), (x + wide * 2 // 3, 0, x + wide, SIDE)
-    elif kind == 1:
-        y = SIDE - int(rng.randint(20, 56))
-        box, edge = (0, y, SIDE, SIDE), (0, y, SIDE, y + 5)
-    else:
-        wide = int(rng.randint(24, 56))
-        left = 0 if rng.randint(2) else SIDE - wide
-        box, edge = (left, 0, left + wide, SIDE), (left, 0, left + 4, SIDE)
-    cv2.rectangle(picture, box[:2], box[2:], colour, -1)
-    cv2.rectangle(picture, edge[:2], edge[2:], dark, -1)

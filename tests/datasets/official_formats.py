@@ -13,6 +13,11 @@ from scipy.io import savemat
 from tests.conftest import write_person
 
 
+def infos(dataset) -> list[dict]:
+    """Return all records of a data set."""
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
 def cell(values: list, shape: tuple[int, int] | None = None) -> np.ndarray:
     """A MATLAB cell array for scipy; a column without a shape."""
     array = np.empty(len(values), object)

@@ -5,26 +5,15 @@ import re
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmosnet.datasets import PA100K, AttributeDataset, Market1501
-from mmosnet.datasets.base import AnnotatedSplit, AttributeAnnotation, attribute_facts
+from mmosnet.datasets.base import AnnotatedSplit, AttributeAnnotation, attribute_metainfo
 from mmosnet.errors import DataError
 from tests.conftest import write_market, write_person
 from tests.datasets.attribute_formats import write_pa100k
-from tests.datasets.official_formats import cell
+from tests.datasets.official_formats import cell, infos
 
 LOAD = [dict(type='mmosnet.LoadPersonImage')]
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What the data sets log, as text."""
-    lines = []
-    logger = MMLogger.get_current_instance()
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(logger, level, lines.append)
-    return lines
 
 
 def test_training_records(market_root):
@@ -150,10 +139,6 @@ def test_training_pipeline_can_reach_other_images(market_root):
     dataset = Market1501(str(market_root), pipeline=[seen.append])
     dataset.prepare_data(0)
     assert seen[0]['dataset'] is dataset
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def test_records_of_several_splits_in_their_order(tmp_path):
@@ -301,13 +286,13 @@ def test_constant_attributes_are_named(tmp_path, log):
 
     write_pa100k(tmp_path, edit=edit)
     PA100K(str(tmp_path), check_counts=False)
-    warnings = [line for line in log if 'cannot be learnt' in line]
+    warnings = [line for line in log if 'cannot be learned' in line]
     assert len(warnings) == 2
-    assert 'train: no image is labelled to have attribute 3:' in warnings[0]
-    assert 'no image is labelled to lack attribute 8, attribute 9:' in warnings[1]
+    assert 'train: no image is labeled to have attribute 3:' in warnings[0]
+    assert 'no image is labeled to lack attribute 8, attribute 9:' in warnings[1]
     log.clear()
     PA100K(str(tmp_path), split='test', check_counts=False)
-    assert not [line for line in log if 'cannot be learnt' in line]
+    assert not [line for line in log if 'cannot be learned' in line]
 
 
 def test_bad_images_are_named_or_skipped(tmp_path, log):
@@ -353,10 +338,10 @@ def test_attribute_dataset_training_pipeline_can_reach_other_images(tmp_path):
 
 def test_facts_leave_out_records_without_labels():
     records = [dict(gt_score=np.array([1.0, 0.0])), dict(), dict(gt_score=np.array([1.0, 1.0]))]
-    facts = attribute_facts(['hat', 'bag'], records, 'here')
+    facts = attribute_metainfo(['hat', 'bag'], records, 'here')
     assert facts == dict(attributes=['hat', 'bag'], pos_ratio=[1.0, 0.5])
     with pytest.raises(DataError, match='here: none of 1 images has attribute labels'):
-        attribute_facts(['hat'], [dict()], 'here')
+        attribute_metainfo(['hat'], [dict()], 'here')
 
 
 def test_packed_sample_has_the_scores(tmp_path):

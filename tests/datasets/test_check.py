@@ -19,7 +19,6 @@ from mmosnet.datasets.check import (
     load_parts,
     read_images,
     report_lines,
-    spread,
     spread_over_people,
     warnings_of,
 )
@@ -30,13 +29,6 @@ from tests.datasets.coco_miniature import write_coco
 
 def record(pid, number, split='query'):
     return dict(img_path=f'{pid}_{number}', pid=pid, split=split)
-
-
-def test_spread_is_even():
-    assert spread('abcdef', 3) == ['a', 'c', 'e']
-    assert spread('abc', 2) == ['a', 'b']
-    assert spread('ab', 5) == ['a', 'b']
-    assert spread('', 5) == []
 
 
 def test_queries_of_different_people():
@@ -185,13 +177,13 @@ def test_images_and_people_in_train_and_test(folder):
 
 
 @pytest.mark.parametrize(('shared', 'found'), [(None, ['1', '2']), (False, []), (True, ['1', '2'])])
-def test_equal_pids_are_leakage_unless_test_people_are_numbered_anew(market_root, monkeypatch, shared, found):
+def test_equal_pids_are_leakage_unless_test_people_have_separate_numbers(market_root, monkeypatch, shared, found):
     monkeypatch.setattr(Market1501, 'shared_pids', shared)
     for pid in (1, 2):
         write_person(market_root / 'bounding_box_test' / f'{pid:04d}_c1s1_000900_00.jpg', pid + 50)
     findings, _, warnings = check('Market1501', market_root)
     assert findings['leakage'][1]['identities'] == found
-    assert any('this data set does not say' in line for line in warnings) == (shared is None)
+    assert any('unknown for this data set' in line for line in warnings) == (shared is None)
 
 
 def test_pids_of_different_data_sets_are_not_compared(market_root, tmp_path):
@@ -211,7 +203,7 @@ def test_queries_without_a_match(folder):
     shutil.rmtree(folder / 'gallery' / 'joe')
     findings, broken, warnings = check('ReIDFolder', folder)
     assert not broken and len(warnings) == 1
-    assert 'query: 1 of 2 queries have nobody to match in the gallery' in warnings[0] and 'q1.jpg' in warnings[0]
+    assert 'query: 1 of 2 queries have no match in the gallery' in warnings[0] and 'q1.jpg' in warnings[0]
     (folder / 'gallery' / 'eve' / '1_g0.jpg').rename(folder / 'gallery' / 'eve' / '0_g0.jpg')
     findings, broken, _ = check('ReIDFolder', folder)
     assert findings['queries'][0]['only_by_their_own_camera'] == [str(folder / 'query' / 'eve' / '0_q0.jpg')]
@@ -233,7 +225,7 @@ def test_queries_that_find_themselves(folder):
 def test_a_single_identity_is_broken(folder):
     shutil.rmtree(folder / 'train' / 'bob')
     _, broken, _ = check('ReIDFolder', folder)
-    assert len(broken) == 1 and 'train: one identity' in broken[0]
+    assert len(broken) == 1 and 'train: only one identity' in broken[0]
 
 
 def test_what_is_left_out_is_listed(folder, market_root, tmp_path):
@@ -246,7 +238,7 @@ def test_what_is_left_out_is_listed(folder, market_root, tmp_path):
     lines = report_lines(findings, broken, warnings)
     assert all(f'note: {note}' in lines for note in notes)
     (note,) = check('Market1501', market_root, check_counts=False)[0]['notes']
-    assert '1 gallery images of nobody (pid -1)' in note
+    assert '1 gallery images of no person (pid -1)' in note
     root = tmp_path / 'table'
     for name in ('a', 'b', 'c', 'd', 'unlisted'):
         write_person(root / 'crops' / f'{name}.jpg', ord(name[0]))
@@ -263,7 +255,7 @@ def test_few_images_and_one_camera(tmp_path):
     findings = find_all(parts, read_images(parts, num_workers=1))
     assert warnings_of(findings) == [
         'train: 2 identities have one image only: anna, bob',
-        'train: all images are by one camera; nothing teaches to match across cameras',
+        'train: all images are by one camera; the model cannot learn to match across cameras',
     ]
 
 

@@ -3,13 +3,13 @@ import math
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmosnet.datasets import CocoPerson
 from mmosnet.errors import DataError
 from mmosnet.io.coco import BACKGROUND
 from tests.datasets.coco_miniature import person_colors, write_coco
+from tests.datasets.official_formats import infos
 
 FILES = dict(train='train.json', query='query.json', gallery='gallery.json')
 LOAD = [dict(type='mmosnet.LoadPersonImage')]
@@ -20,21 +20,9 @@ def root(tmp_path):
     return write_coco(tmp_path)
 
 
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    for level in ('info', 'warning'):
-        monkeypatch.setattr(MMLogger.get_current_instance(), level, lines.append)
-    return lines
-
-
 def build(root, **options):
     options = dict(ann_files=FILES, data_prefix=dict(img_path='frames'), pipeline=LOAD) | options
     return CocoPerson(str(root), **options)
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def edit(root, change, split='train'):
@@ -246,14 +234,12 @@ def test_unused_splits_need_no_frames(root):
         build(root, split='query')
 
 
-def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
+def test_damaged_frames_are_met_or_skipped(root, warnings):
     path = root / 'frames' / '0_0_1.png'
     path.write_bytes(path.read_bytes()[:10])
     dataset = build(root)
     with pytest.raises(DataError, match=r'0_0_1\.png: unreadable image'):
         dataset[2]
-    warnings = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', warnings.append)
     assert len(build(root, bad_images='skip')) == 22
     assert 'skipped 2 of 24' in warnings[0]
 
@@ -268,14 +254,14 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (annotation(person_id=None), "annotation 2: the field 'person_id' is missing; add it.* id_key"),
+        (annotation(person_id=None), "annotation 2: the field 'person_id' is missing.* id_key"),
         (
             annotation(person_id=None, track_id=7),
             r'annotation 2: .* another \(.*track_id.*\): .*--cfg-options train_dataloader\.dataset\.id_key=FIELD',
         ),
         (annotation(person_id=True), "annotation 2: the field 'person_id' is True, not a number or a name"),
         (annotation(person_id=[3]), r"annotation 2: the field 'person_id' is \[3\]"),
-        (annotation(person_id=' '), "annotation 2: the field 'person_id' is ' '"),
+        (annotation(person_id=' '), "annotation 2: the field 'person_id' is missing or empty"),
         (annotation(attributes='red'), "annotation 2: attributes 'red' are no object"),
         (annotation(bbox=None), r"annotations\[1\]: the field 'bbox' is missing \(id 2\)"),
         (annotation(bbox=[1, 2, 3]), r'annotation 2: bbox \[1, 2, 3\] is not'),
@@ -312,8 +298,8 @@ def test_damaged_frames_are_met_or_skipped(root, log, monkeypatch):
         (lambda c: c['images'][0].update(camera_id=None), "annotation 1: the field 'camera_id' is missing"),
         (lambda c: c['images'][0].update(height=90, width=60), 'width 60 and height 90, but the image has 90 and 60'),
         (lambda c: c['images'].append(3), r"images\[12\]: '3' is no object"),
-        (lambda c: c.update(images=None), r'not in COCO format.*found the keys'),
-        (lambda c: c['annotations'], 'not in COCO format.*found a list'),
+        (lambda c: c.update(images=None), r'not in COCO format.*the keys'),
+        (lambda c: c['annotations'], 'not in COCO format.*a list'),
         (lambda c: dict(annotations={}, images=[]), 'not in COCO format'),
     ],
 )

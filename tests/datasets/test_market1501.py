@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmosnet.datasets import DukeMTMCreID, Market1501Attributes
 from mmosnet.datasets.market1501 import NAME, Market1501, market_attributes
 from mmosnet.errors import DataError
 from tests.conftest import write_market, write_person
 from tests.datasets.attribute_formats import TEST_FIELDS, TRAIN_FIELDS, write_market_attributes
+from tests.datasets.official_formats import infos
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,6 @@ def test_files_are_listed_in_a_fixed_order(tmp_path):
     frames = [dataset.get_data_info(i)['img_path'][-9 - 4 : -7] for i in range(3)]
     assert frames == sorted(frames)
     assert dataset.get_data_info(0)['camid'] == 1
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def test_records_with_attributes(tmp_path):
@@ -108,13 +104,11 @@ def test_cameras_from_0_are_kept_in_all_splits(tmp_path):
     assert [r['camid'] for r in infos(test)] == [1, 0] and test.metainfo['num_cross_camera_queries'] == 1
 
 
-def test_people_of_pid_0_are_named(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+def test_people_of_pid_0_are_named(tmp_path, warnings):
     for name in ('0000_c1s1_1.jpg', '0001_c1s1_2.jpg'):
         write_person(tmp_path / 'bounding_box_train' / name, 1)
     assert len(Market1501(str(tmp_path), check_counts=False)) == 2
-    assert '1 images of train are of pid 0' in said[0]
+    assert '1 images of train are of pid 0' in warnings[0]
 
 
 def test_reads_markets_layout(tmp_path):
@@ -266,9 +260,7 @@ def test_held_out_identities(root):
         Market1501Attributes(str(root), val_share=-0.5)
 
 
-def test_people_without_attributes_and_attributes_without_people(tmp_path, monkeypatch):
-    lines = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lines.append)
+def test_people_without_attributes_and_attributes_without_people(tmp_path, log):
     write_market(tmp_path)
     path = tmp_path / 'market_attribute.mat'
     write_market_attributes(path, range(1, 6), TEST)
@@ -276,7 +268,7 @@ def test_people_without_attributes_and_attributes_without_people(tmp_path, monke
         Market1501Attributes(str(tmp_path))
     write_market_attributes(path, range(1, 9), TEST)
     assert len(Market1501Attributes(str(tmp_path), val_share=0)) == 24
-    assert any('2 of 8 identities in' in line and 'train, have no image, the first 0007' in line for line in lines)
+    assert any('2 of 8 identities in' in line and 'train, have no image, the first 0007' in line for line in log)
 
 
 def test_published_numbers(root):

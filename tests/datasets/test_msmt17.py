@@ -1,5 +1,4 @@
 import pytest
-from mmengine.logging import MMLogger
 
 from mmosnet.datasets import MSMT17
 from mmosnet.errors import DataError
@@ -47,10 +46,8 @@ def test_pid_0_is_a_person(tmp_path):
     assert table.splitlines()[-1].split('|')[2:] == ['          4 ', '       2 ', '           0']
 
 
-def test_differing_counts_are_told_with_both_numbers(tmp_path, monkeypatch):
+def test_differing_counts_are_told_with_both_numbers(tmp_path, warnings):
     write_msmt17(tmp_path)
-    warnings = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', warnings.append)
     load(tmp_path)
     assert 'train has 36 images of 6 identities, published are 30,248 of 1,041' in warnings[0]
     assert len(warnings) == 3

@@ -4,57 +4,11 @@ import unicodedata
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmosnet.datasets import AttributeTable, ReIDFolder, ReIDTable
 from mmosnet.errors import DataError
-from mmosnet.io.tables import alike_names, camera_number, identity, number_names
 from tests.conftest import write_person
-
-
-def test_whole_numbers_keep_their_value():
-    assert number_names(['0007', '12', '0', '12']) == {'0': 0, '0007': 7, '12': 12}
-
-
-def test_other_names_count_from_1_in_alphabetical_order():
-    assert number_names(['bob', 'anna', '7']) == {'7': 1, 'anna': 2, 'bob': 3}
-    # Two names for one number must stay two people; signs, other digits and numbers too large are names.
-    assert number_names(['7', '07']) == {'07': 1, '7': 2}
-    assert number_names(['-1', '3']) == {'-1': 1, '3': 2}
-    assert number_names(['²', '3']) == {'3': 1, '²': 2}
-    assert number_names(['9' * 10]) == {'9' * 10: 1}
-    assert number_names([]) == {}
-
-
-@pytest.mark.parametrize(
-    ('text', 'name'),
-    [
-        *(('12.0', '12'), ('7.', '7'), ('007', '007'), ('anna', 'anna'), ('12a', '12a'), ('1.2.3', '1.2.3')),
-        *(('', -1), ('-1', -1), ('-1.0', -1), (unicodedata.normalize('NFD', 'Zoë'), 'Zo\xeb')),
-    ],
-)
-def test_identities_as_files_write_them(text, name):
-    assert identity(text, 'here') == name
-
-
-@pytest.mark.parametrize(
-    'text', ['12.5', '1E+05', '1e5', '-2', '+3', 'NaN', 'nan', 'inf', 'NULL', '#N/A', '9' * 30, '12,0', '1,000']
-)
-def test_what_is_no_identity(text):
-    with pytest.raises(DataError, match='here'):
-        identity(text, 'here')
-
-
-def test_cameras():
-    assert [camera_number(text, 'here') for text in ('3', '1.0', '007', '', '-1')] == [3, 1, 7, -1, -1]
-    for text in ('c1', '1.5', '-2', '1E3', '1' * 10, '²'):
-        with pytest.raises(DataError, match='here'):
-            camera_number(text, 'here')
-
-
-def test_names_that_are_mixed_up():
-    names = ['anna', 'Anna', 'bob', '1', '0001', '01', '10', 'eve  x', 'eve x', '0', '00', 'A1', 'a01']
-    assert alike_names(names) == [['0', '00'], ['0001', '01', '1'], ['Anna', 'anna'], ['eve  x', 'eve x']]
+from tests.datasets.official_formats import infos
 
 
 @pytest.fixture
@@ -68,17 +22,6 @@ def root(tmp_path):
         write_person(tmp_path / 'gallery' / person / '1_2.jpeg', number)
     write_person(tmp_path / 'gallery' / 'strangers' / '1_3.jpg', 20)
     return tmp_path
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    lines = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', lines.append)
-    return lines
-
-
-def infos(dataset):
-    return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 def test_training_records(root):
@@ -183,112 +126,120 @@ ROWS = [
     'crops/f.jpg,eve,3,gallery,no,20',
 ]
 
+ATTRIBUTE_HEADER = 'path,split,hat,bag'
+ATTRIBUTE_ROWS = [
+    'crops/a.jpg,train,1,0',
+    'crops/b.jpg,train,0,0',
+    '"crops/c, d.jpg",val,1,1',
+    'crops/e.jpg,test,0,1',
+]
+
 
 @pytest.fixture
-def reid_table_root(tmp_path):
+def table_root(tmp_path):
     for number, name in enumerate(('a', 'b', 'c, d', 'e', 'f')):
         write_person(tmp_path / 'crops' / f'{name}.jpg', number)
     return tmp_path
 
 
-def write_table(reid_table_root, *rows, header=HEADER, encoding='utf-8'):
-    (reid_table_root / 'people.csv').write_bytes('\r\n'.join([header, *rows, '']).encode(encoding))
-    return str(reid_table_root)
+def write_table(root, *rows, header=HEADER, encoding='utf-8', name='people.csv'):
+    (root / name).write_bytes('\r\n'.join([header, *rows, '']).encode(encoding))
+    return str(root)
 
 
-def test_records_and_attributes(reid_table_root):
-    train = ReIDTable(write_table(reid_table_root, *ROWS))
+def write_attributes(root, *rows, header=ATTRIBUTE_HEADER, encoding='utf-8'):
+    return write_table(root, *rows, header=header, encoding=encoding, name='attributes.csv')
+
+
+def test_records_and_attributes(table_root):
+    train = ReIDTable(write_table(table_root, *ROWS))
     found = infos(train)
     assert [train.pid_names[r['pid']] for r in found] == ['anna', 'anna', 'bob']
     assert [r['gt_label'] for r in found] == [0, 0, 1]
     assert [r['camid'] for r in found] == [0, 1, 0]
-    assert found[2]['img_path'] == str(reid_table_root / 'crops' / 'c, d.jpg')
+    assert found[2]['img_path'] == str(table_root / 'crops' / 'c, d.jpg')
     assert found[1]['attributes'] == dict(hat='', age='30')
     assert train.metainfo['attribute_names'] == ['hat', 'age']
-    test = ReIDTable(str(reid_table_root), split=('query', 'gallery'), test_mode=True)
+    test = ReIDTable(str(table_root), split=('query', 'gallery'), test_mode=True)
     assert [r['split'] for r in infos(test)] == ['query', 'gallery']
     assert len({r['pid'] for r in infos(test)}) == 1
     assert test.pid_names == train.pid_names
 
 
-def test_columns_in_any_order_byte_order_mark_spaces_and_empty_rows(reid_table_root):
+def test_columns_in_any_order_byte_order_mark_spaces_and_empty_rows(table_root):
     rows = ['train , 0 , crops/a.jpg , 0012', '', ',,,', 'train,1,./crops//b.jpg,0013']
-    dataset = ReIDTable(write_table(reid_table_root, *rows, header='split,camid, path ,pid', encoding='utf-8-sig'))
+    dataset = ReIDTable(write_table(table_root, *rows, header='split,camid, path ,pid', encoding='utf-8-sig'))
     found = infos(dataset)
     assert [(r['pid'], r['camid']) for r in found] == [(12, 0), (13, 1)]
-    assert found[1]['img_path'] == str(reid_table_root / 'crops' / 'b.jpg')
+    assert found[1]['img_path'] == str(table_root / 'crops' / 'b.jpg')
     assert found[0]['attributes'] == {}
 
 
 @pytest.mark.parametrize('separator', [';', '\t', '|', ','])
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
-def test_tables_as_spreadsheets_write_them(reid_table_root, separator, encoding):
+def test_tables_as_spreadsheets_write_them(table_root, separator, encoding):
     # Of a column with an empty cell they make numbers with a decimal point.
     rows = ['crops/a.jpg,12.0,1.0,train,,', 'crops/b.jpg,7.0,2.0,train,,', '"crops/c, d.jpg",7,2,train,,']
     lines = [line.replace('c, d', 'c# d').replace(',', separator).replace('c# d', 'c, d') for line in (HEADER, *rows)]
-    dataset = ReIDTable(write_table(reid_table_root, *lines[1:], header=lines[0], encoding=encoding))
+    dataset = ReIDTable(write_table(table_root, *lines[1:], header=lines[0], encoding=encoding))
     assert [(r['pid'], r['camid']) for r in infos(dataset)] == [(12, 1), (7, 2), (7, 2)]
     with_mark = [f'sep={separator}', *lines]
-    dataset = ReIDTable(write_table(reid_table_root, *with_mark[1:], header=with_mark[0], encoding=encoding))
+    dataset = ReIDTable(write_table(table_root, *with_mark[1:], header=with_mark[0], encoding=encoding))
     assert [(r['pid'], r['camid']) for r in infos(dataset)] == [(12, 1), (7, 2), (7, 2)]
     with pytest.raises(DataError, match=r"people\.csv, row 5: camid 'x'"):
         bad = rows[2].replace('7,2', '7,x').replace('c, d', 'c# d').replace(',', separator).replace('c# d', 'c, d')
-        ReIDTable(write_table(reid_table_root, *with_mark[1:-1], bad, header=with_mark[0], encoding=encoding))
+        ReIDTable(write_table(table_root, *with_mark[1:-1], bad, header=with_mark[0], encoding=encoding))
 
 
-def test_blanks_that_nobody_sees(reid_table_root):
+def test_blanks_that_nobody_sees(table_root):
     rows = ['crops/a.jpg\xa0,\u200banna, 0,train\u3000,,', 'crops/b.jpg,anna\xa0,1,train,,']
-    dataset = ReIDTable(write_table(reid_table_root, *rows))
+    dataset = ReIDTable(write_table(table_root, *rows))
     assert [dataset.pid_names[r['pid']] for r in infos(dataset)] == ['anna', 'anna']
 
 
-def test_names_in_two_spellings_are_one_person_and_alike_ones_are_named(reid_table_root, monkeypatch):
-    said = []
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'warning', said.append)
+def test_names_in_two_spellings_are_one_person_and_alike_ones_are_named(table_root, warnings):
     composed, parts = (unicodedata.normalize(form, 'Zoë') for form in ('NFC', 'NFD'))
     rows = [row.replace('anna', composed).replace('eve', parts) for row in ROWS]
-    write_table(reid_table_root, *rows)
-    train = ReIDTable(str(reid_table_root))
-    test = ReIDTable(str(reid_table_root), split=('query', 'gallery'), test_mode=True)
+    write_table(table_root, *rows)
+    train = ReIDTable(str(table_root))
+    test = ReIDTable(str(table_root), split=('query', 'gallery'), test_mode=True)
     assert train.pid_names == test.pid_names and sorted(train.pid_names.values()) == sorted([composed, 'bob'])
     assert {r['pid'] for r in infos(test)} <= {r['pid'] for r in infos(train)}
-    assert not said
-    ReIDTable(write_table(reid_table_root, *(row.replace('eve', 'Anna') for row in ROWS)))
-    assert "'Anna', 'anna'" in said[0] and len(said) == 1
+    assert not warnings
+    ReIDTable(write_table(table_root, *(row.replace('eve', 'Anna') for row in ROWS)))
+    assert "'Anna', 'anna'" in warnings[0] and len(warnings) == 1
     numbers = ReIDTable(
-        write_table(
-            reid_table_root, *(row.replace('anna', '0001').replace('eve', '1').replace('bob', '2') for row in ROWS)
-        )
+        write_table(table_root, *(row.replace('anna', '0001').replace('eve', '1').replace('bob', '2') for row in ROWS))
     )
-    assert len(numbers.pid_names) == 3 and "'0001', '1'" in said[1]
+    assert len(numbers.pid_names) == 3 and "'0001', '1'" in warnings[1]
 
 
-def test_nobody_in_particular_is_left_out(reid_table_root):
+def test_nobody_in_particular_is_left_out(table_root):
     rows = [ROWS[0].replace('anna', '12'), ROWS[1].replace('anna', '7.0'), ROWS[2].replace('bob', '-1')]
-    dataset = ReIDTable(write_table(reid_table_root, *rows))
+    dataset = ReIDTable(write_table(table_root, *rows))
     assert [r['pid'] for r in infos(dataset)] == [12, 7]
 
 
-def test_images_in_another_spelling_than_the_table(reid_table_root):
+def test_images_in_another_spelling_than_the_table(table_root):
     composed, parts = (unicodedata.normalize(form, 'ë.jpg') for form in ('NFC', 'NFD'))
-    (reid_table_root / 'crops' / 'a.jpg').rename(reid_table_root / 'crops' / parts)
-    dataset = ReIDTable(write_table(reid_table_root, f'crops/{composed},anna,0,train,,'))
-    assert infos(dataset)[0]['img_path'] == str(reid_table_root / 'crops' / parts)
+    (table_root / 'crops' / 'a.jpg').rename(table_root / 'crops' / parts)
+    dataset = ReIDTable(write_table(table_root, f'crops/{composed},anna,0,train,,'))
+    assert infos(dataset)[0]['img_path'] == str(table_root / 'crops' / parts)
 
 
-def test_another_name_and_another_folder_of_images(reid_table_root):
-    write_table(reid_table_root, *(row.replace('crops/', '') for row in ROWS))
-    (reid_table_root / 'people.csv').rename(reid_table_root / 'other.csv')
-    dataset = ReIDTable(str(reid_table_root), ann_file='other.csv', data_prefix=dict(img_path='crops'))
-    assert infos(dataset)[0]['img_path'] == str(reid_table_root / 'crops' / 'a.jpg')
+def test_another_name_and_another_folder_of_images(table_root):
+    write_table(table_root, *(row.replace('crops/', '') for row in ROWS))
+    (table_root / 'people.csv').rename(table_root / 'other.csv')
+    dataset = ReIDTable(str(table_root), ann_file='other.csv', data_prefix=dict(img_path='crops'))
+    assert infos(dataset)[0]['img_path'] == str(table_root / 'crops' / 'a.jpg')
 
 
-def test_images_of_unused_splits_need_not_be_there(reid_table_root):
-    (reid_table_root / 'crops' / 'e.jpg').unlink()
-    reid_table_root = write_table(reid_table_root, *ROWS)
-    assert len(ReIDTable(reid_table_root)) == 3
+def test_images_of_unused_splits_need_not_be_there(table_root):
+    (table_root / 'crops' / 'e.jpg').unlink()
+    root = write_table(table_root, *ROWS)
+    assert len(ReIDTable(root)) == 3
     with pytest.raises(DataError, match=r'row 5: no image .*e\.jpg'):
-        ReIDTable(reid_table_root, split='query')
+        ReIDTable(root, split='query')
 
 
 @pytest.mark.parametrize(
@@ -318,9 +269,9 @@ def test_images_of_unused_splits_need_not_be_there(reid_table_root):
         ('"crops/b.jpg,anna,0,train,,', r'row 3: not CSV .*quotation mark'),
     ],
 )
-def test_broken_row_is_named(reid_table_root, row, message):
+def test_broken_row_is_named(table_root, row, message):
     with pytest.raises(DataError, match=r'people\.csv, ' + message):
-        ReIDTable(write_table(reid_table_root, ROWS[0], row))
+        ReIDTable(write_table(table_root, ROWS[0], row))
 
 
 @pytest.mark.parametrize(
@@ -332,24 +283,24 @@ def test_broken_row_is_named(reid_table_root, row, message):
         ('path,pid,camid,split,,age', "column name '' is empty"),
     ],
 )
-def test_broken_header(reid_table_root, header, message):
+def test_broken_header(table_root, header, message):
     with pytest.raises(DataError, match=message):
-        ReIDTable(write_table(reid_table_root, *ROWS, header=header))
+        ReIDTable(write_table(table_root, *ROWS, header=header))
 
 
-def test_no_table_empty_table_and_other_encodings(reid_table_root):
+def test_no_table_empty_table_and_other_encodings(table_root):
     with pytest.raises(FileNotFoundError, match=r'no table .*people\.csv'):
-        ReIDTable(str(reid_table_root))
-    (reid_table_root / 'people.csv').touch()
+        ReIDTable(str(table_root))
+    (table_root / 'people.csv').touch()
     with pytest.raises(DataError, match='no column path'):
-        ReIDTable(str(reid_table_root))
+        ReIDTable(str(table_root))
     with pytest.raises(DataError, match='the train split has no images'):
-        ReIDTable(write_table(reid_table_root))
-    (reid_table_root / 'people.csv').write_bytes(b'PK\x03\x04\x14\x00')
+        ReIDTable(write_table(table_root))
+    (table_root / 'people.csv').write_bytes(b'PK\x03\x04\x14\x00')
     with pytest.raises(DataError, match=r'people\.csv is a spreadsheet'):
-        ReIDTable(str(reid_table_root))
+        ReIDTable(str(table_root))
     with pytest.raises(DataError, match=r'people\.csv is not UTF-8 text'):
-        ReIDTable(write_table(reid_table_root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))
+        ReIDTable(write_table(table_root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))
 
 
 LABELLED = [
@@ -362,8 +313,8 @@ LABELLED = [
 LABELS = 'path,pid,camid,split,hat,bag,kind'
 
 
-def test_labels_of_attributes(reid_table_root):
-    train = ReIDTable(write_table(reid_table_root, *LABELLED, header=LABELS), attributes=['bag', 'hat'])
+def test_labels_of_attributes(table_root):
+    train = ReIDTable(write_table(table_root, *LABELLED, header=LABELS), attributes=['bag', 'hat'])
     found = infos(train)
     assert [r['gt_score'].tolist() if 'gt_score' in r else None for r in found] == [[0, 1], None, [1, 1]]
     assert found[0]['gt_score'].dtype == np.float32
@@ -371,21 +322,21 @@ def test_labels_of_attributes(reid_table_root):
     # The texts stay, and nothing else changes.
     assert found[1]['attributes'] == dict(hat='', bag='', kind='')
     assert train.metainfo['attribute_names'] == ['hat', 'bag', 'kind']
-    test = ReIDTable(str(reid_table_root), split=('query', 'gallery'), attributes=['bag', 'hat'], test_mode=True)
+    test = ReIDTable(str(table_root), split=('query', 'gallery'), attributes=['bag', 'hat'], test_mode=True)
     assert [r['gt_score'].tolist() for r in infos(test)] == [[0, 0], [1, 0]]
     assert test.metainfo['attributes'] == ['bag', 'hat'] and 'pos_ratio' not in test.metainfo
-    assert 'gt_score' not in infos(ReIDTable(str(reid_table_root)))[0]
-    assert 'attributes' not in ReIDTable(str(reid_table_root)).metainfo
+    assert 'gt_score' not in infos(ReIDTable(str(table_root)))[0]
+    assert 'attributes' not in ReIDTable(str(table_root)).metainfo
 
 
-def test_categories_are_numbered_over_all_splits(reid_table_root):
-    train = ReIDTable(write_table(reid_table_root, *LABELLED, header=LABELS), category='kind')
+def test_categories_are_numbered_over_all_splits(table_root):
+    train = ReIDTable(write_table(table_root, *LABELLED, header=LABELS), category='kind')
     assert train.metainfo['classes'] == ['anorak', 'coat', 'suit']
     assert [r.get('gt_category') for r in infos(train)] == [1, None, 0]
-    test = ReIDTable(str(reid_table_root), split=('query', 'gallery'), category='kind', test_mode=True)
+    test = ReIDTable(str(table_root), split=('query', 'gallery'), category='kind', test_mode=True)
     assert test.metainfo['classes'] == ['anorak', 'coat', 'suit']
     assert [r['gt_category'] for r in infos(test)] == [2, 1]
-    assert 'classes' not in ReIDTable(str(reid_table_root)).metainfo
+    assert 'classes' not in ReIDTable(str(table_root)).metainfo
 
 
 @pytest.mark.parametrize(
@@ -397,9 +348,9 @@ def test_categories_are_numbered_over_all_splits(reid_table_root):
         ('crops/b.jpg,anna,1,query,1,,', 'row 3: bag is empty but hat is not'),
     ],
 )
-def test_broken_labels_are_named(reid_table_root, row, message):
+def test_broken_labels_are_named(table_root, row, message):
     with pytest.raises(DataError, match=r'people\.csv, ' + message):
-        ReIDTable(write_table(reid_table_root, LABELLED[0], row, header=LABELS), attributes=['hat', 'bag'])
+        ReIDTable(write_table(table_root, LABELLED[0], row, header=LABELS), attributes=['hat', 'bag'])
 
 
 @pytest.mark.parametrize(
@@ -414,55 +365,32 @@ def test_broken_labels_are_named(reid_table_root, row, message):
         (dict(category='sort'), "category names 'sort', no column"),
     ],
 )
-def test_wrong_choice_of_columns(reid_table_root, options, message):
+def test_wrong_choice_of_columns(table_root, options, message):
     with pytest.raises(DataError, match=r'people\.csv: ' + message):
-        ReIDTable(write_table(reid_table_root, *LABELLED, header=LABELS), **options)
+        ReIDTable(write_table(table_root, *LABELLED, header=LABELS), **options)
 
 
-def test_columns_without_any_label(reid_table_root):
-    table = write_table(reid_table_root, 'crops/a.jpg,anna,0,train,,,', header=LABELS)
+def test_columns_without_any_label(table_root):
+    table = write_table(table_root, 'crops/a.jpg,anna,0,train,,,', header=LABELS)
     with pytest.raises(DataError, match='the column kind is empty in all rows'):
         ReIDTable(table, category='kind')
     with pytest.raises(DataError, match='ReIDTable, train: none of 1 images has attribute labels'):
         ReIDTable(table, attributes=['hat'])
 
 
-ATTRIBUTE_TABLE_HEADER = 'path,split,hat,bag'
-ATTRIBUTE_TABLE_ROWS = [
-    'crops/a.jpg,train,1,0',
-    'crops/b.jpg,train,0,0',
-    '"crops/c, d.jpg",val,1,1',
-    'crops/e.jpg,test,0,1',
-]
-
-
-@pytest.fixture
-def attribute_table_root(tmp_path):
-    for number, name in enumerate(('a', 'b', 'c, d', 'e')):
-        write_person(tmp_path / 'crops' / f'{name}.jpg', number)
-    return tmp_path
-
-
-def attribute_table_write_table(attribute_table_root, *rows, header=ATTRIBUTE_TABLE_HEADER, encoding='utf-8'):
-    (attribute_table_root / 'attributes.csv').write_bytes('\r\n'.join([header, *rows, '']).encode(encoding))
-    return str(attribute_table_root)
-
-
-def test_records_and_facts(attribute_table_root):
-    dataset = AttributeTable(attribute_table_write_table(attribute_table_root, *ATTRIBUTE_TABLE_ROWS))
+def test_records_and_facts(table_root):
+    dataset = AttributeTable(write_attributes(table_root, *ATTRIBUTE_ROWS))
     assert [r['gt_score'].tolist() for r in infos(dataset)] == [[1, 0], [0, 0]]
     assert dataset.metainfo['attributes'] == ['hat', 'bag']
     assert dataset.metainfo['pos_ratio'] == [0.5, 0.0]
-    val, test = infos(AttributeTable(str(attribute_table_root), split=('val', 'test'), test_mode=True))
-    assert val['img_path'] == str(attribute_table_root / 'crops' / 'c, d.jpg') and val['split'] == 'val'
+    val, test = infos(AttributeTable(str(table_root), split=('val', 'test'), test_mode=True))
+    assert val['img_path'] == str(table_root / 'crops' / 'c, d.jpg') and val['split'] == 'val'
     assert test['gt_score'].dtype == np.float32 and test['gt_score'].tolist() == [0, 1]
 
 
-def test_columns_in_any_order_and_of_other_kinds(attribute_table_root):
+def test_columns_in_any_order_and_of_other_kinds(table_root):
     rows = [' 1 ,anna, crops/a.jpg ,30,train,0', ',,,,,', '0,bob,crops/b.jpg,,train,1']
-    table = attribute_table_write_table(
-        attribute_table_root, *rows, header='bag,pid,path,age,split,hat', encoding='utf-8-sig'
-    )
+    table = write_attributes(table_root, *rows, header='bag,pid,path,age,split,hat', encoding='utf-8-sig')
     dataset = AttributeTable(table, attributes=['hat', 'bag'])
     assert [r['gt_score'].tolist() for r in infos(dataset)] == [[0, 1], [1, 0]]
     with pytest.raises(DataError, match=r"attributes\.csv, row 2: pid is 'anna', neither 0 nor 1"):
@@ -471,12 +399,10 @@ def test_columns_in_any_order_and_of_other_kinds(attribute_table_root):
         AttributeTable(table, attributes=['boots'])
 
 
-def test_another_folder_of_images(attribute_table_root):
-    table = attribute_table_write_table(
-        attribute_table_root, *(row.replace('crops/', '') for row in ATTRIBUTE_TABLE_ROWS)
-    )
+def test_another_folder_of_images(table_root):
+    table = write_attributes(table_root, *(row.replace('crops/', '') for row in ATTRIBUTE_ROWS))
     dataset = AttributeTable(table, data_prefix=dict(img_path='crops'))
-    assert infos(dataset)[0]['img_path'] == str(attribute_table_root / 'crops' / 'a.jpg')
+    assert infos(dataset)[0]['img_path'] == str(table_root / 'crops' / 'a.jpg')
 
 
 @pytest.mark.parametrize(
@@ -496,17 +422,17 @@ def test_another_folder_of_images(attribute_table_root):
         ('crops/b.jpg,train,1', ', row 3: 3 cells'),
     ],
 )
-def test_attribute_table_broken_row_is_named(attribute_table_root, row, message):
+def test_attribute_table_broken_row_is_named(table_root, row, message):
     with pytest.raises(DataError, match=r'attributes\.csv' + message):
-        AttributeTable(attribute_table_write_table(attribute_table_root, ATTRIBUTE_TABLE_ROWS[0], row))
+        AttributeTable(write_attributes(table_root, ATTRIBUTE_ROWS[0], row))
 
 
-def test_no_table_no_attributes_and_no_images(attribute_table_root):
+def test_no_table_no_attributes_and_no_images(table_root):
     with pytest.raises(FileNotFoundError, match=r'AttributeTable: no table .*attributes\.csv'):
-        AttributeTable(str(attribute_table_root))
+        AttributeTable(str(table_root))
     with pytest.raises(DataError, match='no column but path and split; add one'):
-        AttributeTable(attribute_table_write_table(attribute_table_root, 'crops/a.jpg,train', header='path,split'))
+        AttributeTable(write_attributes(table_root, 'crops/a.jpg,train', header='path,split'))
     with pytest.raises(DataError, match='no column split; the first row must name the columns path,split,'):
-        AttributeTable(attribute_table_write_table(attribute_table_root, header='path,hat'))
+        AttributeTable(write_attributes(table_root, header='path,hat'))
     with pytest.raises(DataError, match='the val split has no images'):
-        AttributeTable(attribute_table_write_table(attribute_table_root, ATTRIBUTE_TABLE_ROWS[0]), split='val')
+        AttributeTable(write_attributes(table_root, ATTRIBUTE_ROWS[0]), split='val')

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmosnet.datasets import GRID, VIPeR
-from mmosnet.datasets.small_sets import SPLITS_FILE
+from mmosnet.datasets.small_sets import VIPER_SPLITS_FILE
 from mmosnet.errors import DataError
 from tests.conftest import write_person
 from tests.datasets.official_formats import cell, write_grid, write_mat, write_viper
@@ -27,7 +27,9 @@ def load(root, **options):
 
 def test_shipped_splits_are_ten_seeded_halves():
     random = np.random.RandomState(0)
-    assert json.loads(SPLITS_FILE.read_text()) == [sorted(random.permutation(632)[:316].tolist()) for _ in range(10)]
+    assert json.loads(VIPER_SPLITS_FILE.read_text()) == [
+        sorted(random.permutation(632)[:316].tolist()) for _ in range(10)
+    ]
 
 
 def test_a_half_is_used_in_both_directions(root):

@@ -201,7 +201,7 @@ def test_no_text(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no file of boxes .*no.csv'):
         read_boxes(tmp_path / 'no.csv')
     (tmp_path / 'a.csv').write_bytes(b'frame,x,y,w,h\n\xff\xfe')
-    with pytest.raises(DataError, match=r'a.csv is no CSV in UTF-8'):
+    with pytest.raises(DataError, match=r'a\.csv is not UTF-8'):
         read_boxes(tmp_path / 'a.csv')
 
 
@@ -302,3 +302,12 @@ def test_read_person_what_is_not_there(tmp_path):
         read_person('no.mp4#frame=5')
     with pytest.raises(DataError, match=r'no.jpg: unreadable image'):
         read_person('no.jpg')
+
+
+def test_boxes_in_utf_16_and_of_a_spreadsheet(tmp_path):
+    (tmp_path / 'a.csv').write_bytes('frame,x,y,w,h\r\n3,1,2,30,40\r\n'.encode('utf-16'))
+    (box,) = read_boxes(tmp_path / 'a.csv')
+    assert (box.frame, box.box, box.place[-5:]) == (3, [1, 2, 30, 40], 'row 2')
+    (tmp_path / 'a.csv').write_bytes(b'PK\x03\x04\x14\x00')
+    with pytest.raises(DataError, match=r'a\.csv is a spreadsheet'):
+        read_boxes(tmp_path / 'a.csv')

@@ -1,7 +1,4 @@
-"""The folder that is written: complete or absent, and readable as Market-1501 and as PA-100K.
-
-The folder that is written: complete or absent, and readable as ImageNet's layout.
-"""
+"""The folders that are written: complete or absent, and readable in the official layouts."""
 
 from __future__ import annotations
 
@@ -9,8 +6,10 @@ import json
 import os
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +17,10 @@ import pytest
 from mmpretrain.datasets import CustomDataset
 from scipy.io import loadmat
 
-from mmosnet.datasets import SyntheticAttributes, SyntheticObjects, SyntheticPeople
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
+from mmosnet.synthetic import SyntheticAttributes, SyntheticObjects, SyntheticPeople
 from mmosnet.synthetic import datasets as synthetic
-from mmosnet.synthetic import datasets as synthetic_objects
 from mmosnet.synthetic.datasets import FIRST_VAL_INDEX, MANIFEST, write_synthetic_objects, write_synthetic_people
 from mmosnet.synthetic.identity import ATTRIBUTES
 from mmosnet.synthetic.objects import CATEGORIES, render_object
@@ -37,6 +35,8 @@ SMALL = dict(
     num_junk=2,
     seed=1,
 )
+SMALLER = dict(num_train_pids=2, num_test_pids=2, num_cameras=2, images_per_camera=2, num_distractors=1, num_junk=1)
+FEW_OBJECTS = dict(num_train=2, num_val=1, seed=1)
 
 
 @pytest.fixture(scope='module')
@@ -44,6 +44,30 @@ def people(tmp_path_factory):
     root = tmp_path_factory.mktemp('people') / 'nested' / 'set'
     write_synthetic_people(root, **SMALL)
     return root
+
+
+@pytest.fixture(scope='module')
+def objects(tmp_path_factory):
+    root = tmp_path_factory.mktemp('objects') / 'nested' / 'set'
+    write_synthetic_objects(root, **FEW_OBJECTS)
+    return root
+
+
+class Written(NamedTuple):
+    """A complete folder, and how to write it again."""
+
+    root: Path
+    write: Callable
+    arguments: dict
+    version: str
+
+
+@pytest.fixture(params=['people', 'objects'])
+def written(request):
+    root = request.getfixturevalue(request.param)
+    if request.param == 'people':
+        return Written(root, write_synthetic_people, SMALL, 'RENDERER_VERSION')
+    return Written(root, write_synthetic_objects, FEW_OBJECTS, 'OBJECT_RENDERER_VERSION')
 
 
 def parse(folder):
@@ -109,20 +133,93 @@ def test_attribute_splits_are_by_person(people):
     assert pids == {'train': {1, 2, 3}, 'val': {4, 5}, 'test': {6, 7}}
 
 
-def test_second_call_writes_nothing(people, monkeypatch):
+def test_second_call_writes_nothing(written, monkeypatch):
     def fail(*args):
         raise AssertionError('wrote again')
 
-    before = snapshot(people)
-    monkeypatch.setattr(synthetic, '_write_set', fail)
-    write_synthetic_people(people, **SMALL)
-    assert snapshot(people) == before
+    before = snapshot(written.root)
+    monkeypatch.setattr(synthetic, 'write_jpeg', fail)
+    written.write(written.root, **written.arguments)
+    assert snapshot(written.root) == before
 
 
-def test_same_arguments_same_files(people, tmp_path):
-    write_synthetic_people(tmp_path / 'again', **SMALL)
-    again, before = snapshot(tmp_path / 'again'), snapshot(people)
+def test_same_arguments_same_files(written, tmp_path):
+    written.write(tmp_path / 'again', **written.arguments)
+    again, before = snapshot(tmp_path / 'again'), snapshot(written.root)
     assert again == before
+
+
+def test_other_arguments_raise(written, monkeypatch):
+    before = snapshot(written.root)
+    with pytest.raises(DataError, match='delete the folder') as error:
+        written.write(written.root, **dict(written.arguments, seed=2))
+    assert all(text in str(error.value) for text in (str(written.root), "'seed': 1", "'seed': 2"))
+    monkeypatch.setattr(synthetic, written.version, 99)
+    with pytest.raises(DataError, match=written.version.lower()):
+        written.write(written.root, **written.arguments)
+    assert snapshot(written.root) == before
+
+
+def test_missing_images_raise(written, tmp_path):
+    root = tmp_path / 'set'
+    written.write(root, **written.arguments)
+    next(root.rglob('*.jpg')).unlink()
+    with pytest.raises(DataError, match='should hold'):
+        written.write(root, **written.arguments)
+
+
+def test_foreign_folder_is_untouched(written, tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.tex').write_text('precious')
+    for path in (tmp_path / 'mine', tmp_path / 'mine' / 'thesis.tex'):
+        with pytest.raises(FileExistsError, match='mine'):
+            written.write(path, **written.arguments)
+    assert snapshot(tmp_path) == {os.path.join('mine', 'thesis.tex'): b'precious'}
+
+
+def test_empty_folder_is_used(written, tmp_path):
+    (tmp_path / 'set').mkdir()
+    written.write(tmp_path / 'set', **written.arguments)
+    assert json.loads((tmp_path / 'set' / MANIFEST).read_text())['arguments'] == written.arguments
+
+
+@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
+def test_interrupted_run_leaves_nothing(written, tmp_path, monkeypatch, error):
+    write, calls = synthetic.write_jpeg, []
+
+    def write_some(path, picture):
+        calls.append(path)
+        if len(calls) > 5:
+            raise error('interrupted')
+        write(path, picture)
+
+    monkeypatch.setattr(synthetic, 'write_jpeg', write_some)
+    with pytest.raises(error):
+        written.write(tmp_path / 'set', **written.arguments)
+    assert len(calls) > 5 and list(tmp_path.iterdir()) == []
+
+
+def test_loser_of_a_race_accepts_the_winner(written, tmp_path, monkeypatch):
+    rename = os.rename
+
+    def rename_late(source, target):
+        monkeypatch.setattr(os, 'rename', rename)
+        written.write(tmp_path / 'set', **written.arguments)  # the other process, faster
+        rename(source, target)
+
+    monkeypatch.setattr(os, 'rename', rename_late)
+    written.write(tmp_path / 'set', **written.arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    assert snapshot(tmp_path / 'set') == snapshot(written.root)
+
+
+def test_two_writers_at_once(written, tmp_path):
+    """Threads stand for processes: they race for the same rename and start much faster."""
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(written.write, tmp_path / 'set', **written.arguments) for _ in range(2)]
+    assert [writer.result() for writer in writers] == [None, None]
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    assert snapshot(tmp_path / 'set') == snapshot(written.root)
 
 
 def test_copies_where_links_fail(people, tmp_path, monkeypatch):
@@ -134,229 +231,54 @@ def test_copies_where_links_fail(people, tmp_path, monkeypatch):
     assert snapshot(tmp_path / 'copied') == snapshot(people)
 
 
-def test_other_arguments_raise(people, monkeypatch):
-    before = snapshot(people)
-    with pytest.raises(ValueError, match='delete the folder') as error:
-        write_synthetic_people(people, **dict(SMALL, seed=2))
-    assert str(people) in str(error.value) and "'seed': 1" in str(error.value) and "'seed': 2" in str(error.value)
-    monkeypatch.setattr(synthetic, 'RENDERER_VERSION', synthetic.RENDERER_VERSION + 1)
-    with pytest.raises(ValueError, match='renderer_version'):
-        write_synthetic_people(people, **SMALL)
-    assert snapshot(people) == before
-
-
-def test_missing_images_raise(tmp_path):
-    root = tmp_path / 'set'
-    write_synthetic_people(root, **SMALL)
-    next((root / 'query').iterdir()).unlink()
-    with pytest.raises(ValueError, match='delete the folder'):
-        write_synthetic_people(root, **SMALL)
-
-
-def test_foreign_folder_is_untouched(tmp_path):
-    (tmp_path / 'mine').mkdir()
-    (tmp_path / 'mine' / 'thesis.tex').write_text('precious')
-    with pytest.raises(FileExistsError, match='mine'):
-        write_synthetic_people(tmp_path / 'mine', **SMALL)
-    assert snapshot(tmp_path) == {os.path.join('mine', 'thesis.tex'): b'precious'}
-    with pytest.raises(FileExistsError):
-        write_synthetic_people(tmp_path / 'mine' / 'thesis.tex', **SMALL)
-
-
-def test_empty_folder_is_used(tmp_path):
-    (tmp_path / 'set').mkdir()
-    write_synthetic_people(tmp_path / 'set', **SMALL)
-    assert json.loads((tmp_path / 'set' / 'synthetic.json').read_text())['arguments'] == SMALL
-
-
-@pytest.mark.parametrize('error', [RuntimeError, KeyboardInterrupt])
-def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error):
-    write, calls = synthetic.write_jpeg, []
-
-    def write_some(path, picture):
-        calls.append(path)
-        if len(calls) > 5:
-            raise error('interrupted')
-        write(path, picture)
-
-    monkeypatch.setattr(synthetic, 'write_jpeg', write_some)
-    with pytest.raises(error):
-        write_synthetic_people(tmp_path / 'set', **SMALL)
-    assert calls[0].parent.is_dir() is False
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_loser_of_a_race_accepts_the_winner(people, tmp_path, monkeypatch):
-    rename = os.rename
-
-    def rename_late(source, target):
-        monkeypatch.setattr(os, 'rename', rename)
-        write_synthetic_people(tmp_path / 'set', **SMALL)  # the other process, faster
-        rename(source, target)
-
-    monkeypatch.setattr(os, 'rename', rename_late)
-    write_synthetic_people(tmp_path / 'set', **SMALL)
-    assert [path.name for path in tmp_path.iterdir()] == ['set']
-    assert snapshot(tmp_path / 'set') == snapshot(people)
-
-
-def test_two_writers_at_once(people, tmp_path):
-    """Threads stand for processes: they race for the same rename and start much faster."""
-    with ThreadPoolExecutor(2) as pool:
-        writers = [pool.submit(write_synthetic_people, tmp_path / 'set', **SMALL) for _ in range(2)]
-    assert [writer.result() for writer in writers] == [None, None]
-    assert [path.name for path in tmp_path.iterdir()] == ['set']
-    assert snapshot(tmp_path / 'set') == snapshot(people)
-
-
 @pytest.mark.parametrize(
     'change',
-    [
-        dict(num_cameras=1),
-        dict(num_cameras=10),
-        dict(images_per_camera=1),
-        dict(num_train_pids=9999),
-    ],
+    [dict(num_cameras=1), dict(num_cameras=10), dict(images_per_camera=1), dict(num_train_pids=9999)],
 )
 def test_bad_arguments_raise(tmp_path, change):
-    with pytest.raises(ValueError, match='must be at'):
+    with pytest.raises(DataError, match='must be at'):
         write_synthetic_people(tmp_path / 'set', **dict(SMALL, **change))
     assert list(tmp_path.iterdir()) == []
 
 
-SYNTHETIC_ATTRIBUTES_SMALL = dict(
-    num_train_pids=3, num_test_pids=4, num_cameras=2, images_per_camera=2, num_distractors=2, num_junk=1
-)
-
-
-def test_first_use_makes_the_data_set(tmp_path):
-    root = str(tmp_path / 'people')
-    sizes = dict(train=3 * 4, val=2 * 4, test=2 * 4)
-    for split, size in sizes.items():
-        dataset = SyntheticAttributes(data_root=root, generation=SYNTHETIC_ATTRIBUTES_SMALL, split=split)
-        assert len(dataset) == size
-        scores = np.stack([dataset.get_data_info(i)['gt_score'] for i in range(size)])
-        assert np.array_equal(scores, loadmat(f'{root}/annotation/annotation.mat')[f'{split}_label'])
-    assert dataset.metainfo['attributes'] == list(ATTRIBUTES)
-    assert dataset.published_counts() == {}
-    # The folder serves both tasks.
-    assert len(SyntheticPeople(data_root=root, generation=SYNTHETIC_ATTRIBUTES_SMALL)) == 12
-
-
-SYNTHETIC_OBJECTS_SMALL = dict(num_train=2, num_val=1, seed=1)
-
-
-@pytest.fixture(scope='module')
-def objects(tmp_path_factory):
-    root = tmp_path_factory.mktemp('objects') / 'nested' / 'set'
-    write_synthetic_objects(root, **SYNTHETIC_OBJECTS_SMALL)
-    return root
-
-
 def test_layout_and_manifest(objects):
-    names = {name for name in snapshot(objects) if name != 'synthetic.json'}
+    names = {name for name in snapshot(objects) if name != MANIFEST}
     train = {f'train/{category}/{index:05d}.jpg' for category in CATEGORIES for index in range(2)}
     assert names == train | {f'val/{category}/00000.jpg' for category in CATEGORIES}
-    manifest = json.loads((objects / 'synthetic.json').read_text())
-    assert manifest['arguments'] == SYNTHETIC_OBJECTS_SMALL and manifest['object_renderer_version'] == 1
+    manifest = json.loads((objects / MANIFEST).read_text())
+    assert manifest['arguments'] == FEW_OBJECTS and manifest['object_renderer_version'] == 1
     assert manifest['num_images']['train/car'] == 2 and manifest['num_images']['val/car'] == 1
 
 
 @pytest.mark.parametrize(('split', 'index'), [('train', 1), ('val', 0)])
 def test_pictures_are_those_of_their_category(objects, split, index):
     drawn = render_object('dog', 1, index + (FIRST_VAL_INDEX if split == 'val' else 0))
-    found = cv2.imread(str(objects / split / 'dog' / f'{index:05d}.jpg'))
+    stored = cv2.imread(str(objects / split / 'dog' / f'{index:05d}.jpg'))
     # But for JPEG's losses.
-    assert np.abs(drawn.astype(int) - found).mean() < 6
+    assert np.abs(drawn.astype(int) - stored).mean() < 6
 
 
 def test_more_training_pictures_leave_the_others_alone(objects, tmp_path):
-    write_synthetic_objects(tmp_path / 'more', **dict(SYNTHETIC_OBJECTS_SMALL, num_train=3))
+    write_synthetic_objects(tmp_path / 'more', **dict(FEW_OBJECTS, num_train=3))
     more, before = snapshot(tmp_path / 'more'), snapshot(objects)
-    assert {name: more[name] for name in before if name != 'synthetic.json'} == {
-        name: data for name, data in before.items() if name != 'synthetic.json'
+    assert {name: more[name] for name in before if name != MANIFEST} == {
+        name: data for name, data in before.items() if name != MANIFEST
     }
-
-
-def test_synthetic_objects_second_call_writes_nothing(objects, monkeypatch):
-    def fail(*args, **kwargs):
-        raise AssertionError('wrote again')
-
-    monkeypatch.setattr(synthetic_objects, '_write_set', fail)
-    write_synthetic_objects(objects, **SYNTHETIC_OBJECTS_SMALL)
-
-
-def test_synthetic_objects_other_arguments_raise(objects, monkeypatch):
-    with pytest.raises(DataError, match='delete the folder') as error:
-        write_synthetic_objects(objects, **dict(SYNTHETIC_OBJECTS_SMALL, seed=2))
-    assert str(objects) in str(error.value) and "'seed': 1" in str(error.value) and "'seed': 2" in str(error.value)
-    monkeypatch.setattr(synthetic_objects, 'OBJECT_RENDERER_VERSION', 99)
-    with pytest.raises(DataError, match='object_renderer_version'):
-        write_synthetic_objects(objects, **SYNTHETIC_OBJECTS_SMALL)
-
-
-def test_incomplete_and_foreign_folders_raise(tmp_path):
-    write_synthetic_objects(tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL)
-    (tmp_path / 'set' / 'val' / 'car' / '00000.jpg').unlink()
-    with pytest.raises(DataError, match='should hold'):
-        write_synthetic_objects(tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL)
-    (tmp_path / 'mine').mkdir()
-    (tmp_path / 'mine' / 'thesis.tex').write_text('precious')
-    with pytest.raises(FileExistsError, match='mine'):
-        write_synthetic_objects(tmp_path / 'mine', **SYNTHETIC_OBJECTS_SMALL)
-    assert snapshot(tmp_path / 'mine') == {'thesis.tex': b'precious'}
-
-
-def test_synthetic_objects_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
-    calls = []
-
-    def write_some(path, picture):
-        calls.append(path)
-        if len(calls) > 5:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(synthetic_objects, 'write_jpeg', write_some)
-    with pytest.raises(KeyboardInterrupt):
-        write_synthetic_objects(tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_synthetic_objects_loser_of_a_race_accepts_the_winner(objects, tmp_path, monkeypatch):
-    rename = os.rename
-
-    def rename_late(source, target):
-        monkeypatch.setattr(os, 'rename', rename)
-        write_synthetic_objects(tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL)  # the other process, faster
-        rename(source, target)
-
-    monkeypatch.setattr(os, 'rename', rename_late)
-    write_synthetic_objects(tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL)
-    assert [path.name for path in tmp_path.iterdir()] == ['set']
-    assert snapshot(tmp_path / 'set') == snapshot(objects)
-
-
-def test_synthetic_objects_two_writers_at_once(objects, tmp_path):
-    """Threads stand for processes: they race for the same rename and start much faster."""
-    with ThreadPoolExecutor(2) as pool:
-        writers = [pool.submit(write_synthetic_objects, tmp_path / 'set', **SYNTHETIC_OBJECTS_SMALL) for _ in range(2)]
-    assert [writer.result() for writer in writers] == [None, None]
-    assert [path.name for path in tmp_path.iterdir()] == ['set']
-    assert snapshot(tmp_path / 'set') == snapshot(objects)
 
 
 @pytest.mark.parametrize('change', [dict(num_train=0), dict(num_val=0), dict(num_train=FIRST_VAL_INDEX + 1)])
 def test_bad_numbers_raise(tmp_path, change):
     with pytest.raises(DataError, match=next(iter(change))):
-        write_synthetic_objects(tmp_path / 'set', **dict(SYNTHETIC_OBJECTS_SMALL, **change))
+        write_synthetic_objects(tmp_path / 'set', **dict(FEW_OBJECTS, **change))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_synthetic_objects_first_use_makes_the_data_set(tmp_path):
+def test_first_use_writes_objects(tmp_path):
     root = str(tmp_path / 'objects')
-    train = DATASETS.build(dict(type='mmosnet.SyntheticObjects', data_root=root, generation=SYNTHETIC_OBJECTS_SMALL))
+    train = DATASETS.build(dict(type='mmosnet.SyntheticObjects', data_root=root, generation=FEW_OBJECTS))
     assert isinstance(train, SyntheticObjects) and train.metainfo['classes'] == CATEGORIES
     assert train.get_gt_labels().tolist() == [label for label in range(12) for _ in range(2)]
-    val = SyntheticObjects(data_root=root, split='val', generation=SYNTHETIC_OBJECTS_SMALL, test_mode=True)
+    val = SyntheticObjects(data_root=root, split='val', generation=FEW_OBJECTS, test_mode=True)
     assert len(val) == 12
     for dataset in (train, val):
         for index in range(len(dataset)):
@@ -374,18 +296,26 @@ def test_other_splits_raise(tmp_path):
     assert not (tmp_path / 'objects').exists()
 
 
-SYNTHETIC_PEOPLE_SMALL = dict(
-    num_train_pids=2, num_test_pids=2, num_cameras=2, images_per_camera=2, num_distractors=1, num_junk=1
-)
+def test_first_use_writes_attributes(tmp_path):
+    root = str(tmp_path / 'people')
+    generation = dict(SMALL, images_per_camera=2)
+    sizes = dict(train=3 * 4, val=2 * 4, test=2 * 4)
+    for split, size in sizes.items():
+        dataset = SyntheticAttributes(data_root=root, generation=generation, split=split)
+        assert len(dataset) == size
+        scores = np.stack([dataset.get_data_info(i)['gt_score'] for i in range(size)])
+        assert np.array_equal(scores, loadmat(f'{root}/annotation/annotation.mat')[f'{split}_label'])
+    assert dataset.metainfo['attributes'] == list(ATTRIBUTES)
+    assert dataset.published_counts() == {}
+    # The folder serves both tasks.
+    assert len(SyntheticPeople(data_root=root, generation=generation)) == 12
 
 
-def test_synthetic_people_first_use_makes_the_data_set(tmp_path):
+def test_first_use_writes_people(tmp_path):
     root = tmp_path / 'people'
-    train = SyntheticPeople(data_root=str(root), generation=SYNTHETIC_PEOPLE_SMALL)
+    train = SyntheticPeople(data_root=str(root), generation=SMALLER)
     assert len(train) == 2 * 2 * 2
-    test = SyntheticPeople(
-        data_root=str(root), generation=SYNTHETIC_PEOPLE_SMALL, split=('query', 'gallery'), test_mode=True
-    )
+    test = SyntheticPeople(data_root=str(root), generation=SMALLER, split=('query', 'gallery'), test_mode=True)
     # 4 queries; a gallery of 4 and the distractor, without the junk.
     assert len(test) == 4 + 5
     assert test.metainfo['num_cross_camera_queries'] == 4
@@ -394,18 +324,18 @@ def test_synthetic_people_first_use_makes_the_data_set(tmp_path):
 def test_a_full_disk_leaves_nothing_and_the_next_start_draws_anew(tmp_path):
     root = tmp_path / 'people'
     with full_disk(1000), pytest.raises(OSError) as found:
-        SyntheticPeople(data_root=str(root), generation=SYNTHETIC_PEOPLE_SMALL)
+        SyntheticPeople(data_root=str(root), generation=SMALLER)
     assert found.value.filename == str(root) and not list(tmp_path.iterdir())
-    assert len(SyntheticPeople(data_root=str(root), generation=SYNTHETIC_PEOPLE_SMALL)) == 8
+    assert len(SyntheticPeople(data_root=str(root), generation=SMALLER)) == 8
     # As after a machine has lost power.
     (root / MANIFEST).write_text('')
     with pytest.raises(DataError, match=MANIFEST):
-        SyntheticPeople(data_root=str(root), generation=SYNTHETIC_PEOPLE_SMALL)
+        SyntheticPeople(data_root=str(root), generation=SMALLER)
 
 
 def test_labels_are_those_of_the_same_picture(tmp_path):
     """By the pictures' bytes: no number in a file name is trusted."""
-    options = dict(data_root=str(tmp_path), generation=dict(SYNTHETIC_PEOPLE_SMALL, num_distractors=3, num_test_pids=3))
+    options = dict(data_root=str(tmp_path), generation=dict(SMALLER, num_distractors=3, num_test_pids=3))
     labelled = SyntheticAttributes(split=('train', 'val', 'test'), **options)
     by_bytes = {}
     for index in range(len(labelled)):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmosnet.synthetic.objects import CATEGORIES, MARGIN, SHAPES, SIDE, _fill, _label_map, render_object
+from mmosnet.synthetic.objects import CATEGORIES, MARGIN, SHAPES, SIDE, fill_polygon, label_map, render_object
 
 # zlib.crc32 of rendered arrays, not of JPEG files, one of each category; seen with OpenCV 4.9, 4.10 and 5.0 and with
 # numpy 1.26 and 2.4. If pictures are meant to change, raise OBJECT_RENDERER_VERSION too.
@@ -66,13 +66,13 @@ def test_objects_of_a_category_differ_and_are_large_enough(category):
     seen = set()
     for number in range(40):
         parts = SHAPES[category](np.random.RandomState(number))
-        labels = _label_map(parts, np.diag([80.0, -80.0]), np.full(2, SIDE / 2 + MARGIN))
+        labels = label_map(parts, np.diag([80.0, -80.0]), np.full(2, SIDE / 2 + MARGIN))
         rows, columns = np.nonzero(labels)
         # Scaled to 80 pixels along the larger side; strokes are thicker than their points.
         assert 78 <= max(np.ptp(rows), np.ptp(columns)) <= 100
         assert len(parts) < 255 and len(np.unique(labels)) > 2
         seen.add(zlib.crc32(labels.tobytes()))
-    # Plain ones, as conifers, may have equal outlines in other colours.
+    # Plain ones, as conifers, may have equal outlines in other colors.
     assert len(seen) >= 30
 
 
@@ -82,7 +82,7 @@ def test_polygons_are_filled_by_the_even_odd_rule():
     for _ in range(30):
         points = random.randint(2, 62, (random.randint(3, 9), 2)).astype(np.int32)
         found = np.zeros((64, 64), np.uint8)
-        _fill(found, points, 7)
+        fill_polygon(found, points, 7)
         assert set(np.unique(found)) <= {0, 7}
         for x, y in random.randint(0, 64, (40, 2)):
             corners = zip(points.tolist(), np.roll(points, -1, 0).tolist(), strict=True)
@@ -96,7 +96,7 @@ def test_polygons_are_filled_by_the_even_odd_rule():
             inside = sum(crossing <= x for crossing in crossings) % 2 == 1
             assert found[y, x] == 7 * (inside or outline[y, x])
     line = np.zeros((8, 8), np.uint8)
-    _fill(line, np.array([(1, 3), (6, 3)], np.int32), 1)
+    fill_polygon(line, np.array([(1, 3), (6, 3)], np.int32), 1)
     assert line.sum() == 6 == line[3].sum()
 
 

@@ -63,7 +63,7 @@ def test_everything_in_the_key_matters():
 
 def test_identities_differ():
     people = [sample_identity(0, pid) for pid in range(1, 301)]
-    looks = {replace(who, pid=0) for who in people}
+    looks = {replace(person, pid=0) for person in people}
     assert len(looks) == len(people)
     assert sample_identity(0, 17) == people[16]
 
@@ -101,9 +101,9 @@ def test_exclusive_attributes():
 
 def test_attributes_are_drawn():
     """A label that is true changes the picture: without the thing, other pixels."""
-    camera, who = sample_camera(0, 3), sample_identity(0, 4)
+    camera, person = sample_camera(0, 3), sample_identity(0, 4)
     plain = replace(
-        who,
+        person,
         bag='none',
         hat='none',
         pattern='plain',
@@ -146,11 +146,11 @@ def test_attributes_are_drawn():
 
 def test_logo_and_glasses_count_only_where_they_show():
     camera = sample_camera(0, 0)
-    who = replace(sample_identity(0, 9), pattern='logo', pattern_back=False, glasses=True)
+    person = replace(sample_identity(0, 9), pattern='logo', pattern_back=False, glasses=True)
     seen = set()
     for index in range(40):
-        _, facts = render_person(who, camera, 0, index)
-        vector = attribute_vector(who, facts)
+        _, facts = render_person(person, camera, 0, index)
+        vector = attribute_vector(person, facts)
         if facts['viewpoint'] == 'back':
             assert groups(vector, 'UpperLogo', 'Glasses', 'HoldObjectsInFront') == [0, 0, 0]
         if facts['viewpoint'] == 'front':

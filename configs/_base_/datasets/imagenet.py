@@ -16,7 +16,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    # Of one process: 8 processes make the recipe's 1024.
+    # Batch size per process: 8 processes make the recipe's 1024.
     batch_size=128,
     num_workers=8,
     persistent_workers=True,

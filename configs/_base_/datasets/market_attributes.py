@@ -3,7 +3,7 @@
 _base_ = './pa100k.py'
 
 data_root = 'data/market1501'
-# The same in train and val, or people of val are trained on.
+# Equal in train and val; otherwise people of val would be trained on.
 val_share = 0.1
 train_dataloader = dict(dataset=dict(type='mmosnet.Market1501Attributes', data_root=data_root, val_share=val_share))
 val_dataloader = dict(dataset=dict(type='mmosnet.Market1501Attributes', data_root=data_root, val_share=val_share))

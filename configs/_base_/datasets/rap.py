@@ -6,7 +6,7 @@
 _base_ = './pa100k.py'
 
 data_root = 'data/rap'
-# The same in train and val, or images of val are trained on.
+# Equal in train and val; otherwise images of val would be trained on.
 val_share = 0.1
 train_dataloader = dict(dataset=dict(type='mmosnet.RAPv1', data_root=data_root, val_share=val_share))
 val_dataloader = dict(dataset=dict(type='mmosnet.RAPv1', data_root=data_root, val_share=val_share))

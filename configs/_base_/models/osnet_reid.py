@@ -1,5 +1,5 @@
 # The paper's re-identification model (section 3.3): OSNet, global average pooling, one linear layer with batch
-# normalisation and ReLU to the 512-d embedding, identity classifier.
+# normalization and ReLU to the 512-d embedding, identity classifier.
 model = dict(
     type='ImageClassifier',
     # Means and deviations of ImageNet, RGB, in pixel units.

@@ -1,4 +1,4 @@
-# Trained on several data sets at once to be used elsewhere: the released recipe of OSNet-IBN and OSNet-AIN alike. Color
+# Train on several data sets and test on another: the released recipe of both OSNet-IBN and OSNet-AIN. Color
 # jitter, AMSGrad 0.0015, cosine to 0 in 50 epochs, cosine distance.
 _base_ = [
     './models/osnet_reid.py',
@@ -9,7 +9,7 @@ _base_ = [
 
 custom_hooks = [*_base_.custom_hooks, dict(type='mmosnet.BaseFreezeHook', num_epochs=10)]
 
-# What the configs combine.
+# Data sets that the configs combine.
 msmt17 = dict(type='mmosnet.MSMT17', data_root='msmt17')
 dukemtmc = dict(type='mmosnet.DukeMTMCreID', data_root='dukemtmc-reid')
 market1501 = dict(type='mmosnet.Market1501', data_root='market1501')
