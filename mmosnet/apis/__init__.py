@@ -1,3 +1,5 @@
+"""Inference in Python: trained models on images of people, with labels and scores."""
+
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():

@@ -1,4 +1,4 @@
-"""Data sets, samplers and transforms. Modules that read tables and annotation files are of use without torch too."""
+"""Data sets, samplers and transforms."""
 
 from mmosnet.lazy_import import lazy_names, public_names
 

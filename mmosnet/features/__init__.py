@@ -1,3 +1,5 @@
+"""Embeddings of people with their records, and files of them. Needs no torch."""
+
 from mmosnet.features.features import Features
 from mmosnet.features.shards import FeatureShards, read_features, write_shard
 

@@ -1,3 +1,5 @@
+"""Galleries of embeddings to search, on FAISS or Milvus. Needs no torch."""
+
 # Importing a back end registers it. What it needs besides, FAISS or Milvus, is imported on use.
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.faiss import FaissGallery
