@@ -263,4 +263,6 @@ def register_backbone() -> None:
 
 def _build_backbone(*args: object, **kwargs: object) -> object:
     """Import :class:`~mmosnet.models.osnet.OSNet` and build one."""
-    return import_module('mmosnet.models.osnet').OSNet(*args, **kwargs)
+    import mmosnet
+
+    return mmosnet.OSNet(*args, **kwargs)
