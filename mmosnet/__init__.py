@@ -21,7 +21,7 @@ from mmosnet.lazy_import import after_import, lazy_names, public_names
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.
-WITHOUT_TORCH = ('errors', 'features', 'gallery', 'io', 'runtime', 'version')
+WITHOUT_TORCH = ('errors', 'features', 'gallery', 'io', 'progress', 'runtime', 'version')
 
 __all__ = ['__version__', *(public_names(__name__) if find_spec('torch') is not None else WITHOUT_TORCH)]
 

@@ -38,10 +38,10 @@ from mmosnet.drawing.sheets import (
     text_width,
     write,
 )
-from mmosnet.drawing.tables import number_text, text_table
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.evaluation.ranking import ShownQuery
+from mmosnet.io.text_tables import number_text, text_table
 
 # Height and width of a person, height of a line, width of the text beside the person, gap between people: pixels.
 CELL = (160, 80)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.check import ImageFacts, Part, spread
+from mmosnet.datasets.check import ImageFacts, Part
 from mmosnet.datasets.transforms import LoadPersonImage
 from mmosnet.drawing.sheets import GREY, blank, fitted, save, write
+from mmosnet.io.media import spread
 
 # Height and width of a picture, height of a line of text, width of the captions, gap between pictures: pixels.
 CELL = (128, 64)
