@@ -52,7 +52,7 @@ from mmosnet.drawing.figures import (
     thinned,
 )
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
-from mmosnet.engine.hooks import compare_names
+from mmosnet.engine.checks import compare_names
 from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import target_configs
 from mmosnet.errors import DataError
