@@ -43,7 +43,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     best_ckpt_path_dict: dict[str, str | None]
 
     def before_run(self, runner: Runner) -> None:
-        """Let checkpoints load safely, and add the hooks that belong to this one. mmengine loads nothing before this."""
+        """Let checkpoints load safely, and add the hooks that belong to this one. mmengine loads nothing before."""
         install_safe_checkpoints()
         for hook_class in (DivergenceHook, MissedEvaluationHook):
             # Added once, although the first one moves this hook to a later place, where it is called again.

@@ -30,11 +30,11 @@ from mmosnet.evaluation.ranking import (
     SAME_CAMERA_RULES,
     QueryGallery,
     ShownQuery,
-    drawn_cmc,
-    drawn_ranks,
     match_ranks,
     no_match_message,
     retrieval_scores,
+    sampled_cmc,
+    sampled_ranks,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
 from mmosnet.evaluation.verification import verification_scores
@@ -417,7 +417,7 @@ class ReIDMetric(BaseMetric):
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
         scores = retrieval_scores(counts, ranks, self.topk)
         if self.protocol == 'single_gallery_shot':
-            scores |= drawn_cmc(drawn_ranks(query, gallery, distance, self.same_camera), self.topk)
+            scores |= sampled_cmc(sampled_ranks(query, gallery, distance, self.same_camera), self.topk)
         return scores, counts, ranks
 
     def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:

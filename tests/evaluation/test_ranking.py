@@ -14,11 +14,11 @@ from mmosnet.evaluation.ranking import (
     QueryGallery,
     average_precisions,
     cmc_curve,
-    drawn_cmc,
-    drawn_ranks,
     match_ranks,
     ranked_lists,
     retrieval_scores,
+    sampled_cmc,
+    sampled_ranks,
     shuffles,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances
@@ -122,12 +122,12 @@ def naive_ranks(query, gallery, distance='euclidean', same_camera='drop', num_re
 def test_a_drawn_gallery():
     query = line([0], [1], [0])
     gallery = line([1, 3, 0.5, 2], [1, 1, 1, 2], [1, 1, 0, 0])
-    ranks = drawn_ranks(query, gallery, num_repeats=1000)
+    ranks = sampled_ranks(query, gallery, num_repeats=1000)
     assert ranks.shape == (1, 1000) and set(ranks.flatten().tolist()) == {1, 2}
-    scores = drawn_cmc(ranks, (1, 2))
+    scores = sampled_cmc(ranks, (1, 2))
     assert scores['Rank-1'] == pytest.approx(0.5, abs=0.05) and scores['Rank-2'] == 1.0
     # With the own camera kept two images of three are nearer than person 2.
-    assert drawn_cmc(drawn_ranks(query, gallery, same_camera='keep', num_repeats=1000), (1,))['Rank-1'] == (
+    assert sampled_cmc(sampled_ranks(query, gallery, same_camera='keep', num_repeats=1000), (1,))['Rank-1'] == (
         pytest.approx(2 / 3, abs=0.05)
     )
 
@@ -140,7 +140,7 @@ def test_equals_a_naive_loop(monkeypatch, distance, same_camera, chunk):
     torch.manual_seed(0)
     query, gallery = images(20), images(50)
     query.pids[3] = 99  # nobody's match
-    ranks = drawn_ranks(query, gallery, distance, same_camera, num_repeats=4, seed=5)
+    ranks = sampled_ranks(query, gallery, distance, same_camera, num_repeats=4, seed=5)
     assert ranks.tolist() == naive_ranks(query, gallery, distance, same_camera, 4, 5)
 
 
@@ -154,16 +154,16 @@ def test_any_small_gallery_equals_a_naive_loop(data):
     query, gallery = drawn(data.draw(st.integers(1, 4))), drawn(data.draw(st.integers(1, 12)))
     expected = naive_ranks(query, gallery, num_repeats=3)
     if expected:
-        assert drawn_ranks(query, gallery, num_repeats=3).tolist() == expected
+        assert sampled_ranks(query, gallery, num_repeats=3).tolist() == expected
     else:
         with pytest.raises(DataError, match='ANOTHER camera'):
-            drawn_ranks(query, gallery, num_repeats=3)
+            sampled_ranks(query, gallery, num_repeats=3)
 
 
 def test_draws_follow_the_seed():
     torch.manual_seed(0)
     query, gallery = images(20), images(60)
-    first, again, other = (drawn_ranks(query, gallery, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (sampled_ranks(query, gallery, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -172,7 +172,7 @@ def test_empty_sets_are_named(which):
     sets = dict(query=line([0], [1], [0]), gallery=line([1], [1], [1]))
     sets[which] = line([], [], [])
     with pytest.raises(DataError, match=f'the {which} set is empty'):
-        drawn_ranks(**sets)
+        sampled_ranks(**sets)
 
 
 def released_cmc(query, gallery, monkeypatch):
@@ -189,7 +189,7 @@ def test_the_mean_of_many_repeats_is_that_of_the_released_code(monkeypatch):
     torch.manual_seed(0)
     query, gallery = images(40), images(120)
     theirs = sum(released_cmc(query, gallery, monkeypatch) for _ in range(20)) / 20
-    mine = drawn_cmc(drawn_ranks(query, gallery, num_repeats=2000), topk=(1, 2, 3, 4, 5))
+    mine = sampled_cmc(sampled_ranks(query, gallery, num_repeats=2000), topk=(1, 2, 3, 4, 5))
     # Theirs draws anew for each query: 8,000 draws have a standard error below 0.006.
     assert list(mine.values()) == pytest.approx(theirs.tolist(), abs=0.02)
 
