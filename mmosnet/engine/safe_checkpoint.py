@@ -8,8 +8,6 @@ executes Python text in ``meta['config']``.
 
 from __future__ import annotations
 
-import io
-
 import torch
 from mmengine import runner
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -18,7 +16,6 @@ from mmengine.runner import runner as mmengine_runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmosnet.engine.resume import newest_checkpoint
-from mmosnet.io.files import whole_file
 from mmosnet.models.checkpoints import (
     checkpoint_globals,
     load_checkpoint,
@@ -26,6 +23,7 @@ from mmosnet.models.checkpoints import (
     load_from_web,
     load_url,
     torch_load,
+    write_checkpoint,
 )
 
 # mmengine's function, for paths that are no local files.
@@ -75,9 +73,5 @@ def save_checkpoint(
         get_file_backend(filename, backend_args=backend_args), LocalBackend
     ):
         _mmengine_save_checkpoint(checkpoint, filename, file_client_args, backend_args)
-        return
-    # Serialized first: torch reports a full disk as another kind of error.
-    content = io.BytesIO()
-    torch.save(checkpoint, content)
-    with whole_file(filename) as draft:
-        draft.write_bytes(content.getbuffer())
+    else:
+        write_checkpoint(checkpoint, filename)

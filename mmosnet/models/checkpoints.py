@@ -8,6 +8,7 @@ this protection, as the forks of OpenMMLab do with files that they cannot load s
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
 import re
@@ -251,6 +252,19 @@ def load_url(
             return load_file(draft, map_location, source=url)
     except (URLError, HTTPException, ConnectionError, TimeoutError) as e:
         raise DataError(f'{url} cannot be downloaded: {str(e) or type(e).__name__}') from e
+
+
+def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
+    """Write a checkpoint completely or not at all.
+
+    Raises:
+        OSError: It cannot be written, for example on a full disk; an earlier file of this name is kept.
+    """
+    # Serialized first: torch reports a full disk as another kind of error.
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    with whole_file(path) as draft:
+        draft.write_bytes(content.getbuffer())
 
 
 @contextmanager

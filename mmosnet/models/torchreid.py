@@ -13,7 +13,6 @@ without the scheme is recognized by the names of its entries (:func:`recognize`)
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import os
 import re
@@ -38,6 +37,7 @@ from mmosnet.models.checkpoints import (
     loads_scheme,
     read_state_dict,
     recognizes,
+    write_checkpoint,
 )
 from mmosnet.models.osnet import OSNet
 from mmosnet.models.weights import misfits
@@ -547,15 +547,6 @@ def _check_destination(path: str, force: bool) -> None:
         raise FileExistsError(f'{path} exists; --force overwrites it')
 
 
-def _write(checkpoint: dict, path: str) -> None:
-    """Write a checkpoint completely or not at all."""
-    # Serialized first: torch reports a full disk as another kind of error.
-    content = io.BytesIO()
-    torch.save(checkpoint, content)
-    with whole_file(path) as draft:
-        draft.write_bytes(content.getbuffer())
-
-
 def convert_from_torchreid(source: str, destination: str, keep_classifier: bool, force: bool) -> list[str]:
     """Write a released file as a checkpoint for ``mmosnet test``, ``load_from`` and ``Pretrained``.
 
@@ -584,7 +575,7 @@ def convert_from_torchreid(source: str, destination: str, keep_classifier: bool,
         widen_factor=model.widen_factor,
         num_classes=model.num_classes,
     )
-    _write(dict(meta=meta, state_dict=state_dict), destination)
+    write_checkpoint(dict(meta=meta, state_dict=state_dict), destination)
     dtypes = sorted({str(t.dtype).removeprefix('torch.') for t in state_dict.values() if t.is_floating_point()})
     if model.num_classes is None:
         classifier = 'none in the file'
@@ -609,7 +600,7 @@ def convert_to_torchreid(source: str, destination: str, force: bool) -> list[str
     """
     _check_destination(destination, force)
     released, model = to_torchreid(_contiguous(read_state_dict(source)))
-    _write(released, destination)
+    write_checkpoint(released, destination)
     name = f'{model.arch}_x{str(model.widen_factor).replace(".", "_")}'
     if name in TORCHREID_NETWORKS and model.embedding_size == 512:
         build = f"torchreid.models.build_model('{name}', num_classes={model.num_classes or 1})"

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mmosnet.errors import DataError
-from mmosnet.io.files import whole_file
-from mmosnet.models.checkpoints import load_file, loads_scheme, read_checkpoint
+from mmosnet.models.checkpoints import load_file, loads_scheme, read_checkpoint, write_checkpoint
 from mmosnet.models.deploy import FoldedConv2d
 from mmosnet.version import __version__
 
@@ -196,6 +195,5 @@ def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FO
     }
     names = {key: list(dataset_meta[key]) for key in KEPT_NAMES if key in dataset_meta}
     path = Path(folder) / f'{name}{SUFFIX}'
-    with whole_file(path) as draft:
-        torch.save(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), draft)
+    write_checkpoint(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), path)
     return path
