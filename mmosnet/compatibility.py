@@ -16,6 +16,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 
@@ -261,7 +262,7 @@ def register_backbone() -> None:
     MODELS.register_module(name='OSNet', module=_build_backbone)
 
 
-def _build_backbone(*args: object, **kwargs: object) -> object:
+def _build_backbone(*args: Any, **kwargs: Any) -> object:
     """Import :class:`~mmosnet.models.osnet.OSNet` and build one."""
     import mmosnet
 

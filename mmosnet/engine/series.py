@@ -209,7 +209,7 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, 
             some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir)
             if split != trained and split_metrics(work_dir, split) is None:
                 checkpoint = newest_checkpoint(work_dir / split_name(trained))
-                evaluate(split_name(split), split_config(cfg, split), work_dir, checkpoint)
+                evaluate(split_name(split), split_config(cfg, split), work_dir, Path(checkpoint))
         except DataError as e:
             MMLogger.get_current_instance().error(f'split {split}: {e}')
             failed[split] = str(e)

@@ -39,7 +39,7 @@ from mmosnet.io.media import file_kind
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy < 2
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]
 
 # Errors of torch for damaged files besides UnpicklingError, also for files that claim more memory than there is.
 DAMAGE = (
@@ -84,14 +84,14 @@ def _known_getattr(owner: object, name: str) -> object:
     raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
 
 
-def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
+def _known_array(kind: type, shape: tuple, code: bytes) -> object:
     """Replace numpy's array constructor, which starts empty: a pickle could ask for terabytes."""
     if (kind, tuple(shape)) != (np.ndarray, (0,)):
         raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
     return multiarray._reconstruct(kind, shape, code)
 
 
-def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
+def _known_scalar(dtype: np.dtype, data: bytes) -> object:
     """Replace numpy's scalar constructor: a pickle could ask for a scalar of any size."""
     return multiarray.scalar(dtype, data)
 
@@ -172,7 +172,7 @@ def recognizes(recognizer: Callable[[object, str], object]) -> Callable[[object,
     return recognizer
 
 
-def load_checkpoint(filename: str | Path, map_location: object = None, logger: object = 'current') -> object:
+def load_checkpoint(filename: str | Path, map_location: object = None, logger: object = 'current') -> Any:
     """Load a checkpoint from anywhere without running code in it; replaces mmengine's function of this name.
 
     Python text in ``meta['config']``, which mmengine executes when it resumes, is dropped.

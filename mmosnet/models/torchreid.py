@@ -509,7 +509,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
 
 
 @recognizes
-def recognize(checkpoint: object, source: str) -> object:
+def recognize(checkpoint: Any, source: str) -> object:
     """Convert a checkpoint with an OSNet to the form that mmengine loads; every loaded file passes here.
 
     Args:
