@@ -1,10 +1,6 @@
-"""What mmosnet is tested with, and what it registers where.
+"""How mmosnet fits into OpenMMLab: supported versions, names of its configs, registration of its models.
 
-The OpenMMLab stack: the versions that mmosnet is tested with, and its backbone in mmengine's registry.
-
-Makes our configs known to ``mmpretrain.get_model`` and ``list_models``, by the index that mim reads too.
-
-The configs that come with the package: their names, files and entries in ``model-index.yml``. Needs no torch.
+Needs neither torch nor OpenMMLab to be imported.
 """
 
 from __future__ import annotations
@@ -20,41 +16,46 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmosnet.errors import DataError
 
+PACKAGE = Path(__file__).resolve().parent
+# Links to configs/, tools/ and model-index.yml of the repository, files in a wheel: mim looks here in every package.
+INDEX_FOLDER = PACKAGE / '.mim'
+# Stands before the name of a config of ours where mmengine reads a base: _base_ = 'mmosnet::osnet_reid_market.py'.
+PREFIX = 'mmosnet::'
 STACKS = (
     "pip install '.[lite]' in a clone of mmosnet, or 'mmosnet-VERSION-py3-none-any.whl[lite]', for OpenMMLab's last "
     "releases (mmengine, mmcv-lite, mmpretrain); '[onedl]' in place of '[lite]' for their maintained forks, in an "
     'environment without the others'
 )
-# module: (first supported, first unsupported, what to install).
+# Module: (first supported version, first unsupported version, what to install).
 SUPPORTED_VERSIONS = {
     'torch': ('2.6.0', '3.0.0', "pip install 'torch>=2.6' torchvision"),
     'mmengine': ('0.10.7', '1.0.0', STACKS),
     'mmcv': ('2.0.0', '2.4.0', f'{STACKS}. Where other OpenMMLab toolboxes share the environment, the full mmcv'),
     'mmpretrain': ('1.2.0', '1.4.0', STACKS),
 }
-# The distributions that a module may come from, for a version that is read without importing it.
+# Distributions that a module may come from: their version is read without importing the module.
 DISTRIBUTIONS = {'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'), 'mmpretrain': ('mmpretrain', 'onedl-mmpretrain')}
 
 
 class StackError(ImportError, DataError):
-    """A package that mmosnet needs is missing, or of a version that it does not support."""
+    """A package that mmosnet needs is missing, or has a version that mmosnet does not support."""
 
 
 def check_versions(*names: str) -> None:
-    """Raise where a package is missing or outside of :data:`SUPPORTED_VERSIONS`.
+    """Raise an error if a package is missing or outside of :data:`SUPPORTED_VERSIONS`.
 
-    mmengine, mmcv and mmpretrain are no hard requirements of the distribution, because OpenMMLab's and their forks
-    install over the same folders, and so do ``mmcv`` and ``mmcv-lite``: only the user knows what the environment wants.
+    mmengine, mmcv and mmpretrain are no hard requirements of the distribution: OpenMMLab's packages and their forks
+    install over the same folders, and so do ``mmcv`` and ``mmcv-lite``. Only the user can choose between them.
 
     Args:
-        names: Of the packages; all by default.
+        names: Packages to check; all by default.
 
     Raises:
-        StackError: Names the package, the version found, the supported window and the command that installs a
-            supported one.
+        StackError: Names the package, its version, the supported versions and the command that installs one.
     """
     for name in names or SUPPORTED_VERSIONS:
         first, beyond, remedy = SUPPORTED_VERSIONS[name]
@@ -66,8 +67,8 @@ def check_versions(*names: str) -> None:
 
 
 def _version_of(name: str) -> str:
-    """Return the version of a module; of a distribution where the import of the module costs or asserts too much."""
-    # Takes longer than all of ``import mmosnet``, which this module is a part of.
+    """Return the version of a module, from its distribution where importing the module is slow or asserts versions."""
+    # This import takes longer than all of ``import mmosnet``, which imports this module.
     from importlib import metadata
 
     for distribution in DISTRIBUTIONS.get(name, ()):
@@ -85,60 +86,19 @@ def _release(version: str) -> tuple[int, ...]:
 
 @contextmanager
 def supported_stack(*names: str) -> Iterator[None]:
-    """Check the versions of the stack, then let it be imported inside of the block without a warning of mmcv-lite's.
+    """Check versions of the stack, then let the block import it without a warning of mmcv-lite.
 
     Args:
-        names: As of :func:`check_versions`.
+        names: Packages to check; all by default.
 
     Raises:
-        StackError: As of :func:`check_versions`.
+        StackError: See :func:`check_versions`.
     """
     check_versions(*names)
     with warnings.catch_warnings():
-        # mmcv-lite announces the compiled operators that it leaves out; none is used here.
+        # mmcv-lite warns that it has no compiled operators; none is used here.
         warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
         yield
-
-
-def register_backbone() -> None:
-    """Make plain ``type='OSNet'`` known to all toolboxes, by the registry of mmengine's that theirs descend from.
-
-    What is registered imports the backbone when it is called; :mod:`mmosnet.models.osnet` puts the class in its place.
-    It could not be imported here: mmengine may be in the middle of its own import.
-    """
-    from mmengine.registry import MODELS
-
-    MODELS.register_module(name='OSNet', module=_build_backbone)
-
-
-def _build_backbone(*args: object, **kwargs: object) -> object:
-    """Import OSNet and build one."""
-    import mmosnet
-
-    return mmosnet.OSNet(*args, **kwargs)
-
-
-# Where mim looks in every OpenMMLab package: links to configs/, tools/ and model-index.yml of the repository, files
-# in a wheel.
-INDEX_FOLDER = Path(__file__).parent / '.mim'
-
-
-def register_models() -> None:
-    """Register the models of ``model-index.yml``, once. Needs mmpretrain.
-
-    Does nothing where the links were lost, as in a checkout on Windows without symbolic links: configs still work by
-    their path.
-    """
-    from mmpretrain.apis.model import ModelHub
-
-    # The hub refuses a name that it has, and a reload of the package is no error.
-    if (INDEX_FOLDER / 'configs').is_dir() and not ModelHub.has('osnet-x1.0_reid-market1501'):
-        ModelHub.register_model_index(INDEX_FOLDER / 'model-index.yml', config_prefix=INDEX_FOLDER)
-
-
-PACKAGE = Path(__file__).resolve().parent
-# In front of the name of a config of ours, where mmengine reads a base: _base_ = 'mmosnet::osnet_reid_market.py'.
-PREFIX = 'mmosnet::'
 
 
 @dataclass(frozen=True)
@@ -146,12 +106,12 @@ class IndexedModel:
     """An entry of ``model-index.yml``.
 
     Attributes:
-        name: ``osnet-x1.0_reid-market1501``.
-        config: The config file.
-        data: The data set; two where it was trained on one and tested on another.
-        parameters: Weights of the network without its identity classifier.
-        metrics: The published result by metric, in percent; empty if there is none.
-        weights: What ``released`` stands for; None if nothing was released.
+        name: Name of the model, for example ``osnet-x1.0_reid-market1501``.
+        config: Config file.
+        data: Data set; two if the model was trained on one and tested on another.
+        parameters: Number of parameters of the network without its identity classifier.
+        metrics: Published result by metric, in percent; empty if there is none.
+        weights: Checkpoint that ``released`` stands for; None if nothing was released.
     """
 
     name: str
@@ -163,27 +123,27 @@ class IndexedModel:
 
 
 def config_folder() -> Path:
-    """Return the folder of configs: that of a wheel, or of the clone where its links were lost, as on Windows."""
-    folder = PACKAGE / '.mim' / 'configs'
+    """Return the folder of configs: in the package, or in a clone whose links were lost, as on Windows."""
+    folder = INDEX_FOLDER / 'configs'
     return folder if folder.is_dir() else PACKAGE.parent / 'configs'
 
 
 @lru_cache
 def config_files() -> dict[str, Path]:
-    """Return the config files by their names, ``osnet_reid_market``; bases have no name."""
+    """Return the config files by name, such as ``osnet_reid_market``; bases have no name."""
     folder = config_folder()
     files = [*sorted(folder.glob('*.py')), *sorted(folder.glob('[!_]*/*.py'))]
     return {file.stem: file for file in files}
 
 
 def config_names() -> list[str]:
-    """Return all names that stand for a config of ours: of configs, then of models in ``model-index.yml``."""
+    """Return all names of our configs: their own, then those of the models in ``model-index.yml``."""
     return [*config_files(), *indexed_models()]
 
 
 @lru_cache
 def indexed_models() -> dict[str, IndexedModel]:
-    """Return the entries of ``model-index.yml`` by the names of the models."""
+    """Return the entries of ``model-index.yml`` by name of the model."""
     import yaml
 
     folder = config_folder()
@@ -204,11 +164,11 @@ def indexed_models() -> dict[str, IndexedModel]:
 
 
 def find_config_file(name: str) -> Path | None:
-    """Return the file of a config of ours; None where no config has this name.
+    """Return the file of a config of ours; None if no config has this name.
 
     Args:
-        name: Of a config, with or without ``.py``, or of a model in ``model-index.yml``. ``mmosnet::`` may stand in
-            front, and a folder: ``_base_/models/osnet_reid.py``.
+        name: Name of a config, with or without ``.py``, or of a model in ``model-index.yml``. It may begin with
+            ``mmosnet::`` and with a folder: ``_base_/models/osnet_reid.py``.
     """
     name = name.removeprefix(PREFIX)
     file = config_files().get(name.removesuffix('.py'))
@@ -221,37 +181,42 @@ def find_config_file(name: str) -> Path | None:
 
 
 def released_weights(file: Path) -> str | None:
-    """Return the weights that ``model-index.yml`` names for a config file of ours, if it names any."""
+    """Return the weights that ``model-index.yml`` names for a config file of ours; None if it names none."""
     return next((model.weights for model in indexed_models().values() if model.config == file), None)
 
 
 def nearest_names(name: str, others: Iterable[str] = ()) -> str:
-    """Return the names that are most similar to one that is not there, for an error; ``others`` are known besides."""
+    """Return the names that are most similar to an unknown one, for an error message.
+
+    Args:
+        name: The unknown name.
+        others: Known names besides :func:`config_names`.
+    """
     name = name.removeprefix(PREFIX).rpartition('/')[2].removesuffix('.py').lower()
-    found = difflib.get_close_matches(name, [*config_names(), *others], n=3, cutoff=0.5)
-    return f'nearest: {", ".join(found)}' if found else '"mmosnet configs" lists them'
+    similar = difflib.get_close_matches(name, [*config_names(), *others], n=3, cutoff=0.5)
+    return f'nearest: {", ".join(similar)}' if similar else '"mmosnet configs" lists them'
 
 
 def docstring(file: Path) -> str:
-    """Return the text at the head of a config, without running it; empty if it has none."""
+    """Return the docstring of a config, without running the config; empty if it has none."""
     return ast.get_docstring(ast.parse(file.read_text(encoding='utf-8'))) or ''
 
 
 def allow_package_bases() -> None:
     """Let mmengine find ``_base_ = 'mmosnet::osnet_reid_market.py'``, and other packages' without ``pkg_resources``.
 
-    mmengine has a fixed list of packages for this, and asks ``pkg_resources`` where they are, which setuptools dropped
-    in version 82. What mmengine finds by itself it finds as before.
+    mmengine has a fixed list of packages for this, and finds them by ``pkg_resources``, which setuptools dropped in
+    version 82. Bases that mmengine finds by itself are found as before.
     """
     # Not from mmengine.config, which may be in the middle of its import.
     from mmengine.config.config import Config
 
-    found_by_mmengine = Config._get_cfg_path
-    if found_by_mmengine.__module__ == __name__:
+    mmengine_get_cfg_path = Config._get_cfg_path
+    if mmengine_get_cfg_path.__module__ == __name__:
         return
 
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        """Return the path of a base and the scope of its types; None leaves these as they are."""
+        """Return the path of a base and the scope of its types; None for the scope leaves the types as they are."""
         package, _, name = cfg_path.partition('::')
         if cfg_path.startswith(PREFIX):
             file = find_config_file(cfg_path)
@@ -259,7 +224,7 @@ def allow_package_bases() -> None:
                 raise FileNotFoundError(f'{filename}: no config {cfg_path}; {nearest_names(cfg_path)}')
             return str(file), None
         try:
-            return found_by_mmengine(cfg_path, filename)
+            return mmengine_get_cfg_path(cfg_path, filename)
         except ModuleNotFoundError as e:
             if e.name != 'pkg_resources':
                 raise
@@ -272,3 +237,33 @@ def allow_package_bases() -> None:
         return str(path), package
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
+
+
+def register_models() -> None:
+    """Register the models of ``model-index.yml`` for ``mmpretrain.get_model`` and ``list_models``, once.
+
+    Does nothing in a clone whose links were lost, as on Windows: configs still work by their path.
+    """
+    from mmpretrain.apis.model import ModelHub
+
+    # The hub refuses a name that it has already; a reload of the package is no error.
+    if (INDEX_FOLDER / 'configs').is_dir() and not ModelHub.has('osnet-x1.0_reid-market1501'):
+        ModelHub.register_model_index(INDEX_FOLDER / 'model-index.yml', config_prefix=INDEX_FOLDER)
+
+
+def register_backbone() -> None:
+    """Make plain ``type='OSNet'`` known to all toolboxes, in the registry of mmengine that is the parent of theirs.
+
+    The registered function imports the backbone when it is called, and :mod:`mmosnet.models.osnet` then replaces it by
+    the class. The class cannot be imported here: mmengine may be in the middle of its own import.
+    """
+    from mmengine.registry import MODELS
+
+    MODELS.register_module(name='OSNet', module=_build_backbone)
+
+
+def _build_backbone(*args: Any, **kwargs: Any) -> object:
+    """Import :class:`~mmosnet.models.osnet.OSNet` and build one."""
+    import mmosnet
+
+    return mmosnet.OSNet(*args, **kwargs)

@@ -1,13 +1,4 @@
-"""Errors of users, how commands end, and optional packages.
-
-The exception for mistakes in a user's data or settings.
-
-How a program ends that is interrupted by Ctrl-C or asked to end by SIGTERM. Needs no torch.
-
-Errors for people: how the tools end at a mistake of the user's or a fault of the system's. Needs no torch.
-
-Packages of setup.cfg's extras, imported when something needs them.
-"""
+"""The error for mistakes of the user, how commands end, and packages that are optional. Needs no torch."""
 
 from __future__ import annotations
 
@@ -37,8 +28,7 @@ from typing import TextIO
 class DataError(ValueError):
     """Something in the user's files or settings cannot be used.
 
-    The message names the file or setting, the value found and the remedy. The tools print it without a
-    traceback.
+    The message names the file or setting, its value and the remedy. Commands print it without a traceback.
     """
 
 
@@ -48,22 +38,24 @@ def in_one_line(text: str) -> str:
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# How long the main thread may stay in a call that does not return to Python, as one that waits for another process.
+# How long the main thread may stay in a call that does not return to Python, such as waiting for another process.
 GRACE_SECONDS = 10
 # Two signals closer than this are one: ``timeout`` sends its own to the program and to all of its group.
 SAME_SECONDS = 0.3
 
 
 class Interruption:
-    """What happens when a signal arrives.
+    """Handler of SIGINT (Ctrl-C) and SIGTERM.
 
-    The first one raises ``KeyboardInterrupt`` in the main thread, and the program ends in its own way. A second one of
-    its kind ends it at once; so does the first one after :data:`GRACE_SECONDS` in which the main thread did not return
-    to Python. One of the other kind changes nothing: a parent forwards what its children have got already.
+    The first signal raises ``KeyboardInterrupt`` in the main thread, and the program cleans up and ends. A second
+    signal with the same number ends it at once; so does the first one after :data:`GRACE_SECONDS` in which the main
+    thread did not return to Python. A signal with the other number changes nothing: a parent process may forward a
+    signal that this process has received already.
 
     Attributes:
-        advice: Returns what is kept and how to go on; called when the program is interrupted. Empty to say nothing.
-        signal: Signal that has interrupted the program; 0 before.
+        advice: Function that returns what was kept and how to continue; called when the program is interrupted. An
+            empty text adds nothing.
+        signal: Number of the signal that has interrupted the program; 0 before.
     """
 
     def __init__(self) -> None:
@@ -77,7 +69,7 @@ class Interruption:
         """Take over the signals that have no handler; in the main thread alone, as Python requires."""
         if threading.current_thread() is not threading.main_thread():
             return
-        # A shell has its background jobs ignore Ctrl-C; that stays.
+        # A shell lets its background jobs ignore Ctrl-C; they keep ignoring it.
         free = [s for s in SIGNALS if signal.getsignal(s) in (signal.SIG_DFL, signal.default_int_handler)]
         if not free:
             return
@@ -98,8 +90,8 @@ class Interruption:
             self._writer.shutdown(socket.SHUT_RDWR)
 
     def _leave(self) -> None:
-        """Stop watching in a forked process: its signals are not for the main process's thread."""
-        # A fork that is not the program's own has begun in another thread, where Python allows nothing of this.
+        """Stop watching in a forked process: its signals must not reach the thread of the main process."""
+        # A library may fork in another thread, where Python does not allow this call.
         with suppress(ValueError):
             signal.set_wakeup_fd(-1)
 
@@ -113,7 +105,7 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._owner:
-            # In a fork, as the workers of a loader are. Ctrl-C reaches them too; the main process ends them.
+            # In a forked process, such as a worker of a loader. Ctrl-C reaches it too; the main process ends it.
             if number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
@@ -127,19 +119,19 @@ class Interruption:
 
     def _watch(self) -> None:
         """Watch for signals in a separate thread: the main thread may be outside of Python."""
-        seen = {}
-        # The numbers of all signals that have a handler in Python come here.
-        while number := self._reader.recv(1):
-            (number,) = number
-            if number in seen:
-                if time.monotonic() - seen[number] > SAME_SECONDS:
+        received: dict[int, float] = {}
+        # Python writes the number of each signal that has a handler to this socket.
+        while byte := self._reader.recv(1):
+            (number,) = byte
+            if number in received:
+                if time.monotonic() - received[number] > SAME_SECONDS:
                     self._end(number)
             elif number in self._previous:
-                if not seen:
+                if not received:
                     timer = threading.Timer(GRACE_SECONDS, self._end_later, (number,))
                     timer.daemon = True
                     timer.start()
-                seen[number] = time.monotonic()
+                received[number] = time.monotonic()
         self._reader.close()
 
     def _end(self, number: int) -> None:
@@ -152,29 +144,29 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """End the program with one line where it is interrupted, with code 130 after Ctrl-C and 143 after SIGTERM."""
+    """End an interrupted program with one line, and with code 130 after Ctrl-C or 143 after SIGTERM."""
     interruption = Interruption()
     interruption.start()
     try:
         yield interruption
     except BaseException as e:
-        # Whatever the interruption has become on its way up.
+        # A library may have turned the interruption into an error of its own.
         if not interruption.signal and not isinstance(e, KeyboardInterrupt):
             interruption.stop()
             raise
-        # Signals stay taken over: more may come while Python ends.
+        # The signal handlers stay: more signals may come while Python ends.
         interruption.say()
         raise SystemExit(128 + (interruption.signal or signal.SIGINT)) from None
     interruption.stop()
 
 
-#: Set to anything, this environment variable makes errors of one line show their traceback too.
+#: If this environment variable has any value, errors of one line show their traceback too.
 TRACEBACK_VARIABLE = 'MMOSNET_TRACEBACK'
 
 _NETWORK = 'is the network drive or the server there? Then try again'
 _FULL = 'free space there, or name another folder'
 _FILES = 'allow more, as ulimit -n 4096 does, or use fewer workers'
-# What to do about faults of the system's, by error number.
+# Remedies for errors of the system, by the name of the error number.
 _REMEDIES = {
     'ENOSPC': _FULL,
     'EDQUOT': 'your share of this disk is used up: delete something there, or name another folder',
@@ -214,12 +206,12 @@ _PHRASES = {
     'database or disk is full': errno.ENOSPC,
     'attempt to write a readonly database': errno.EROFS,
     'disk I/O error': errno.EIO,
-    # torch leaves out the system's reason, which is this one nearly always.
+    # torch leaves out the system's reason, which is nearly always this one.
     'PytorchStreamWriter failed': errno.ENOSPC,
     'unexpected pos': errno.ENOSPC,
     'iostream error': errno.ENOSPC,
 }
-# What torch says where something of the machine runs out, and the remedy.
+# How torch words that a resource of the machine is used up, and the remedies.
 OUT_OF_MEMORY = (
     'memory is full: a smaller batch size (train_dataloader.batch_size, --batch-size), smaller images, or --amp on '
     'a GPU'
@@ -241,15 +233,15 @@ RESOURCES = (
     ),
     (r'out of memory|DefaultCPUAllocator|Unable to allocate', OUT_OF_MEMORY),
 )
-# These alone are looked for in the text of other errors: words like "Invalid argument" may mean anything.
-_TOLD = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE')
-_FAULTS = {getattr(errno, name) for name in _TOLD if hasattr(errno, name)}
+# Only these are searched for in the text of other errors: words like "Invalid argument" may mean anything.
+_UNMISTAKABLE = ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE')
+_FAULTS = {getattr(errno, name) for name in _UNMISTAKABLE if hasattr(errno, name)}
 _PHRASES |= {os.strerror(number): number for number in _FAULTS}
-# What Python's tempfile says.
+# How Python's tempfile words it.
 _NO_TEMPORARY = 'No usable temporary directory'
-# Where an error of these names no file, the file that was being written is meant.
+# If an error with one of these numbers names no file, it is about the file that was being written.
 _WRITING = {getattr(errno, name) for name in ('ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO') if hasattr(errno, name)}
-# The error's own text in what a loader's worker sends: it follows the worker's traceback.
+# Start of the error's own text in the message of a loader's worker, where the worker's traceback stands before it.
 _WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILINE)
 
 
@@ -257,10 +249,8 @@ _WORKER = re.compile(r'^[\w.]*(?:Error|Exception|Exit|Interrupt): ', re.MULTILIN
 def user_errors() -> Iterator[Interruption]:
     """End the program with one line for a user's mistake, a system error or an interruption.
 
-    Other exceptions pass with their traceback.
-
-    Codes are 1 for a mistake, 130 after Ctrl-C (SIGINT) and 143 after SIGTERM. What is said of an interruption besides
-    is the ``advice`` of :class:`~mmosnet.errors.Interruption`.
+    Other exceptions pass with their traceback. Exit codes are 1 for a mistake or system error, 130 after Ctrl-C and 143
+    after SIGTERM. The line about an interruption ends with the ``advice`` of the yielded :class:`Interruption`.
     """
     with interruptible() as interruption, _mistakes():
         yield interruption
@@ -270,15 +260,15 @@ def user_errors() -> Iterator[Interruption]:
 def _mistakes() -> Iterator[None]:
     """End the program with one line for a user's mistake or a system error, such as a full disk.
 
-    Where the environment has :data:`TRACEBACK_VARIABLE`, the traceback is shown too. Other exceptions pass.
+    If the environment has :data:`TRACEBACK_VARIABLE`, the traceback is shown too. Other exceptions pass.
     """
     faults: list[BaseException] = []
-    # A log that cannot be written, as to `head` when it has seen enough, would print a traceback for each line.
+    # Otherwise logging prints a traceback per line that it cannot write, for example when `head` has closed the pipe.
     raised, logging.raiseExceptions = logging.raiseExceptions, False
     try:
-        with _threads_heard(faults):
+        with _collect_thread_faults(faults):
             yield
-            # What is still to be printed fails here, not when Python ends.
+            # Buffered output fails here, not when Python ends.
             sys.stdout.flush()
         if faults:
             raise faults[0]
@@ -288,19 +278,19 @@ def _mistakes() -> Iterator[None]:
             raise
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        # Unbuffered, a line that failed is forgotten: whether another one fails tells.
+        # Unbuffered output forgets a line that failed: write another one to see whether the pipe is closed.
         closed = _close_output('\n' if isinstance(e, BrokenPipeError) else '')
         if not isinstance(e, DataError):
-            # What was left half made by the fault complains while Python ends.
+            # Objects that the error left half made would print complaints while Python ends.
             sys.unraisablehook = lambda unraisable: None
-        # Who reads the output has seen enough, as `head` does.
+        # The reader of the pipe, such as `head`, needs no more output: no message.
         sys.exit(1 if closed and isinstance(e, BrokenPipeError) else f'error: {in_one_line(line)}')
     finally:
         logging.raiseExceptions = raised
 
 
 def user_line(error: BaseException) -> str | None:
-    """Return what to tell the user about an error, in one line; None for a fault in the code."""
+    """Return the message for a user about an error, in one line; None for a fault in the code."""
     if isinstance(error, DataError):
         return _own_text(error)
     if isinstance(error, (TypeError, KeyError)):
@@ -311,18 +301,18 @@ def user_line(error: BaseException) -> str | None:
 
 
 def _exhausted(error: RuntimeError | MemoryError) -> str | None:
-    """Say what has run out, and the remedy: memory of torch or numpy, or a data loader process was killed."""
+    """Return the message for memory or another resource of torch or numpy that is used up; None for other errors."""
     text = str(error).strip()
     remedies = [remedy for pattern, remedy in RESOURCES if re.search(pattern, text)]
     if isinstance(error, MemoryError):
         remedies.append(OUT_OF_MEMORY)
-    # The first sentence: a traceback may follow where a loader's worker failed.
+    # Only the first sentence: the traceback of a loader's worker may follow.
     first = text.partition('\n')[0].partition('. ')[0].rstrip('.')
     return f'{remedies[0]} ({first or "MemoryError"})' if remedies else None
 
 
 def _first_fault(error: BaseException) -> str | None:
-    """Describe the system error that an error comes from, if handling that one failed."""
+    """Describe the system error that an error comes from, if handling that system error failed."""
     while error := error.__cause__ or error.__context__:
         number = getattr(error, 'errno', None)
         if isinstance(error, OSError) and (number in _FAULTS or _NO_TEMPORARY in str(error)):
@@ -333,7 +323,7 @@ def _first_fault(error: BaseException) -> str | None:
 def _own_text(error: BaseException) -> str:
     """Return an error's text, without the traceback of a data loader's worker in front of it."""
     text = str(error).strip()
-    ends = [found.end() for found in _WORKER.finditer(text)] if 'Original Traceback' in text else []
+    ends = [match.end() for match in _WORKER.finditer(text)] if 'Original Traceback' in text else []
     return text[ends[-1] :].strip() if ends else text
 
 
@@ -345,15 +335,15 @@ def _system_fault(error: BaseException) -> str | None:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         text, file = error.strerror, ' to '.join(names) or _written_file(error, number)
     else:
-        # What was raised again with another text, or in a loader's worker.
-        told = re.search(r"\[Errno (\d+)\] ([^:]+)(?:: ['\"]?([^'\"]+))?", text)
-        if told:
-            number, text, file = int(told[1]), told[2], told[3] or ''
+        # An error that was raised again with another text, or in a loader's worker.
+        match = re.search(r"\[Errno (\d+)\] ([^:]+)(?:: ['\"]?([^'\"]+))?", text)
+        if match:
+            number, text, file = int(match[1]), match[2], match[3] or ''
         else:
             number = next((number for phrase, number in _PHRASES.items() if phrase in text), None)
             file = _written_file(error, number)
     if number is None:
-        # A text of ours, or of a library of the network's.
+        # Our own text, or that of a network library.
         return _own_text(error) or type(error).__name__ if isinstance(error, OSError) else None
     remedy = REMEDIES.get(number)
     unnamed = number in _WRITING and getattr(error, 'filename', None) is None
@@ -363,22 +353,22 @@ def _system_fault(error: BaseException) -> str | None:
 
 
 def _written_file(error: BaseException, number: int | None) -> str:
-    """Return the file that was being written when an error without a name was raised; empty if unknown."""
+    """Return the file that was being written when an error that names no file was raised; empty if unknown."""
     if number not in _WRITING:
         return ''
-    if not _takes(sys.stdout, ''):
+    if not _can_write(sys.stdout, ''):
         return 'standard output'
     # Python's own write() names no file, but the function that called it has the file in a variable.
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame in reversed(frames):
         if names := list(filter(None, map(_file_name, frame.f_locals.values()))):
             return names[0]
-    # A line that was too long to be kept is forgotten: whether another one fails tells.
-    return '' if _takes(sys.stdout, '\n') else 'standard output'
+    # A line longer than the buffer is forgotten: write another one to see whether standard output fails.
+    return '' if _can_write(sys.stdout, '\n') else 'standard output'
 
 
 def _file_name(value: object) -> str:
-    """Return the file that an object writes; empty if it writes none."""
+    """Return the file to which an object writes; empty if it writes to none."""
     if isinstance(value, logging.FileHandler):
         return value.baseFilename
     if isinstance(value, io.IOBase):
@@ -389,7 +379,7 @@ def _file_name(value: object) -> str:
     return name if isinstance(name, str) else ''
 
 
-def _takes(stream: io.TextIOBase | TextIO, text: str) -> bool:
+def _can_write(stream: io.TextIOBase | TextIO, text: str) -> bool:
     try:
         stream.write(text)
         stream.flush()
@@ -407,21 +397,21 @@ def _is_temporary(file: str) -> bool:
 
 
 @contextmanager
-def _threads_heard(faults: list[BaseException]) -> Iterator[None]:
+def _collect_thread_faults(faults: list[BaseException]) -> Iterator[None]:
     """Collect system errors that end threads, such as TensorBoard's writer, instead of their tracebacks."""
-    others = threading.excepthook
+    previous = threading.excepthook
 
-    def hear(args: threading.ExceptHookArgs) -> None:
+    def collect(args: threading.ExceptHookArgs) -> None:
         if isinstance(args.exc_value, OSError):
             faults.append(args.exc_value)
         else:
-            others(args)
+            previous(args)
 
-    threading.excepthook = hear
+    threading.excepthook = collect
     try:
         yield
     finally:
-        threading.excepthook = others
+        threading.excepthook = previous
 
 
 def _close_output(text: str) -> bool:
@@ -429,7 +419,7 @@ def _close_output(text: str) -> bool:
 
     Python flushes it once more at exit, which would fail again.
     """
-    if _takes(sys.stdout, text):
+    if _can_write(sys.stdout, text):
         return False
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -439,7 +429,7 @@ def _close_output(text: str) -> bool:
 def _config_mistake(error: TypeError | KeyError) -> str | None:
     """Return the mistake in a config that made mmengine fail to build something; None for an error in code.
 
-    A wrong name of an argument fails where a class is called, or where this hands it on: to a parent, to a function.
+    A wrong argument name fails where a class is called, or where the class passes it on to its parent or to a function.
     """
     calls = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     builders = [i for i, frame in enumerate(calls) if frame.f_code.co_name == 'build_from_cfg']
@@ -447,14 +437,14 @@ def _config_mistake(error: TypeError | KeyError) -> str | None:
     if isinstance(error, KeyError):
         text = str(error.args[0]).partition('. ')[0].splitlines()[0]
         return f'in the config: {text}' if builders and not inner else None
-    found = re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    # Not in a method that runs later.
+    match = re.search(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    # An error in a method that runs later is a fault in the code.
     built = builders and {frame.f_code.co_name for frame in inner} <= {'__init__', '__call__', 'get_instance'}
     if built and not inner and str(error).endswith('takes no arguments'):
         return f'in the config: {error}'
-    if not found or not (built or calls[-1].f_globals.get('__name__') == 'mmengine.runner.runner'):
+    if not match or not (built or calls[-1].f_globals.get('__name__') == 'mmengine.runner.runner'):
         return None
-    owner, _, method = found.group(1).partition('.')
+    owner, _, method = match[1].partition('.')
     if method == '__init__' and builders:
         called = calls[builders[-1]].f_locals['obj_cls']
     else:
@@ -463,38 +453,42 @@ def _config_mistake(error: TypeError | KeyError) -> str | None:
     parts = [vars(kind).get('__init__') for kind in called.__mro__] if inspect.isclass(called) else [called]
     known = {name for part in filter(callable, parts) for name in inspect.signature(part).parameters}
     known -= {'self', 'args', 'kwargs'}
-    similar = difflib.get_close_matches(found.group(2), known, n=1)
+    similar = difflib.get_close_matches(match[2], known, n=1)
     hint = f'nearest: {similar[0]}' if similar else f'there are {", ".join(sorted(known))}'
-    return f'in the config: {getattr(called, "__name__", found.group(1))} takes no {found.group(2)}; {hint}'
+    return f'in the config: {getattr(called, "__name__", match[1])} takes no {match[2]}; {hint}'
 
 
 def need(name: str, extra: str) -> ModuleType:
-    """Import a package of one of setup.cfg's extras.
+    """Import an optional package.
+
+    Args:
+        name: Module to import.
+        extra: The extra of setup.cfg that its package belongs to.
 
     Raises:
-        DataError: It is not installed; says what to install.
-        ImportError: It is, and the system cannot read it.
+        DataError: It is not installed; the message has the command that installs it.
+        ImportError: It is installed, and the system cannot read it.
     """
-    # With it OpenVINO reports each import to Google Analytics, NNCF each use: they do without it.
+    # With this module OpenVINO reports each import to Google Analytics, and NNCF each use. Both work without it.
     sys.modules.setdefault('openvino_telemetry', None)
     try:
         return import_module(name)
     except ImportError as e:
-        # It is there, and the system cannot read it, as with too many open files.
+        # It is installed, and the system cannot read it, for example because too many files are open.
         if user_line(e):
             raise
         raise DataError(f'{name} cannot be imported ({e}): pip install {_packages(extra)}') from e
 
 
 def _packages(extra: str) -> str:
-    """Return the packages of an extra, as they are typed; its name where mmosnet is not installed, but a clone."""
+    """Return the packages of an extra as arguments of pip; the extra of a clone if mmosnet is not installed.
+
+    mmosnet is on no registry: ``pip install mmosnet[EXTRA]`` would fail.
+    """
     try:
-        found = [line.split(';') for line in requires('mmosnet') or []]
+        requirements = [line.partition(';') for line in requires('mmosnet') or []]
     except PackageNotFoundError:
-        found = []
-    packages = [repr(line[0].strip()) for line in found if f"extra=='{extra}'" in _plain(line[-1])]
+        requirements = []
+    marker = re.compile(rf"""extra\s*==\s*['"]{re.escape(extra)}['"]""")
+    packages = [repr(package.strip()) for package, _, condition in requirements if marker.search(condition)]
     return ' '.join(packages) or f"'.[{extra}]', in the clone of mmosnet"
-
-
-def _plain(marker: str) -> str:
-    return marker.replace(' ', '').replace('"', "'")

@@ -1,4 +1,4 @@
-"""Imports that wait: of public names until they are used, of registrations until there is something to register with.
+"""Imports that wait: of public names until they are used, of registrations until their registry is imported.
 
 Importing mmosnet thus costs nothing that is not used, and needs neither torch nor OpenMMLab.
 """
@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def public_names(package: str) -> dict[str, str]:
-    """Return the public names of a package and the module of each.
+    """Return the public names of a package, each with its module.
 
     They stand in the package's stub, ``__init__.pyi``, where type checkers find them too.
 
@@ -34,13 +34,10 @@ def public_names(package: str) -> dict[str, str]:
     return names
 
 
-def public_modules(package: str) -> list[str]:
-    """Return the modules that hold the public names of a package: importing all of them registers everything."""
-    return list(dict.fromkeys(public_names(package).values()))
-
-
 def lazy_names(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` of a package whose names are imported on their first use (PEP 562).
+
+    ``lazy_loader`` does the same for a package alone: it refuses stubs that import from a package beside it, or ``*``.
 
     Args:
         package: Its full name. It has a stub, as :func:`public_names` reads it.
@@ -58,10 +55,7 @@ def lazy_names(package: str) -> tuple[Callable[[str], object], Callable[[], list
         setattr(sys.modules[package], name, value)
         return value
 
-    def listed() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *names})
-
-    return resolve, listed
+    return resolve, lambda: sorted({*vars(sys.modules[package]), *names})
 
 
 def after_import(module: str, action: Callable[[], None]) -> None:
@@ -69,7 +63,7 @@ def after_import(module: str, action: Callable[[], None]) -> None:
 
     Args:
         module: Its full name.
-        action: Takes nothing. It runs while packages around the module may still be incomplete.
+        action: Takes no arguments. It runs while packages around the module may still be incomplete.
     """
     if module in sys.modules:
         action()
@@ -78,7 +72,7 @@ def after_import(module: str, action: Callable[[], None]) -> None:
 
 
 class _Watcher:
-    """Finds one module, as Python would, and runs an action when it has been imported."""
+    """Find one module, as Python would, and run an action when it has been imported."""
 
     def __init__(self, module: str, action: Callable[[], None]) -> None:
         self.module = module

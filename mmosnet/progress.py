@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from importlib.util import find_spec
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar('Item')
 
@@ -108,7 +108,7 @@ def _rich_bar(total: int, unit: str) -> tuple:
         return None, None
 
     class Rate(ProgressColumn):
-        def render(self, task: object) -> Text:
+        def render(self, task: Any) -> Text:
             return Text(f'{task.speed:.1f}/s' if task.speed else '')
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TextColumn('{task.fields[note]}', markup=False))

@@ -1,12 +1,12 @@
-"""The registries of scope ``mmosnet``: children of mmpretrain's.
+"""Registries of scope ``mmosnet``, children of mmpretrain's.
 
-A registry imports only its own ``locations``, never its parent's. Each therefore names mmpretrain's
-module before ours: ``type='ImageClassifier'`` is then found with ``default_scope='mmosnet'`` too.
-Every registry that a Runner looks into has a child here, so that this scope runs without warnings.
+A registry imports only its own ``locations``, never its parent's. Each therefore names mmpretrain's module before ours:
+``type='ImageClassifier'`` is then found with ``default_scope='mmosnet'`` too. Every registry that a Runner looks into
+has a child here, so that this scope runs without warnings.
 """
 
 from mmosnet.compatibility import supported_stack
-from mmosnet.lazy_import import public_modules
+from mmosnet.lazy_import import public_names
 
 with supported_stack():
     # Registries import it on first use, outside of this block.
@@ -16,13 +16,12 @@ with supported_stack():
 
 
 def _child(parent: Registry, *packages: str) -> Registry:
-    """Return a registry that imports mmpretrain's modules, and all modules of ours with public names."""
-    locations = [name for package in packages for name in _modules(package)]
+    """Return a registry that imports packages of mmpretrain, and all modules with public names of ours."""
+    locations = []
+    for package in packages:
+        modules = public_names(package).values() if package.startswith('mmosnet.') else [package]
+        locations += dict.fromkeys(modules)
     return Registry(parent.name, parent=parent, scope='mmosnet', locations=locations)
-
-
-def _modules(package: str) -> list[str]:
-    return public_modules(package) if package.startswith('mmosnet.') else [package]
 
 
 # Engine

@@ -1,7 +1,4 @@
-"""Model index, configs and READMEs say the same.
-
-Configs by their names: from any folder, and as bases of a user's own.
-"""
+"""Supported versions; model index, configs and READMEs agree; configs are known by name, from any folder."""
 
 from __future__ import annotations
 
@@ -21,7 +18,6 @@ from mmengine.config import Config
 
 import mmosnet  # noqa: F401
 from mmosnet import compatibility
-from mmosnet import compatibility as names
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model, find_config, find_trained
 from mmosnet.models.torchreid import RELEASED_FILES
@@ -39,14 +35,14 @@ def test_release_reads_the_numbers(version, release):
 
 def test_version_outside_the_window_names_what_to_install(monkeypatch):
     monkeypatch.setattr(compatibility, '_version_of', lambda name: '1.7.2')
-    with pytest.raises(ImportError, match=r'mmcv>=2.0.0,<2.4.0 and found 1.7.2: pip install .*lite.*onedl'):
+    with pytest.raises(ImportError, match=r'mmcv>=2.0.0,<2.4.0 .*1.7.2.*pip install .*lite.*onedl'):
         compatibility.check_versions('mmcv')
 
 
 @pytest.mark.parametrize('name', compatibility.SUPPORTED_VERSIONS)
 def test_versions_are_those_of_the_modules(name):
-    found = compatibility._version_of(name)
-    assert found.partition('+')[0] == import_module(name).__version__.partition('+')[0]
+    version = compatibility._version_of(name)
+    assert version.partition('+')[0] == import_module(name).__version__.partition('+')[0]
 
 
 def test_import_without_mmcv_names_what_to_install():
@@ -87,9 +83,9 @@ IMAGE_SIZES = {
 
 @lru_cache
 def counted(network: str, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Parameters and mult-adds of a backbone and a neck; most recipes share them.
+    """Parameters and mult-adds of a backbone and a neck, each counted once: most recipes share them.
 
-    ``count_complexity``, which the figures are from, is held against these counts in models/test_complexity.py.
+    The figures come from ``count_complexity``, which models/test_complexity.py compares with these counts.
     """
     model = dict(type='ImageClassifier', **json.loads(network))
     count = count_by_hooks(build_model(Config(dict(default_scope='mmpretrain', model=model))), *image_size)
@@ -122,7 +118,7 @@ def test_sizes_are_those_of_the_built_model(model):
 
 
 def row_and_docstring(model: dict) -> tuple[str, str]:
-    """Where people read of a config."""
+    """The two places where users read about a config."""
     path = ROOT / model['Config']
     readme = (path.parent / 'README.md').read_text()
     (row,) = (line for line in readme.splitlines() if line.startswith(f'| `{path.name}`'))
@@ -233,28 +229,31 @@ def test_pretrained_model_takes_the_released_weights(tmp_path, monkeypatch):
     assert torch.equal(model.backbone.final_conv.conv.weight, released['conv5.conv.weight'])
 
 
-# A process of a user's: mmengine alone reads a config, after importing mmosnet.
+# What a user's program does: import mmosnet, then read a config by mmengine alone.
 READ = (
     'import mmosnet, sys\nfrom mmengine.config import Config\nprint(Config.fromfile(sys.argv[1]).model.backbone.type)'
 )
 
 
 def test_names_of_configs_and_models_stand_for_files():
-    file = names.config_files()['osnet_reid_market']
+    file = compatibility.config_files()['osnet_reid_market']
     for name in (
         'osnet_reid_market',
         'osnet_reid_market.py',
         'osnet-x1.0_reid-market1501',
         'mmosnet::osnet_reid_market',
     ):
-        assert names.find_config_file(name) == file
-    assert names.find_config_file('_base_/models/osnet_reid.py').is_file()
-    assert names.find_config_file('osnet_reid_markt') is None
-    assert names.find_config_file('../setup') is None and names.find_config_file('_base_/../../setup.cfg') is None
-    assert 'osnet_reid_market' in names.nearest_names('osnet_reid_markt')
+        assert compatibility.find_config_file(name) == file
+    assert compatibility.find_config_file('_base_/models/osnet_reid.py').is_file()
+    assert compatibility.find_config_file('osnet_reid_markt') is None
+    assert (
+        compatibility.find_config_file('../setup') is None
+        and compatibility.find_config_file('_base_/../../setup.cfg') is None
+    )
+    assert 'osnet_reid_market' in compatibility.nearest_names('osnet_reid_markt')
     # A name leads to one file.
-    files = [file for file in names.config_folder().rglob('*.py') if '_base_' not in file.parts]
-    assert sorted(names.config_files().values()) == sorted(files)
+    files = [file for file in compatibility.config_folder().rglob('*.py') if '_base_' not in file.parts]
+    assert sorted(compatibility.config_files().values()) == sorted(files)
 
 
 def test_a_file_goes_before_a_name_and_names_have_weights(tmp_path, monkeypatch):
@@ -290,8 +289,8 @@ def test_bases_without_a_clone(tmp_path, base, backbone):
 
 def test_a_base_is_the_file_itself(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmosnet::osnet_reid_synthetic.py'\n")
-    names.allow_package_bases()
-    original = Config.fromfile(names.config_files()['osnet_reid_synthetic'])
+    compatibility.allow_package_bases()
+    original = Config.fromfile(compatibility.config_files()['osnet_reid_synthetic'])
     assert Config.fromfile(tmp_path / 'mine.py').to_dict() == original.to_dict()
 
 

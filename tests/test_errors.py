@@ -12,21 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from mmosnet import errors as optional_package
+from mmosnet import errors
 from mmosnet.errors import TRACEBACK_VARIABLE, DataError, need, user_errors
 from mmosnet.registry import MODELS
 from tests.conftest import full_disk
 
-TOOLS = sorted((Path(__file__).resolve().parents[1] / 'tools').glob('*.py'))
+ROOT = Path(__file__).resolve().parents[1]
 # Torch is hidden: importing it would take longer than all the rest.
 PROGRAM = """
 import ctypes, multiprocessing, os, sys, time
 sys.modules['torch'] = None
-from mmosnet import interruption as module
-from mmosnet.errors import user_errors
+from mmosnet import errors
 # The others return to Python, however busy the machine is.
 if '{body}' == 'stuck':
-    module.GRACE_SECONDS = 0.5
+    errors.GRACE_SECONDS = 0.5
 
 def work():
     print('ready', flush=True)
@@ -57,7 +56,7 @@ def children():
         multiprocessing.get_context('fork').Process(target=time.sleep, args=[60], daemon=True).start()
     work()
 
-with user_errors() as interruption:
+with errors.user_errors() as interruption:
     interruption.advice = lambda: 'epoch_3.pth, --resume'
     {body}()
 """
@@ -111,8 +110,6 @@ def test_a_forwarded_signal_of_another_kind_changes_nothing():
 
 
 def test_signals_are_given_back_and_ignored_ones_stay_ignored():
-    from mmosnet.errors import user_errors
-
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with user_errors():
         assert signal.getsignal(signal.SIGINT) != before[0]
@@ -126,19 +123,16 @@ def test_signals_are_given_back_and_ignored_ones_stay_ignored():
         signal.signal(signal.SIGINT, before[0])
 
 
-@pytest.mark.parametrize('tool', TOOLS, ids=[tool.stem for tool in TOOLS])
-def test_ctrl_c_while_a_tool_imports_leaves_no_traceback(tmp_path, tool):
-    # What all of them import, before what takes seconds.
-    (tmp_path / 'argparse.py').write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
-    environ = {**os.environ, 'PYTHONPATH': str(tmp_path)}
-    process = subprocess.Popen([sys.executable, tool], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+@pytest.mark.parametrize('program', [('-m', 'mmosnet', 'train'), (str(ROOT / 'tools' / 'train.py'),)])
+def test_ctrl_c_while_a_command_imports_leaves_no_traceback(tmp_path, program):
+    (tmp_path / 'torch.py').write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    environ = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
+    command = [sys.executable, *program, 'osnet_reid_synthetic']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
     assert process.stdout.readline() == b'ready\n'
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == b''
-    assert process.returncode == -signal.SIGINT
-
-
-ROOT = Path(__file__).resolve().parents[1]
+    assert process.communicate(timeout=30)[1] == b'interrupted\n'
+    assert process.returncode == 130
 
 
 @pytest.fixture(autouse=True)
@@ -147,10 +141,18 @@ def restored_hook(monkeypatch):
     monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
 
 
+def ending(work):
+    """How a program ends that does some work: its error, or its exit code."""
+    with pytest.raises(SystemExit) as ended, user_errors():
+        work()
+    return ended.value.code
+
+
 def error_line(error):
-    with pytest.raises(SystemExit) as found, user_errors():
+    def fail():
         raise error
-    line = found.value.code
+
+    line = ending(fail)
     assert line.startswith('error: ') and '\n' not in line
     return line
 
@@ -203,20 +205,19 @@ def test_every_fault_of_the_system_names_file_cause_and_remedy(name):
         ),
     ],
 )
-def test_faults_are_told_whatever_library_met_them(error, part):
+def test_faults_are_named_whatever_library_met_them(error, part):
     assert part in error_line(error)
 
 
-def test_the_file_is_found_where_the_error_names_none(tmp_path):
+def test_the_file_is_named_where_the_error_names_none(tmp_path):
     path = tmp_path / 'a.json'
 
     def dump():
         with path.open('w') as file:
             file.write('a' * 9999)
 
-    with full_disk(5000), pytest.raises(SystemExit) as found, user_errors():
-        dump()
-    assert str(path) in found.value.code
+    with full_disk(5000):
+        assert str(path) in ending(dump)
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
@@ -224,10 +225,8 @@ def test_the_file_is_found_where_the_error_names_none(tmp_path):
 def test_a_full_standard_output_is_named_and_closed(monkeypatch, length):
     with open('/dev/full', 'w') as full:
         monkeypatch.setattr(sys, 'stdout', full)
-        with pytest.raises(SystemExit) as found, user_errors():
-            print('a' * length)
-        # A long line is not kept; then a variable tells the file.
-        assert found.value.code.startswith(('error: standard output: ', 'error: /dev/full: '))
+        # A long line is not kept; then a variable names the file.
+        assert ending(lambda: print('a' * length)).startswith(('error: standard output: ', 'error: /dev/full: '))
         full.flush()
 
 
@@ -235,25 +234,25 @@ def test_faults_in_threads_end_the_program_too(capfd):
     def fail():
         raise OSError(errno.ENOSPC, 'No space left on device', 'events.out')
 
-    with pytest.raises(SystemExit) as found, user_errors():
+    def work():
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()
-    assert 'events.out' in found.value.code and 'Traceback' not in capfd.readouterr().err
+
+    assert 'events.out' in ending(work) and 'Traceback' not in capfd.readouterr().err
 
 
-def test_the_fault_is_told_where_handling_it_failed():
-    with pytest.raises(SystemExit) as found, user_errors():
+def test_the_fault_is_named_where_handling_it_failed():
+    def work(*fault):
         try:
-            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+            raise FileNotFoundError(errno.ENOENT, *fault)
         finally:
             raise UnboundLocalError('folder')
-    assert '/tmp' in found.value.code and 'TMPDIR' in found.value.code
+
+    line = ending(lambda: work("No usable temporary directory found in ['/tmp']"))
+    assert '/tmp' in line and 'TMPDIR' in line
     with pytest.raises(UnboundLocalError), user_errors():
-        try:
-            raise FileNotFoundError(errno.ENOENT, 'No such file or directory', 'a')
-        finally:
-            raise UnboundLocalError('folder')
+        work('No such file or directory', 'a')
 
 
 def test_the_traceback_is_shown_on_demand(monkeypatch, capsys):
@@ -267,9 +266,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(monkeypatch):
     os.close(reading)
     with os.fdopen(writing, 'w') as pipe:
         monkeypatch.setattr(sys, 'stdout', pipe)
-        with pytest.raises(SystemExit) as found, user_errors():
-            print('a long table')
-        assert found.value.code == 1
+        assert ending(lambda: print('a long table')) == 1
 
 
 @pytest.mark.parametrize(
@@ -282,9 +279,7 @@ def test_a_reader_who_has_seen_enough_gets_no_traceback(monkeypatch):
     ],
 )
 def test_wrong_names_in_a_config_are_one_line(cfg, name):
-    with pytest.raises(SystemExit) as found, user_errors():
-        MODELS.build(cfg)
-    line = found.value.code
+    line = ending(lambda: MODELS.build(cfg))
     assert line.startswith('error: ') and name in line and '\n' not in line
 
 
@@ -320,10 +315,7 @@ def test_wrong_names_in_the_code_keep_their_traceback():
     ],
 )
 def test_what_runs_out_is_one_line_with_a_remedy(error, remedy):
-    with pytest.raises(SystemExit) as found, user_errors():
-        raise error
-    line = found.value.code
-    assert line.startswith('error: ') and remedy in line and '\n' not in line
+    assert remedy in error_line(error)
 
 
 @pytest.mark.parametrize('unbuffered', ['', '1'])
@@ -366,14 +358,14 @@ def test_packages_of_the_extra_are_named(monkeypatch):
         "pyarrow>=15 ; extra=='gallery'",
         'h5py; extra == "m"',
     ]
-    monkeypatch.setattr(optional_package, 'requires', lambda name: lines)
+    monkeypatch.setattr(errors, 'requires', lambda name: lines)
     with pytest.raises(DataError, match=r"pip install 'faiss-cpu>=1' 'pyarrow>=15'$"):
         need('no_such_package', 'gallery')
 
     def not_installed(name):
-        raise optional_package.PackageNotFoundError
+        raise errors.PackageNotFoundError
 
-    monkeypatch.setattr(optional_package, 'requires', not_installed)
+    monkeypatch.setattr(errors, 'requires', not_installed)
     with pytest.raises(DataError, match=r"pip install '\.\[gallery\]'"):
         need('no_such_package', 'gallery')
 

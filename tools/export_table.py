@@ -56,9 +56,9 @@ def main() -> None:
 
     # Only now: importing torch takes seconds that --help should not.
     import mmosnet  # noqa: F401
-    from mmosnet.engine import launch
+    from mmosnet.errors import user_errors
 
-    with launch.user_errors():
+    with user_errors():
         if args.kind == 'parity':
             print_parity(args)
         else:

@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     options.set_local_rank(args)
     from mmosnet.engine import launch
-    from mmosnet.engine.report import test_best
+    from mmosnet.engine.report import evaluate_best
+    from mmosnet.engine.runner import watched_processes
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     # The hook of checkpoints adds it; this is for runs that save none.
     launch.add_missing_hook(cfg, 'DivergenceHook')
     runner = launch.build_runner(cfg)
-    with launch.watched_processes(launch.dist_timeout(cfg)):
+    with watched_processes(launch.dist_timeout(cfg)):
         runner.train()
         if cfg.get('test_best'):
-            test_best(runner)
+            evaluate_best(runner)

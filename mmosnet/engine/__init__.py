@@ -1,4 +1,4 @@
-"""Training and testing: hooks, the start of a run, checkpoints, reports and series of runs."""
+"""Training and testing: launch, hooks, checkpoints, reports and series of runs."""
 
 from mmosnet.compatibility import supported_stack
 from mmosnet.lazy_import import lazy_names, public_names

@@ -2,10 +2,10 @@
 from mmosnet.engine.checkpoint_hook import CheckpointHook as CheckpointHook
 from mmosnet.engine.checks import CheckpointFitHook as CheckpointFitHook
 from mmosnet.engine.checks import DivergenceHook as DivergenceHook
+from mmosnet.engine.checks import NumClassesHook as NumClassesHook
 from mmosnet.engine.hooks import BaseFreezeHook as BaseFreezeHook
 from mmosnet.engine.hooks import CompileHook as CompileHook
 from mmosnet.engine.hooks import DeployHook as DeployHook
-from mmosnet.engine.hooks import NumClassesHook as NumClassesHook
 from mmosnet.engine.hooks import PosRatioHook as PosRatioHook
 from mmosnet.engine.hooks import SampleSeedHook as SampleSeedHook
 from mmosnet.engine.report import ReportHook as ReportHook

@@ -1,4 +1,4 @@
-"""Checkpoints that a run leaves whole whenever it is killed, and evaluations that it makes up for when it goes on."""
+"""Hooks that keep checkpoints complete whenever a run is killed, and repeat its missed evaluation on resumption."""
 
 from __future__ import annotations
 
@@ -18,44 +18,40 @@ from mmosnet.errors import DataError
 from mmosnet.io.files import read_json, whole_file
 from mmosnet.registry import HOOKS
 
-# What a run writes after each evaluation: which one it was, and the best so far.
+# Written after each evaluation: its epoch and iteration, and the best scores and checkpoints so far.
 EVALUATION_FILE = 'last_evaluation.json'
 
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
-    """mmengine's hook, with an order of steps that leaves something whole whenever the run is killed.
+    """mmengine's hook with another order of steps, so that a killed run always leaves a complete checkpoint.
 
     mmengine writes the checkpoint of an epoch before the evaluation and again after it, removes old ones before it
-    writes new ones, and writes ``last_checkpoint`` in place. Here the new one is written once, then
-    ``last_checkpoint``, and then old ones are removed. The best score and its checkpoint stand in
-    ``last_evaluation.json``, which a resumed run reads. How the files themselves are written is
-    :func:`~mmosnet.engine.safe_checkpoint.save_checkpoint`. A resumed run first evaluates a checkpoint whose evaluation
-    was missed. A training that has failed, with losses or weights that are NaN or infinite, ends before its checkpoints
-    take the place of good ones: where the config has no
-    :class:`~mmosnet.engine.checks.DivergenceHook`, this hook adds it.
+    writes new ones, and writes ``last_checkpoint`` in place. Here the new checkpoint is written once, then
+    ``last_checkpoint``, and then old ones are removed. The best score and its checkpoint are in
+    ``last_evaluation.json``, which a resumed run reads. The files are written by
+    :func:`~mmosnet.engine.safe_checkpoint.save_checkpoint`.
 
-    Arguments are those of mmengine's hook.
+    The hook adds two others: :class:`MissedEvaluationHook`, and :class:`~mmosnet.engine.checks.DivergenceHook` if the
+    config has none, which ends a training with NaN or infinite losses or weights before its checkpoints replace good
+    ones. Arguments are those of mmengine's hook.
     """
 
     training = False
-    # mmengine's, see its hook.
+    # Set by mmengine's hook.
     best_ckpt_path: str | None
     best_ckpt_path_dict: dict[str, str | None]
 
     def before_run(self, runner: Runner) -> None:
-        """Let checkpoints load safely, and add the hooks that go with this one.
-
-        Those end a failed training and make up for a missed evaluation. mmengine loads nothing before this.
-        """
+        """Let checkpoints load safely, and add the hooks that belong to this one. mmengine loads nothing before."""
         install_safe_checkpoints()
-        for kind in (DivergenceHook, MissedEvaluationHook):
-            # Once, although the first moves this hook to a later place, where it is called again.
-            if not any(isinstance(hook, kind) for hook in runner.hooks):
-                runner.register_hook(kind())
+        for hook_class in (DivergenceHook, MissedEvaluationHook):
+            # Added once, although the first one moves this hook to a later place, where it is called again.
+            if not any(isinstance(hook, hook_class) for hook in runner.hooks):
+                runner.register_hook(hook_class())
 
     def before_train(self, runner: Runner) -> None:
-        """Find the best checkpoint of a resumed run again; remove what killed runs have begun to write."""
+        """Find the best checkpoint of a resumed run again; remove drafts of killed runs."""
         if is_resumed(runner):
             best = last_evaluation(runner).get('best', {})
             runner.message_hub.runtime_info.update({key: best[key] for key in best if key.startswith('best_')})
@@ -65,7 +61,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             self._find_moved_best(runner)
         name = self.filename_tmpl.format(runner.epoch if self.by_epoch else runner.iter)
         if is_resumed(runner) and (Path(self.out_dir) / name).is_file():
-            # The run may have been killed before it had written this name, or published the file.
+            # The run may have been killed before it wrote this name or published the file.
             self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
             self._write_name(runner)
         if is_main_process() and Path(self.out_dir).is_dir():
@@ -91,7 +87,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         checkpoint['meta']['world_size'] = get_world_size()
 
     def after_val(self, runner: Runner) -> None:
-        """Record that this evaluation is complete, all hooks included, and which checkpoint is the best."""
+        """Record that the evaluation and all of its hooks are complete, and which checkpoint is the best."""
         if self.training:
             self._write_evaluation(runner)
 
@@ -116,7 +112,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         if self.max_keep_ckpts > 0:
             kept = [*(number for number in self.keep_ckpt_ids if number != step), step]
             outdated = kept[: -self.max_keep_ckpts]
-            # Those that are about to be removed are among them: if the run is killed before, the next one removes them.
+            # With those that are about to be removed: if the run is killed before that, the resumed one removes them.
             runner.message_hub.update_info('keep_ckpt_ids', kept)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -147,10 +143,10 @@ class CheckpointHook(MMEngineCheckpointHook):
             draft.write_text(self.last_ckpt)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Write the best checkpoint, then remove the best before; write nothing twice."""
+        """Write the best checkpoint, then remove the previous best; write nothing twice."""
         if not self.save_best:
             return
-        # mmengine removes what it finds here first, and writes the last checkpoint anew if there is one.
+        # mmengine would first remove the previous best, and write the last checkpoint again.
         last, self.last_ckpt = self.last_ckpt, None
         if len(self.key_indicators) == 1:
             before, self.best_ckpt_path = {'': self.best_ckpt_path}, None
@@ -170,7 +166,7 @@ class CheckpointHook(MMEngineCheckpointHook):
                 self._remove(path)
 
     def _remove(self, path: str) -> None:
-        """Remove a checkpoint, a file or a folder of DeepSpeed's."""
+        """Remove a checkpoint: a file, or a folder of DeepSpeed."""
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):
@@ -178,7 +174,7 @@ class CheckpointHook(MMEngineCheckpointHook):
 
 
 class MissedEvaluationHook(Hook):
-    """Evaluate what a killed run had saved and not evaluated.
+    """Evaluate a checkpoint that a killed run had saved but not evaluated.
 
     Checkpoints are saved before their evaluation. :class:`CheckpointHook` adds this hook after all others.
     """
@@ -196,7 +192,7 @@ class MissedEvaluationHook(Hook):
         if now < loop.val_begin or not (now % loop.val_interval == 0 or now == last):
             return
         unit = 'epoch' if by_epoch else 'iter'
-        # What a schedule concludes from an evaluation is not in the checkpoint, which is older.
+        # The state of a schedule that depends on evaluations is not in the checkpoint, which is older than its own.
         schedulers = runner.param_schedulers or []
         schedulers = chain(*schedulers.values()) if isinstance(schedulers, dict) else schedulers
         adaptive = any(isinstance(scheduler, ReduceOnPlateauParamScheduler) for scheduler in schedulers)
@@ -213,17 +209,17 @@ def is_resumed(runner: Runner) -> bool:
 
 
 def last_evaluation(runner: Runner) -> dict:
-    """Read :data:`EVALUATION_FILE`, the same in all processes; empty if it is about another model."""
-    found = [_read_evaluation(Path(runner.work_dir) / EVALUATION_FILE)]
-    broadcast_object_list(found)
+    """Read :data:`EVALUATION_FILE`, the same in all processes; empty if it is about another epoch or iteration."""
+    evaluations = [_read_evaluation(Path(runner.work_dir) / EVALUATION_FILE)]
+    broadcast_object_list(evaluations)
     unit = 'epoch' if isinstance(runner.train_loop, EpochBasedTrainLoop) else 'iter'
-    return found[0] if found[0].get(unit) == getattr(runner, unit) else {}
+    return evaluations[0] if evaluations[0].get(unit) == getattr(runner, unit) else {}
 
 
 def _read_evaluation(path: Path) -> dict:
-    """Read the file; return nothing where it is missing or damaged, so that the evaluation is repeated."""
+    """Read the file; return nothing if it is missing or damaged, so that the evaluation is repeated."""
     try:
-        found = read_json(path, '')
+        evaluation = read_json(path, '')
     except (FileNotFoundError, DataError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get('best'), dict) else {}
+    return evaluation if isinstance(evaluation, dict) and isinstance(evaluation.get('best'), dict) else {}

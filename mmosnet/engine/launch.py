@@ -1,11 +1,7 @@
-"""Make a run from a config.
+"""From a config, its overrides (``--cfg-options``) and the options of a command to a Runner.
 
-Overrides of a config (``--cfg-options``), refused where no one would read them.
-
-mmengine merges any key, and a misspelled one changes nothing. Here a key must stand in the config, or be an argument of
-the class that its place in the config names.
-
-What ``mmosnet train`` and ``mmosnet test`` share: from a config to a Runner.
+mmengine merges any override, and a misspelled key changes nothing. Here a key must stand in the config, or be an
+argument of the class that its dict configures.
 """
 
 from __future__ import annotations
@@ -43,25 +39,25 @@ from mmosnet.engine.runner import (
     check_launcher,
     connection_errors,
     start_gloo,
-    watched_processes,
 )
 from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
-from mmosnet.errors import DataError, user_errors
+from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import QueryExpansion
 from mmosnet.evaluation.re_ranking import ReRanking
 from mmosnet.models.build import find_config_path
 from mmosnet.synthetic.datasets import write_synthetic_objects, write_synthetic_people
 
-# What every dict of a config may hold.
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Keys that every dict of a config may have.
 RESERVED = {'type', '_delete_', '_scope_'}
-# At the top of a config: arguments of Runner, what Runner looks up besides, and ours.
+# Keys at the top of a config: arguments of Runner, keys that Runner reads besides, and ours.
 TOP = {
     *inspect.signature(Runner.__init__).parameters,
     *('model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'activation_checkpointing', 'efficient_conv_bn_eval'),
     *('compile', 'runner_type', 'test_best', 'test_targets'),
 } - {'self', 'cfg'}
 DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'}
-# Dicts without a type, by their name in the config.
+# Keys of dicts without a type, by the name of the dict.
 PARTS: dict[str, set[str]] = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'mp_cfg': {'mp_start_method', 'opencv_num_threads'},
@@ -74,27 +70,23 @@ PARTS: dict[str, set[str]] = {
     'data_prefix': {'img_path'},
     'dist_cfg': {'backend', 'init_backend', 'timeout', 'init_method', 'store', 'group_name', 'pg_options', 'device_id'},
 }
-# Functions and classes whose arguments a dict without a type holds.
+# Functions and classes whose arguments are in a dict without a type, by the name of the dict.
 CALLED: dict[str, Sequence[Callable]] = {
     'randomness': (Runner.set_randomness,),
     'log_processor': (LogProcessor,),
     'val_cfg': (ValLoop,),
     'test_cfg': (TestLoop,),
     'optim_wrapper': (OptimWrapper,),
-    'train_dataloader': (torch.utils.data.DataLoader,),
-    'val_dataloader': (torch.utils.data.DataLoader,),
-    'test_dataloader': (torch.utils.data.DataLoader,),
+    **dict.fromkeys(DATALOADERS, (torch.utils.data.DataLoader,)),
     'rerank': (ReRanking,),
     'query_expansion': (QueryExpansion,),
     'generation': (write_synthetic_people, write_synthetic_objects),
     'data_preprocessor': (ClsDataPreprocessor,),
 }
-# What is taken out of a dict before its class is built with the rest.
+# Keys that are taken out of a dict before its class is built with the others.
 TAKEN_OUT = {
     'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'},
-    'train_dataloader': {'num_batch_per_epoch'},
-    'val_dataloader': {'num_batch_per_epoch'},
-    'test_dataloader': {'num_batch_per_epoch'},
+    **{name: {'num_batch_per_epoch'} for name in DATALOADERS},
     'param_scheduler': {'convert_to_iter_based'},
     'train_cfg': {'by_epoch'},
     'norm_cfg': {'requires_grad'},
@@ -102,16 +94,16 @@ TAKEN_OUT = {
     'default_hooks': DEFAULT_HOOKS,
     'custom_hooks': {'priority'},
 }
-# Where ``**kwargs`` go that do not go to a parent.
+# Functions and classes that get the ``**kwargs`` of a class instead of its parent.
 FORWARDED = {
     CheckpointHook: (Runner.save_checkpoint,),
     EMAHook: (ExponentialMovingAverage, MomentumAnnealingEMA),
 }
-# Dicts whose type is no name of a class.
+# Names of dicts whose ``type`` is no registered class.
 UNREGISTERED = ('clip_grad', 'worker_init_fn')
 REGISTRIES = [part for part in vars(mmengine.registry).values() if isinstance(part, Registry)] + [BATCH_AUGMENTS]
-# Packages whose classes hand ``**kwargs`` on to their parents.
-OURS = ('mmosnet', 'mmengine')
+# Packages whose classes pass ``**kwargs`` on to their parents.
+PASSING_ON = ('mmosnet', 'mmengine')
 
 
 def merge_options(cfg: Config, options: Mapping[str, object] | None) -> None:
@@ -123,7 +115,7 @@ def merge_options(cfg: Config, options: Mapping[str, object] | None) -> None:
             ``param_scheduler.0.end``.
 
     Raises:
-        DataError: No one would read a key; gives the nearest that someone would.
+        DataError: Nothing reads a key; names the nearest one.
     """
     flat = dict(_flatten(options or {}))
     if not flat:
@@ -143,15 +135,15 @@ def merge_options(cfg: Config, options: Mapping[str, object] | None) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the most similar name; empty if none is similar."""
+    """Return the most similar name; None if none is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def accepted(called: Callable) -> tuple[set[str], bool]:
-    """Return the argument names of a class or function, including those that it passes on to its parents.
+    """Return the argument names of a class or function, including those that a class passes on to its parents.
 
     Returns:
-        The names, and whether it takes others too.
+        The names, and whether other names are accepted too.
     """
     for kind, functions in FORWARDED.items():
         if inspect.isclass(called) and issubclass(called, kind):
@@ -165,13 +157,13 @@ def accepted(called: Callable) -> tuple[set[str], bool]:
         if '__init__' not in vars(parent):
             continue
         if parent in (object, nn.Module):
-            # Of what came here the class itself makes use, if it takes more than it names.
+            # A class below uses its ``**kwargs`` itself.
             return names, takes_more
         own, takes_more = _own(parent)
         names |= own
         if not takes_more:
             return names, False
-        if parent.__module__.partition('.')[0] not in OURS:
+        if parent.__module__.partition('.')[0] not in PASSING_ON:
             return names, True
     return names, False
 
@@ -195,7 +187,7 @@ def _flatten(options: Mapping, prefix: str = '') -> Iterator[tuple[str, object]]
 
 
 def _open(cfg: Config, merged: Config, key: str) -> None:
-    """Create dicts for the keys below a setting that is None; refuse keys below a number or text."""
+    """Create dicts for keys below a setting that is None; refuse keys below a number or text."""
     node = merged._cfg_dict
     steps = key.split('.')
     for depth, step in enumerate(steps[:-1]):
@@ -207,32 +199,32 @@ def _open(cfg: Config, merged: Config, key: str) -> None:
         if node[index] is None and isinstance(node, dict):
             node[index] = ConfigDict()
         elif not isinstance(node[index], (dict, list)):
-            place = '.'.join(steps[: depth + 1])
-            raise DataError(f'--cfg-options {key}: {place} is {node[index]!r}, nothing is below it; set it as a whole')
+            above = '.'.join(steps[: depth + 1])
+            raise DataError(f'--cfg-options {key}: {above} is {node[index]!r}, nothing is below it; set it as a whole')
         node = node[index]
     if isinstance(node, list) and _index(node, steps[-1]) is None:
         _refuse(cfg, key, len(steps) - 1, map(str, range(len(node))))
 
 
 def _index(node: object, step: str) -> str | int | None:
-    """Return the key or index of one step of a dotted key in a dict or list; None where it is missing."""
+    """Return the key or index of one step of a dotted key in a dict or list; None if it is missing."""
     if isinstance(node, dict):
         return step if step in node else None
     return int(step) if isinstance(node, (list, tuple)) and step.isdigit() and int(step) < len(node) else None
 
 
 def _check(cfg: Config, merged: Config, key: str) -> None:
-    """Follow a dotted key from the top, and refuse the first step that neither config nor class knows."""
+    """Follow a dotted key from the top, and refuse the first step that neither the config nor the class has."""
     before, after, path = cfg._cfg_dict, merged._cfg_dict, ['']
     for depth, step in enumerate(key.split('.')):
-        # At the top the config also has variables, which no one reads once the file is read.
+        # A config file also has variables at the top, which nothing reads after the file itself.
         known, takes_more = _known(path, before, after) if depth else (TOP, False)
         written = depth and _index(before, step) is not None
         if not (written or takes_more or step in known or (depth and step in RESERVED)):
             _refuse(cfg, key, depth, {*known, *(before if depth and isinstance(before, dict) else ())})
         before, after = (None if (i := _index(node, step)) is None else node[i] for node in (before, after))
         if not step.isdigit():
-            # An entry of a list goes by the name of the list.
+            # Entries of a list have the name of the list.
             path.append(step)
     if path[-1] == 'type' and path[-2] not in UNREGISTERED and isinstance(after, str) and not _registered(after):
         similar = nearest(after, _registered_names())
@@ -241,18 +233,18 @@ def _check(cfg: Config, merged: Config, key: str) -> None:
 
 
 def _known(path: Sequence[str], before: object, after: object) -> tuple[Iterable[str], bool]:
-    """Return which further keys a dict may have, and whether it takes any others.
+    """Return which further keys a dict may have, and whether it accepts any others.
 
     Args:
-        path: The keys that lead to it.
+        path: Keys that lead to the dict.
         before: The dict in the config.
-        after: The same with the overrides.
+        after: The dict with the overrides.
     """
     name, above = path[-1], path[-2]
     if not isinstance(after, dict):
         return (), isinstance(before, list)
     if name in PARTS:
-        # Another constructor of the optimizer reads other keys.
+        # Another constructor of the optimizer wrapper reads other keys.
         return PARTS[name], name == 'custom_keys' or 'constructor' in after
     if above == 'custom_keys':
         return ('lr_mult', 'decay_mult'), False
@@ -266,24 +258,24 @@ def _known(path: Sequence[str], before: object, after: object) -> tuple[Iterable
     elif name in CALLED:
         called = CALLED[name]
     elif isinstance(before, dict) and any(isinstance(value, dict) and 'type' in value for value in before.values()):
-        # Names of the user's, a part each: a new one is a whole part.
+        # Parts under names of the user's choice: a new name needs a whole part.
         return taken_out | {k for k, value in after.items() if isinstance(value, dict) and 'type' in value}, False
     else:
         called = []
-    found = [accepted(each) for each in called]
-    return taken_out.union(*(names for names, _ in found)), not found or any(more for _, more in found)
+    arguments = [accepted(each) for each in called]
+    return taken_out.union(*(names for names, _ in arguments)), not arguments or any(more for _, more in arguments)
 
 
 def _registered(name: str | Callable) -> list[Callable]:
     """Return the classes that a type in a config may mean in the current scope."""
     if not isinstance(name, str):
         return [name]
-    found = (registry.get(name) for registry in _registries())
-    return [kind for kind in found if kind is not None]
+    classes = (registry.get(name) for registry in _registries())
+    return [cls for cls in classes if cls is not None]
 
 
 def _registries() -> Iterator[Registry]:
-    """Return the registries in which the current scope looks up a type."""
+    """Yield the registries in which the current scope looks up a type."""
     for root in REGISTRIES:
         if root.children:
             with root.switch_scope_and_registry(None) as registry:
@@ -293,7 +285,7 @@ def _registries() -> Iterator[Registry]:
 
 
 def _registered_names() -> Iterator[str]:
-    """Return the possible names for a type: those of the current scope, of its parents, and ours."""
+    """Yield the possible names of a type: those of the current scope, of its parents, and ours."""
     for registry in _registries():
         while registry is not None:
             yield from registry.module_dict
@@ -304,49 +296,31 @@ def _registered_names() -> Iterator[str]:
 
 
 def _refuse(cfg: Config, key: str, depth: int, known: Iterable[str]) -> None:
-    """Raise for a key whose step at ``depth`` is unknown, where ``known`` are possible."""
+    """Raise an error for a key whose step at ``depth`` is none of the ``known`` ones."""
     what, known = 'no such setting', sorted(known)
     steps = key.split('.')
     if depth == 0:
         known = [name for name in known if name in cfg]
         if steps[0] in cfg:
             what = f'{steps[0]} is a variable of the config file, which nothing reads any more'
-    # As it is below another key, then a similar one here, then the end of it below another key.
+    # The nearest key: the same end below another key, then a similar step here, then shorter ends.
     paths = list(_paths(cfg._cfg_dict))
     ends = ['.'.join(steps[start:]) for start in range(depth, len(steps))]
-    found = [next((path for path in paths if path.endswith(f'.{end}')), None) for end in ends]
+    candidates = [next((path for path in paths if path.endswith(f'.{end}')), None) for end in ends]
     similar = nearest(steps[depth], known)
     if similar:
-        found.insert(1, '.'.join([*steps[:depth], similar, *steps[depth + 1 :]]))
-    hint = next((f'nearest: {path}' for path in found if path), f'there are {", ".join(known) or "none"}')
+        candidates.insert(1, '.'.join([*steps[:depth], similar, *steps[depth + 1 :]]))
+    hint = next((f'nearest: {path}' for path in candidates if path), f'there are {", ".join(known) or "none"}')
     raise DataError(f'--cfg-options {key}: {what}; {hint}')
 
 
 def _paths(node: object, prefix: str = '') -> Iterator[str]:
-    """Return the dotted keys of all settings that a Runner reads."""
+    """Yield the dotted keys of all settings that a Runner reads."""
     entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in entries:
         if prefix or key in TOP:
             yield f'{prefix}{key}'
             yield from _paths(value, f'{prefix}{key}.')
-
-
-__all__ = [
-    'add_hook',
-    'add_missing_hook',
-    'build_runner',
-    'check_numbers',
-    'dist_timeout',
-    'load_config',
-    'resume_advice',
-    'resume_from',
-    'score_more',
-    'use_amp',
-    'user_errors',
-    'watched_processes',
-]
-
-DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(
@@ -363,7 +337,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: No such config.
-        DataError: No such name, an override that nothing reads, or a process that ``launcher`` did not start.
+        DataError: No such name, an override that nothing reads, or ``launcher`` did not start this process.
     """
     check_launcher(launcher, os.environ)
     path = find_config_path(path)
@@ -388,7 +362,7 @@ def check_numbers(cfg: Config) -> None:
     """Check numbers that would fail late or not at all: zero epochs, an empty batch, a negative learning rate.
 
     Raises:
-        DataError: Names the setting, its value and what it can be.
+        DataError: Names the setting, its value and the smallest possible one.
     """
     loops = cfg.get('train_cfg') or {}
     loaders = {name: cfg.get(name) or {} for name in DATALOADERS}
@@ -401,16 +375,16 @@ def check_numbers(cfg: Config) -> None:
         checks += [(f'{name}.num_workers', loader.get('num_workers'), int, 0)]
     checks += [('optim_wrapper.optimizer.lr', optimizer.get('lr'), float, 0)]
     checks += [('randomness.seed', (cfg.get('randomness') or {}).get('seed'), int, 0)]
-    for name, value, kind, least in checks:
-        numbers = int if kind is int else (int, float)
-        if value is None or (isinstance(value, numbers) and not isinstance(value, bool) and least <= value < math.inf):
+    for name, value, number_type, least in checks:
+        types = int if number_type is int else (int, float)
+        if value is None or (isinstance(value, types) and not isinstance(value, bool) and least <= value < math.inf):
             continue
-        what = 'a whole number' if kind is int else 'a number'
+        what = 'a whole number' if number_type is int else 'a number'
         raise DataError(f'{name}={value!r}: must be {what} of {least} or more')
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build a Runner that loads checkpoints safely and, whatever its config, saves them by our ``CheckpointHook``."""
+    """Build a Runner that loads checkpoints safely and, with any config, saves them by our ``CheckpointHook``."""
     install_safe_checkpoints()
     _name_checkpoint_hook(cfg)
     with connection_errors():
@@ -418,7 +392,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def _name_checkpoint_hook(cfg: Config) -> None:
-    """Put our ``CheckpointHook`` in the place of mmengine's, which Runner adds where a config does not mention it."""
+    """Replace mmengine's ``CheckpointHook``, which Runner adds to a config without one, by ours."""
     hooks = dict(cfg.get('default_hooks') or {})
     hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
     cfg.default_hooks = hooks
@@ -435,15 +409,15 @@ def _fit_dataloader(loader: dict) -> None:
 
 
 def _fit_distributed(cfg: Config) -> None:
-    """Make several processes run without a GPU.
+    """Let several processes run without a GPU.
 
-    mmengine selects a GPU when it starts the process group and names one to DistributedDataParallel. It skips the
-    first where a group exists already, and takes ``device_ids`` from the config for the second.
+    mmengine selects a GPU when it starts the process group, and names one to DistributedDataParallel. It skips the
+    former if a group exists already, and takes ``device_ids`` from the config for the latter.
     """
     if cfg.launcher == 'none':
         return
-    # Both harmless and nothing that a user could change: mmengine's spelling of an argument, and gradients of weights
-    # with a dimension of size 1, whose strides there mean nothing.
+    # Both are harmless, and a user cannot change them: mmengine uses an old argument, and gradients of weights with a
+    # dimension of size 1 have other strides there, which means nothing.
     warnings.filterwarnings('ignore', message='`broadcast_buffers` is deprecated', category=FutureWarning)
     warnings.filterwarnings('ignore', message='Grad strides do not match bucket view strides', category=UserWarning)
     if torch.cuda.is_available():
@@ -459,19 +433,23 @@ def _fit_distributed(cfg: Config) -> None:
 
 
 def dist_timeout(cfg: Config) -> float | None:
-    """Return how many seconds the processes of a run wait for each other, if the config says so."""
+    """Return how many seconds the processes of a run wait for each other; None if the config does not say."""
     return ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
 
 
 def resume_from(cfg: Config, checkpoint: str) -> None:
     """Resume from a checkpoint; with ``'auto'`` from the newest one in the work directory that loads.
 
-    An automatic resume that finds no checkpoint at all starts as the config says, pretrained weights included: mmengine
-    would forget those, and a job that is always started with ``--resume`` would train from random weights.
+    An automatic resume that finds no checkpoint starts as the config says, with pretrained weights if it names some.
+    mmengine would ignore them, and a job that is always started with ``--resume`` would train from random weights.
+
+    Args:
+        cfg: The config; changed in place.
+        checkpoint: A file, an address, or ``'auto'``.
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        DataError: It cannot be resumed, with these settings or at all; or none of those in the work directory can.
+        DataError: It cannot be resumed, with these settings or at all; or no checkpoint in the work directory can.
     """
     if checkpoint == 'auto':
         found = find_newest(cfg.work_dir, (cfg.get('default_hooks') or {}).get('checkpoint'))
@@ -493,7 +471,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def resume_advice(work_dir: str | Path) -> str:
-    """Return what an interrupted training reports: the checkpoint from which it resumes."""
+    """Return the message of an interrupted training: the checkpoint from which it resumes."""
     checkpoints = checkpoint_files(work_dir)
     if not checkpoints:
         return f'no checkpoint in {work_dir} yet; the same command starts anew'
@@ -548,7 +526,7 @@ def score_more(cfg: Config, rerank: bool, verification: bool) -> None:
 
 
 def _metrics(evaluator: dict | list | None) -> list[dict]:
-    """Return the metrics in an evaluator's config: one, several, or several by task."""
+    """Return all metrics in an evaluator's config: one metric, several, or several by task."""
     if isinstance(evaluator, dict):
         inner = evaluator.get('metrics')
         return [evaluator] if inner is None else _metrics(list(inner.values()) if isinstance(inner, dict) else inner)

@@ -1,15 +1,4 @@
-"""Results of a run as files and tables.
-
-``results.json``, which every training and test leaves in its folder, read again.
-
-Metrics laid out as text: one table, for logs and for people.
-
-One checkpoint evaluated on several data sets, a row each: cross-domain results (``mmosnet test``).
-
-The model that validation chose, reported on the test set: for data sets that have both (``test_best = True``).
-
-What a run leaves behind: one table, ``results.json`` and pictures.
-"""
+"""Results of trainings and tests: table, ``results.json`` and pictures; tests on several sets and of the best epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +16,8 @@ from mmengine.runner import Runner
 
 from mmosnet.drawing.figures import save_confusion_matrix
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
-from mmosnet.engine import launch
+from mmosnet.engine.launch import add_hook, build_runner, dist_timeout
+from mmosnet.engine.runner import watched_processes
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric, distance_names
 from mmosnet.io.files import read_json, whole_file
@@ -35,10 +25,14 @@ from mmosnet.io.text_tables import number_text, text_table
 from mmosnet.registry import HOOKS
 
 RESULTS_FILE = 'results.json'
+#: The metric that usually decides which epoch is the best, by the prefix of the metric.
+USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')
+
+Rows = Mapping[str, Mapping[str, float]]
 
 
 def read_results(folder: str | Path) -> dict:
-    """Read the results in a run's folder; empty where there are none yet.
+    """Read the results in a run's folder; empty if there are none yet.
 
     Raises:
         DataError: The file is damaged.
@@ -46,46 +40,40 @@ def read_results(folder: str | Path) -> dict:
     path = Path(folder) / RESULTS_FILE
     if not path.is_file():
         return {}
-    remedy = 'delete it: a training goes on from its checkpoints, the best epoch is then that since'
+    remedy = 'delete it: a training resumes from its checkpoints, and the best epoch is then the best one after that'
     results = read_json(path, remedy)
     if not isinstance(results, dict):
         raise DataError(f'{path} is damaged (a {type(results).__name__}, not an object): {remedy}')
     return results
 
 
-Rows = Mapping[str, Mapping[str, float]]
-
-
 def results_table(rows: Rows, corner: str = '') -> str:
-    """Lay out metrics as a table, one row per name; with several tasks one row per metric.
+    """Lay out metrics as a table with one row per name, or with one row per metric if there are several tasks.
 
-    A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics, as
-    those after re-ranking, is a further row; another one, as verification, a table of its own below.
+    A metric's name is ``prefix/title`` or ``prefix/group/title``. A group with the titles of the ungrouped metrics,
+    such as scores after re-ranking, becomes another row; other groups, such as verification, a table below.
 
     Args:
         rows: Metrics by name of the row.
         corner: Text in the corner of the main table, such as the distance that ranks the images.
-
-    Returns:
-        The lines, joined.
     """
     prefixes = {key.split('/')[0] for metrics in rows.values() for key in metrics if '/' in key}
     if len(prefixes) > 1:
-        return _table(corner, _turned(rows))
+        return _table(corner, _transposed(rows))
     tables: dict[str, dict[str, dict[str, float]]] = {'': {}}
     for row, metrics in rows.items():
         titles = {key.rpartition('/')[2] for key in metrics if key.count('/') < 2}
         for key, value in metrics.items():
             _, *group, title = key.split('/') if '/' in key else ('', key)
             name = group[0] if group else ''
-            alike = title in titles
-            line = f'{row}, {name}' if name and alike else row
-            tables.setdefault('' if alike else name, {}).setdefault(line, {})[title] = value
+            in_main_table = title in titles
+            line = f'{row}, {name}' if name and in_main_table else row
+            tables.setdefault('' if in_main_table else name, {}).setdefault(line, {})[title] = value
     return '\n\n'.join(_table(name or corner, lines) for name, lines in tables.items() if lines)
 
 
-def _turned(rows: Rows) -> dict[str, dict[str, float]]:
-    """Transpose: metrics become rows, because the metrics of several tasks do not fit side by side."""
+def _transposed(rows: Rows) -> dict[str, dict[str, float]]:
+    """Return metrics as rows: the metrics of several tasks do not fit side by side."""
     names = dict.fromkeys(key for metrics in rows.values() for key in metrics)
     return {
         name.replace('/', ' '): {row: metrics[name] for row, metrics in rows.items() if name in metrics}
@@ -101,10 +89,10 @@ def _table(corner: str, rows: Rows) -> str:
 
 
 def target_configs(cfg: Config) -> dict[str, Config]:
-    """Return one config per entry of ``test_targets``, a dict of data sets by name; else the config itself.
+    """Return one config per entry of ``test_targets``, a dict of data sets by name, or the config itself without.
 
-    A target's data set takes the place of the test data set and keeps its pipeline; its results go to a folder of its
-    own in the work directory.
+    A target's data set replaces the test data set and keeps its pipeline; its results go to a folder with its name in
+    the work directory.
     """
     if not cfg.get('test_targets'):
         return {'test': cfg}
@@ -121,11 +109,11 @@ def target_configs(cfg: Config) -> dict[str, Config]:
 
 
 def evaluate_targets(cfg: Config) -> None:
-    """Evaluate a config's checkpoint on each of its targets; report several of them in one table."""
+    """Evaluate a config's checkpoint on each of its targets; report several targets in one table."""
     rows = {}
     for name, config in target_configs(cfg).items():
-        runner = launch.build_runner(config)
-        with launch.watched_processes(launch.dist_timeout(cfg)):
+        runner = build_runner(config)
+        with watched_processes(dist_timeout(cfg)):
             rows[name] = runner.test()
     if len(rows) > 1 and is_main_process():
         path = Path(cfg.work_dir) / RESULTS_FILE
@@ -137,14 +125,15 @@ def evaluate_targets(cfg: Config) -> None:
         runner.logger.info('\n'.join(['Results on all targets', table, f'{"numbers":8s} {path}']))
 
 
-def test_best(runner: Runner) -> dict | None:
-    """Test the best checkpoint of a training run.
+def evaluate_best(runner: Runner) -> dict | None:
+    """Test the checkpoint that validation chose, for data sets with both splits (``test_best = True`` in a config).
 
     Args:
-        runner: After training. Table, ``results.json`` and pictures of the test go to ``test`` in its work directory.
+        runner: Runner after its training. Table, ``results.json`` and pictures of the test go to ``test`` in its work
+            directory.
 
     Returns:
-        The metrics; None, and a message, where the run chose no checkpoint.
+        The metrics; None, and a message in the log, if the run chose no checkpoint.
     """
     best = runner.message_hub.runtime_info.get('best_ckpt')
     if best is None:
@@ -155,28 +144,42 @@ def test_best(runner: Runner) -> dict | None:
     cfg.load_from = best
     cfg.resume = False
     cfg.work_dir = str(Path(runner.work_dir) / 'test')
-    launch.add_hook(cfg, 'DeployHook')
+    add_hook(cfg, 'DeployHook')
     # Runners of one process need different names.
     cfg.experiment_name = f'{runner.experiment_name}_test'
-    return launch.build_runner(cfg).test()
+    return build_runner(cfg).test()
 
 
-#: What usually decides, by the prefix of its metric.
-USUAL_SCORES = dict(reid='reid/mAP', attributes='attributes/mA', accuracy='accuracy/top1')
+def _json(value: object) -> object:
+    """Replace values that are not finite numbers by null: other programs refuse NaN."""
+    if isinstance(value, dict):
+        return {key: _json(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _pictures(metric: BaseMetric, folder: Path) -> list[Path]:
+    """Draw the pictures of a metric's last evaluation."""
+    if isinstance(metric, ReIDMetric) and metric.shown:
+        return [save_ranked_lists(metric.shown, folder / 'ranked_lists.jpg')]
+    if isinstance(metric, AttributeMetric) and metric.shown:
+        return [save_attribute_sheet(metric.shown, folder / 'attributes.jpg')]
+    if isinstance(metric, CategoryMetric) and metric.confusion is not None:
+        return [save_confusion_matrix(metric.confusion, metric.classes, folder / 'confusion_matrix.png')]
+    return []
 
 
 @HOOKS.register_module()
 class ReportHook(Hook):
     """Report the last and the best evaluation when training ends, or the only one of a test.
 
-    mmengine's logger prints each evaluation as it comes and mmpretrain's ``--out`` dumps metrics of a test; neither
-    sums up a training run. ``results.json`` holds unrounded numbers and is rewritten after each evaluation, so that
-    an interrupted run leaves its last. Pictures are of the last evaluation: ranked lists, people with their predicted
-    attributes, the confusion matrix of categories.
+    mmengine's logger prints each evaluation, and mmpretrain's ``--out`` dumps the metrics of a test; neither sums up a
+    training. ``results.json`` holds unrounded numbers and is rewritten after each evaluation, so that an interrupted
+    run leaves its last. Pictures show the last evaluation: ranked lists, people with their predicted attributes, the
+    confusion matrix of categories.
 
     Args:
-        key: Metric that decides which evaluation is the best, the largest value winning. Where the evaluation has no
-            such metric, as a joint model with the task left out, what the ``CheckpointHook`` decides by.
+        key: Metric whose largest value makes an evaluation the best. If the evaluation has no such metric, for example
+            a joint model without this task, the metric by which the ``CheckpointHook`` decides.
     """
 
     priority = 'LOWEST'
@@ -214,12 +217,12 @@ class ReportHook(Hook):
 
     @master_only
     def _find_best(self, runner: Runner) -> None:
-        """Find the last and the best evaluation before a resumption: checkpoints precede their evaluation."""
+        """Read the last and the best evaluation before a resumption from ``results.json``."""
         if runner.epoch == 0:
             return
         results = read_results(runner.work_dir)
         last, best = results.get('last'), results.get('best')
-        # One behind the checkpoint's epoch will be made again.
+        # Evaluations of later epochs than the checkpoint's will be repeated.
         if last is not None and last['epoch'] <= runner.epoch:
             self.last = last
         if best is not None and best['epoch'] <= runner.epoch and self.key in best['metrics']:
@@ -228,7 +231,7 @@ class ReportHook(Hook):
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         """Remember an evaluation during training."""
-        # The epoch counter moves on before the validation starts.
+        # The epoch counter is increased before the validation starts.
         self.last = dict(epoch=runner.epoch, metrics=dict(metrics or {}))
         score = self.last['metrics'].get(self.key)
         if score is not None and math.isfinite(score) and (self.best is None or score > self.best['metrics'][self.key]):
@@ -275,21 +278,3 @@ class ReportHook(Hook):
         lines += [f'{"picture":8s} {picture}' for picture in pictures]
         lines.append(f'{"numbers":8s} {folder / RESULTS_FILE}')
         runner.logger.info('\n'.join([f'Results of {runner.experiment_name}', *lines]))
-
-
-def _json(value: object) -> object:
-    """Replace values that are not finite numbers by null: other programs refuse NaN."""
-    if isinstance(value, dict):
-        return {key: _json(part) for key, part in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _pictures(metric: BaseMetric, folder: Path) -> list[Path]:
-    """Draw the pictures that a metric offers of the last evaluation."""
-    if isinstance(metric, ReIDMetric) and metric.shown:
-        return [save_ranked_lists(metric.shown, folder / 'ranked_lists.jpg')]
-    if isinstance(metric, AttributeMetric) and metric.shown:
-        return [save_attribute_sheet(metric.shown, folder / 'attributes.jpg')]
-    if isinstance(metric, CategoryMetric) and metric.confusion is not None:
-        return [save_confusion_matrix(metric.confusion, metric.classes, folder / 'confusion_matrix.png')]
-    return []

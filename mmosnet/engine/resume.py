@@ -1,4 +1,4 @@
-"""What a resumed training goes on from: the newest checkpoint of a folder that loads, and what differs since then."""
+"""Checkpoints to resume from: find the newest one that loads, and compare its settings with those of now."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from mmosnet.models.checkpoints import load_checkpoint, load_file, not_numbers
 
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 LAST_CHECKPOINT = 'last_checkpoint'
-# Settings that a training depends on, and those of them that are taken from the checkpoint.
+# Settings that are compared, and those of them that the checkpoint overrides.
 COMPARED = (
     *('model', 'data_preprocessor', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness'),
     *('auto_scale_lr', 'custom_hooks', 'val_dataloader', 'val_evaluator'),
 )
 HELD = ('optim_wrapper.optimizer.', 'param_scheduler.', 'randomness.seed', 'auto_scale_lr.')
-# Where data come from quickly.
+# Settings of loaders that change only the speed.
 INDIFFERENT = re.compile(r'.*_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor)')
-# Hooks that "mmosnet train" adds by itself.
+# Hooks that "mmosnet train" adds.
 ADDED_HOOKS = ('mmosnet.CheckpointFitHook', 'mmosnet.DivergenceHook')
 MOST_LINES = 20
 
 
 class FoundCheckpoint(NamedTuple):
-    """A checkpoint that a training can go on from.
+    """A checkpoint to resume from.
 
     Attributes:
-        path: The file, or an address.
+        path: Path or address of the file.
         content: Content of the file.
     """
 
@@ -44,11 +44,11 @@ class FoundCheckpoint(NamedTuple):
 
 
 def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Path]:
-    """List the checkpoints in a folder, the newest first: by number, those without a number last.
+    """List the checkpoints in a folder, newest first: by number, those without a number last.
 
     Args:
-        folder: May be missing.
-        template: What the run's own are called, ``{}`` for the number; preferred to others.
+        folder: Folder of the checkpoints; it may be missing.
+        template: Names of the run's own checkpoints, with ``{}`` for the number; these come before others.
     """
     folder = Path(folder)
     suffix = Path(template or '').suffix or '.pth'
@@ -57,29 +57,29 @@ def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Pa
     patterns = [re.escape(name).replace(r'\{\}', r'(\d+)') for name in known]
 
     def age(path: Path) -> tuple:
-        for place, pattern in enumerate(patterns):
-            if found := re.fullmatch(pattern, path.name):
-                return (2 if template is not None and place == 0 else 1), int(found[1])
+        for index, pattern in enumerate(patterns):
+            if match := re.fullmatch(pattern, path.name):
+                return (2 if template is not None and index == 0 else 1), int(match[1])
         return 0, path.stat().st_mtime
 
     return sorted((path for path in paths if not path.name.startswith('.')), key=age, reverse=True)
 
 
 def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundCheckpoint | None:
-    """Find the newest checkpoint of a run that loads; report which one, and which were skipped and why.
+    """Find the newest checkpoint of a run that loads; log which one, and which were skipped and why.
 
-    What is in the folder counts. The name in ``last_checkpoint`` is tried where the folder has none: it may be missing,
-    older than the last checkpoint, or lead to where the folder was before.
+    The name in ``last_checkpoint`` is only used if the folder has no checkpoints: it may be missing, older than the
+    last checkpoint, or name a folder that was moved.
 
     Args:
         work_dir: Work directory of the run.
         saving: Settings of its ``CheckpointHook``: ``out_dir``, ``filename_tmpl``, ``by_epoch``.
 
     Returns:
-        The checkpoint; None where there is none at all.
+        The checkpoint; None if there is none.
 
     Raises:
-        DataError: There are some, and none loads.
+        DataError: There are checkpoints, and none loads.
     """
     saving = saving or {}
     template = saving.get('filename_tmpl') or (TEMPLATES[not saving['by_epoch']] if 'by_epoch' in saving else None)
@@ -92,7 +92,7 @@ def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundChe
         candidates = checkpoint_files(work_dir, template)
     if not candidates and os.path.isfile(named):
         candidates = [Path(named)]
-    passed = []
+    skipped = []
     for path in candidates:
         try:
             content = load_file(path, map_location='cpu')
@@ -100,12 +100,12 @@ def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundChe
         except DataError as e:
             fault = str(e).removeprefix(f'{path} was not loaded: ')
         if fault is None:
-            _say_which(path, content, passed, named)
+            _log_choice(path, content, skipped, named)
             return FoundCheckpoint(str(path), content)
-        passed.append(f'{path.name} ({fault})')
-    if passed:
+        skipped.append(f'{path.name} ({fault})')
+    if skipped:
         raise DataError(
-            f'--resume: none of the {len(passed)} checkpoints in {folder} can be resumed: {"; ".join(passed[:5])}. '
+            f'--resume: none of the {len(skipped)} checkpoints in {folder} can be resumed: {"; ".join(skipped[:5])}. '
             'Start anew in another --work-dir'
         )
     return None
@@ -113,25 +113,25 @@ def find_newest(work_dir: str | Path, saving: Mapping | None = None) -> FoundChe
 
 def newest_checkpoint(work_dir: str | Path) -> str | None:
     """Return the path that :func:`find_newest` finds; replaces mmengine's ``find_latest_checkpoint``."""
-    found = find_newest(work_dir)
-    return None if found is None else found.path
+    newest = find_newest(work_dir)
+    return None if newest is None else newest.path
 
 
 def _last_checkpoint(work_dir: str | Path) -> str:
-    """Read the file ``last_checkpoint``; empty without one."""
+    """Return the text of the file ``last_checkpoint``; empty if it is missing."""
     path = Path(work_dir) / LAST_CHECKPOINT
     return path.read_text(errors='replace').strip() if path.is_file() else ''
 
 
-def _say_which(path: Path, content: Mapping, passed: Sequence[str], named: str) -> None:
+def _log_choice(path: Path, content: Mapping, skipped: Sequence[str], named: str) -> None:
     meta = content['meta']
     text = f'Resuming from {path}, epoch {meta["epoch"]}, iteration {meta["iter"]}'
-    if passed:
-        text += f'; passed over {"; ".join(passed[:5])}'
+    if skipped:
+        text += f'; skipped {"; ".join(skipped[:5])}'
     elif named and Path(named).name != path.name:
         text += f'; last_checkpoint names {named[:100]!r}'
     logger = MMLogger.get_current_instance()
-    (logger.warning if passed else logger.info)(text)
+    (logger.warning if skipped else logger.info)(text)
 
 
 def read_resumable(source: str) -> FoundCheckpoint:
@@ -139,7 +139,7 @@ def read_resumable(source: str) -> FoundCheckpoint:
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: It is damaged, or not what a training can go on from.
+        DataError: It is damaged, or holds no state of a training.
     """
     content = load_checkpoint(source, map_location='cpu')
     fault = state_fault(content)
@@ -149,7 +149,7 @@ def read_resumable(source: str) -> FoundCheckpoint:
 
 
 def state_fault(content: object) -> str | None:
-    """Say why training cannot resume from the content of a file; None if it can."""
+    """Return why training cannot resume from the content of a file; None if it can."""
     if not isinstance(content, Mapping) or not isinstance(content.get('state_dict'), Mapping):
         return 'it holds no state_dict of a training'
     meta = content.get('meta')
@@ -180,7 +180,7 @@ def state_fault(content: object) -> str | None:
 
 
 def _optimizers(saved: object) -> Iterator[Mapping | None]:
-    """Iterate over the state of each optimizer; None for a state that is not a mapping."""
+    """Yield the state of each optimizer; None for a state that is not a mapping."""
     if not isinstance(saved, Mapping):
         yield None
     elif 'param_groups' in saved:
@@ -190,14 +190,14 @@ def _optimizers(saved: object) -> Iterator[Mapping | None]:
 
 
 def check_settings(found: FoundCheckpoint, cfg: Config) -> None:
-    """Refuse to resume with incompatible settings; report each of the other differences on one line.
+    """Refuse to resume with incompatible settings; log each of the other differences on one line.
 
     Args:
         found: The checkpoint.
-        cfg: The settings of now.
+        cfg: The present settings.
 
     Raises:
-        DataError: The training has gone further than it should, or its schedules are others.
+        DataError: The checkpoint has more epochs or iterations than the training, or other schedules.
     """
     meta, path = found.content['meta'], found.path
     for counter, key in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
@@ -237,7 +237,7 @@ def _is_schedule(key: str) -> bool:
 
 
 def _settings(text: object) -> dict[str, object]:
-    """Parse the text of a config, without executing it, into settings by dotted key; empty if that fails."""
+    """Return the settings in the text of a config by dotted key, without executing it; empty if parsing fails."""
     if not isinstance(text, str):
         return {}
     try:

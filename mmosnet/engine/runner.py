@@ -1,11 +1,4 @@
-"""Runner, optimizer wrapper, processes of a run.
-
-Mixed precision where there is no GPU.
-
-Distributed runs: how they are started, and an end for all processes where one is missing.
-
-A Runner whose console shows what a person reads; the rest stands in the log file of the run.
-"""
+"""Runner with a short log, mixed precision on CPUs, and start and supervision of distributed runs."""
 
 from __future__ import annotations
 
@@ -39,9 +32,9 @@ SLOW_BFLOAT16 = (
 
 
 def bfloat16_pays() -> bool:
-    """Return whether mixed precision costs no time: on a GPU, or on a CPU with native bfloat16 kernels.
+    """Return whether mixed precision is not slower: on a GPU, or on a CPU with native bfloat16 kernels.
 
-    oneDNN has them from AVX-512 on, with or without its extension for bfloat16.
+    oneDNN has such kernels for AVX-512, with or without its extension for bfloat16.
     """
     if torch.cuda.is_available():
         return True
@@ -51,7 +44,7 @@ def bfloat16_pays() -> bool:
 
 
 def warn_slow_bfloat16() -> None:
-    """Warn where mixed precision makes training slower."""
+    """Warn if mixed precision makes training slower."""
     if not bfloat16_pays():
         MMLogger.get_current_instance().warning(SLOW_BFLOAT16)
 
@@ -60,8 +53,8 @@ def warn_slow_bfloat16() -> None:
 class AutocastOptimWrapper(OptimWrapper):
     """Run the forward pass in bfloat16, on any device.
 
-    mmengine's ``AmpOptimWrapper`` refuses CPUs. bfloat16 has float32's range, so no loss scaling is needed. Warns where
-    the CPU emulates it.
+    mmengine's ``AmpOptimWrapper`` refuses CPUs. bfloat16 has float32's range, so no loss scaling is needed. Warns if
+    the CPU emulates bfloat16.
 
     Args:
         dtype: Name of the torch dtype to compute in.
@@ -80,7 +73,7 @@ class AutocastOptimWrapper(OptimWrapper):
             yield
 
 
-# What a process reads from its environment, and who writes it there.
+# Environment variables that a launcher sets and a process reads, and the programs that set them.
 VARIABLES = dict(
     pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
     slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
@@ -91,12 +84,12 @@ STARTERS = dict(
     slurm='srun, or tools/slurm_train.sh',
     mpi='mpirun -x MASTER_ADDR=HOST',
 )
-# Seconds without a sign of life after which a process counts as missing. Computing takes no part in it: a long
-# evaluation in one process makes nobody miss the others.
+# Seconds without a heartbeat after which a process counts as missing. Heartbeats come from a thread of their own, so
+# that a long evaluation in one process does not matter.
 MISSING_SECONDS = 90.0
-# Last signs of a process.
+# Last heartbeats of a process.
 DONE, FAILED = 'done', 'failed'
-# Seconds that processes wait for each other, as torch has it for GPUs; on CPUs it has half an hour.
+# Seconds that processes wait for each other: torch's default for GPUs; for CPUs it is half an hour.
 WAIT_SECONDS = 600
 
 
@@ -108,7 +101,7 @@ def check_launcher(launcher: str, environ: Mapping[str, str]) -> None:
         environ: The process's environment.
 
     Raises:
-        DataError: It was not, or there are fewer GPUs; names the variable and how to start.
+        DataError: It was not, or there are fewer GPUs; names the variable and the program to start with.
     """
     if launcher == 'none':
         return
@@ -152,14 +145,14 @@ def connection_errors() -> Iterator[None]:
     """Turn the errors that torch raises for unreachable processes into one line for the user.
 
     Raises:
-        DataError: Names this process, and the port where another program has it.
+        DataError: Names this process, and the port if another program uses it.
     """
     try:
         yield
     except RuntimeError as e:
         if not isinstance(e, distributed.DistError) and 'gloo' not in str(e):
             raise
-        # Without the line of gloo's source in front and its guesses behind.
+        # Without the line of gloo's source before the message and the guesses after it.
         text = re.sub(r'^\[\S*\] ', '', str(e)).partition('\n')[0].partition('. ')[0]
         rank, port = os.environ.get('RANK', '?'), os.environ.get('MASTER_PORT', '')
         if 'EADDRINUSE' in str(e):
@@ -177,18 +170,18 @@ def connection_errors() -> Iterator[None]:
 def watched_processes(timeout: float | None = None) -> Iterator[None]:
     """End this process if another process of a distributed run stops responding.
 
-    Torch waits for it, for up to half an hour, and does not tell for whom. Each process writes a sign into the store of
-    the process group, in a thread, and reads those of the others. One that computes for long goes on giving signs; one
-    that was stopped, or whose machine is gone, does not.
+    Torch would wait for it for up to half an hour, and not name it. Each process writes heartbeats to the store of the
+    process group, in a thread, and reads those of the others. A process with a long computation continues to write
+    them; one that was stopped, or whose machine is gone, does not.
 
     Args:
-        timeout: Seconds that processes wait for each other (``env_cfg.dist_cfg.timeout``), where it is less than
-            :data:`MISSING_SECONDS`.
+        timeout: Seconds that processes wait for each other (``env_cfg.dist_cfg.timeout``). A process is missing after
+            0.7 of them, and after :data:`MISSING_SECONDS` at most.
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         yield
         return
-    # Before the operation that waits for it gives up: that one does not know whom it has missed.
+    # Earlier than the operation that waits for the process: its error would not name the process.
     watch = _Watch(min(MISSING_SECONDS, 0.7 * (timeout or WAIT_SECONDS)))
     reader = threading.Thread(target=watch.read, name='signs of processes', daemon=True)
     reader.start()
@@ -200,25 +193,25 @@ def watched_processes(timeout: float | None = None) -> Iterator[None]:
         sign = DONE
     finally:
         watch.ended.set()
-        # Python does not end well while a thread is in torch.
+        # Python may crash at exit while a thread is in torch.
         reader.join(2 * watch.interval)
-        # A reader that is still there waits for a store that does not answer.
+        # Otherwise the reader waits for a store that does not answer.
         if not reader.is_alive():
             watch.give(sign)
 
 
 class _Watch:
-    """The signs of life of all processes.
+    """Heartbeats of all processes.
 
     Args:
-        limit: Seconds without a sign after which a process is missing.
+        limit: Seconds without a heartbeat after which a process is missing.
     """
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self.interval = min(5.0, limit / 10)
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
-        # A connection of its own: torch's waits while an operation of the main thread does.
+        # A separate connection: torch's is blocked while an operation of the main thread waits.
         self.store = distributed.TCPStore(
             os.environ['MASTER_ADDR'],
             int(os.environ['MASTER_PORT']),
@@ -228,7 +221,7 @@ class _Watch:
         self.ended = threading.Event()
         self.others = [rank for rank in range(self.size) if rank != self.rank]
         self.signs = dict.fromkeys(self.others, '')
-        # When each sign was new, and when the store answered.
+        # Times of each process's last new heartbeat, and of the store's last answer.
         self.seen = dict.fromkeys(self.others, time.monotonic())
         self.answered = time.monotonic()
         self.give('0')
@@ -238,7 +231,7 @@ class _Watch:
 
     def give(self, sign: str) -> None:
         """Write a heartbeat of this process to the store."""
-        # Where the process that keeps the store has ended before, nobody looks.
+        # The process that keeps the store may have ended already.
         with suppress(RuntimeError):
             self.store.set(self.key(self.rank), sign)
 
@@ -249,27 +242,27 @@ class _Watch:
             count += 1
             self.give(str(count))
             try:
-                # The others may begin later, and reading waits for what is not there.
+                # The others may start later, and reading a missing key waits.
                 present += [r for r in self.others if r not in present and self.store.check([self.key(r)])]
-                found = self.store.multi_get([self.key(rank) for rank in present])
+                values = self.store.multi_get([self.key(rank) for rank in present])
             except RuntimeError:
                 return
             self.answered = time.monotonic()
-            for rank, sign in zip(present, map(bytes.decode, found), strict=True):
+            for rank, sign in zip(present, map(bytes.decode, values), strict=True):
                 if sign != self.signs[rank] or sign == DONE:
                     self.signs[rank], self.seen[rank] = sign, self.answered
 
     def judge(self) -> None:
-        """End this process if a heartbeat of another one is missing, in a second thread."""
+        """End this process if heartbeats of another one stop, in a second thread."""
         before = time.monotonic()
         while not self.ended.wait(self.interval):
             now = time.monotonic()
             if now - before > self.limit / 2:
-                # This process itself was stopped, with the others perhaps.
+                # This process was stopped itself, perhaps with the others.
                 self.answered, self.seen = now, dict.fromkeys(self.others, now)
             before = now
             failed = [rank for rank, sign in self.signs.items() if sign == FAILED]
-            # The operation that waits for it fails, or torchrun ends all of them. If not:
+            # Usually the operation that waits for it fails, or torchrun ends all processes. If not:
             if failed and not self.ended.wait(self.interval):
                 self.end(f'process {failed[0]} has ended, its own message says why')
             if now - self.answered > self.limit:
@@ -283,10 +276,10 @@ class _Watch:
         """Name the process that holds the store."""
         return 'torchrun' if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True' else 'process 0'
 
-    def miss(self, whom: str) -> None:
+    def miss(self, process: str) -> None:
         """End this process because another one does not respond."""
         self.end(
-            f'no sign of life of {whom} (of 0 to {self.size - 1}) for {self.limit:.0f} s: it was stopped, or its '
+            f'no sign of life of {process} (of 0 to {self.size - 1}) for {self.limit:.0f} s: it was stopped, or its '
             'machine is gone. Start all again, with --resume'
         )
 
@@ -298,33 +291,33 @@ class _Watch:
         os._exit(1)
 
 
-# How messages of mmengine begin that help nobody: the order of hooks, a batch normalization that no model here has, its
-# own deprecated aliases. The config is a file of its own, vis_data/config.py beside the log.
-NOWHERE = (
+# Starts of mmengine's messages that are not logged: the order of hooks, a batch normalization that no model here has,
+# mmengine's deprecated aliases. The config is in a file, vis_data/config.py beside the log.
+NOT_LOGGED = (
     'Hooks will be executed in the following order',
     'Config:\n',
     'Distributed training is not used, all SyncBatchNorm',
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
 )
-# What belongs into the file, to be looked up: the environment, the experiment's name after each epoch, long lists.
+# Starts of messages that only go to the log file: the environment, the experiment's name per epoch, long lists.
 FILE_ONLY = ('\n' + '-' * 60 + '\nSystem environment:', 'Exp name: ', ALL_FILES)
 
 
-class BeginsOtherwise(logging.Filter):
-    """Lets messages pass that begin with none of some texts.
+class MessageFilter(logging.Filter):
+    """Drop messages by their start.
 
     Args:
-        beginnings: The texts.
+        starts: Starts of the messages to drop.
     """
 
-    def __init__(self, beginnings: tuple[str, ...]) -> None:
+    def __init__(self, starts: tuple[str, ...]) -> None:
         super().__init__()
-        self.beginnings = beginnings
+        self.starts = starts
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record passes."""
-        return not record.getMessage().startswith(self.beginnings)
+        return not record.getMessage().startswith(self.starts)
 
 
 def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> None:
@@ -344,16 +337,16 @@ def end_at_fault(handler: logging.FileHandler, record: logging.LogRecord) -> Non
 
 
 class QuietRunner(Runner):
-    """mmengine's Runner, which writes some 280 lines before the first epoch, with filters on its logger."""
+    """mmengine's Runner with filters on its logger: it writes some 280 lines before the first epoch."""
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """Build the logger; see the base class."""
         logger = super().build_logger(*args, **kwargs)
-        logger.addFilter(BeginsOtherwise(NOWHERE))
+        logger.addFilter(MessageFilter(NOT_LOGGED))
         files = [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
         for handler in logger.handlers:
             if handler not in files:
-                handler.addFilter(BeginsOtherwise(FILE_ONLY))
+                handler.addFilter(MessageFilter(FILE_ONLY))
         for handler in files:
             handler.handleError = partial(end_at_fault, handler)  # type: ignore[method-assign]
         if files:

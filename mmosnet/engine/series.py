@@ -1,10 +1,7 @@
-"""Several trainings in a row: splits, ablation.
+"""Series of trainings, each in a separate process; an interrupted series resumes.
 
-Trainings that a command starts one after the other, each in a process of its own, and may be asked for again.
-
-Protocols whose result is the mean over splits: VIPeR, GRID, CUHK03 classic (``mmosnet train-splits``).
-
-The paper's ablation of the OSBlock on any data set: one training a row, one table (``mmosnet ablation``).
+``mmosnet train-splits`` trains and averages the splits of a protocol (VIPeR, GRID, CUHK03 classic). ``mmosnet
+ablation`` trains the paper's variants of the OSBlock on any data set, and makes one table.
 """
 
 from __future__ import annotations
@@ -34,17 +31,24 @@ from mmosnet.io.text_tables import markdown_table
 from mmosnet.models.build import build_model
 from mmosnet.models.complexity import count_complexity
 
-# How a command is started: works from a clone and from a wheel.
+# Start of a command; works from a clone and from a wheel.
 COMMAND = (sys.executable, '-m', 'mmosnet')
-# Exit codes of a command that was interrupted, before and after it has prepared for it.
+# Exit codes of an interrupted command, with and without its own handler of signals.
 INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
-# How long an interrupted command may take to end.
+# Seconds that an interrupted command may take to end.
 END_SECONDS = 30
-# What an interrupted series of trainings says.
+# Advice of an interrupted series of trainings.
 GOES_ON = 'the same command goes on from here'
-
-# Settings that may differ between a training and its continuation.
-MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max_epochs')
+# Starts of settings that may differ between a training and its continuation.
+MAY_DIFFER = ('work_dir', 'visualizer', 'train_cfg.max')
+SUMMARY_FILE = 'splits.json'
+TABLE_FILE = 'ablation.md'
+# Name of the config that the rows of the ablation are variants of; theirs are BASE_ROW.
+BASE = 'osnet_reid_market_scratch'
+# Options of the backbone that the rows change.
+OPTIONS = ('num_streams', 'fusion', 'lite', 'same_depth')
+# Height and width for which mult-adds are given.
+IMAGE_SIZE = (256, 128)
 
 
 def trained_metrics(work_dir: Path) -> dict | None:
@@ -59,14 +63,14 @@ def train(name: str, cfg: Config, work_dir: Path) -> bool:
     Args:
         name: Name of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
         cfg: The config.
-        work_dir: Of all trainings of the command.
+        work_dir: Folder of all trainings of the series.
 
     Returns:
         Whether there was something to train.
 
     Raises:
-        DataError: The training failed; says why. Or an earlier one with other settings is there.
-        KeyboardInterrupt: It was interrupted.
+        DataError: The training failed, with its reason; or there is an earlier one with other settings.
+        KeyboardInterrupt: The training was interrupted.
     """
     last = read_results(work_dir / name).get('last')
     if last is not None or checkpoint_files(work_dir / name):
@@ -84,10 +88,11 @@ def _check_same(name: str, cfg: Config, work_dir: Path) -> None:
     if not path.is_file():
         return
     with TemporaryDirectory() as folder:
-        # Dumped and read again as the other was: lists and tuples, dicts of different classes.
+        # Dumped and read again like the other one: lists become tuples, and dicts have other classes.
         cfg.dump(Path(folder) / path.name)
         before, now = (_flat(Config.fromfile(file).to_dict()) for file in (path, Path(folder) / path.name))
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    keys = (key for key in before.keys() | now.keys() if not key.startswith(MAY_DIFFER))
+    changed = sorted(key for key in keys if before.get(key) != now.get(key))
     if changed:
         raise DataError(
             f'{work_dir / name} was trained with other settings ({", ".join(changed[:3])}); give another --work-dir, '
@@ -103,16 +108,14 @@ def _flat(settings: dict, prefix: str = '') -> dict:
             flat |= _flat(value, f'{prefix}{key}.')
         else:
             flat[prefix + str(key)] = value
-    return {
-        key: value for key, value in flat.items() if not key.startswith(('work_dir', 'visualizer', 'train_cfg.max'))
-    }
+    return flat
 
 
 def evaluate(name: str, cfg: Config, work_dir: Path, checkpoint: Path) -> None:
     """Evaluate a checkpoint in a separate process; the results are those of :func:`train`.
 
     Raises:
-        DataError: The evaluation failed; says why.
+        DataError: The evaluation failed, with its reason.
     """
     config = _write_config(name, cfg, work_dir)
     run_command(f'testing {name}', 'test', config, checkpoint, '--work-dir', work_dir / name)
@@ -125,29 +128,29 @@ def _write_config(name: str, cfg: Config, work_dir: Path) -> Path:
 
 
 def run_command(what: str, *command: str | Path) -> None:
-    """Run a command of ``mmosnet`` in a process of its own.
+    """Run a command of ``mmosnet`` in a separate process.
 
     Args:
-        what: What it does, for errors.
-        command: Its name and arguments.
+        what: What the command does, for errors: ``training NAME``.
+        command: Name and arguments of the command.
 
     Raises:
-        DataError: It failed.
-        KeyboardInterrupt: It was interrupted.
+        DataError: The command failed.
+        KeyboardInterrupt: The command was interrupted.
     """
     process = subprocess.Popen([*COMMAND, *map(str, command)], stderr=subprocess.PIPE, text=True, errors='replace')
     fault = 'see above'
     try:
         for line in process.stderr:
-            # Its last line becomes part of ours; of an interruption ours says more.
+            # The last line becomes part of our error; our own line about an interruption says more.
             if line.startswith('error: '):
                 fault = line.removeprefix('error: ').strip()
             elif not line.startswith('interrupted'):
                 print(line, end='', file=sys.stderr, flush=True)
         code = process.wait()
     except BaseException:
-        # Ctrl-C in a terminal has reached it too, and a second kind of signal does no more. A signal to this process
-        # alone has not.
+        # Ctrl-C in a terminal has reached the command too, and another kind of signal changes nothing there. A signal
+        # to this process alone has not reached it.
         process.terminate()
         try:
             process.wait(END_SECONDS)
@@ -159,9 +162,6 @@ def run_command(what: str, *command: str | Path) -> None:
         raise KeyboardInterrupt
     if code:
         raise DataError(f'{what} failed: {fault}; once mended, {GOES_ON}')
-
-
-SUMMARY_FILE = 'splits.json'
 
 
 def split_numbers(cfg: Config) -> tuple[int, int]:
@@ -189,16 +189,16 @@ def split_config(cfg: Config, split_index: int) -> Config:
 def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, str]:
     """Train and evaluate splits that are not finished; one that fails does not stop the others.
 
-    If the first training fails before an epoch of it has ended, the cause is not that split's: a missing folder, a
-    wrong setting. Then no other split is tried.
+    If the first training fails before the end of an epoch, all splits have the same problem, such as a missing folder
+    or a wrong setting: no other split is tried.
 
     Args:
-        cfg: The config, for any split.
+        cfg: The config of any split.
         splits: Numbers of the splits.
-        work_dir: Gets a config and a folder for each split.
+        work_dir: Folder for the config and the results of each split.
 
     Returns:
-        What went wrong, for each failed split.
+        The reason for each failed split.
     """
     _, shared = split_numbers(cfg)
     failed, some_trained = {}, False
@@ -209,7 +209,7 @@ def run_splits(cfg: Config, splits: Sequence[int], work_dir: Path) -> dict[int, 
             some_trained |= train(split_name(trained), split_config(cfg, trained), work_dir)
             if split != trained and split_metrics(work_dir, split) is None:
                 checkpoint = newest_checkpoint(work_dir / split_name(trained))
-                evaluate(split_name(split), split_config(cfg, split), work_dir, checkpoint)
+                evaluate(split_name(split), split_config(cfg, split), work_dir, Path(checkpoint))
         except DataError as e:
             MMLogger.get_current_instance().error(f'split {split}: {e}')
             failed[split] = str(e)
@@ -251,23 +251,14 @@ def summarize(metrics: Mapping[int, Mapping[str, float]], work_dir: Path) -> str
     return results_table({**rows, f'mean of {len(rows)}': summary['mean'], 'std': summary['std']}, distance)
 
 
-TABLE_FILE = 'ablation.md'
-# configs/ablation/osnet_reid_market_scratch_ROW.py
-BASE = 'osnet_reid_market_scratch'
-# What the rows vary.
-OPTIONS = ('num_streams', 'fusion', 'lite', 'same_depth')
-# Height and width for which mult-adds are given.
-IMAGE_SIZE = (256, 128)
-
-
 @dataclass(frozen=True)
 class AblationRow:
     """One row of the table.
 
     Attributes:
-        name: Short description of the difference.
+        name: Short name of the variant.
         options: Options of the backbone.
-        published: Rank-1 and mAP of the paper on Market-1501, in percent, as reported.
+        published: Rank-1 and mAP on Market-1501 as reported in the paper, in percent.
     """
 
     name: str
@@ -310,8 +301,8 @@ def row_config(cfg: Config, row: AblationRow) -> Config:
     """Return the config of one row: ``cfg`` with the row's backbone.
 
     Raises:
-        DataError: The config's backbone is no OSNet, is itself such a variant, or starts from weights, which fit one
-            row alone.
+        DataError: The config's backbone is no OSNet, is itself such a variant, or starts from weights, which fit only
+            one row.
     """
     backbone = cfg.model.backbone
     if backbone.type not in ('OSNet', 'mmosnet.OSNet'):
@@ -334,8 +325,8 @@ def ablation_table(rows: Sequence[AblationRow], cfg: Config, work_dir: Path) -> 
 
     Args:
         rows: The rows.
-        cfg: The config that all rows are trained with.
-        work_dir: Folder of the training runs, which are named after the rows.
+        cfg: Config of all rows.
+        work_dir: Folder of the trainings, which are named after the rows.
     """
     titles = ['row', 'options', 'parameters', 'mult-adds, 256x128', 'Rank-1', 'mAP', 'paper, Market-1501, as reported']
     lines = []

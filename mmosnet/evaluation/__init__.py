@@ -1,4 +1,4 @@
-"""Metrics of the three tasks: thin registered classes over functions of arrays."""
+"""Metrics of the three tasks: thin registered classes over functions of tensors and arrays."""
 
 from mmosnet.compatibility import supported_stack
 from mmosnet.lazy_import import lazy_names, public_names

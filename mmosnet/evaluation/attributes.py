@@ -1,7 +1,7 @@
-"""Scores of attribute recognition, label by label (mA) and person by person (accuracy, precision, recall, F1).
+"""Scores of attribute recognition, per attribute (mA) and per person (accuracy, precision, recall, F1).
 
-Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", arXiv 1603.07054, section 5. All are
-shares from 0 to 1.
+Li et al., "A Richly Annotated Dataset for Pedestrian Attribute Recognition", arXiv 1603.07054, section 5. All scores
+are shares from 0 to 1.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import numpy as np
 
 from mmosnet.errors import DataError
 
-#: A score of it or more is a prediction.
+#: An attribute is predicted if its score is at least this.
 THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of each attribute, ``(A,)`` each; NaN where nobody, or everybody, leaves them without a meaning.
+    """Scores of each attribute, ``(A,)`` each; NaN where they are undefined because no person or every person has it.
 
     Attributes:
-        positives: Share of people who have it.
-        tpr: Share of those who have it that are predicted to.
-        tnr: Share of those who have it not that are predicted not to.
+        positives: Share of people who have the attribute.
+        tpr: True positive rate: share of people with the attribute for whom it is predicted.
+        tnr: True negative rate: share of people without the attribute for whom it is not predicted.
         ap: Average precision.
     """
 
@@ -34,19 +34,19 @@ class LabelScores:
 
     @property
     def accuracies(self) -> np.ndarray:
-        """Share of each attribute in mA, (TPR + TNR) / 2."""
+        """Balanced accuracy of each attribute, (TPR + TNR) / 2; mA is their mean."""
         return (self.tpr + self.tnr) / 2
 
     @property
     def one_sided(self) -> np.ndarray:
-        """Attributes that no person or every person has, which the means leave out."""
+        """Mask of the attributes that no person or every person has: the means leave them out."""
         return np.isnan(self.accuracies)
 
     def means(self) -> dict[str, float]:
-        """Return ``mA`` and ``mAP`` over the attributes that some people have and some have not.
+        """Return ``mA`` and ``mAP`` over the attributes that some but not all people have.
 
         Raises:
-            DataError: There is none.
+            DataError: There is no such attribute.
         """
         if self.one_sided.all():
             raise DataError(
@@ -62,7 +62,7 @@ def label_scores(scores: np.ndarray, target: np.ndarray, threshold: float = THRE
     Args:
         scores: ``(N, A)``.
         target: ``(N, A)``, 0 or 1.
-        threshold: A score of it or more is a prediction.
+        threshold: An attribute is predicted if its score is at least this.
 
     Raises:
         DataError: No people, shapes that differ, scores that are not finite, or labels that are neither 0 nor 1.
@@ -101,12 +101,13 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
     Args:
         scores: ``(N, A)``.
         target: ``(N, A)``, 0 or 1.
-        threshold: A score of it or more is a prediction.
+        threshold: An attribute is predicted if its score is at least this.
 
     Returns:
-        ``Accuracy``, mean of \|p & g\| / \|p | g\|; ``Precision``, of \|p & g\| / \|p\|; ``Recall``, of
-        \|p & g\| / \|g\|; ``F1`` of these two means, not the mean of people's F1. 0/0 counts 0, so somebody who has
-        no attribute and is predicted none lowers all of them.
+        With the predicted attributes p and the true ones g of a person: ``Accuracy``, the mean of
+        \|p & g\| / \|p | g\|; ``Precision``, that of \|p & g\| / \|p\|; ``Recall``, that of \|p & g\| / \|g\|; ``F1``
+        of these two means, not the mean of each person's F1. 0/0 counts as 0, so that a person without attributes for
+        whom none is predicted lowers all scores.
 
     Raises:
         DataError: Same as in :func:`label_scores`.
@@ -115,7 +116,7 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
     predicted = scores >= threshold
     right = predicted & target
     accuracy, precision, recall = (
-        float(np.nan_to_num(_shares(right.T, of.T)).mean()) for of in (predicted | target, predicted, target)
+        float(np.nan_to_num(_shares(right.T, total.T)).mean()) for total in (predicted | target, predicted, target)
     )
     total = precision + recall
     return dict(
@@ -126,10 +127,10 @@ def instance_scores(scores: np.ndarray, target: np.ndarray, threshold: float = T
     )
 
 
-def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Divide numbers of hits, one column each, by numbers of chances; NaN without chances."""
-    hits, of = hits.sum(0), of.sum(0)
-    return np.divide(hits, of, out=np.full(of.shape, np.nan), where=of > 0)
+def _shares(hits: np.ndarray, cases: np.ndarray) -> np.ndarray:
+    """Divide the number of hits in each column by the number of cases; NaN without cases."""
+    hits, cases = hits.sum(0), cases.sum(0)
+    return np.divide(hits, cases, out=np.full(cases.shape, np.nan), where=cases > 0)
 
 
 def _checked(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

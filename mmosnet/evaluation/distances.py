@@ -1,16 +1,13 @@
-"""Distances between embeddings, and query expansion.
-
-Distances between images, a chunk of queries at a time, and the nearest images by them.
+"""Distances between embeddings, nearest images by them, and query expansion, a chunk of queries at a time.
 
 Against one gallery a distance depends on its two images alone, to the bit: not on their places, the batch, the
-processor or the number of threads. So equal images are equally far from every query, ``d(x, y)`` is ``d(y, x)`` where
+processor or the number of threads. So equal images are equally far from every query, ``d(x, y)`` is ``d(y, x)`` if
 both are in the gallery, and an image is at distance 0 from itself, which the rule for ties and the thresholds rely on.
 Products of float32 matrices promise none of this. Here every vector is rounded to 26 bits of its own length; sums of
-products of two such vectors are exact in double precision, in whatever order a library adds them.
+products of two such vectors are exact in double precision, in any order of the additions.
 
-Average query expansion: search again with the mean of the query and what it found first.
-
-Chum et al., ICCV 2007; weighted by similarity: Radenovic et al., TPAMI 2019, section 3.5.
+Average query expansion searches again with the mean of the query and its nearest images: Chum et al., ICCV 2007;
+weighted by similarity: Radenovic et al., TPAMI 2019, section 3.5.
 """
 
 from __future__ import annotations
@@ -27,37 +24,30 @@ from torch import Tensor
 
 from mmosnet.errors import DataError
 
-# Numbers of a matrix in memory at once, 128 MiB: a matrix product of fewer rows at a time is slower.
+DISTANCES = ('euclidean', 'cosine')
+# Numbers of a matrix that are in memory at once, 128 MiB: with fewer rows a matrix product is slower.
 CHUNK_ELEMENTS = 2**25
-
-# Queries and gallery images that are compared at a time, in double precision: 4 MiB, which a cache holds.
+# Queries and gallery images that are compared at a time, in double precision: 4 MiB, which fits into a cache.
 BLOCK_QUERIES = 512
 BLOCK_IMAGES = 1024
-
-# Images are prepared so many at a time.
+# Images that are prepared at a time.
 PART = 1024
-
-# Bits of a vector's length that its numbers keep; those of large ones are rounded to 24 bits again, of the same step.
-# A product of two has twice as many, and so has a sum of products, as |x . y| <= |x| |y|: 52 of the 53 bits of double
-# precision.
+# Bits of a vector's length that its numbers keep; large numbers are rounded to 24 bits again, in the same steps. A
+# product of two has twice as many bits, and so has a sum of products, because |x . y| <= |x| |y|: 52 of the 53 bits of
+# double precision.
 BITS = 26
-
 # The largest number is below 2 ** exponent. With others float32 cannot hold the squares of the largest distances, or
 # loses those of distances 2 ** 23 times as small.
 FLOAT32_EXPONENTS = range(-40, 56)
-
 # Gallery images whose median is taken for the center of all.
 CENTER_SAMPLE = 255
-
-# One of so many distances sets the bound for the smallest: see benchmarks.
+# Every 16th distance is sampled to bound the k smallest ones: see benchmarks.
 SAMPLING = 16
-
-DISTANCES = ('euclidean', 'cosine')
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Images to search with or among.
+    """Embeddings of images, with identities and cameras.
 
     Args:
         features: ``(N, D)`` float.
@@ -80,7 +70,7 @@ class Embeddings:
 
 
 class Distances(Protocol):
-    """What ranks a gallery for a set of queries."""
+    """Distances of a set of queries to a gallery, by which it is ranked."""
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Compute the distances of queries ``start .. stop - 1`` to the whole gallery, ``(stop - start, G)``.
@@ -89,13 +79,139 @@ class Distances(Protocol):
         """
 
 
+def chunks(num_rows: int, row_length: int) -> Iterator[tuple[int, int]]:
+    """Split a matrix into row ranges ``(start, stop)`` of about :data:`CHUNK_ELEMENTS` numbers, at least one row."""
+    step = max(1, CHUNK_ELEMENTS // row_length)
+    for start in range(0, num_rows, step):
+        yield start, min(start + step, num_rows)
+
+
+def check_features(name: str, features: Tensor) -> None:
+    """Refuse features that cannot be compared.
+
+    Args:
+        name: Name of the set, for the error message.
+        features: ``(N, D)``.
+
+    Raises:
+        DataError: No features, or one that is not finite.
+    """
+    if len(features) == 0:
+        raise DataError(f'the {name} set is empty')
+    # A part at a time, for its copy; the largest of numbers that are not all defined is not either.
+    finite = torch.cat([part.abs().amax(1).isfinite() for part in features.split(4096)])
+    if not finite.all():
+        raise DataError(
+            f'{int((~finite).sum())} of {len(finite)} {name} embeddings hold infinite or undefined numbers, the '
+            f'first at index {int((~finite).nonzero()[0])}: the model has diverged'
+        )
+
+
+def _squared_lengths(features: Tensor) -> Tensor:
+    """Sum the squares of each row in the same order on every processor, whatever the number of rows."""
+    sums = features.square()
+    while sums.shape[1] > 1:
+        half = (sums.shape[1] + 1) // 2
+        sums[:, : sums.shape[1] - half] += sums[:, half:]
+        sums = sums[:, :half]
+    return sums.sum(1)
+
+
+def _normalize(features: Tensor) -> Tensor:
+    """Normalize in double precision, as :func:`normalize`; the result depends on the vector alone."""
+    # The largest number first: then neither squares of large numbers overflow nor those of small ones vanish.
+    features = features / features.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(features.dtype).tiny)
+    return features / _squared_lengths(features).sqrt_().clamp_(min=torch.finfo(features.dtype).tiny)[:, None]
+
+
+def normalize(features: Tensor) -> Tensor:
+    """Scale vectors to length 1, whatever their length; zero vectors stay as they are.
+
+    ``torch.nn.functional.normalize`` leaves vectors shorter than 1e-12 short, and overflows where squares do.
+
+    Args:
+        features: ``(N, D)`` float.
+
+    Returns:
+        ``(N, D)``, half precision as float32.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    normalized = torch.empty(features.shape, dtype=dtype, device=features.device)
+    for start in range(0, len(features), PART):
+        normalized[start : start + PART] = _normalize(features[start : start + PART].double())
+    return normalized
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Vectors that can be compared exactly.
+
+    Args:
+        vectors: ``(N, D)`` float32; each consists of multiples of a power of two and is at most about ``2 ** BITS`` of
+            them long.
+        squares: Their squared lengths ``(N,)`` float64, exact.
+        zero: Whether each vector was zero at first, ``(N,)`` bool.
+    """
+
+    vectors: Tensor
+    squares: Tensor
+    zero: Tensor
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, index) -> _Prepared:
+        return _Prepared(self.vectors[index], self.squares[index], self.zero[index])
+
+
+def _exponent(features: Tensor) -> int:
+    """Return the smallest exponent of 2 above all numbers; -400 for zeros and numbers next to them."""
+    if not features.numel():
+        return -400
+    low, high = features.aminmax()
+    largest = max(-low.item(), high.item())
+    return max(math.frexp(largest)[1], -400) if largest else -400
+
+
+def _center(gallery: Tensor, scale: float, cosine: bool) -> Tensor:
+    """Return a vector in the middle of the gallery, ``(D,)``, in double precision.
+
+    The median of each dimension is one of its numbers, so that whole numbers stay whole, and few images far away do
+    not move it.
+    """
+    sample = gallery[:: max(1, len(gallery) // CENTER_SAMPLE)].double() * scale
+    sample = _normalize(sample) if cosine else sample
+    return sample.median(0).values if len(sample) else sample.new_zeros(gallery.shape[1])
+
+
+def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _Prepared:
+    """Scale, shift and round features ``(N, D)``, in chunks."""
+    vectors = torch.empty(features.shape, dtype=torch.float32, device=features.device)
+    squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
+    zero = torch.empty(len(features), dtype=torch.bool, device=features.device)
+    for start in range(0, len(features), PART):
+        part = slice(start, start + PART)
+        shifted = features[part].double() * scale
+        zero[part] = (shifted == 0).all(1)
+        if cosine:
+            shifted = _normalize(shifted)
+        shifted -= center
+        # Each vector becomes a multiple of 2 ** -BITS times the smallest power of two above its length.
+        length = _squared_lengths(shifted).sqrt_()
+        power = (length / torch.frexp(length).mantissa).nan_to_num_(nan=1)
+        step = power[:, None] * 2.0**-BITS
+        shifted = shifted.div_(step).round_().mul_(step)
+        vectors[part] = shifted
+        squares[part] = vectors[part].double().square_().sum(1)
+    return _Prepared(vectors, squares, zero)
+
+
 class FeatureDistances:
     """Distances between features, in the unit that ranks: squared for Euclidean.
 
-    Features of any floating point type and any finite size are compared: they are scaled by a power of two, and
-    shifted by a vector of the gallery's middle, so that what all have in common costs no digits. Rounding moves each
-    vector by at most ``sqrt(D) * 2 ** -26`` of its distance from the middle, and by more only where others are
-    ``2 ** 100`` times as long.
+    Features may have any floating point type and any finite size: they are scaled by a power of two, and shifted by a
+    vector in the middle of the gallery, so that a common offset costs no digits. Rounding moves each vector by at most
+    ``sqrt(D) * 2 ** -26`` of its distance from the middle, and by more only if others are ``2 ** 100`` times as long.
 
     Args:
         query: ``(Q, D)``.
@@ -169,104 +285,6 @@ class FeatureDistances:
         return distances
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Vectors that can be compared exactly.
-
-    Args:
-        vectors: ``(N, D)`` float32, multiples of a power of two each, about ``2 ** BITS`` of them long at most.
-        squares: Their squared lengths ``(N,)`` float64, exact.
-        zero: Whether each vector was zero at first, ``(N,)`` bool.
-    """
-
-    vectors: Tensor
-    squares: Tensor
-    zero: Tensor
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __getitem__(self, index) -> _Prepared:
-        return _Prepared(self.vectors[index], self.squares[index], self.zero[index])
-
-
-def _exponent(features: Tensor) -> int:
-    """Return the smallest exponent of 2 above all numbers; -400 for zeros and numbers next to them."""
-    if not features.numel():
-        return -400
-    low, high = features.aminmax()
-    largest = max(-low.item(), high.item())
-    return max(math.frexp(largest)[1], -400) if largest else -400
-
-
-def _center(gallery: Tensor, scale: float, cosine: bool) -> Tensor:
-    """Return a vector in the middle of the gallery, ``(D,)``, in double precision.
-
-    The median of each dimension is one of its numbers, so that whole numbers stay whole, and few images far away do
-    not move it.
-    """
-    sample = gallery[:: max(1, len(gallery) // CENTER_SAMPLE)].double() * scale
-    sample = _normalize(sample) if cosine else sample
-    return sample.median(0).values if len(sample) else sample.new_zeros(gallery.shape[1])
-
-
-def _prepare(features: Tensor, scale: float, center: Tensor, cosine: bool) -> _Prepared:
-    """Scale, shift and round features ``(N, D)``, in chunks."""
-    vectors = torch.empty(features.shape, dtype=torch.float32, device=features.device)
-    squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
-    zero = torch.empty(len(features), dtype=torch.bool, device=features.device)
-    for start in range(0, len(features), PART):
-        part = slice(start, start + PART)
-        shifted = features[part].double() * scale
-        zero[part] = (shifted == 0).all(1)
-        if cosine:
-            shifted = _normalize(shifted)
-        shifted -= center
-        # Each vector becomes a multiple of 2 ** -BITS times the smallest power of two above its length.
-        length = _squared_lengths(shifted).sqrt_()
-        power = (length / torch.frexp(length).mantissa).nan_to_num_(nan=1)
-        step = power[:, None] * 2.0**-BITS
-        shifted = shifted.div_(step).round_().mul_(step)
-        vectors[part] = shifted
-        squares[part] = vectors[part].double().square_().sum(1)
-    return _Prepared(vectors, squares, zero)
-
-
-def normalize(features: Tensor) -> Tensor:
-    """Scale vectors to length 1, whatever their length; zero vectors stay as they are.
-
-    ``torch.nn.functional.normalize`` leaves vectors shorter than 1e-12 short, and overflows where squares do.
-
-    Args:
-        features: ``(N, D)`` float.
-
-    Returns:
-        ``(N, D)``, half precision as float32.
-    """
-    dtype = torch.promote_types(features.dtype, torch.float32)
-    normalized = torch.empty(features.shape, dtype=dtype, device=features.device)
-    for start in range(0, len(features), PART):
-        normalized[start : start + PART] = _normalize(features[start : start + PART].double())
-    return normalized
-
-
-def _normalize(features: Tensor) -> Tensor:
-    """Normalize in double precision, as :func:`normalize`; the result depends on the vector alone."""
-    # The largest number first: then neither squares of large numbers overflow nor those of small ones vanish.
-    features = features / features.abs().amax(1, keepdim=True).clamp_(min=torch.finfo(features.dtype).tiny)
-    return features / _squared_lengths(features).sqrt_().clamp_(min=torch.finfo(features.dtype).tiny)[:, None]
-
-
-def _squared_lengths(features: Tensor) -> Tensor:
-    """Sum the squares of each row in the same order on every processor, whatever the number of rows."""
-    sums = features.square()
-    while sums.shape[1] > 1:
-        half = (sums.shape[1] + 1) // 2
-        sums[:, : sums.shape[1] - half] += sums[:, half:]
-        sums = sums[:, :half]
-    return sums.sum(1)
-
-
 def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean') -> Tensor:
     """Compute the distances of all queries ``(Q, D)`` to all gallery images ``(G, D)`` at once.
 
@@ -276,32 +294,42 @@ def pairwise_distance(query: Tensor, gallery: Tensor, distance: str = 'euclidean
     return FeatureDistances(query, gallery, distance).rows(0, len(query))
 
 
-def chunks(num_rows: int, row_length: int) -> Iterator[tuple[int, int]]:
-    """Split a matrix into row ranges ``(start, stop)`` of about :data:`CHUNK_ELEMENTS` numbers, at least one row."""
-    step = max(1, CHUNK_ELEMENTS // row_length)
-    for start in range(0, num_rows, step):
-        yield start, min(start + step, num_rows)
+def _smallest(distmat: Tensor, k: int) -> Tensor:
+    """Return the columns of the k smallest numbers of each row ``(q, k)``, as a stable sort orders them."""
+    # One more than asked for shows where several share the last place: of equal numbers topk picks any.
+    values, columns = distmat.topk(min(k + 1, distmat.shape[1]), largest=False)
+    contested = (values[:, k - 1 : k] == values[:, k:]).any(1)
+    columns, order = columns[:, :k].sort(1)
+    order = values[:, :k].gather(1, order).sort(dim=1, stable=True).indices
+    columns = columns.gather(1, order)
+    if contested.any():
+        columns[contested] = distmat[contested].sort(dim=1, stable=True).indices[:, :k]
+    return columns
 
 
-def check_features(name: str, features: Tensor) -> None:
-    """Refuse features that cannot be compared.
+def _smallest_below_bound(distmat: Tensor, k: int) -> Tensor:
+    """Return :func:`_smallest` on a CPU, faster: a sample of each row bounds what is sorted."""
+    if distmat.shape[1] < SAMPLING * k:
+        return _smallest(distmat, k)
+    columns = np.empty((len(distmat), k), np.int64)
+    for nearest, numbers in zip(columns, distmat.numpy(), strict=True):
+        near = np.flatnonzero(numbers <= np.partition(numbers[::SAMPLING], k - 1)[k - 1])
+        near = near[numbers[near] <= np.partition(numbers[near], k - 1)[k - 1]]
+        nearest[:] = near[numbers[near].argsort(kind='stable')[:k]]
+    return torch.from_numpy(columns)
 
-    Args:
-        name: Name of the set, for the error message.
-        features: ``(N, D)``.
 
-    Raises:
-        DataError: No features, or one that is not finite.
-    """
-    if len(features) == 0:
-        raise DataError(f'the {name} set is empty')
-    # A part at a time, for its copy; the largest of numbers that are not all defined is not either.
-    finite = torch.cat([part.abs().amax(1).isfinite() for part in features.split(4096)])
-    if not finite.all():
-        raise DataError(
-            f'{int((~finite).sum())} of {len(finite)} {name} embeddings hold infinite or undefined numbers, the '
-            f'first at index {int((~finite).nonzero()[0])}: the model has diverged'
-        )
+def nearest_by(distances: FeatureDistances, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k nearest images as :func:`nearest_images`, by distances that are prepared already."""
+    num_queries, num_images = len(distances.query), len(distances.gallery)
+    k = min(k, num_images)
+    indices, farthest = [], []
+    for start, stop in chunks(num_queries, num_images):
+        distmat = distances.rows(start, stop)
+        smallest = _smallest_below_bound if distmat.device.type == 'cpu' else _smallest
+        indices.append(smallest(distmat, k))
+        farthest.append(distmat.amax(1))
+    return torch.cat(indices), torch.cat(farthest)
 
 
 def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'euclidean') -> tuple[Tensor, Tensor]:
@@ -320,52 +348,14 @@ def nearest_images(query: Tensor, gallery: Tensor, k: int, distance: str = 'eucl
     return nearest_by(FeatureDistances(query, gallery, distance), k)
 
 
-def nearest_by(distances: FeatureDistances, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k nearest images as :func:`nearest_images`, by distances that are prepared already."""
-    num_queries, num_images = len(distances.query), len(distances.gallery)
-    k = min(k, num_images)
-    indices, farthest = [], []
-    for start, stop in chunks(num_queries, num_images):
-        distmat = distances.rows(start, stop)
-        smallest = _smallest_below_bound if distmat.device.type == 'cpu' else _smallest
-        indices.append(smallest(distmat, k))
-        farthest.append(distmat.amax(1))
-    return torch.cat(indices), torch.cat(farthest)
-
-
-def _smallest_below_bound(distmat: Tensor, k: int) -> Tensor:
-    """Return :func:`_smallest` on a CPU, faster: a sample of each row bounds what is sorted."""
-    if distmat.shape[1] < SAMPLING * k:
-        return _smallest(distmat, k)
-    columns = np.empty((len(distmat), k), np.int64)
-    for found, numbers in zip(columns, distmat.numpy(), strict=True):
-        near = np.flatnonzero(numbers <= np.partition(numbers[::SAMPLING], k - 1)[k - 1])
-        near = near[numbers[near] <= np.partition(numbers[near], k - 1)[k - 1]]
-        found[:] = near[numbers[near].argsort(kind='stable')[:k]]
-    return torch.from_numpy(columns)
-
-
-def _smallest(distmat: Tensor, k: int) -> Tensor:
-    """Return the columns of the k smallest numbers of each row ``(q, k)``, as a stable sort orders them."""
-    # One more than asked for shows where several share the last place: of equal numbers topk picks any.
-    values, columns = distmat.topk(min(k + 1, distmat.shape[1]), largest=False)
-    contested = (values[:, k - 1 : k] == values[:, k:]).any(1)
-    columns, order = columns[:, :k].sort(1)
-    order = values[:, :k].gather(1, order).sort(dim=1, stable=True).indices
-    columns = columns.gather(1, order)
-    if contested.any():
-        columns[contested] = distmat[contested].sort(dim=1, stable=True).indices[:, :k]
-    return columns
-
-
 @dataclass(frozen=True)
 class QueryExpansion:
     """Settings of a query expansion.
 
     Args:
         num_images: Nearest gallery images averaged with the query.
-        alpha: An image weighs (cosine similarity to the query) ** alpha, the query itself 1. 0 is the plain average;
-            the paper of the weighted one takes 3.
+        alpha: The weight of an image is (cosine similarity to the query) ** alpha, that of the query 1. 0 gives the
+            plain average; the paper of the weighted one uses 3.
 
     Raises:
         DataError: A setting out of range.
@@ -384,7 +374,7 @@ class QueryExpansion:
 def expand_queries(
     query: Tensor, gallery: Tensor, distance: str = 'euclidean', settings: QueryExpansion | None = None
 ) -> Tensor:
-    """Replace every query by the weighted mean of itself and its nearest gallery images, whoever they show.
+    """Replace every query by the weighted mean of itself and its nearest gallery images of any identity.
 
     Args:
         query: ``(Q, D)``.
@@ -409,10 +399,10 @@ def expand_queries(
     nearest, _ = nearest_images(query, gallery, settings.num_images, distance)
     expanded = torch.empty_like(query)
     for start, stop in chunks(len(query), 16 * nearest.shape[1] * query.shape[1]):
-        own, found = query[start:stop], gallery[nearest[start:stop]]  # (q, D), (q, k, D)
-        directions = normalize(found.flatten(0, 1)).view_as(found)
+        own, images = query[start:stop], gallery[nearest[start:stop]]  # (q, D), (q, k, D)
+        directions = normalize(images.flatten(0, 1)).view_as(images)
         weights = torch.einsum('qd,qkd->qk', normalize(own), directions).clamp_(0, 1) ** settings.alpha
-        # Shares of 1, so that no sum is larger than what it is of.
+        # Weights that sum to 1, so that the mean cannot overflow.
         total = 1 + weights.sum(1, keepdim=True)
-        expanded[start:stop] = own / total + torch.einsum('qk,qkd->qd', weights / total, found)
+        expanded[start:stop] = own / total + torch.einsum('qk,qkd->qd', weights / total, images)
     return expanded

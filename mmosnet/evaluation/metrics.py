@@ -1,13 +1,4 @@
-"""Metrics for mmengine.
-
-Attribute recognition as an mmengine metric.
-
-Category classification as an mmengine metric: mmpretrain's accuracy, and which categories are taken for which.
-
-CMC and mAP as an mmengine metric.
-
-The evaluation of a joint model: each task's metrics see the samples that have its labels.
-"""
+"""The metrics of the three tasks for mmengine, and an evaluator that gives each metric the samples of its task."""
 
 from __future__ import annotations
 
@@ -30,27 +21,29 @@ from mmosnet.evaluation.ranking import (
     SAME_CAMERA_RULES,
     QueryGallery,
     ShownQuery,
-    drawn_cmc,
-    drawn_ranks,
     match_ranks,
     no_match_message,
     retrieval_scores,
+    sampled_cmc,
+    sampled_ranks,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
 from mmosnet.evaluation.verification import verification_scores
 from mmosnet.io.media import spread
 from mmosnet.registry import EVALUATORS, METRICS
 
+PROTOCOLS = ('market', 'single_gallery_shot')
+
 
 @dataclass(frozen=True)
 class AttributeRow:
-    """One attribute's scores, shares from 0 to 1; None where nobody, or everybody, leaves them without a meaning.
+    """Scores of one attribute, from 0 to 1; None where they are undefined because no person or every person has it.
 
     Attributes:
         name: Name of the attribute.
         positives: Share of people who have it.
-        TPR: Share of those who have it that are predicted to.
-        TNR: Share of those who have it not that are predicted not to.
+        TPR: True positive rate.
+        TNR: True negative rate.
         AP: Average precision.
     """
 
@@ -80,11 +73,10 @@ class ShownAttributes:
 
 @METRICS.register_module()
 class AttributeMetric(BaseMetric):
-    """mA, mAP, and accuracy, precision, recall and F1 by person, as unrounded shares.
+    """Attribute recognition: mA, mAP, and accuracy, precision, recall and F1 per person, as unrounded shares.
 
-    mmpretrain's ``MultiLabelMetric`` has none of the field's scores: it averages precision and recall over attributes,
-    in percent, with numbers of no class. A sample that comes twice, as padding under distributed evaluation, counts
-    once.
+    mmpretrain's ``MultiLabelMetric`` has none of these scores: it averages precision and recall over attributes, in
+    percent. A sample that occurs twice, as padding in distributed evaluation, counts once.
 
     Args:
         num_shown: People, spread over the set, whose attributes are kept in :attr:`shown`.
@@ -97,7 +89,7 @@ class AttributeMetric(BaseMetric):
     def __init__(self, num_shown: int = 20, collect_device: str = 'cpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.num_shown = num_shown
-        #: A row each attribute, of the last evaluation, on the main process.
+        #: One row per attribute of the last evaluation, on the main process.
         self.per_attribute: list[AttributeRow] = []
         #: Some people of the last evaluation, on the main process.
         self.shown: list[ShownAttributes] = []
@@ -126,7 +118,7 @@ class AttributeMetric(BaseMetric):
             :mod:`mmosnet.evaluation.attributes`.
 
         Raises:
-            DataError: No samples, another number of attributes than the data set's, or no attribute that counts.
+            DataError: No samples, another number of attributes than in the data set, or all attributes undefined.
         """
         # In the order of the data set, whatever the number of processes. The path is part of the key because joined
         # data sets each count from 0.
@@ -171,24 +163,24 @@ def _rows(names: Sequence[str], scores: LabelScores) -> list[AttributeRow]:
 
 def _report_one_sided(names: Sequence[str], scores: LabelScores) -> None:
     """Log which attributes are left out of mA and mAP."""
-    for share, whose in ((0, 'nobody has'), (1, 'everybody has')):
-        found = [name for name, positives in zip(names, scores.positives, strict=True) if positives == share]
-        if found:
+    for share, owners in ((0, 'nobody'), (1, 'everybody')):
+        left_out = [name for name, positives in zip(names, scores.positives, strict=True) if positives == share]
+        if left_out:
             MMLogger.get_current_instance().info(
-                f'AttributeMetric: left out of mA and mAP, {whose} them: {", ".join(found)}'
+                f'AttributeMetric: left out of mA and mAP, {owners} has them: {", ".join(left_out)}'
             )
 
 
 @METRICS.register_module()
 class CategoryMetric(Accuracy):
-    """Top-k accuracy in percent, with the confusion matrix beside.
+    """Category classification: top-k accuracy in percent, and the confusion matrix.
 
     mmpretrain's ``Accuracy`` has no confusion matrix and relies on the loop to cut off padding by number; its
-    ``ConfusionMatrix`` puts the whole matrix among the scores, which are logged. A sample that comes twice, as padding
-    under distributed evaluation, counts once here.
+    ``ConfusionMatrix`` puts the whole matrix among the scores, which are logged. A sample that occurs twice, as padding
+    in distributed evaluation, counts once here.
 
     Args:
-        topk: A prediction is right where the label is among the k best scored categories.
+        topk: A prediction is right if the label is among the k categories with the highest scores.
         collect_device: Same as in mmengine's ``BaseMetric``.
         prefix: Same as in mmengine's ``BaseMetric``.
     """
@@ -198,13 +190,13 @@ class CategoryMetric(Accuracy):
     ) -> None:
         # Without mmpretrain's default threshold of 0: it would make a score that underflowed a wrong prediction.
         super().__init__(topk=topk, thrs=None, collect_device=collect_device, prefix=prefix)
-        #: ``(C, C)`` numbers of samples of the last evaluation, a row each true category, a column each predicted
-        #: one; on the main process.
+        #: Numbers of samples of the last evaluation ``(C, C)``, one row per true category and one column per
+        #: predicted one, on the main process.
         self.confusion: np.ndarray | None = None
 
     @property
     def classes(self) -> list[str]:
-        """Names of the C categories of the last evaluation; their numbers where they have no names."""
+        """Names of the C categories of the last evaluation; their numbers if they have no names."""
         number = 0 if self.confusion is None else len(self.confusion)
         return list((self.dataset_meta or {}).get('classes') or map(str, range(number)))
 
@@ -213,7 +205,7 @@ class CategoryMetric(Accuracy):
         for sample in data_samples:
             self.results.append(
                 dict(
-                    # Data sets of arrays, as CIFAR-10, have no paths.
+                    # Data sets of arrays, such as CIFAR-10, have no paths.
                     key=(sample.get('img_path'), sample['sample_idx']),
                     # A copy: a row of a batch would be pickled with the whole batch.
                     pred_score=sample['pred_score'].cpu().clone(),
@@ -231,15 +223,15 @@ class CategoryMetric(Accuracy):
             ``top1`` and so on, in percent.
 
         Raises:
-            DataError: No samples, scores that are no numbers, categories that the model does not know, or fewer than
-                the largest k.
+            DataError: No samples, scores that are not finite, categories that the model does not have, or fewer
+                categories than the largest k.
         """
         samples = list({entry['key']: entry for entry in results}.values())
         if not samples:
             raise DataError('CategoryMetric got no samples: the data set that is evaluated is empty')
         labels = torch.cat([entry['gt_label'] for entry in samples])
-        found = len(samples[0]['pred_score'])
-        self._check_number(found, labels)
+        number = len(samples[0]['pred_score'])
+        self._check_number(number, labels)
         bad = [entry['key'] for entry in samples if not entry['pred_score'].isfinite().all()]
         if bad:
             first = bad[0][0] or f'at index {bad[0][1]}'
@@ -248,44 +240,56 @@ class CategoryMetric(Accuracy):
                 'has diverged; train with a smaller learning rate'
             )
         predicted = torch.stack([entry['pred_score'].argmax() for entry in samples])
-        self.confusion = ConfusionMatrix.calculate(predicted, labels, num_classes=found).numpy()
+        self.confusion = ConfusionMatrix.calculate(predicted, labels, num_classes=number).numpy()
         return super().compute_metrics(samples)
 
-    def _check_number(self, found: int, labels: torch.Tensor) -> None:
+    def _check_number(self, number: int, labels: Tensor) -> None:
         """Compare the model's number of categories with names, labels and k."""
-        expected = len((self.dataset_meta or {}).get('classes') or range(found))
-        if not (found == expected > labels.max() and labels.min() >= 0):
+        expected = len((self.dataset_meta or {}).get('classes') or range(number))
+        if not (number == expected > labels.max() and labels.min() >= 0):
             raise DataError(
-                f'The model tells {found} categories apart and the data set has {expected}, with labels from '
+                f'The model has {number} categories and the data set has {expected}, with labels from '
                 f'{labels.min()} to {labels.max()}: give the model the data set that it was trained for, or set '
                 f'model.head.num_classes={max(expected, int(labels.max()) + 1)} and train it'
             )
-        if max(self.topk) > found:
+        if max(self.topk) > number:
             raise DataError(
-                f'topk={self.topk}: there are only {found} categories; set val_evaluator.topk=1 test_evaluator.topk=1'
+                f'topk={self.topk}: there are only {number} categories; set val_evaluator.topk=1 test_evaluator.topk=1'
             )
 
 
-PROTOCOLS = ('market', 'single_gallery_shot')
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
+
+
+def _settings(name: str, settings_class: type, options: Mapping | None) -> Any:
+    """Convert options from a config to a settings object; None stays None."""
+    if options is None:
+        return None
+    known = [field.name for field in fields(settings_class)]
+    if not isinstance(options, Mapping) or not set(options) <= set(known):
+        raise DataError(f'{name}={options!r}: give a dict of some of {", ".join(known)}; dict() takes the defaults')
+    return settings_class(**options)
 
 
 @METRICS.register_module()
 class ReIDMetric(BaseMetric):
     """Person re-identification: mAP, Rank-k and mINP, unrounded.
 
-    mmpretrain's ``RetrievalRecall`` and ``RetrievalAveragePrecision`` know no cameras; mmdet's ``ReIDMetrics`` sorts
-    the whole distance matrix and knows neither queries nor cameras. The samples tell query and gallery apart by
-    their own ``split``. A sample that comes twice, as padding under distributed evaluation, counts once.
+    mmpretrain's ``RetrievalRecall`` and ``RetrievalAveragePrecision`` have no cameras; mmdet's ``ReIDMetrics`` sorts
+    the whole distance matrix and has neither queries nor cameras. The ``split`` of each sample says whether it is a
+    query or a gallery image. A sample that occurs twice, as padding in distributed evaluation, counts once.
 
     Args:
-        distance: ``'euclidean'`` (the papers') or ``'cosine'``.
-        normalize: L2-normalise the embeddings first.
+        distance: ``'euclidean'``, as in the papers, or ``'cosine'``.
+        normalize: L2-normalize the embeddings first.
         same_camera: ``'drop'`` (the protocol) or ``'keep'``; see :func:`~mmosnet.evaluation.ranking.match_ranks`.
         topk: Ranks to report.
-        protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k from 10 galleries of
-            one random image per person, always the same ones. mAP and mINP are those of the whole gallery in both.
-        rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for the paper's: adds the
-            same scores after re-ranking as ``rerank/mAP`` and so on.
+        protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k is the mean over 10
+            fixed galleries of one random image per person. mAP and mINP use the whole gallery in both.
+        rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for those of the paper:
+            adds the same scores after re-ranking as ``rerank/mAP`` and so on.
         query_expansion: Settings of a :class:`~mmosnet.evaluation.distances.QueryExpansion`: adds the same
             scores with expanded queries, without re-ranking, as ``query_expansion/mAP`` and so on.
         verification: Add ``verification/AUC``, ``EER``, ``TPR@1e-2`` (3, 4) and the thresholds ``distance@1e-2`` (3,
@@ -342,7 +346,7 @@ class ReIDMetric(BaseMetric):
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
-        # Runs when the loop is built: a data set without cross-camera matches fails here, not an epoch later.
+        # Set when the loop is built: a data set without cross-camera matches fails here, not an epoch later.
         queries = (dataset_meta or {}).get('num_cross_camera_queries')
         if queries == 0 and self.same_camera == 'drop':
             raise DataError(f'The data set cannot be evaluated: {no_match_message()}')
@@ -370,7 +374,8 @@ class ReIDMetric(BaseMetric):
             results: Entries of :meth:`process` from all ranks.
 
         Returns:
-            The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`, and those asked for besides.
+            The scores of :func:`~mmosnet.evaluation.ranking.retrieval_scores`, and the further ones that the options
+            ask for.
         """
         sets = self.query_gallery(results)
         scores, counts, ranks = self.retrieval(sets.query_set, sets.gallery_set, self.distance)
@@ -399,8 +404,8 @@ class ReIDMetric(BaseMetric):
         samples = [by_key[key] for key in sorted(by_key)]
         queries = [s for s in samples if s['split'] == 'query']
         gallery = [s for s in samples if s['split'] == 'gallery']
-        for name, found in (('query', queries), ('gallery', gallery)):
-            if not found:
+        for name, images in (('query', queries), ('gallery', gallery)):
+            if not images:
                 raise DataError(f"ReIDMetric got no {name} images: give the data set split=('query', 'gallery')")
         return QueryGallery(queries, gallery, self.embeddings(queries), self.embeddings(gallery))
 
@@ -417,11 +422,11 @@ class ReIDMetric(BaseMetric):
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
         scores = retrieval_scores(counts, ranks, self.topk)
         if self.protocol == 'single_gallery_shot':
-            scores |= drawn_cmc(drawn_ranks(query, gallery, distance, self.same_camera), self.topk)
+            scores |= sampled_cmc(sampled_ranks(query, gallery, distance, self.same_camera), self.topk)
         return scores, counts, ranks
 
     def _further_scores(self, query: Embeddings, gallery: Embeddings) -> dict[str, float]:
-        """Compute the scores requested besides the plain ranking, each group under its name."""
+        """Compute the scores that the options add to the plain ranking, each group under its name."""
         groups = {}
         if self.rerank is not None:
             distances = ReRankedDistances(query.features, gallery.features, self.distance, self.rerank)
@@ -448,33 +453,18 @@ class ReIDMetric(BaseMetric):
 
 
 def distance_names(evaluator: Evaluator) -> str:
-    """Return the distances that an evaluation ranks by, for a table; empty where it ranks none."""
+    """Return the distances by which an evaluation ranks, for a table; empty if it ranks none."""
     names = [metric.distance_name for metric in evaluator.metrics if isinstance(metric, ReIDMetric)]
     return '; '.join(dict.fromkeys(names))
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise DataError(f'{name}={value!r}: choose from {", ".join(choices)}')
-
-
-def _settings(name: str, kind: type, options: Mapping | None) -> Any:
-    """Convert options from a config to the settings that they stand for; None stays None."""
-    if options is None:
-        return None
-    known = [field.name for field in fields(kind)]
-    if not isinstance(options, Mapping) or not set(options) <= set(known):
-        raise DataError(f'{name}={options!r}: give a dict of some of {", ".join(known)}; dict() takes the defaults')
-    return kind(**options)
-
-
 @EVALUATORS.register_module()
 class TaskEvaluator(Evaluator):
-    """Metrics by task.
+    """Metrics of a joint model: each task's metrics get the samples that have its labels.
 
-    mmpretrain's ``MultiTasksMetric`` waits for ever where one of several processes has no sample of a task, and reports
-    0 where nobody has. Metrics must count a sample once that comes twice, as ours do: padding of a distributed
-    evaluation cannot be cut off by number where samples lack labels.
+    mmpretrain's ``MultiTasksMetric`` waits forever if one of several processes has no sample of a task, and reports 0
+    if no process has one. Metrics must count a sample that occurs twice once, as ours do: padding of a distributed
+    evaluation cannot be cut off by number if samples lack labels.
 
     Args:
         metrics: One or several metrics per task; tasks with None are left out

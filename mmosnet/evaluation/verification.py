@@ -1,21 +1,15 @@
-"""Verification: is this pair one person?
+"""Verification: do two images show the same person? Scores, and thresholds on the distance.
 
-Verification: do two images show the same person? Decided by a threshold on their distance.
+Scores use the pairs of the ranking: every query with every gallery image that the protocol keeps. There may be hundreds
+of millions of pairs of two people, but far fewer of one person. The latter are held in memory, and for each of their
+distances the closer pairs of two people are counted, a chunk of queries at a time; so all numbers are exact.
 
-Pairs are those of the ranking: every query with every gallery image that the protocol keeps. Their number is in the
-hundreds of millions, that of the positive ones is not. These are held, and per positive distance the negatives below
-are counted, a chunk of queries at a time; so all numbers are exact.
-
-The distance up to which two images count as one person, for a wanted share of strangers taken for that person.
-
-Every labelled image is compared with every other one. Distances are those of :mod:`mmosnet.evaluation.verification`,
-which holds the pairs of one person and the closest of two, never all; so all rates are exact.
-
-A false-match rate measured on people is uncertain by the choice of the people, much more than the number of pairs
-suggests: one person who looks like many others is in many false matches. Its interval therefore comes from the
-jackknife over people (Efron & Stein, The Annals of Statistics, 1981): how much the rate changes when a person is left
-out. It needs one count a person, and unlike the bootstrap no random numbers; where false matches are few it is rather
-too wide than too narrow. Wilson's interval takes pairs for independent and is far too narrow.
+Thresholds for given false-match rates compare every labelled image with every other one in the same way. A false-match
+rate depends on the choice of people, much more than the number of pairs suggests: one person who looks like many
+others is in many false matches. Its interval therefore comes from the jackknife over people (Efron & Stein, The Annals
+of Statistics, 1981): how much the rate changes when a person is left out. It needs one count per person and, unlike
+the bootstrap, no random numbers; if there are few false matches, it is too wide rather than too narrow. Wilson's
+interval assumes independent pairs and is far too narrow.
 """
 
 from __future__ import annotations
@@ -33,23 +27,29 @@ from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Distances, Embeddings, FeatureDistances
 from mmosnet.evaluation.ranking import compared_chunks, no_match_message
 
-#: Shares of strangers let through at which the true positive rate is reported.
+#: False positive rates at which the true positive rate is reported.
 FALSE_POSITIVE_RATES = (1e-2, 1e-3, 1e-4)
-
-# Distances that are searched for the smallest at a time.
+#: False-match rates in every table of thresholds.
+RATES = (1e-1, 1e-2, 1e-3, 1e-4)
+# Distances of which the smallest are selected at a time.
 PART = 2**22
+# Standard deviations of a 95 % interval.
+WIDTH = 1.96
+# If nothing was seen in n trials, the upper end of the 95 % interval is about 3 / n: (1 - 3 / n) ** n is 0.05.
+RULE_OF_THREE = 3
+BINS = 400
 
 
 @dataclass(frozen=True)
 class PairDistances:
-    """What the verification scores need of all pairs; distances ascend and, if Euclidean, are squared.
+    """Distances from which the verification scores are computed; they ascend and, if Euclidean, are squared.
 
     Args:
-        positives: Distances of pairs of the same person, ``(P,)``.
+        positives: Distances of pairs of one person, ``(P,)``.
         closest_negatives: The smallest distances of pairs of two people.
         num_negatives: Number of all pairs of two people.
-        closer: Negatives closer than each positive, ``(P,)`` int64.
-        not_farther: Negatives closer than or as far as each positive, ``(P,)`` int64.
+        closer: Number of negatives closer than each positive, ``(P,)`` int64.
+        not_farther: Number of negatives not farther than each positive, ``(P,)`` int64.
     """
 
     positives: Tensor
@@ -57,6 +57,162 @@ class PairDistances:
     num_negatives: int
     closer: Tensor
     not_farther: Tensor
+
+
+def _share(fpr: float, number: int) -> int:
+    # Exact in decimal: 0.29 * 100 is less than 29 in binary.
+    return int(Fraction(str(fpr)) * number)
+
+
+def _sort(numbers: Tensor) -> Tensor:
+    """Sort numbers, in place on a CPU, where numpy sorts three times as fast as torch."""
+    if numbers.device.type != 'cpu':
+        return numbers.sort().values
+    numbers.numpy().sort()
+    return numbers
+
+
+class Smallest:
+    """The smallest finite numbers of many, in memory for about twice their number.
+
+    Args:
+        count: How many numbers to keep.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pieces: list[Tensor] = []
+        self.bound = torch.inf
+
+    def add(self, numbers: Tensor) -> None:
+        # A mask needs 17 bytes per number.
+        for part in numbers.flatten().split(PART):
+            self.pieces.append(part[part < self.bound])
+            if sum(map(len, self.pieces)) > 2 * self.count:
+                self.pieces = [self.numbers()]
+                self.bound = self.pieces[0].max()
+
+    def numbers(self) -> Tensor:
+        """Return at most ``count`` of the smallest numbers, unordered."""
+        numbers = torch.cat(self.pieces)
+        if len(numbers) <= self.count:
+            return numbers
+        if numbers.device.type == 'cpu':
+            # Several times as fast as torch, which moves an index with each number.
+            numbers.numpy().partition(self.count - 1)
+            return numbers[: self.count].clone()
+        return numbers.topk(self.count, largest=False, sorted=False).values
+
+
+def compare_pairs(
+    query: Embeddings,
+    gallery: Embeddings,
+    distance: str | Distances = 'euclidean',
+    same_camera: str = 'drop',
+    max_fpr: float = max(FALSE_POSITIVE_RATES),
+) -> PairDistances:
+    """Compare all pairs in two passes: first the positives, then the negatives below each of them.
+
+    Args:
+        query: Q images.
+        gallery: G images, on the query's device.
+        distance: ``'euclidean'``, ``'cosine'``, or other distances: infinite ones do not count.
+        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
+        max_fpr: Share of the negatives, the closest ones, that is kept, within [0, 1).
+
+    Raises:
+        DataError: Empty query or gallery, a feature that is not finite, no positive pair or no negative one.
+    """
+    if not 0 <= max_fpr < 1:
+        raise ValueError(f'a false positive rate of {max_fpr}: must be at least 0 and less than 1')
+    # One more than may pass: the first one that must not.
+    closest = Smallest(_share(max_fpr, len(query) * len(gallery)) + 1)
+    positives, num_negatives = [], 0
+    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
+        positives.append(distmat[row, column])
+        distmat[row, column] = torch.inf
+        num_negatives += int((distmat < torch.inf).sum())
+        closest.add(distmat)
+    positives = torch.cat(positives).sort().values
+    if len(positives) == 0:
+        raise DataError(no_match_message())
+    if num_negatives == 0:
+        raise DataError('verification needs images of two people or more, the query and gallery sets show only one')
+
+    closer, not_farther = torch.zeros(2, len(positives), dtype=torch.int64, device=positives.device)
+    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
+        distmat[row, column] = torch.inf
+        # Matches and images that are left out are infinitely far, and closer than no positive.
+        negatives = _sort(distmat.view(-1))
+        closer += torch.searchsorted(negatives, positives, right=False)
+        not_farther += torch.searchsorted(negatives, positives, right=True)
+    return PairDistances(positives, closest.numbers().sort().values, num_negatives, closer, not_farther)
+
+
+def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
+    """Compute the receiver operating characteristic.
+
+    Args:
+        pairs: Result of :func:`compare_pairs`.
+
+    Returns:
+        ``(fpr, tpr)``: false and true positive rates at the corners of the curve, from (0, 0) to (1, 1), float64.
+        Straight lines connect them; a negative at the distance of a positive makes a slope.
+    """
+    _, counts = pairs.positives.unique_consecutive(return_counts=True)
+    up_to = counts.cumsum(0)
+    before = up_to - counts
+    # Two corners per distance: without the pairs at this distance, and with them.
+    tpr = torch.stack([before, up_to], 1).view(-1).double() / len(pairs.positives)
+    fpr = torch.stack([pairs.closer[before], pairs.not_farther[before]], 1).view(-1).double() / pairs.num_negatives
+    start, end = fpr.new_zeros(1), fpr.new_ones(1)
+    return torch.cat([start, fpr, end]), torch.cat([start, tpr, end])
+
+
+def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
+    """Compute the AUC: the probability that a genuine pair is closer than an impostor pair; ties count half.
+
+    Args:
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
+    """
+    return torch.trapezoid(tpr, fpr).item()
+
+
+def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
+    """Compute the EER: the rate at which false matches equal false non-matches, ``fpr = 1 - tpr``.
+
+    Args:
+        fpr: Result of :func:`roc_curve`.
+        tpr: Result of :func:`roc_curve`.
+    """
+    excess = fpr + tpr - 1
+    end = int(torch.searchsorted(excess, 0.0))
+    share = -excess[end - 1] / (excess[end] - excess[end - 1])
+    return torch.lerp(fpr[end - 1], fpr[end], share).item()
+
+
+def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
+    """Return the largest threshold whose false-match rate is at most ``fpr``.
+
+    Two images count as one person if their distance is BELOW the threshold, which is the distance of the closest pair
+    of two people that must not pass.
+
+    Args:
+        pairs: Result of :func:`compare_pairs`.
+        fpr: The rate, at most ``max_fpr`` of :func:`compare_pairs`. With fewer than 1 / fpr pairs of two people none
+            may pass.
+
+    Returns:
+        ``(true positive rate, threshold)``: the share of pairs of one person that pass, and the distance, squared if
+        Euclidean.
+    """
+    passing = _share(fpr, pairs.num_negatives)
+    if passing >= len(pairs.closest_negatives):
+        raise ValueError(f'a false positive rate of {fpr} is more than compare_pairs() kept negatives for')
+    threshold = pairs.closest_negatives[passing]
+    below = int(torch.searchsorted(pairs.positives, threshold, right=False))
+    return below / len(pairs.positives), threshold.item()
 
 
 def verification_scores(
@@ -93,182 +249,18 @@ def verification_scores(
     return scores
 
 
-def compare_pairs(
-    query: Embeddings,
-    gallery: Embeddings,
-    distance: str | Distances = 'euclidean',
-    same_camera: str = 'drop',
-    max_fpr: float = max(FALSE_POSITIVE_RATES),
-) -> PairDistances:
-    """Compare all pairs in two passes: first the positives, then the negatives below each of them.
-
-    Args:
-        query: Q images.
-        gallery: G images, on the query's device.
-        distance: ``'euclidean'``, ``'cosine'``, or distances by other means: infinite ones do not count.
-        same_camera: Same as in :func:`~mmosnet.evaluation.ranking.match_ranks`.
-        max_fpr: The share of the negatives that is kept, as the closest ones, within [0, 1).
-
-    Raises:
-        DataError: Empty query or gallery, a feature that is not finite, no positive pair or no negative one.
-    """
-    if not 0 <= max_fpr < 1:
-        raise ValueError(f'a false positive rate of {max_fpr}: must be at least 0 and less than 1')
-    # One more than may pass: the first that must not.
-    closest = Smallest(_share(max_fpr, len(query) * len(gallery)) + 1)
-    positives, num_negatives = [], 0
-    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
-        positives.append(distmat[row, column])
-        distmat[row, column] = torch.inf
-        num_negatives += int((distmat < torch.inf).sum())
-        closest.add(distmat)
-    positives = torch.cat(positives).sort().values
-    if len(positives) == 0:
-        raise DataError(no_match_message())
-    if num_negatives == 0:
-        raise DataError('verification needs images of two people or more, the query and gallery sets show only one')
-
-    closer, not_farther = torch.zeros(2, len(positives), dtype=torch.int64, device=positives.device)
-    for distmat, row, column in compared_chunks(query, gallery, distance, same_camera):
-        distmat[row, column] = torch.inf
-        # Infinitely far, what is left out or a match counts for no positive.
-        negatives = _sort(distmat.view(-1))
-        closer += torch.searchsorted(negatives, positives, right=False)
-        not_farther += torch.searchsorted(negatives, positives, right=True)
-    return PairDistances(positives, closest.numbers().sort().values, num_negatives, closer, not_farther)
-
-
-class Smallest:
-    """The smallest finite numbers of many, in memory for about twice as many as are kept.
-
-    Args:
-        count: Numbers to keep.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.pieces: list[Tensor] = []
-        self.bound = torch.inf
-
-    def add(self, numbers: Tensor) -> None:
-        # A mask takes 17 bytes per number.
-        for part in numbers.flatten().split(PART):
-            self.pieces.append(part[part < self.bound])
-            if sum(map(len, self.pieces)) > 2 * self.count:
-                self.pieces = [self.numbers()]
-                self.bound = self.pieces[0].max()
-
-    def numbers(self) -> Tensor:
-        """Return at most ``count`` of the smallest numbers, unordered."""
-        numbers = torch.cat(self.pieces)
-        if len(numbers) <= self.count:
-            return numbers
-        if numbers.device.type == 'cpu':
-            # Several times as fast as torch, which carries an index with each.
-            numbers.numpy().partition(self.count - 1)
-            return numbers[: self.count].clone()
-        return numbers.topk(self.count, largest=False, sorted=False).values
-
-
-def _sort(numbers: Tensor) -> Tensor:
-    """Sort numbers, in place on a CPU, where numpy sorts three times as fast as torch."""
-    if numbers.device.type != 'cpu':
-        return numbers.sort().values
-    numbers.numpy().sort()
-    return numbers
-
-
-def _share(fpr: float, number: int) -> int:
-    # In decimal, as written: 0.29 * 100 is less than 29 in binary.
-    return int(Fraction(str(fpr)) * number)
-
-
-def roc_curve(pairs: PairDistances) -> tuple[Tensor, Tensor]:
-    """Compute the receiver operating characteristic.
-
-    Args:
-        pairs: Result of :func:`compare_pairs`.
-
-    Returns:
-        ``(fpr, tpr)``: false and true positive rates at the corners of the curve, from (0, 0) to (1, 1), with a
-        straight line between any two, float64. Negatives as far as a positive make a slope.
-    """
-    _, counts = pairs.positives.unique_consecutive(return_counts=True)
-    up_to = counts.cumsum(0)
-    before = up_to - counts
-    # Two corners a distance: without the pairs that are just as far, and with them.
-    tpr = torch.stack([before, up_to], 1).view(-1).double() / len(pairs.positives)
-    fpr = torch.stack([pairs.closer[before], pairs.not_farther[before]], 1).view(-1).double() / pairs.num_negatives
-    start, end = fpr.new_zeros(1), fpr.new_ones(1)
-    return torch.cat([start, fpr, end]), torch.cat([start, tpr, end])
-
-
-def area_under_curve(fpr: Tensor, tpr: Tensor) -> float:
-    """Compute the AUC: the probability that a genuine pair is closer than an impostor pair; ties count half.
-
-    Args:
-        fpr: Result of :func:`roc_curve`.
-        tpr: Result of :func:`roc_curve`.
-    """
-    return torch.trapezoid(tpr, fpr).item()
-
-
-def equal_error_rate(fpr: Tensor, tpr: Tensor) -> float:
-    """Compute the EER: the rate at which false matches equal false non-matches, ``fpr = 1 - tpr``.
-
-    Args:
-        fpr: Result of :func:`roc_curve`.
-        tpr: Result of :func:`roc_curve`.
-    """
-    excess = fpr + tpr - 1
-    end = int(torch.searchsorted(excess, 0.0))
-    share = -excess[end - 1] / (excess[end] - excess[end - 1])
-    return torch.lerp(fpr[end - 1], fpr[end], share).item()
-
-
-def operating_point(pairs: PairDistances, fpr: float) -> tuple[float, float]:
-    """Return the largest threshold whose false-match rate is at most ``fpr``.
-
-    Two images are taken for the same person when their distance is BELOW the threshold: the distance of the closest
-    pair of two people that must not pass.
-
-    Args:
-        pairs: Result of :func:`compare_pairs`.
-        fpr: The share, at most the one given there. With fewer than 1 / fpr pairs of two people none may pass.
-
-    Returns:
-        ``(true positive rate, threshold)``: the share of pairs of one person that pass, and the distance, squared if
-        Euclidean.
-    """
-    passing = _share(fpr, pairs.num_negatives)
-    if passing >= len(pairs.closest_negatives):
-        raise ValueError(f'a false positive rate of {fpr} is more than compare_pairs() kept negatives for')
-    threshold = pairs.closest_negatives[passing]
-    below = int(torch.searchsorted(pairs.positives, threshold, right=False))
-    return below / len(pairs.positives), threshold.item()
-
-
-#: False-match rates in every table.
-RATES = (1e-1, 1e-2, 1e-3, 1e-4)
-# Standard deviations of a 95 % interval.
-WIDTH = 1.96
-# Of nothing seen among n, the upper end of the 95 % interval is about 3 / n: (1 - 3 / n) ** n is 0.05.
-RULE_OF_THREE = 3
-BINS = 400
-
-
 @dataclass(frozen=True)
 class MatchThreshold:
-    """What a threshold lets through.
+    """A threshold on the distance, and its error rates.
 
     Attributes:
         wanted: The false-match rate asked for.
-        distance: The threshold: the largest distance that counts as the same person. In the middle between the
-            farthest pair that counts and the closest one that must not; None where no distance lets so few through.
-        fmr: False-match rate: share of the pairs of two people that count as one, at most the one wanted.
-        interval: 95 % interval of it for other people like these.
+        distance: The threshold: the largest distance that counts as one person. It is in the middle between the
+            farthest pair that counts and the closest one that must not; None if no distance reaches the rate.
+        fmr: False-match rate: share of the pairs of two people that count as one, at most ``wanted``.
+        interval: 95 % interval of the false-match rate for other people of this kind.
         tmr: True-match rate: share of the pairs of one person that count as one.
-        false_hits: Share of the images that have a false match among all those of other people.
+        false_hits: Share of the images with a false match among all images of other people.
         enough_pairs: Whether there are 3 / ``wanted`` pairs of two people; with fewer, none might pass by chance.
     """
 
@@ -283,10 +275,10 @@ class MatchThreshold:
 
 @dataclass(frozen=True)
 class MatchThresholds:
-    """Thresholds for several rates, and what they were measured on.
+    """Thresholds for several rates, and the pairs on which they were measured.
 
     Attributes:
-        thresholds: One a rate, the largest rate first.
+        thresholds: One per rate, the largest rate first.
         people: Number of identities.
         images: Number of images.
         genuine: Number of pairs of one person.
@@ -322,6 +314,114 @@ class OtherCamera(FeatureDistances):
         return super().rows(start, stop).masked_fill_(same, torch.inf)
 
 
+def chosen_people(pids: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """Return the rows of all images of randomly sampled people, up to a number of images.
+
+    Args:
+        pids: Identities ``(N,)``; unknown ones, below 0, are left out.
+        most: Largest number of images.
+        seed: Seed of the random sample.
+
+    Returns:
+        Rows, ascending.
+    """
+    known = np.flatnonzero(pids >= 0)
+    if len(known) <= most:
+        return known
+    people, counts = np.unique(pids[known], return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    return known[np.isin(pids[known], people[order[np.cumsum(counts[order]) <= most]])]
+
+
+def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float, tuple[float, float]]:
+    """Estimate a false-match rate with its 95 % interval for new people, leaving out one person at a time.
+
+    The interval is computed for the logarithm of the rate, so that both ends are positive. Without a false match it
+    goes from 0 to 3 over the number of disjoint pairs of people, P / 2.
+
+    Args:
+        closer: Number of false matches of each image, ``(N,)``.
+        impostors: Number of images of other people that each image was compared with, ``(N,)``.
+        person: The person of each image, ``(N,)``, from 0 to P - 1.
+
+    Returns:
+        ``(fmr, (low, high))``.
+    """
+    people = int(person.max()) + 1
+    matches, pairs = (torch.bincount(person, column.double(), people) for column in (closer, impostors))
+    # Each pair counts for both of its people, and is left out with either of them.
+    rate = (matches.sum() / pairs.sum()).item()
+    if rate == 0:
+        return 0.0, (0.0, min(1.0, RULE_OF_THREE / max(1, people // 2)))
+    left = pairs.sum() - 2 * pairs
+    without = torch.where(left > 0, (matches.sum() - 2 * matches) / left.clamp(min=1), rate)
+    deviation = math.sqrt((people - 1) / people * (without - without.mean()).square().sum().item())
+    factor = math.exp(WIDTH * deviation / rate)
+    return rate, (rate / factor, min(1.0, rate * factor))
+
+
+def _check(embeddings: Embeddings, rates: Sequence[float], cross_camera: bool) -> None:
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise DataError(f'a false-match rate of {rate}: give a share between 0 and 1, for example 0.001')
+    if not len(embeddings) or embeddings.pids.min() < 0:
+        raise DataError('thresholds need images of known people: give each image its pid')
+    views = torch.stack([embeddings.pids, embeddings.camids], 1) if cross_camera else embeddings.pids[:, None]
+    if cross_camera and embeddings.camids.min() < 0:
+        missing = int((embeddings.camids < 0).sum())
+        raise DataError(f'{missing} of {len(embeddings)} images have no camera, which pairs of two cameras need')
+    if len(embeddings.pids.unique()) < 2:
+        raise DataError('thresholds need images of two people or more; these show one')
+    per_person = (views.unique(dim=0) if cross_camera else views)[:, 0].unique(return_counts=True)[1]
+    if per_person.max() < 2:
+        what = 'images by two cameras' if cross_camera else 'two images'
+        raise DataError(f'no person has {what}: without pairs of one person a true-match rate cannot be measured')
+
+
+def _unit(numbers: Tensor, distance: str) -> Tensor:
+    """Convert ranking distances to the unit that users see."""
+    return numbers.sqrt() if distance == 'euclidean' else numbers
+
+
+def _between(pairs: PairDistances, first_out: float, distance: str) -> float | None:
+    """Return the threshold below the first distance that must not pass; None if that distance is 0."""
+    below = [numbers[numbers < first_out] for numbers in (pairs.positives, pairs.closest_negatives)]
+    last_in = max([numbers[-1].item() for numbers in below if len(numbers)], default=0.0)
+    ends = _unit(torch.tensor([last_in, first_out], dtype=torch.float64), distance)
+    # It is 0 if one image shows two people, or is labelled so.
+    return ends.mean().item() if first_out > 0 else None
+
+
+@dataclass(frozen=True)
+class _Counts:
+    closer: Tensor
+    impostors: Tensor
+    histogram: np.ndarray
+
+
+def _count(
+    embeddings: Embeddings,
+    distances: FeatureDistances,
+    distance: str,
+    first_out: list[float],
+    edges: np.ndarray,
+) -> _Counts:
+    """Count per image the impostors closer than each of T distances ``(N, T)``, and all impostors ``(N,)``.
+
+    The distances are in the unit that ranks: two of them may differ although their roots are equal.
+    """
+    closer, impostors = [], []
+    histogram = torch.zeros(len(edges) - 1, dtype=torch.float64)
+    for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
+        distmat[row, column] = torch.inf
+        closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
+        impostors.append((distmat < torch.inf).sum(1))
+        distmat = _unit(distmat, distance)
+        # Infinite distances are in no bin.
+        histogram += torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double().cpu()
+    return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
+
+
 def match_thresholds(
     embeddings: Embeddings, rates: Sequence[float] = RATES, distance: str = 'cosine', cross_camera: bool = False
 ) -> MatchThresholds:
@@ -334,17 +434,17 @@ def match_thresholds(
         cross_camera: Whether to use only pairs of images from two cameras.
 
     Raises:
-        DataError: No person with two images (by two cameras), fewer than two people, a rate that is none, or an
+        DataError: No person with two images (by two cameras), fewer than two people, a rate out of range, or an
             embedding that is not finite.
     """
     _check(embeddings, rates, cross_camera)
     if cross_camera:
         distances = OtherCamera(embeddings, distance)
     else:
-        # Of one person, images by one camera are left out: with a camera an image only the image itself is.
+        # The protocol leaves out images of one person by one camera: with a camera per image, only the image itself.
         embeddings = Embeddings(embeddings.features, embeddings.pids, torch.arange(len(embeddings)))
         distances = FeatureDistances(embeddings.features, embeddings.features, distance)
-    # Each pair counts twice, once from either side: rates are the same.
+    # Each pair counts twice, once for each image: rates are the same.
     pairs = compare_pairs(embeddings, embeddings, distances, max_fpr=max(rates))
     rates = sorted(set(rates), reverse=True)
     points = [operating_point(pairs, rate) for rate in rates]
@@ -371,111 +471,3 @@ def match_thresholds(
         genuine_histogram=genuine / genuine.sum(),
         impostor_histogram=counts.histogram / counts.histogram.sum(),
     )
-
-
-def jackknife(closer: Tensor, impostors: Tensor, person: Tensor) -> tuple[float, tuple[float, float]]:
-    """Estimate a false-match rate with its 95 % interval for new people, leaving out one person at a time.
-
-    The interval is one of the rate's logarithm, so that both ends are positive. Without any false match it goes from 0
-    to 3 over the number of pairs of people that share nobody, P / 2.
-
-    Args:
-        closer: False matches of each image, ``(N,)``.
-        impostors: Images of other people that each was compared with, ``(N,)``.
-        person: The person of each image, ``(N,)``, from 0 to P - 1.
-
-    Returns:
-        ``(fmr, (low, high))``.
-    """
-    people = int(person.max()) + 1
-    matches, pairs = (torch.bincount(person, column.double(), people) for column in (closer, impostors))
-    # Each pair counts for both of its people, and goes with either.
-    rate = (matches.sum() / pairs.sum()).item()
-    if rate == 0:
-        return 0.0, (0.0, min(1.0, RULE_OF_THREE / max(1, people // 2)))
-    left = pairs.sum() - 2 * pairs
-    without = torch.where(left > 0, (matches.sum() - 2 * matches) / left.clamp(min=1), rate)
-    deviation = math.sqrt((people - 1) / people * (without - without.mean()).square().sum().item())
-    factor = math.exp(WIDTH * deviation / rate)
-    return rate, (rate / factor, min(1.0, rate * factor))
-
-
-def chosen_people(pids: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """Return the rows of randomly sampled people, all images of each, limited to a total number of images.
-
-    Args:
-        pids: ``(N,)``; people of unknown identity, below 0, are left out.
-        most: Number of images.
-        seed: Seed of the random sample.
-
-    Returns:
-        Rows, ascending.
-    """
-    known = np.flatnonzero(pids >= 0)
-    if len(known) <= most:
-        return known
-    people, counts = np.unique(pids[known], return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(people))
-    return known[np.isin(pids[known], people[order[np.cumsum(counts[order]) <= most]])]
-
-
-@dataclass(frozen=True)
-class _Counts:
-    closer: Tensor
-    impostors: Tensor
-    histogram: np.ndarray
-
-
-def _count(
-    embeddings: Embeddings,
-    distances: FeatureDistances,
-    distance: str,
-    first_out: list[float],
-    edges: np.ndarray,
-) -> _Counts:
-    """Count per image the impostors closer than each of T distances ``(N, T)``, and all impostors ``(N,)``.
-
-    The distances are in the unit that ranks: roots of two of them may be equal where they are not.
-    """
-    closer, impostors = [], []
-    histogram = torch.zeros(len(edges) - 1, dtype=torch.float64)
-    for distmat, row, column in compared_chunks(embeddings, embeddings, distances, 'drop'):
-        distmat[row, column] = torch.inf
-        closer.append(torch.stack([(distmat < limit).sum(1) for limit in first_out], 1))
-        impostors.append((distmat < torch.inf).sum(1))
-        distmat = _unit(distmat, distance)
-        # What is infinite is in no bin.
-        histogram += torch.histc(distmat, len(edges) - 1, edges[0], edges[-1]).double().cpu()
-    return _Counts(torch.cat(closer), torch.cat(impostors), histogram.numpy())
-
-
-def _between(pairs: PairDistances, first_out: float, distance: str) -> float | None:
-    """Return the threshold below the first distance that must not pass; None where that is 0."""
-    below = [numbers[numbers < first_out] for numbers in (pairs.positives, pairs.closest_negatives)]
-    last_in = max([numbers[-1].item() for numbers in below if len(numbers)], default=0.0)
-    ends = _unit(torch.tensor([last_in, first_out], dtype=torch.float64), distance)
-    # Two people in one image, or so labelled.
-    return ends.mean().item() if first_out > 0 else None
-
-
-def _unit(numbers: Tensor, distance: str) -> Tensor:
-    """Convert ranking distances to the unit that users see."""
-    return numbers.sqrt() if distance == 'euclidean' else numbers
-
-
-def _check(embeddings: Embeddings, rates: Sequence[float], cross_camera: bool) -> None:
-    for rate in rates:
-        if not 0 < rate < 1:
-            raise DataError(f'a false-match rate of {rate}: give a share between 0 and 1, as 0.001')
-    if not len(embeddings) or embeddings.pids.min() < 0:
-        raise DataError('thresholds need images of known people: give each image its pid')
-    views = torch.stack([embeddings.pids, embeddings.camids], 1) if cross_camera else embeddings.pids[:, None]
-    if cross_camera and embeddings.camids.min() < 0:
-        missing = int((embeddings.camids < 0).sum())
-        raise DataError(f'{missing} of {len(embeddings)} images have no camera, which pairs of two cameras need')
-    if len(embeddings.pids.unique()) < 2:
-        raise DataError('thresholds need images of two people or more; these show one')
-    per_person = (views.unique(dim=0) if cross_camera else views)[:, 0].unique(return_counts=True)[1]
-    if per_person.max() < 2:
-        what = 'images by two cameras' if cross_camera else 'two images'
-        raise DataError(f'no person has {what}: without pairs of one person nothing tells what a threshold costs')

@@ -1,3 +1,5 @@
+"""Export of trained models to ONNX, OpenVINO and TorchScript."""
+
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():

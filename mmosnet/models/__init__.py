@@ -6,10 +6,8 @@ from mmosnet.lazy_import import lazy_names, public_names
 with supported_stack('torch', 'mmengine', 'mmcv'):
     import mmcv.cnn  # noqa: F401
 
-    from mmosnet.models import torchreid as released_files  # noqa: F401
-
-    # Checkpoint schemes register themselves.
-    from mmosnet.models import weights as embedded_weights  # noqa: F401
+    # Both register a checkpoint scheme.
+    from mmosnet.models import torchreid, weights  # noqa: F401
 
 __all__ = list(public_names(__name__))
 __getattr__, __dir__ = lazy_names(__name__)

@@ -1,4 +1,4 @@
-"""The model of a config, with the weights of a checkpoint, outside of a Runner."""
+"""Build the model of a config and load a checkpoint into it, outside of a Runner."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ RELEASED = 'released'
 
 
 def find_config(model: str | Path) -> tuple[Config, str | None]:
-    """Return the config that a path or a name stands for, and the released weights for a name.
+    """Return the config of a path or name, and the released weights of a name.
 
     Args:
-        model: As of :func:`find_config_path`.
+        model: Path or name; see :func:`find_config_path`.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: No such name; gives the nearest.
+        DataError: No such name; names the nearest one.
     """
     path = find_config_path(model)
     if path == str(model):
@@ -42,11 +42,11 @@ def find_config_path(model: str | Path) -> str:
 
     Args:
         model: The file itself, which may inherit from ``mmosnet::NAME.py``; or the name of a config of ours, with or
-            without ``.py``, or of a model in our ``model-index.yml`` or mmpretrain's. A file goes before a name.
+            without ``.py``, or of a model in our ``model-index.yml`` or mmpretrain's. Files take precedence.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: No such name; gives the nearest.
+        DataError: No such name; names the nearest one.
     """
     allow_package_bases()
     if Path(model).is_file():
@@ -55,7 +55,7 @@ def find_config_path(model: str | Path) -> str:
         return str(file)
     if Path(model).suffix == '.py':
         raise FileNotFoundError(f'no config {model}; {nearest_names(str(model))}')
-    # Only now: knowing all names takes reading all of mmpretrain's.
+    # Last, because it reads mmpretrain's whole index.
     known = list_models()
     if str(model).lower() not in known:
         raise DataError(f'{str(model)!r} is neither a config file nor a name; {nearest_names(str(model), known)}')
@@ -63,10 +63,10 @@ def find_config_path(model: str | Path) -> str:
 
 
 def find_trained(model: str | Path, checkpoint: str | None) -> tuple[Config, str]:
-    """Return the config and checkpoint that a command line means.
+    """Return the config and the checkpoint that a user names.
 
     Args:
-        model: As of :func:`find_config_path`.
+        model: Path or name; see :func:`find_config_path`.
         checkpoint: A file, or anything that mmengine loads; ``'released'`` or None for the index's weights.
 
     Raises:
@@ -113,15 +113,15 @@ def load_model(cfg: Config, checkpoint: str, testing: bool = False) -> nn.Module
 def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> None:
     """Load a checkpoint into a model.
 
-    mmpretrain's ``get_model`` loads what fits and warns about the rest. Here backbone and neck must fit, as
-    :class:`~mmosnet.engine.CheckpointFitHook` demands in training and testing. Names of attributes and categories are
-    put into ``model._dataset_meta``, where ``get_model`` has them.
+    mmpretrain's ``get_model`` loads the entries that fit and warns about the rest. Here backbone and neck must fit, as
+    with :class:`~mmosnet.engine.CheckpointFitHook`. Names of attributes and categories go to ``model._dataset_meta``,
+    as in ``get_model``.
 
     Args:
         model: Changed in place.
         checkpoint: A file, or anything that mmengine loads.
-        testing: Heads must fit too, but for classifiers of identities; else a head may be another one and keeps its
-            random weights.
+        testing: Whether heads must fit too, except classifiers of identities. Otherwise a head that does not fit keeps
+            its random weights.
 
     Raises:
         FileNotFoundError: No such checkpoint.

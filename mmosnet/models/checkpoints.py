@@ -1,13 +1,14 @@
-"""Checkpoints: loading them without running code, and reading the weights and the names saved with them.
+"""Load checkpoints without running code in them, and read their weights and the names saved with them.
 
-Since torch 2.6 ``torch.load`` reads weights only and refuses mmengine's training checkpoints, because they hold the
-log history and numpy scalars. :func:`checkpoint_globals` allows exactly what those contain, and nothing is ever loaded
-another way, as the forks of OpenMMLab do with what they cannot load safely.
+Since torch 2.6 ``torch.load`` reads only weights and refuses mmengine's training checkpoints, because they hold the log
+history and numpy scalars. :func:`checkpoint_globals` allows exactly the types in them. Nothing is ever loaded without
+this protection, as the forks of OpenMMLab do with files that they cannot load safely.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
 import re
@@ -38,27 +39,27 @@ from mmosnet.io.media import file_kind
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy < 2
-    from numpy.core import multiarray
+    from numpy.core import multiarray  # type: ignore[no-redef]
 
-# What torch raises for damaged files, beside UnpicklingError. Claims of more memory than there is are among them.
+# Errors of torch for damaged files besides UnpicklingError, also for files that claim more memory than there is.
 DAMAGE = (
     *(RuntimeError, EOFError, KeyError, IndexError, AttributeError, TypeError, struct.error, BadZipFile),
     *(MemoryError, OverflowError, AssertionError, ZeroDivisionError),
 )
-# Where programs keep the weights in a checkpoint, the likeliest first.
+# Keys under which programs keep the weights in a checkpoint, the likeliest first.
 WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'network', 'net', 'ema')
 # An entry that every OSNet has: in OSNet-AIN and in the others as released, and in ours, alone or inside of a model.
 AIN_KEY = 'conv2.0.conv2.0.layers.0.conv1.weight'
 PLAIN_KEY = 'conv2.0.conv2a.conv1.weight'
 OWN_KEY = 'stages.0.0.reduce.conv.weight'
-# What data-parallel training, compilation and programs around the network put in front of each name.
+# Prefixes that data-parallel training, compilation and programs around the network add to each name.
 MARK = re.compile(
     r'((?:(?:module|model|backbone)\.)*?)(?:(?P<released>{})|(?:backbone\.)?{})'.format(
         '|'.join(map(re.escape, (AIN_KEY, PLAIN_KEY))), re.escape(OWN_KEY)
     )
 )
 COMPILED = '_orig_mod.'
-# What torch's layers call what they learn and measure.
+# Last parts of the names of parameters and statistics in torch's layers.
 WEIGHT_NAMES = ('weight', 'bias', 'running_mean', 'running_var')
 # The log history and the one-cycle schedule pickle some of their own methods, as getattr(owner, name).
 _METHODS = {(HistoryBuffer, name) for name in ('min', 'max', 'current', 'mean')} | {
@@ -69,34 +70,34 @@ _NUMBER_CODES = '?bhilqBHILQefdg'
 # Makes torch.load read weights only, even where its caller asks for more.
 _WEIGHTS_ONLY = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 _WEB = ('http://', 'https://')
-# mmengine's own, for the schemes that are not ours.
+# mmengine's loader, for schemes that are not ours.
 _load_by_mmengine = CheckpointLoader.load_checkpoint
-# Our own schemes; and what every checkpoint from elsewhere passes, with its name. Filled by the modules that know.
+# Loaders of our schemes, and functions that every other checkpoint passes with its name; modules register them.
 _LOADERS: dict[str, Callable] = {}
 _RECOGNIZERS: list[Callable[[object, str], object]] = []
 
 
 def _known_getattr(owner: object, name: str) -> object:
-    """Stand in for ``getattr`` in a pickle: resolve :data:`_METHODS`, nothing else."""
+    """Replace ``getattr`` in a pickle: return only methods of :data:`_METHODS`."""
     if (owner, name) in _METHODS:
         return getattr(owner, name)
     raise RuntimeError(f'refusing getattr({owner!r}, {name!r}) in a checkpoint')
 
 
-def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
+def _known_array(kind: type, shape: tuple, code: bytes) -> object:
     """Replace numpy's array constructor, which starts empty: a pickle could ask for terabytes."""
     if (kind, tuple(shape)) != (np.ndarray, (0,)):
         raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
     return multiarray._reconstruct(kind, shape, code)
 
 
-def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
+def _known_scalar(dtype: np.dtype, data: bytes) -> object:
     """Replace numpy's scalar constructor: a pickle could ask for a scalar of any size."""
     return multiarray.scalar(dtype, data)
 
 
 def checkpoint_globals() -> list:
-    """Return what a training checkpoint of mmengine may name, as ``torch.serialization.add_safe_globals`` takes it."""
+    """Return the globals that a checkpoint may name, as arguments of ``torch.serialization.add_safe_globals``."""
     allowed = [
         HistoryBuffer,
         OneCycleParamScheduler,
@@ -114,13 +115,13 @@ def checkpoint_globals() -> list:
 
 
 def torch_load(file: object, map_location: object = None, weights_only: bool | None = True) -> object:
-    """Load a file by torch, as weights and training state alone.
+    """Load weights and training state from a file by torch.
 
     Args:
         file: A path or an open file.
         map_location: Same as in :func:`torch.load`.
-        weights_only: Not used: nothing is loaded another way. The forks of OpenMMLab have a function with these
-            arguments, which loads anything where this fails.
+        weights_only: Not used, always True. The forks of OpenMMLab have a function with these arguments, which loads
+            anything if this fails.
     """
     with torch.serialization.safe_globals(checkpoint_globals()):
         return torch.load(file, map_location=map_location, weights_only=True)
@@ -128,10 +129,10 @@ def torch_load(file: object, map_location: object = None, weights_only: bool | N
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Let loaders of mmengine's load weights and training state alone, whatever they ask torch for."""
+    """Restrict mmengine's loaders to weights and training state, whatever they ask torch for."""
     before = os.environ.get(_WEIGHTS_ONLY)
     os.environ[_WEIGHTS_ONLY] = '1'
-    # The forks of OpenMMLab allow the real getattr here, and then anything.
+    # The forks of OpenMMLab allow the real getattr here, and thus any code.
     forks = getattr(mmengine_checkpoint, '_safe_torch_load', None)
     mmengine_load_url = mmengine_checkpoint.load_url
     mmengine_checkpoint.load_url = load_url
@@ -151,10 +152,10 @@ def _weights_only() -> Iterator[None]:
 
 
 def loads_scheme(scheme: str) -> Callable[[Callable], Callable]:
-    """Return a decorator: the function loads checkpoints whose names begin with a scheme, here and in mmengine.
+    """Return a decorator for a function that loads checkpoints by a scheme, here and in mmengine.
 
     Args:
-        scheme: ``torchreid://``, for example.
+        scheme: Start of the names, for example ``torchreid://``.
     """
 
     def register(loader: Callable) -> Callable:
@@ -166,24 +167,24 @@ def loads_scheme(scheme: str) -> Callable[[Callable], Callable]:
 
 
 def recognizes(recognizer: Callable[[object, str], object]) -> Callable[[object, str], object]:
-    """Let every checkpoint pass a function: takes what was loaded and its name, returns what to use. A decorator."""
+    """Register a function that converts every loaded checkpoint: takes content and name, returns the content to use."""
     _RECOGNIZERS.append(recognizer)
     return recognizer
 
 
-def load_checkpoint(filename: str | Path, map_location: object = None, logger: object = 'current') -> object:
-    """Load a checkpoint from anywhere without running code that is in it; stands in for mmengine's function.
+def load_checkpoint(filename: str | Path, map_location: object = None, logger: object = 'current') -> Any:
+    """Load a checkpoint from anywhere without running code in it; replaces mmengine's function of this name.
 
     Python text in ``meta['config']``, which mmengine executes when it resumes, is dropped.
 
     Args:
         filename: A file, a web address, ``torchreid://NAME``, ``mmosnet://NAME``, or another scheme of mmengine's.
         map_location: Same as in :func:`torch.load`.
-        logger: As of mmengine's function, for a line that says where the checkpoint comes from.
+        logger: Same as in mmengine's function, for a line with the origin of the checkpoint.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: It is damaged, or no checkpoint, or holds more than weights and training state.
+        DataError: It is damaged, no checkpoint, or holds more than weights and training state.
     """
     source = str(filename)
     loader = next((loader for scheme, loader in _LOADERS.items() if source.startswith(scheme)), None)
@@ -199,7 +200,7 @@ def load_checkpoint(filename: str | Path, map_location: object = None, logger: o
             checkpoint = load_from_local(source, map_location)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if isinstance(meta, dict):
-        # Written by mmcv 1 only; mmengine writes, and never executes, meta['cfg'].
+        # Only mmcv 1 writes it; mmengine writes meta['cfg'] and never executes that.
         meta.pop('config', None)
     for recognizer in _RECOGNIZERS:
         checkpoint = recognizer(checkpoint, source)
@@ -207,15 +208,15 @@ def load_checkpoint(filename: str | Path, map_location: object = None, logger: o
 
 
 def load_from_local(filename: str, map_location: object = None) -> object:
-    """Load a checkpoint file; stands in for mmengine's loader of this name."""
+    """Load a checkpoint file; replaces mmengine's loader of this name."""
     return load_file(os.path.expanduser(filename), map_location)
 
 
 def load_from_web(url: str, map_location: object = None) -> object:
-    """Load a checkpoint from the web. Of several processes the first one downloads it.
+    """Load a checkpoint from the web; the first of several processes downloads it.
 
     Raises:
-        DataError: As of :func:`load_url`.
+        DataError: See :func:`load_url`.
     """
     checkpoint = load_url(url, map_location=map_location) if get_rank() == 0 else None
     barrier()
@@ -227,14 +228,14 @@ def load_url(
 ) -> object:
     """Load a checkpoint from the web or from torch's cache; replaces torch's function of this name.
 
-    A download gets its name in the cache after it was loaded: a damaged one is never found there.
+    A download gets its name in the cache only after it was loaded, so that the cache has no damaged files.
 
     Args:
-        url: The address; the file in the cache is called as in its path.
-        model_dir: The cache; torch's by default.
+        url: Address; its last part is the name of the file in the cache.
+        model_dir: Folder of the cache; torch's by default.
         map_location: Same as in :func:`torch.load`.
-        progress: Show a bar.
-        unused: torch's further options; weights alone are loaded whatever they say.
+        progress: Whether to show a bar.
+        unused: Further options of torch's function, not used: only weights are loaded.
 
     Raises:
         DataError: It cannot be downloaded, or is no checkpoint.
@@ -253,11 +254,24 @@ def load_url(
         raise DataError(f'{url} cannot be downloaded: {str(e) or type(e).__name__}') from e
 
 
+def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
+    """Write a checkpoint completely or not at all.
+
+    Raises:
+        OSError: It cannot be written, for example on a full disk; an earlier file of this name is kept.
+    """
+    # Serialized first: torch reports a full disk as another kind of error.
+    content = io.BytesIO()
+    torch.save(checkpoint, content)
+    with whole_file(path) as draft:
+        draft.write_bytes(content.getbuffer())
+
+
 @contextmanager
 def clear_errors(source: str) -> Iterator[None]:
     """Turn an error during the loading of a checkpoint into one line that names the file.
 
-    torch's own text recommends to load without protection.
+    torch's text recommends loading without protection.
 
     Raises:
         DataError: The file is damaged, or holds more than weights and training state.
@@ -265,8 +279,8 @@ def clear_errors(source: str) -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as e:
-        found = re.search(r'GLOBAL ([\w.]+)|Unsupported (?:global|class)[^A-Za-z]*(?:GLOBAL )?([\w.]+)', str(e))
-        what = f'it names {next(filter(None, found.groups()))}' if found else 'it is no checkpoint, or damaged'
+        match = re.search(r'GLOBAL ([\w.]+)|Unsupported (?:global|class)[^A-Za-z]*(?:GLOBAL )?([\w.]+)', str(e))
+        what = f'it names {next(filter(None, match.groups()))}' if match else 'it is no checkpoint, or damaged'
         raise DataError(
             f'{source} was not loaded: {what}. A checkpoint may hold weights and training state, and nothing that runs'
         ) from e
@@ -284,8 +298,8 @@ def clear_errors(source: str) -> Iterator[None]:
 def load_file(path: str | Path, map_location: object = None, source: str | None = None) -> Any:
     """Load a checkpoint file, weights and training state only, after verifying all of its checksums.
 
-    torch writes a checksum with each tensor and does not look at it when it loads. Files in the format that torch wrote
-    before version 1.6 have none: a line in the log says so.
+    torch writes a checksum with each tensor and does not check it when it loads. Files in the format of torch before
+    version 1.6 have no checksums, which is logged.
 
     Args:
         path: The file.
@@ -321,13 +335,13 @@ def load_file(path: str | Path, map_location: object = None, source: str | None 
 
 
 def _checksums_hold(path: Path) -> bool:
-    """Compare all of an archive with its checksums.
+    """Compare all entries of an archive with their checksums.
 
     Returns:
-        Whether it has any: torch can be told to write none.
+        Whether the archive has checksums: torch has an option to write none.
 
     Raises:
-        DataError: They differ, or the archive is none that torch writes.
+        DataError: A checksum differs, or torch does not write such archives.
         BadZipFile: It is cut off, or its directory is damaged.
     """
     with ZipFile(path) as archive, _damaged_places():
@@ -335,10 +349,10 @@ def _checksums_hold(path: Path) -> bool:
         if len({entry.filename for entry in entries}) < len(entries):
             raise DataError('it is damaged, two of its entries have one name')
         for entry in entries:
-            # torch reads nothing of an entry with MS-DOS's mark of a folder, and gives what the memory held.
+            # torch does not read an entry with MS-DOS's mark of a folder, and returns uninitialized memory.
             if entry.is_dir() or entry.external_attr & 0x10:
                 raise DataError(f'it is damaged, its entry {entry.filename} is marked as a folder')
-            # torch compresses nothing. Compressed entries could fill the memory.
+            # torch does not compress. Compressed entries could fill the memory.
             if entry.compress_type != ZIP_STORED or entry.compress_size != entry.file_size:
                 raise DataError(
                     f'its entry {entry.filename} is compressed, which torch does not do: '
@@ -371,7 +385,7 @@ def _check_sizes(checkpoint: object, size: int) -> None:
     """Refuse arrays that need more memory than the file has bytes: small files can claim any size.
 
     Raises:
-        DataError: Names the place of the first value.
+        DataError: Names the first such array.
     """
     seen, left = set(), [('', checkpoint)]
     while left:
@@ -387,7 +401,7 @@ def _check_sizes(checkpoint: object, size: int) -> None:
         elif isinstance(node, np.ndarray):
             claimed = node.nbytes
         elif isinstance(node, (str, bytes, bytearray)):
-            # A character may take four bytes, and one in the file.
+            # A character may need four bytes in memory and one in the file.
             claimed = len(node)
         elif isinstance(node, Mapping):
             left += [(f'{place}.{key}' if place else f'{key}', value) for key, value in node.items()]
@@ -400,12 +414,12 @@ def _check_sizes(checkpoint: object, size: int) -> None:
 
 
 class Checkpoint(NamedTuple):
-    """What a network needs of a checkpoint.
+    """Weights and metadata of a checkpoint.
 
     Attributes:
         state: Weights by name, on the CPU, without the ``module.`` prefixes of data-parallel training.
-        dataset_meta: What the training data set said of itself, as mmengine saves it: ``attributes``, ``classes`` ...;
-            empty in files with weights alone.
+        dataset_meta: Metadata of the training set, as mmengine saves it: ``attributes``, ``classes`` ...; empty if the
+            file has only weights.
     """
 
     state: dict[str, Tensor]
@@ -416,9 +430,9 @@ class FoundOSNet(NamedTuple):
     """The entries of an OSNet in a checkpoint.
 
     Attributes:
-        state: Weights by name, without what a program put in front of the names.
-        released: Whether the names are those of the released code; else they are ours.
-        notes: What was removed and added, for the log; may be empty.
+        state: Weights by name, without prefixes of other programs.
+        released: Whether the names are those of the released code; otherwise they are ours.
+        notes: Removed and added entries, for the log; may be empty.
     """
 
     state: dict[str, Tensor]
@@ -429,15 +443,15 @@ class FoundOSNet(NamedTuple):
 def find_osnet(checkpoint: object) -> FoundOSNet | None:
     """Find an OSNet in a checkpoint by its entry names, at any depth and behind any prefix.
 
-    The weights may be the checkpoint itself or stand under ``state_dict``, ``model``, ``net``, ``ema`` and the like;
-    names may begin with ``module.``, ``model.``, ``_orig_mod.`` or, in the released layout, ``backbone.``. Counters of
-    batches, which old files lack and nothing computes with, are filled with 0.
+    The weights may be the checkpoint itself or be under ``state_dict``, ``model``, ``net``, ``ema`` and the like; names
+    may begin with ``module.``, ``model.``, ``_orig_mod.`` or, in the released layout, ``backbone.``. Counters of
+    batches, which old files lack and nothing uses, become 0.
 
     Args:
         checkpoint: Content of a checkpoint file.
 
     Returns:
-        The first OSNet; None without one.
+        The first OSNet; None if there is none.
     """
     for entries, place in _mappings(checkpoint):
         state = {name.replace(COMPILED, ''): value for name, value in entries.items() if isinstance(name, str)}
@@ -462,13 +476,13 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
 
 
 def _mappings(node: object, place: tuple[str, ...] = ()) -> Iterator[tuple[Mapping, tuple[str, ...]]]:
-    """Iterate over the mappings in a checkpoint, each with its place."""
+    """Yield the mappings in a checkpoint, each with the keys that lead to it."""
     if not isinstance(node, Mapping):
         return
     yield node, place
-    # A wrapper in a wrapper; deeper there is the state of optimizers.
+    # A wrapper in a wrapper; the state of optimizers is deeper.
     if len(place) < 2:
-        # Beside a state_dict, which mmengine and torchreid write, stands nothing that is meant.
+        # If there is a state_dict, which mmengine and torchreid write, the weights are there.
         names = ['state_dict'] if 'state_dict' in node else [name for name in WRAPPERS if name in node]
         others = [] if 'state_dict' in node else [name for name in node if isinstance(name, str) and name not in names]
         for name in names + others:
@@ -483,7 +497,7 @@ def read_checkpoint(source: str) -> Checkpoint:
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: The file is damaged, or holds something else than named tensors.
+        DataError: The file is damaged, or its weights are not named tensors.
     """
     checkpoint = load_checkpoint(source, map_location='cpu')
     state = weights_in(checkpoint, str(source))
@@ -500,7 +514,7 @@ def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
         source: Name of the file in errors.
 
     Raises:
-        DataError: It holds something else than named tensors of numbers; names the first entry.
+        DataError: An entry is no named tensor of numbers; names the first one.
     """
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not state:
@@ -520,9 +534,9 @@ def weights_in(checkpoint: object, source: str) -> dict[str, Tensor]:
 
 
 def not_numbers(state: Mapping[str, Any]) -> str:
-    """Say which weights and batch statistics are NaN or infinite; empty if none is.
+    """Describe the weights and batch statistics that are NaN or infinite; empty if none is.
 
-    Other buffers may be: masks, and statistics that have not been measured yet.
+    Other buffers may be infinite: masks, and statistics that have not been measured yet.
     """
     computed = [
         name
@@ -539,7 +553,7 @@ def not_numbers(state: Mapping[str, Any]) -> str:
 
 
 def _unusual(value: Tensor) -> str | None:
-    """Say why a tensor belongs to no network here; None for a plain one."""
+    """Describe a tensor that no network here has; None for a plain one."""
     if value.layout != torch.strided:
         return f'a tensor of layout {value.layout}'
     if value.is_quantized or value.is_complex():
@@ -548,5 +562,5 @@ def _unusual(value: Tensor) -> str | None:
 
 
 def read_state_dict(source: str) -> dict[str, Tensor]:
-    """Read the weights alone; arguments and errors are those of :func:`read_checkpoint`."""
+    """Read only the weights; arguments and errors are those of :func:`read_checkpoint`."""
     return read_checkpoint(source).state

@@ -1,9 +1,9 @@
-"""How large a network is and how much it computes, counted as in table 1 of OSNet (arXiv 1905.00953).
+"""Parameters, mult-adds and activations of a network, counted as in table 1 of OSNet (arXiv 1905.00953).
 
-Mult-adds (a multiplication with its addition is one) and activations (output elements) of convolutions and linear
-layers, for one image at test time: backbone and neck. A shared aggregation gate's parameters count once, its mult-adds
-for each of the T streams. mmengine's analyzers count; as they come they add normalisation and pooling, and pass over
-convolutions with ``padding='same'``. Attention fused into one operator is not counted.
+Mult-adds (a multiplication and an addition count as one) and activations (output elements) are those of convolutions
+and linear layers of backbone and neck, for one image at test time. The parameters of a shared aggregation gate count
+once, its mult-adds for each of the T streams. mmengine's analyzers count; by default they include normalization and
+pooling, and skip convolutions with ``padding='same'``. Attention fused into one operator is not counted.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _with_activations(mult_adds: Handle) -> Handle:
     """Count an operator's outputs with its mult-adds in one trace: tracing takes most of the time."""
 
     def count(inputs: list, outputs: list) -> Counter[str]:
-        found = mult_adds(inputs, outputs)
-        found = sum(found.values()) if isinstance(found, Counter) else found
-        return Counter(mult_adds=found, activations=generic_activation_jit()(inputs, outputs))
+        number = mult_adds(inputs, outputs)
+        number = sum(number.values()) if isinstance(number, Counter) else number
+        return Counter(mult_adds=number, activations=generic_activation_jit()(inputs, outputs))
 
     return count
 
@@ -62,14 +62,14 @@ class Count:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What :func:`count_complexity` finds.
+    """Result of :func:`count_complexity`.
 
     Attributes:
         height: Height of the image in pixels.
         width: Width of the image in pixels.
         total: Backbone and neck.
-        parts: The stages of the backbone in the order in which they run, and the neck, by module name. They add up
-            to ``total``; what the backbone owns and computes itself is in ``'others'``.
+        parts: Stages of the backbone in the order in which they run, and the neck, by module name. They add up to
+            ``total``; parameters and computations of the backbone outside of its stages are in ``'others'``.
     """
 
     height: int
@@ -140,14 +140,14 @@ def count_complexity(model: nn.Module, height: int, width: int) -> Complexity:
     def count(name: str) -> Count:
         return Count(parameters[name], counts[name]['mult_adds'], counts[name]['activations'])
 
-    # What never runs comes last.
+    # Modules that never run come last.
     order = [*dict.fromkeys(started), *extractor.parts()]
     return Complexity(height, width, count(''), _with_others(count(''), {name: count(name) for name in order}))
 
 
 def _by_module(model: nn.Module, images: Tensor) -> dict[str, Counter[str]]:
     analysis = JitModelAnalysis(model, (images,)).set_op_handle(**HANDLES)
-    # What is not counted is left out on purpose.
+    # Operators that are not counted are left out on purpose.
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
     with torch.no_grad():
         return analysis.by_module_and_operator()
@@ -163,8 +163,8 @@ def _with_others(total: Count, parts: dict[str, Count]) -> dict[str, Count]:
 
 def left_out_parameters(model: nn.Module) -> dict[str, int]:
     """Count by name the parameters outside backbone and neck, such as a training-only classifier."""
-    found = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
-    return {name: number for name, number in found.items() if number and name not in ('backbone', 'neck')}
+    numbers = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    return {name: number for name, number in numbers.items() if number and name not in ('backbone', 'neck')}
 
 
 def complexity_table(complexities: Sequence[Complexity], per_stage: bool = False) -> str:

@@ -1,7 +1,7 @@
-"""The deploy form of a network that only predicts.
+"""The deploy form of a network that only predicts: the same output up to rounding, with less work.
 
-Batch norms are folded into the layers before them, and modules around single layers are removed. The output is the same
-up to rounding, with less work, and with fewer operators for an exporter.
+Batch norms are folded into the layers before them, and modules around single layers are removed, which leaves fewer
+operators for an exporter too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     """Turn a trained model into its deploy form, in place.
 
     mmpretrain's convention is a method ``switch_to_deploy`` of backbones that have such a form; it has none for necks.
-    Here all backbones with that method take it, and the linear necks of the model take in their normalisation. The
-    names of the parameters change: load checkpoints before.
+    Here the method of every backbone is called, and the batch norms of linear necks are folded. The names of the
+    parameters change: load checkpoints before.
 
     Args:
-        model: A classifier, a backbone, a neck. Set to evaluation mode; it cannot be trained any more.
+        model: A classifier, a backbone or a neck. It is set to evaluation mode, and cannot be trained any more.
 
     Returns:
         The model.
@@ -34,10 +34,10 @@ def switch_to_deploy(model: nn.Module) -> nn.Module:
     return model.requires_grad_(False)
 
 
-def fold_normalisation(network: nn.Module) -> None:
+def fold_normalization(network: nn.Module) -> None:
     """Fold each batch norm that follows a convolution, and unpack mmcv's ``ConvModule``, in place.
 
-    Instance normalisation depends on the image and stays.
+    Instance normalization depends on the image and stays.
     """
     network.eval()
     fuse_conv_bn(network)
@@ -51,7 +51,7 @@ def fold_normalisation(network: nn.Module) -> None:
 class FoldedConv2d(nn.Conv2d):
     """A convolution with its bias and, in place, its ReLU: one module where there were four.
 
-    Calling modules is a quarter of the time of a small network on one image.
+    Calls of modules take a quarter of the time of a small network on one image.
 
     Args:
         conv: Convolution whose settings and parameters are taken over.
@@ -78,7 +78,7 @@ class FoldedConv2d(nn.Conv2d):
 
 
 def _unpacked(module: ConvModule) -> nn.Module:
-    """Return the layers that are left of a ``ConvModule``, without its checks at every call."""
+    """Return the remaining layers of a folded ``ConvModule``, without the checks at every call."""
     if module.with_explicit_padding or module.order != ('conv', 'norm', 'act') or type(module.conv) is not nn.Conv2d:
         return module
     activation = module.activate if module.with_activation else nn.Identity()
@@ -89,7 +89,7 @@ def _unpacked(module: ConvModule) -> nn.Module:
 
 
 def _is_linear_neck(module: nn.Module) -> bool:
-    # By its name: the backbone is used without mmpretrain too.
+    # Compared by name: the backbone is used without mmpretrain too.
     return any(
         (c.__module__.partition('.')[0], c.__name__) == ('mmpretrain', 'LinearNeck') for c in type(module).__mro__
     )

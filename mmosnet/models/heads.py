@@ -1,13 +1,4 @@
-"""Necks and heads of the three tasks.
-
-From the feature map to the embedding with a choice of the global pooling (released attribute code: maximum).
-
-The re-identification head: an identity classifier in training, the embedding itself in testing.
-
-The attribute head: one linear classifier for all attributes of a person, each of which may apply.
-
-Several tasks on one backbone: a head for each, and batches in which samples lack some labels.
-"""
+"""Necks and heads: re-identification, attributes, and several tasks on one backbone."""
 
 from __future__ import annotations
 
@@ -26,18 +17,21 @@ from mmosnet.models.losses import WeightedBCELoss
 from mmosnet.registry import MODELS
 
 POOLINGS = dict(average=nn.AdaptiveAvgPool2d, max=nn.AdaptiveMaxPool2d)
+TASKS = ('reid', 'attributes', 'category')
+BATCH_NORMS = (nn.BatchNorm1d, nn.SyncBatchNorm)
 
 
 @MODELS.register_module()
 class PooledLinearNeck(LinearNeck):
-    """Global pooling, linear layer, normalisation, activation.
+    """Global pooling, linear layer, normalization, activation.
 
-    mmpretrain's ``LinearNeck`` can only average; names of the parameters are its own, so checkpoints of either fit. The
-    maximum keeps what is small, as glasses or a bag's strap.
+    mmpretrain's ``LinearNeck`` only has the average; the names of parameters are the same, so that checkpoints of both
+    fit. The maximum, which the released attribute code uses, keeps small things such as glasses or the strap of a bag.
 
     Args:
         pooling: ``'average'`` or ``'max'``, over height and width.
-        gap_dim: 2 dimensions are pooled; an argument so that configs of ``LinearNeck`` need another type alone.
+        gap_dim: Number of pooled dimensions, always 2; an argument so that a config of ``LinearNeck`` only needs
+            another type.
         **kwargs: Same as in ``LinearNeck``.
 
     Raises:
@@ -56,20 +50,19 @@ class PooledLinearNeck(LinearNeck):
 
 @MODELS.register_module()
 class ReIDHead(BaseModule):
-    """Learns embeddings by classifying identities, optionally with a metric loss beside.
+    """Learn embeddings by classifying identities, optionally with a metric loss; predict the embedding.
 
-    mmpretrain's ``LinearClsHead`` predicts categories and has neither metric loss nor BNNeck; its
-    ``ArcFaceClsHead`` fixes the loss; mmdet's ``LinearReIDHead`` brings its own linear layers and
-    needs mmdet.
+    mmpretrain's ``LinearClsHead`` predicts categories and has neither metric loss nor BNNeck; its ``ArcFaceClsHead``
+    has a fixed loss; mmdet's ``LinearReIDHead`` has its own linear layers and needs mmdet.
 
     Args:
-        num_classes: Identities of the training set.
-        in_channels: D, length of the embedding that the neck gives.
-        bnneck: Batch normalisation without shift between embedding and classifier (Luo et al., CVPRW 2019): the
-            metric loss sees the embedding before it, the classifier and the search the one behind.
-        loss: Identity loss, of mmpretrain; label smoothing 0.1 is the paper's.
+        num_classes: Number of identities in the training set.
+        in_channels: D, length of the neck's output.
+        bnneck: Whether to apply batch normalization without shift between embedding and classifier (Luo et al., CVPRW
+            2019): the metric loss uses the embedding before it, classifier and search the one after it.
+        loss: Identity loss of mmpretrain; label smoothing is 0.1, as in the paper, by default.
         metric_loss: Loss of ``(embedding, labels)``, for example ``dict(type='mmosnet.TripletLoss')``.
-        init_cfg: Initialisation; the released code's by default.
+        init_cfg: Initialization; that of the released code by default.
     """
 
     def __init__(
@@ -85,7 +78,7 @@ class ReIDHead(BaseModule):
         self.num_classes = num_classes
         self.bnneck = nn.BatchNorm1d(in_channels) if bnneck else nn.Identity()
         if bnneck:
-            # With a shift the classifier's hyperplanes would leave the origin, and cosine search would suffer.
+            # With a shift the classifier's hyperplanes would not pass through the origin, which harms cosine search.
             self.bnneck.bias.requires_grad_(False)
         self.classifier = nn.Linear(in_channels, num_classes, bias=not bnneck)
         self.loss_module = MODELS.build(loss)
@@ -115,7 +108,7 @@ class ReIDHead(BaseModule):
         losses = {'loss_id': self.loss_module(logits, labels, avg_factor=len(labels))}
         if self.metric_loss is not None:
             losses['loss_metric'] = self.metric_loss(feats[-1], labels)
-        # Without the default threshold, which takes scores for probabilities.
+        # Without the default threshold, which is meant for probabilities.
         losses['top-1'] = Accuracy.calculate(logits.detach(), labels, thrs=(None,))[0][0]
         return losses
 
@@ -138,17 +131,18 @@ class ReIDHead(BaseModule):
 class AttributeHead(MultiLabelLinearClsHead):
     """Predict the probability of each attribute of a person.
 
-    mmpretrain's ``MultiLabelLinearClsHead`` adds up the losses of all attributes, scores in half precision under
-    autocast, and has no normalisation of the logits. Here the loss is the mean over images and attributes, which the
-    published learning rates belong to, whatever the number of attributes.
+    mmpretrain's ``MultiLabelLinearClsHead`` sums the losses of all attributes, scores in half precision under
+    autocast, and does not normalize the logits. Here the loss is the mean over images and attributes, so that the
+    published learning rates suit any number of attributes.
 
     Args:
         num_classes: A, number of attributes.
-        in_channels: D, length of the embedding that the neck gives.
-        bn: Batch normalisation of each attribute's logit: rare attributes start with logits as large as common ones.
-        loss: :class:`~mmosnet.models.WeightedBCELoss`, which gets ``num_classes`` from here, or a multi-label loss of
-            mmpretrain.
-        init_cfg: Initialisation; the released code's by default.
+        in_channels: D, length of the neck's output.
+        bn: Whether to apply batch normalization to each attribute's logit, so that rare attributes start with logits as
+            large as common ones.
+        loss: :class:`~mmosnet.models.WeightedBCELoss`, which gets ``num_classes`` from the head, or a multi-label loss
+            of mmpretrain.
+        init_cfg: Initialization; that of the released code by default.
     """
 
     def __init__(
@@ -187,23 +181,19 @@ class AttributeHead(MultiLabelLinearClsHead):
         return super()._get_predictions(cls_score.float(), data_samples)
 
 
-TASKS = ('reid', 'attributes', 'category')
-BATCH_NORMS = (nn.BatchNorm1d, nn.SyncBatchNorm)
-
-
 @MODELS.register_module()
 class JointHead(BaseModule):
     """One head per task on the output of one backbone and neck.
 
-    A sample is a ``MultiTaskDataSample`` with a ``DataSample`` for each task that it has labels of
+    A sample is a ``MultiTaskDataSample`` with a ``DataSample`` for each task for which it has labels
     (:class:`~mmosnet.datasets.PackTasks`). A task's loss is the mean over the samples with its labels. mmpretrain's
-    ``MultiTaskHead`` has no weights, leaves a task's parameters without gradients when a batch has none of its labels,
-    at which DistributedDataParallel stops, and fails in a head with batch normalisation where a batch has one.
+    ``MultiTaskHead`` has no weights, leaves a task's parameters without gradients if a batch has no label of the task,
+    at which DistributedDataParallel stops, and fails in a head with batch normalization if a batch has a single one.
 
     Args:
         heads: Config of each task's head, under the names ``reid``, ``attributes``, ``category``; those with None are
             left out (``--cfg-options model.head.heads.category=None``).
-        loss_weights: Factor of a task's losses; 1 for tasks that are not named.
+        loss_weights: Factor of each task's losses; 1 by default.
         init_cfg: Same as in mmengine's ``BaseModule``.
 
     Raises:
@@ -242,14 +232,14 @@ class JointHead(BaseModule):
             data_samples: N samples; those without a task's labels do not count in its loss.
 
         Returns:
-            What each head returns, as ``TASK_NAME``, with losses times the task's weight. A task for which the batch
-            has no label, or a single one under batch normalisation, has the loss 0 and zero gradients.
+            Values of each head as ``TASK_NAME``, with losses times the task's weight. A task for which the batch has no
+            label, or a single one in a head with batch normalization, has the loss 0 and zero gradients.
         """
         losses = {}
         for task, head in self.heads.items():
             rows = [row for row, sample in enumerate(data_samples) if task in sample]
-            if self._fewest(head, len(rows)) < self._least(head):
-                losses[f'{task}_loss'] = self._nothing(feats, head)
+            if self._fewest_samples(head, len(rows)) < self._needed_samples(head):
+                losses[f'{task}_loss'] = self._zero_loss(feats, head)
                 continue
             labelled = tuple(feat[torch.tensor(rows, device=feat.device)] for feat in feats)
             for name, value in head.loss(labelled, [data_samples[row].get(task) for row in rows]).items():
@@ -257,13 +247,13 @@ class JointHead(BaseModule):
         return losses
 
     @staticmethod
-    def _least(head: nn.Module) -> int:
+    def _needed_samples(head: nn.Module) -> int:
         """Return the smallest number of samples with which a head can train."""
         return 2 if any(isinstance(module, BATCH_NORMS) for module in head.modules()) else 1
 
     @staticmethod
-    def _fewest(head: nn.Module, number: int) -> int:
-        """Return the smallest number of samples over processes that wait for each other inside the head."""
+    def _fewest_samples(head: nn.Module, number: int) -> int:
+        """Return the smallest number of samples in one of the processes that synchronize inside the head."""
         if not any(isinstance(module, nn.SyncBatchNorm) for module in head.modules()):
             return number
         fewest = torch.tensor(number, device=next(head.parameters()).device)
@@ -271,8 +261,8 @@ class JointHead(BaseModule):
         return int(fewest)
 
     @staticmethod
-    def _nothing(feats: tuple[Tensor, ...], head: nn.Module) -> Tensor:
-        """Return a zero that depends on everything, so that gradients are 0 instead of missing."""
+    def _zero_loss(feats: tuple[Tensor, ...], head: nn.Module) -> Tensor:
+        """Return a zero that depends on all parameters, so that their gradients are 0 instead of missing."""
         touched = [feats[-1].float().sum(), *(p.float().sum() for p in head.parameters() if p.requires_grad)]
         return torch.stack(touched).sum() * 0
 
@@ -282,8 +272,8 @@ class JointHead(BaseModule):
         """Predict all tasks for all samples.
 
         Returns:
-            The samples with each head's predictions in ``sample.TASK``, whose ``eval_mask`` says whether the sample
-            came with labels of the task, as :class:`~mmosnet.evaluation.TaskEvaluator` wants to know.
+            The samples with each head's predictions in ``sample.TASK``, whose ``eval_mask`` says whether the sample has
+            labels of the task, for :class:`~mmosnet.evaluation.TaskEvaluator`.
         """
         if data_samples is None:
             data_samples = [None] * len(feats[-1])

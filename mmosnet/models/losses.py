@@ -1,12 +1,9 @@
-"""Losses.
+"""Batch-hard triplet loss, and binary cross-entropy with weights against the imbalance of attributes.
 
-Batch-hard triplet loss (Hermans et al., "In Defense of the Triplet Loss", arXiv 1703.07737, eq. 5).
-
-Binary cross-entropy with weights against the imbalance of attributes.
-
-Most attributes are rare: without weights a network gains by never predicting them. ``'exponential'`` follows Li et al.,
+The triplet loss follows Hermans et al., "In Defense of the Triplet Loss", arXiv 1703.07737, eq. 5. Most attributes are
+rare: without weights it pays for a network never to predict them. Mode ``'exponential'`` follows Li et al.,
 "Multi-attribute learning for pedestrian attribute recognition in surveillance scenarios", ACPR 2015, eq. 3;
-``'released'`` is what the paper's attribute code computes.
+``'released'`` is the loss of the paper's attribute code.
 """
 
 from __future__ import annotations
@@ -19,6 +16,9 @@ from torch import Tensor, nn
 
 from mmosnet.errors import DataError
 from mmosnet.registry import MODELS
+
+# Modes of WeightedBCELoss.
+MODES = ('exponential', 'released', 'plain')
 
 
 def batch_hard_distances(embedding: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,12 +33,12 @@ def batch_hard_distances(embedding: Tensor, labels: Tensor) -> tuple[Tensor, Ten
     Returns:
         Euclidean distances to the hardest positive and the hardest negative, both ``(M,)`` with M <= N.
     """
-    # Half precision sums 512 squares too coarsely to order distances, and autocast would choose it for the product.
+    # Half precision is too coarse for sums of 512 squares that order distances, and autocast would use it.
     with torch.autocast(embedding.device.type, enabled=False):
         embedding = embedding.float()
         squares = embedding.square().sum(1)
         distmat = squares[:, None] + squares[None] - 2 * embedding @ embedding.T
-        # The root's slope is infinite at 0: the floor keeps gradients of identical images finite.
+        # The slope of the root is infinite at 0: the minimum keeps gradients of identical images finite.
         distmat = distmat.clamp(min=1e-12).sqrt()
 
     same = labels[:, None] == labels[None]
@@ -89,9 +89,6 @@ class TripletLoss(nn.Module):
         return self.loss_weight * batch_hard_triplet_loss(embedding, labels, self.margin)
 
 
-MODES = ('exponential', 'released', 'plain')
-
-
 def weighted_bce(
     logits: Tensor, target: Tensor, pos_weight: Tensor, neg_weight: Tensor, avg_factor: float | None = None
 ) -> Tensor:
@@ -125,8 +122,8 @@ class WeightedBCELoss(nn.Module):
         mode: ``'exponential'`` weighs positives by exp(1 - r) and negatives by exp(r), ``'released'`` both by exp(-r),
             ``'plain'`` by 1; r is the share of positives among the training images.
         pos_ratio: r of each attribute; by default :class:`~mmosnet.engine.PosRatioHook` takes it from the training set.
-        num_classes: A, number of attributes; :class:`~mmosnet.models.AttributeHead` says it. A checkpoint holds the A
-            shares, so the place for them is made here.
+        num_classes: A, number of attributes; :class:`~mmosnet.models.AttributeHead` passes it. Checkpoints hold the A
+            shares, so that their buffer is created here.
         loss_weight: Factor of the loss.
 
     Raises:
@@ -147,11 +144,11 @@ class WeightedBCELoss(nn.Module):
             raise DataError('WeightedBCELoss: give num_classes, the number of attributes (mmosnet.AttributeHead does)')
         self.mode = mode
         self.loss_weight = loss_weight
-        #: Shares that the config gives; they hold whatever training set and checkpoint say.
+        #: Shares in the config, which take precedence over those of training set and checkpoint.
         self.given_pos_ratio = pos_ratio
         size = len(pos_ratio) if num_classes is None else num_classes
         self.register_buffer('pos_ratio', torch.full((size,), torch.nan))
-        # Asking the buffer stops a GPU: only until it is filled.
+        # Reading the buffer makes a GPU wait: done only until it is filled.
         self._filled = False
         if pos_ratio is not None:
             self.set_pos_ratio(pos_ratio)
@@ -160,7 +157,7 @@ class WeightedBCELoss(nn.Module):
         """Set the share of positives of each attribute.
 
         Raises:
-            DataError: Another number of attributes, or no share.
+            DataError: Another number of attributes, or a value outside of [0, 1].
         """
         ratio = torch.as_tensor(pos_ratio, dtype=self.pos_ratio.dtype)
         if ratio.shape != self.pos_ratio.shape:
@@ -179,7 +176,7 @@ class WeightedBCELoss(nn.Module):
         """Compute the weighted loss; the arguments are those of :func:`weighted_bce`.
 
         Raises:
-            DataError: Labels of another number of attributes, or no shares to weigh by.
+            DataError: Labels of another number of attributes, or weights that need shares which are not set.
         """
         if logits.shape != target.shape:
             raise DataError(

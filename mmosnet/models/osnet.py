@@ -1,16 +1,10 @@
-"""How an OSBlock fuses its streams: the aggregation gate and the alternatives it was compared with.
-
-Section 3.2 and the ablation table of OSNet (Zhou et al., ICCV 2019, arXiv 1905.00953). Every module takes T streams
-``(N, C, H, W)`` and returns one map with ``out_channels`` channels; those that weigh the streams tell how
-(``weights``).
-
-OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
+"""OSNet, the Omni-Scale Network, with its variants OSNet-IBN and OSNet-AIN.
 
 Zhou et al., ICCV 2019, arXiv 1905.00953, and TPAMI 2021, arXiv 1910.06827 (IBN and AIN).
 
-Bottom up: Lite 3x3 (section 3.1), OSBlock (section 3.2, its gates in :mod:`mmosnet.models.osnet`), network
-(section 3.3, table 1). Agrees with the authors' released code, whose checkpoints map onto it by renaming
-(:mod:`mmosnet.models.torchreid`).
+Bottom up: the aggregation gate and the other ways to fuse streams (section 3.2 and the ablation table), Lite 3x3
+(section 3.1), OSBlock (section 3.2), network (section 3.3, table 1). Agrees with the authors' released code, whose
+checkpoints only need other names (:mod:`mmosnet.models.torchreid`).
 """
 
 from __future__ import annotations
@@ -31,19 +25,26 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoints import read_state_dict
-from mmosnet.models.deploy import fold_normalisation
+from mmosnet.models.deploy import fold_normalization
 from mmosnet.models.weights import misfits
 
 # The gate's hidden layer has 1/16 of its channels.
 GATE_REDUCTION = 16
+# An OSBlock's streams have 1/4 of the block's output channels.
+BLOCK_REDUCTION = 4
+# Without running statistics: each image is normalized by itself, in training and in evaluation. PyTorch's layer returns
+# another memory format; the alternative that keeps it (group normalization, which would save 9 to 17 % of a training
+# step) loses three digits.
+INSTANCE_NORM = dict(type='IN', affine=True)
+INSTANCE_NORM_PLACES = {None, 'branch', 'sum'}
 
 
 class StreamFusion(BaseModule):
-    """What all fusions share.
+    """Base of all fusions of T streams into one map with ``out_channels`` channels.
 
     Args:
         channels: Channels of a stream.
-        num_streams: T.
+        num_streams: T, number of streams.
     """
 
     def __init__(self, channels: int, num_streams: int) -> None:
@@ -65,16 +66,16 @@ class WeightedFusion(StreamFusion):
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
         fused = None
         for stream, weight in zip(streams, self.weights(streams), strict=True):
-            # In place: no backward pass asks for a partial sum.
+            # In place: no backward pass needs a partial sum.
             fused = stream * weight if fused is None else fused.addcmul_(stream, weight)
         return fused
 
 
 class AggregationGate(WeightedFusion):
-    """Unified aggregation gate: weighs each channel of each stream by the stream's content.
+    """Unified aggregation gate: weigh each channel of each stream by the stream's content.
 
-    One gate serves all streams of a block, and runs once over their stacked pooled vectors. Its parameters are those of
-    1x1 convolutions, as in the released code; on vectors they are linear layers, which start several times as fast.
+    All streams of a block share one gate, which runs once over their stacked pooled vectors. Its parameters are those
+    of 1x1 convolutions, as in the released code; for vectors they are linear layers, which start several times as fast.
     """
 
     def __init__(self, channels: int, num_streams: int) -> None:
@@ -116,11 +117,11 @@ class SeparateGates(WeightedFusion):
 
 
 class FixedGate(WeightedFusion):
-    """Learned-and-fixed gates: weights that are learned, and then the same for every image."""
+    """Learned-and-fixed gates: learned weights that are the same for every image."""
 
     def __init__(self, channels: int, num_streams: int) -> None:
         super().__init__(channels, num_streams)
-        # The sigmoid of 0: every stream starts with half its strength, as under an untrained aggregation gate.
+        # The sigmoid of 0 is 1/2: every stream starts with half its strength, as with an untrained aggregation gate.
         self.logits = nn.Parameter(torch.zeros(num_streams, channels, 1, 1))
 
     def weights(self, streams: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -139,7 +140,7 @@ class StreamSum(StreamFusion):
 
 
 class StreamConcat(StreamFusion):
-    """All streams side by side: T times the channels, left to the block's last convolution to mix."""
+    """All streams side by side: T times the channels, mixed by the block's last convolution."""
 
     def __init__(self, channels: int, num_streams: int) -> None:
         super().__init__(channels, num_streams)
@@ -159,23 +160,14 @@ FUSIONS = {
 }
 
 
-# An OSBlock's streams have 1/4 of the block's output channels.
-BLOCK_REDUCTION = 4
-# Without running statistics: each image is normalised by itself, in training and in evaluation. PyTorch's layer returns
-# another memory format; what would keep it (group normalisation, 9 to 17 % of a training step) loses three digits.
-INSTANCE_NORM = dict(type='IN', affine=True)
-INSTANCE_NORM_PLACES = {None, 'branch', 'sum'}
-
-
 class LiteConv3x3(BaseModule):
-    """Lite 3x3: linear pointwise convolution, then depthwise 3x3, normalisation and ReLU.
+    """Lite 3x3: linear pointwise convolution, then depthwise 3x3, normalization and ReLU.
 
-    The nearest registered block, mmcv's ``DepthwiseSeparableConvModule``, goes depthwise first and cannot be
-    turned round.
+    The nearest registered block, mmcv's ``DepthwiseSeparableConvModule``, has the opposite order.
 
     Args:
         channels: Input and output channels.
-        norm_cfg: Normalisation after the depthwise convolution.
+        norm_cfg: Normalization after the depthwise convolution.
     """
 
     def __init__(self, channels: int, norm_cfg: dict) -> None:
@@ -193,12 +185,12 @@ class OSBlock(BaseModule):
     Args:
         in_channels: Input channels.
         out_channels: Output channels; the streams have a quarter of them.
-        stream_depths: 3x3 layers of each of the T streams.
-        fusion: Key of :data:`~mmosnet.models.osnet.FUSIONS`.
-        lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
-        instance_norm: ``'branch'`` normalises the residual branch before the sum, in place of its last batch
-            normalisation (OSNet-AIN); ``'sum'`` normalises the sum (OSNet-IBN); None neither.
-        norm_cfg: The other normalisation layers.
+        stream_depths: Number of 3x3 layers in each of the T streams.
+        fusion: Key of :data:`FUSIONS`.
+        lite: Whether to use Lite 3x3 layers instead of full 3x3 convolutions.
+        instance_norm: ``'branch'`` normalizes the residual branch before the sum, in place of its last batch
+            normalization (OSNet-AIN); ``'sum'`` normalizes the sum (OSNet-IBN); None neither.
+        norm_cfg: The other normalization layers.
     """
 
     def __init__(
@@ -249,42 +241,42 @@ class OSBlock(BaseModule):
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
         fused = self.gate([stream(reduced) for stream in self.streams])
-        # In place: neither a normalisation nor a convolution asks for its output in the backward pass.
+        # In place: neither a normalization nor a convolution needs its output in the backward pass.
         return self.sum_norm(self.expand(fused).add_(self.shortcut(x))).relu_()
 
 
-# In mmengine's registry, which all toolboxes look into: in place of what imports this module when it is called.
+# In mmengine's registry, in which all toolboxes look, replacing the function that imports this module.
 @MODELS.register_module(force=True)
 class OSNet(BaseModule):
     """The Omni-Scale Network as a backbone for any OpenMMLab toolbox.
 
-    With the default stem the maps have stride 4, 8 and 16 (the three stages, each before its pooling) and 16
-    (the last 1x1 convolution). What lies behind the last requested map is not built, so that no parameter is
-    ever unused.
+    With the default stem the maps have stride 4, 8 and 16 (the three stages, each before its pooling) and 16 (the last
+    1x1 convolution). Layers after the last requested map are not built, so that no parameter is unused.
 
     Args:
         arch: ``'osnet'``, ``'osnet_ibn'``, ``'osnet_ain'``, or a dict like the values of :attr:`arch_settings`:
-            ``channels`` (stem, then the stages), ``depths`` (OSBlocks a stage), and optionally
-            ``stem_instance_norm`` and ``instance_norms`` (of each OSBlock, a tuple a stage, see :class:`OSBlock`).
+            ``channels`` (stem, then the stages), ``depths`` (OSBlocks per stage), and optionally
+            ``stem_instance_norm`` and ``instance_norms`` (a tuple per stage with an ``instance_norm`` per
+            :class:`OSBlock`).
         widen_factor: Width multiplier beta of all channels.
-        num_streams: T, the streams of an OSBlock.
+        num_streams: T, number of streams in an OSBlock.
         fusion: How an OSBlock fuses its streams: ``'unified_gate'``, ``'separate_gates'``, ``'stream_gate'``,
-            ``'fixed_gate'``, ``'sum'`` or ``'concat'`` (:mod:`mmosnet.models.osnet`).
-        lite: Lite 3x3 layers; full 3x3 convolutions otherwise.
-        same_depth: Make every stream as deep as the deepest, T layers: one scale, T times.
-        out_indices: Maps to return: 0, 1, 2 for the stages, 3 for the last convolution. Ascending.
+            ``'fixed_gate'``, ``'sum'`` or ``'concat'`` (:data:`FUSIONS`).
+        lite: Whether to use Lite 3x3 layers instead of full 3x3 convolutions.
+        same_depth: Whether every stream is as deep as the deepest, T layers: one scale, T times.
+        out_indices: Maps to return, ascending: 0, 1, 2 for the stages, 3 for the last convolution.
         frozen_stages: Freeze the stem (0) and the first ``frozen_stages`` of the three stages and the last
             convolution: no gradient, evaluation mode. -1 freezes nothing.
-        norm_eval: Keep the batch normalisation in evaluation mode while training.
-        norm_cfg: Normalisation layers.
+        norm_eval: Whether to keep batch normalization in evaluation mode while training.
+        norm_cfg: Normalization layers.
         stem: ``'imagenet'`` (7x7 stride 2, 3x3 max-pool stride 2) or ``'cifar'`` (3x3 stride 1, no pooling, for
             32x32 images).
-        channels_last: Compute in channels-last memory format, 1.25 to 1.46 times as fast on a CPU.
-        init_cfg: Initialisation; the released code's by default. ``dict(type='Pretrained', checkpoint=...)`` takes
-            a checkpoint of the backbone or of a whole model.
+        channels_last: Whether to compute in channels-last memory format, 1.25 to 1.46 times as fast on a CPU.
+        init_cfg: Initialization; that of the released code by default. ``dict(type='Pretrained', checkpoint=...)``
+            loads a checkpoint of the backbone or of a whole model.
 
     Raises:
-        DataError: An argument outside its range, with the value.
+        DataError: An argument is outside its range.
 
     Example:
         >>> maps = OSNet(out_indices=(0, 1, 2))(torch.rand(1, 3, 256, 128))
@@ -360,7 +352,7 @@ class OSNet(BaseModule):
                     )
                 )
             )
-            # The last stage keeps its resolution: no transition behind it (table 1 of the paper).
+            # The last stage keeps its resolution: no transition after it (table 1 of the paper).
             if stage < len(depths) - 1:
                 self.transitions.append(ConvModule(width, width, 1, norm_cfg=norm_cfg))
         self.final_conv = (
@@ -376,14 +368,14 @@ class OSNet(BaseModule):
         """Initialize by ``init_cfg``.
 
         Raises:
-            DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would
-                load what fits and leave the rest random.
+            DataError: A pretrained checkpoint lacks entries of this backbone or has other shapes. mmengine would load
+                the entries that fit and leave the others random.
         """
         given = self.init_cfg  # type: ignore[has-type]
         cfgs = [given] if isinstance(given, dict) else given or []
         pretrained = [cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
-        # Read before anything is computed, and loaded here: mmengine warns about each entry that a backbone with early
-        # maps has no use for.
+        # Read before anything is computed, and loaded here: mmengine would warn about each surplus entry of a backbone
+        # that only returns early maps.
         parts = [self._pretrained_part(cfg) for cfg in pretrained]
         self.init_cfg = [cfg for cfg in cfgs if cfg not in pretrained]
         super().init_weights()
@@ -399,7 +391,7 @@ class OSNet(BaseModule):
         if prefix is None:
             prefix = 'backbone.' if any(name.startswith('backbone.') for name in found) else ''
         prefix = prefix.rstrip('.') + '.' if prefix else ''
-        # Reading takes off what some programs put in front of all names.
+        # Reading removes the prefixes of some programs.
         while prefix and not any(name.startswith(prefix) for name in found):
             prefix = prefix.partition('.')[2]
         part = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
@@ -457,8 +449,8 @@ class OSNet(BaseModule):
     def _weights_to_channels_last(self) -> None:
         """Store the convolution weights in the memory format of their inputs.
 
-        ``contiguous`` would leave depthwise weights alone, which are in both formats at once; their gradients come
-        with the strides of channels-last, and DDP's buckets want both alike. 1x1 weights stay as they are.
+        ``contiguous`` would not change depthwise weights, which are in both formats at once; but their gradients have
+        the strides of channels-last, and DDP's buckets need equal strides. 1x1 weights stay as they are.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
@@ -490,8 +482,8 @@ class OSNet(BaseModule):
         return tuple(maps[index] for index in self.out_indices)
 
     def switch_to_deploy(self) -> None:
-        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy.fold_normalisation`)."""
-        fold_normalisation(self)
+        """Switch to the deploy form in place (:func:`~mmosnet.models.deploy.fold_normalization`)."""
+        fold_normalization(self)
         for module in self.modules():
             if isinstance(module, OSBlock):
                 module.unpack_streams()

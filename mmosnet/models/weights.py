@@ -1,17 +1,10 @@
-"""Weights: whether they fit a model, their digest, and those that are embedded.
+"""Weights of a model: whether they fit it, their digest, and weights that come with the package.
 
-Whether a checkpoint belongs to a network: mmengine loads what fits, warns about the rest and goes on.
-
-A short name of a model's weights: embeddings are comparable where it is the same.
-
-Weights that come with the package: everything can be tried without a training and without a download.
-
-Registers the checkpoint scheme ``mmosnet://NAME``, for ``load_from``, for ``init_cfg=dict(type='Pretrained', ...)``
-and for every tool that takes a checkpoint. One network is embedded, ``osnet_x0_25_multitask_synthetic``: OSNet x0.25
-trained on drawn people and objects (``configs/osnet_multitask_synthetic.py``). It shows what the tools do; what it says
-of photographs of people means nothing.
-
-The file was made by::
+The package has the weights of one network, ``osnet_x0_25_multitask_synthetic``: OSNet x0.25 trained on drawn people and
+objects (``configs/osnet_multitask_synthetic.py``). They show what the commands do without a training and a download;
+their predictions for photographs mean nothing. The module registers the checkpoint scheme ``mmosnet://NAME``, for
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and every command that takes a checkpoint. The file was made
+by::
 
     OMP_NUM_THREADS=1 mmosnet train osnet_multitask_synthetic
     python -c "from mmosnet.models.weights import write_embedded_weights; write_embedded_weights(
@@ -28,12 +21,26 @@ import torch
 from torch import Tensor, nn
 
 from mmosnet.errors import DataError
-from mmosnet.io.files import whole_file
-from mmosnet.models.checkpoints import load_file, loads_scheme, read_checkpoint
+from mmosnet.models.checkpoints import load_file, loads_scheme, read_checkpoint, write_checkpoint
 from mmosnet.models.deploy import FoldedConv2d
 from mmosnet.version import __version__
 
 PARTS = ('backbone.', 'neck.')
+# Hexadecimal digits of a digest.
+DIGITS = 16
+SCHEME = 'mmosnet://'
+WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / 'weights'
+SUFFIX = '.pth'
+# Names of predictions that are written with embedded weights; names of people in the training set are left out.
+KEPT_NAMES = ('attributes', 'classes')
+
+
+def _stage(name: str) -> str:
+    """Return ``stages.0`` for ``backbone.stages.0.1.gate.squeeze.weight``, ``head.heads.reid`` for a joint head."""
+    parts = name.removeprefix('backbone.').split('.')
+    if parts[:2] == ['head', 'heads']:
+        return '.'.join(parts[:3])
+    return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 
 def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -44,10 +51,9 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
         found: Tensors of the checkpoint under the same names.
 
     Returns:
-        One line, name and both shapes, for each needed entry that is missing or of another shape, and for each entry
-        that has no place in a stage which the model has: weights of a gate for a network without gates. Stages and
-        other parts that the model lacks altogether may be there: a backbone that returns early maps only, a joint
-        model without the head of a task.
+        One line, name and both shapes, for each needed entry that is missing or has another shape, and for each
+        surplus entry in a stage of the model, such as weights of a gate for a network without gates. Surplus stages and
+        parts are allowed: for a backbone that only returns early maps, or a joint model without the head of a task.
     """
     lines = []
     for name, tensor in needed.items():
@@ -59,14 +65,6 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
     return lines + [f'{name}: model nothing, checkpoint {tuple(found[name].shape)}' for name in surplus]
 
 
-def _stage(name: str) -> str:
-    """Return ``stages.0`` for ``backbone.stages.0.1.gate.squeeze.weight``, ``head.heads.reid`` for a joint head."""
-    parts = name.removeprefix('backbone.').split('.')
-    if parts[:2] == ['head', 'heads']:
-        return '.'.join(parts[:3])
-    return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
-
-
 def predicts(name: str) -> bool:
     """Return whether an entry is needed for predictions: neither an identity classifier nor a loss."""
     return name.startswith('head.') and not {'classifier', 'loss_module', 'metric_loss'} & set(name.split('.'))
@@ -76,7 +74,7 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
     """Refuse a checkpoint of another network.
 
     The backbone must fit entirely, and the neck too if the checkpoint has one. In training heads may differ: other data
-    sets have other identities. In testing only what no prediction needs may: classifiers of identities.
+    sets have other identities. In testing only entries that no prediction needs may differ: classifiers of identities.
 
     Args:
         model: State dict of the whole model.
@@ -85,7 +83,7 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
         testing: Refuse a checkpoint without the model's neck and heads: they would predict by chance.
 
     Raises:
-        DataError: Counts what does not fit and names the first entry.
+        DataError: Counts the entries that do not fit and names the first.
     """
     parts = PARTS if testing or any(name.startswith('neck.') for name in found) else PARTS[:1]
     lines = misfits(
@@ -101,17 +99,14 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
         )
 
 
-DIGITS = 16
-
-
 def weights_digest(model: nn.Module) -> str:
     """Return a digest of all weights behind an embedding: backbone, neck and BNNecks, not classifiers.
 
     Extracted features and exported files carry it, and a gallery refuses embeddings of other weights.
 
     Args:
-        model: An ``ImageClassifier`` in its training form, as :func:`~mmosnet.models.build.load_model` gives
-            it: folding changes the numbers.
+        model: An ``ImageClassifier`` in its training form, as :func:`~mmosnet.models.build.load_model` returns it:
+            folding changes the numbers.
 
     Returns:
         16 hexadecimal digits of a SHA-256; the same on every machine and device.
@@ -121,24 +116,17 @@ def weights_digest(model: nn.Module) -> str:
     """
     if any(isinstance(module, FoldedConv2d) for module in model.modules()):
         raise ValueError('the model has been folded for prediction: take the digest before switch_to_deploy')
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         part = name.split('.')
         inside = part[0] in ('backbone', 'neck') or (part[0] == 'head' and 'bnneck' in part)
-        # The counter of batches has no part in predictions.
+        # Predictions do not depend on the counter of batches.
         if inside and part[-1] != 'num_batches_tracked':
-            # Plain memory order, whatever the model's, and low byte first.
+            # Contiguous in memory, whatever the model's order, and low byte first.
             numbers = value.detach().to('cpu', torch.float32).contiguous().numpy().astype('<f4')
-            found.update(f'{name} {tuple(value.shape)}\n'.encode())
-            found.update(numbers.tobytes())
-    return found.hexdigest()[:DIGITS]
-
-
-SCHEME = 'mmosnet://'
-WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / 'weights'
-SUFFIX = '.pth'
-# What predictions are called; the names of people in the training set are nobody's business.
-KEPT_NAMES = ('attributes', 'classes')
+            digest.update(f'{name} {tuple(value.shape)}\n'.encode())
+            digest.update(numbers.tobytes())
+    return digest.hexdigest()[:DIGITS]
 
 
 def embedded_names() -> list[str]:
@@ -153,7 +141,7 @@ def embedded_file(name: str) -> Path:
         name: One of :func:`embedded_names`.
 
     Raises:
-        FileNotFoundError: No such weights; names those that there are.
+        FileNotFoundError: No such weights; lists the embedded ones.
     """
     # Compared, not joined: a name cannot lead out of the folder.
     if name not in embedded_names():
@@ -172,7 +160,7 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
         map_location: Same as in :func:`torch.load`.
 
     Returns:
-        ``state_dict``, and ``meta`` with the names of attributes and categories, as of a training checkpoint.
+        ``state_dict``, and ``meta`` with the names of attributes and categories, as in a training checkpoint.
 
     Raises:
         FileNotFoundError: No such weights.
@@ -182,12 +170,12 @@ def load_from_embedded(filename: str, map_location: str | torch.device | None = 
 
 
 def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FOLDER) -> Path:
-    """Write what predictions need of a checkpoint: float32 weights, and the names of what is predicted.
+    """Write the parts of a checkpoint that predictions need: float32 weights, and names of attributes and categories.
 
-    Classifiers of identities, losses, optimiser, schedules and log are left out.
+    Classifiers of identities, losses, optimizer, schedules and log are left out.
 
     Args:
-        checkpoint: File that a training left.
+        checkpoint: Checkpoint of a training.
         name: Name of the weights.
         folder: Folder to write to.
 
@@ -199,7 +187,7 @@ def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FO
         DataError: It holds no weights.
     """
     state, dataset_meta = read_checkpoint(checkpoint)
-    # Cloned and contiguous: a view would bring its whole storage along, and channels-last strides their order.
+    # Cloned and contiguous: a view would be written with its whole storage, and channels-last weights in their order.
     kept = {
         key: (value.float() if value.is_floating_point() else value).contiguous().clone()
         for key, value in state.items()
@@ -207,6 +195,5 @@ def write_embedded_weights(checkpoint: str, name: str, folder: Path = WEIGHTS_FO
     }
     names = {key: list(dataset_meta[key]) for key in KEPT_NAMES if key in dataset_meta}
     path = Path(folder) / f'{name}{SUFFIX}'
-    with whole_file(path) as draft:
-        torch.save(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), draft)
+    write_checkpoint(dict(meta=dict(mmosnet_version=__version__, dataset_meta=names), state_dict=kept), path)
     return path

@@ -52,7 +52,7 @@ from mmosnet.drawing.figures import (
     thinned,
 )
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
-from mmosnet.engine.hooks import compare_names
+from mmosnet.engine.checks import compare_names
 from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import target_configs
 from mmosnet.errors import DataError
@@ -64,11 +64,11 @@ from mmosnet.evaluation.ranking import (
     ShownQuery,
     average_precisions,
     cmc_curve,
-    drawn_cmc,
-    drawn_ranks,
     match_ranks,
     ranked_lists,
     retrieval_scores,
+    sampled_cmc,
+    sampled_ranks,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances
 from mmosnet.evaluation.verification import (
@@ -405,7 +405,7 @@ def cmc_of(
     scores = retrieval_scores(counts, ranks, topk=())
     max_rank = min(max_rank, len(gallery))
     if metric.protocol == 'single_gallery_shot':
-        shares = drawn_cmc(drawn_ranks(query, gallery, distance, metric.same_camera), tuple(range(1, max_rank + 1)))
+        shares = sampled_cmc(sampled_ranks(query, gallery, distance, metric.same_camera), tuple(range(1, max_rank + 1)))
         cmc = list(shares.values())
     else:
         cmc = cmc_curve(counts, ranks, max_rank).tolist()

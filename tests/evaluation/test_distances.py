@@ -19,7 +19,7 @@ from mmosnet.evaluation.distances import (
 )
 
 
-def test_pairwise_distance_of_a_drawn_triangle():
+def test_pairwise_distance_of_a_triangle():
     query, gallery = torch.tensor([[0.0, 0.0], [3.0, 0.0]]), torch.tensor([[3.0, 4.0]])
     assert pairwise_distance(query, gallery).tolist() == [[25.0], [16.0]]
     assert pairwise_distance(query[1:], gallery, 'cosine').item() == pytest.approx(1 - 3 / 5)
@@ -229,7 +229,7 @@ def test_what_cannot_be_compared_is_named():
 # Query (0, 2); gallery (2, 2) at distance 2, (0, 5) at 3, (9, 0) far away.
 #   Mean with the nearest two: ((0 + 2 + 0) / 3, (2 + 2 + 5) / 3).
 #   Cosines 1 / sqrt(2) and 1, squared 0.5 and 1: weights 1, 0.5, 1 give (1 / 2.5, 8 / 2.5).
-def test_a_drawn_expansion():
+def test_expansion_by_hand():
     query, gallery = torch.tensor([[0.0, 2.0]]), torch.tensor([[9.0, 0.0], [2.0, 2.0], [0.0, 5.0]])
     plain = expand_queries(query, gallery, settings=QueryExpansion(num_images=2))
     assert plain.tolist() == [pytest.approx([2 / 3, 3.0])]

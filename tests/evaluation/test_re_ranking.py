@@ -64,7 +64,7 @@ def images(kind, count):
 #   nearest  0 1 2 | 1 0 2 | 2 1 0 | 3 4 2 | 4 3 2
 # 2 names neither 3 nor 4, which name 2: {0, 1, 2} and {3, 4} are reciprocal. With k = 1: {0, 1}, {2}, {3, 4}, since 2
 # names 1, which names 0. Nothing joins: the small sets lie within the large ones.
-def test_reciprocal_neighbors_of_a_drawn_line():
+def test_reciprocal_neighbors_on_a_line():
     line = torch.tensor([[0.0], [1.0], [3.0], [8.0], [9.0]])
     nearest = pairwise_distance(line, line).argsort(1).numpy().astype(np.int32)
     sets = [row.nonzero()[0].tolist() for row in reciprocal_neighbors(nearest, 2).toarray()]

@@ -76,7 +76,7 @@ def naive_scores(positives, negatives, fprs, squared):
 # The last is left out. Positives 1, 3; negatives 2, 4, 5: of 6 comparisons 5 are right, AUC 5/6.
 # Curve: (0, 0), (0, 1/2), (1/3, 1/2), (1/3, 1), (1, 1). It meets fpr = 1 - tpr at fpr = 1/3, between the third and
 # fourth corner. No stranger passes below 2: TPR 1/2. One of three passes below 4: TPR 1.
-def test_a_drawn_line():
+def test_pairs_on_a_line():
     query = line([0], [1], [0])
     gallery = line([1, 2, 3, 4, 5, 6], [1, 2, 1, 2, 3, 1], [1, 1, 2, 0, 1, 0])
     scores = verification_scores(query, gallery, fprs=(0.1, 0.5))
@@ -187,7 +187,7 @@ def test_what_needs_two_people_and_a_match():
         operating_point(pairs, 0.5)
 
 
-def drawn(people, images=4, seed=0, dimension=32):
+def random_people(people, images=4, seed=0, dimension=32):
     """People who differ from each other and in how much their images differ, by three cameras."""
     random = np.random.RandomState(seed)
     spread = np.exp(0.4 * random.randn(people, 1, 1))
@@ -233,7 +233,7 @@ def naive_interval(impostor, who, threshold):
 def test_against_all_pairs(monkeypatch, distance, cross_camera):
     # Several chunks, the last one shorter.
     monkeypatch.setattr(distances, 'CHUNK_ELEMENTS', 7 * 60)
-    embeddings = drawn(15)
+    embeddings = random_people(15)
     genuine, impostor, who = naive_pairs(embeddings, distance, cross_camera)
     found = match_thresholds(embeddings, (1e-4, 0.2, 0.05), distance, cross_camera)
     assert (found.people, found.images, found.genuine, found.impostor) == (15, 60, len(genuine), len(impostor))
@@ -260,7 +260,7 @@ def test_against_all_pairs(monkeypatch, distance, cross_camera):
 
 # On a line, by their positions: 0 and 1 are person 0; 3, 4 and 9 person 1; 11 person 2.
 # Distances of two people: 2 (1-3), 2 (9-11), 3 (0-3), 3 (1-4), 4, 7, 8, 8, 9, 10, 11. Of one: 1, 1, 5, 6.
-def test_match_threshold_a_drawn_line():
+def test_thresholds_on_a_line():
     positions = torch.tensor([0.0, 1, 3, 4, 9, 11])[:, None]
     embeddings = Embeddings(positions, torch.tensor([0, 0, 1, 1, 1, 2]), torch.zeros(6, dtype=torch.int64))
     found = match_thresholds(embeddings, (0.1, 0.2, 0.3, 0.999), 'euclidean')
@@ -294,8 +294,8 @@ def test_what_passes_never_exceeds_the_rate(seed, people):
 
 
 def test_other_people_get_the_rate_that_was_wanted():
-    found = match_thresholds(drawn(200), (1e-2, 1e-3))
-    others = drawn(200, seed=1)
+    found = match_thresholds(random_people(200), (1e-2, 1e-3))
+    others = random_people(200, seed=1)
     features = torch.nn.functional.normalize(others.features)
     different = others.pids[:, None] != others.pids
     measured = 1 - (features @ features.T)
@@ -320,7 +320,7 @@ def test_the_interval_is_of_people_not_of_pairs():
     assert jackknife(0 * spread, impostors, person) == (0, (0, 0.3))
 
 
-def test_people_are_drawn_whole():
+def test_people_are_sampled_whole():
     pids = np.array([3, -1, 3, 5, 5, 5, 8, -1, 9, 9])
     assert chosen_people(pids, 8).tolist() == [0, 2, 3, 4, 5, 6, 8, 9]
     rows = chosen_people(pids, 5, seed=1)

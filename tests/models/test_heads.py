@@ -21,6 +21,19 @@ OPTIONS = dict(
     init_cfg=dict(type='Normal', layer='Linear', std=0.01),
 )
 
+PLAIN = dict(type='mmosnet.WeightedBCELoss', mode='plain')
+HEADS = dict(
+    reid=dict(type='mmosnet.ReIDHead', num_classes=5, in_channels=8, bnneck=True),
+    attributes=dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=8),
+    category=dict(type='LinearClsHead', num_classes=4, in_channels=8),
+)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
 
 def test_average_is_the_neck_of_mmpretrain():
     torch.manual_seed(0)
@@ -41,21 +54,20 @@ def test_maximum_takes_the_largest_of_each_channel():
     torch.testing.assert_close(neck((spot,))[0] - neck.fc.bias, 5 * neck.fc.weight[:, 2][None])
 
 
-def test_config_of_the_linear_neck_needs_another_type_alone():
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        neck = MODELS.build(dict(type='mmosnet.PooledLinearNeck', gap_dim=2, pooling='max', **OPTIONS))
+def test_a_config_of_the_linear_neck_only_needs_another_type():
+    neck = MODELS.build(dict(type='mmosnet.PooledLinearNeck', gap_dim=2, pooling='max', **OPTIONS))
     neck.init_weights()
     assert neck(torch.randn(2, 6, 3, 3))[0].shape == (2, 4)
     assert neck.fc.weight.abs().max() < 0.1
 
 
 @pytest.mark.parametrize('options', [dict(pooling='median'), dict(gap_dim=3)])
-def test_mistakes(options):
+def test_unknown_poolings_are_refused(options):
     with pytest.raises(DataError, match='choose pooling from average, max'):
         PooledLinearNeck(**OPTIONS, **options)
 
 
-def samples(labels):
+def with_identities(labels):
     return [DataSample().set_gt_label(label) for label in labels]
 
 
@@ -65,8 +77,8 @@ def test_identity_loss_is_label_smoothed_cross_entropy():
     head.init_weights()
     feats = torch.randn(4, 8)
     labels = [0, 3, 3, 1]
-    losses = head.loss((feats,), samples(labels))
-    expected = torch.nn.functional.cross_entropy(head.classifier(feats), torch.tensor(labels), label_smoothing=0.1)
+    losses = head.loss((feats,), with_identities(labels))
+    expected = F.cross_entropy(head.classifier(feats), torch.tensor(labels), label_smoothing=0.1)
     assert losses['loss_id'].item() == pytest.approx(expected.item(), rel=1e-6)
     right = (head.classifier(feats).argmax(1) == torch.tensor(labels)).float().mean() * 100
     assert losses['top-1'].item() == pytest.approx(right.item())
@@ -77,7 +89,7 @@ def test_accuracy_counts_negative_logits():
     head = ReIDHead(num_classes=2, in_channels=2)
     head.classifier.weight.data = torch.eye(2)
     head.classifier.bias.data = torch.tensor([-9.0, -9.0])
-    losses = head.loss((torch.tensor([[1.0, 0.0], [0.0, 1.0]]),), samples([0, 1]))
+    losses = head.loss((torch.tensor([[1.0, 0.0], [0.0, 1.0]]),), with_identities([0, 1]))
     assert losses['top-1'].item() == 100
 
 
@@ -92,7 +104,7 @@ def test_bnneck_separates_the_losses():
     torch.manual_seed(0)
     head = ReIDHead(num_classes=3, in_channels=6, bnneck=True, metric_loss=dict(type='mmosnet.TripletLoss'))
     feats = torch.randn(8, 6, requires_grad=True)
-    losses = head.loss((feats,), samples([0, 0, 1, 1, 2, 2, 0, 1]))
+    losses = head.loss((feats,), with_identities([0, 0, 1, 1, 2, 2, 0, 1]))
     (losses['loss_id'] + losses['loss_metric']).backward()
     assert feats.grad.abs().sum() > 0
     assert head.classifier.bias is None
@@ -116,24 +128,15 @@ def test_predict_stores_float32_embeddings(given):
         assert [p.img_path for p in predictions] == ['a', 'b']
 
 
-def test_every_parameter_gets_a_gradient():
+def test_reid_parameters_get_gradients():
     head = ReIDHead(num_classes=3, in_channels=6, bnneck=True)
-    losses = head.loss((torch.randn(4, 6),), samples([0, 1, 2, 0]))
+    losses = head.loss((torch.randn(4, 6),), with_identities([0, 1, 2, 0]))
     losses['loss_id'].backward()
     assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
 
 
-PLAIN = dict(type='mmosnet.WeightedBCELoss', mode='plain')
-
-
-def attribute_head_samples(rows):
+def with_attributes(rows):
     return [DataSample(metainfo=dict(img_path=str(i))).set_gt_score(np.float32(row)) for i, row in enumerate(rows)]
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
 
 
 def test_loss_is_the_mean_over_images_and_attributes():
@@ -141,7 +144,7 @@ def test_loss_is_the_mean_over_images_and_attributes():
     head = AttributeHead(num_classes=3, in_channels=8, loss=PLAIN)
     feats = torch.randn(4, 8)
     rows = [[1, 0, 1], [0, 0, 0], [0, 1, 1], [1, 1, 1]]
-    losses = head.loss((feats,), attribute_head_samples(rows))
+    losses = head.loss((feats,), with_attributes(rows))
     target = torch.tensor(rows).float()
     logits = head.fc(feats)
     assert losses['loss_attr'].item() == pytest.approx(F.binary_cross_entropy_with_logits(logits, target).item())
@@ -168,16 +171,16 @@ def test_losses_of_mmpretrain_are_means_too():
         for loss in (PLAIN, dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True))
     ]
     heads[1].fc.load_state_dict(heads[0].fc.state_dict())
-    ours, theirs = (head.loss((feats,), attribute_head_samples(rows))['loss_attr'].item() for head in heads)
+    ours, theirs = (head.loss((feats,), with_attributes(rows))['loss_attr'].item() for head in heads)
     assert ours == pytest.approx(theirs, rel=1e-6)
 
 
 @pytest.mark.parametrize('bn', [False, True])
-def test_attribute_head_every_parameter_gets_a_gradient(bn):
+def test_attribute_parameters_get_gradients(bn):
     head = AttributeHead(num_classes=3, in_channels=8, bn=bn, loss=PLAIN)
     head.init_weights()
     assert head.fc.weight.std().item() == pytest.approx(0.01, rel=0.5)
-    head.loss((torch.randn(4, 8),), attribute_head_samples(torch.eye(4, 3)))['loss_attr'].backward()
+    head.loss((torch.randn(4, 8),), with_attributes(torch.eye(4, 3)))['loss_attr'].backward()
     assert all(p.grad is not None for p in head.parameters())
     assert len(list(head.parameters())) == (4 if bn else 2)
     head.eval()
@@ -195,10 +198,10 @@ def test_an_empty_batch_has_no_loss():
 
 
 @pytest.mark.parametrize('given', [True, False])
-def test_predictions(given):
+def test_attribute_predictions(given):
     head = AttributeHead(num_classes=3, in_channels=3, loss=PLAIN).eval()
     head.fc.weight.data, head.fc.bias.data = torch.eye(3), torch.zeros(3)
-    data_samples = attribute_head_samples([[1, 0, 0], [0, 0, 0]]) if given else None
+    data_samples = with_attributes([[1, 0, 0], [0, 0, 0]]) if given else None
     first, second = head.predict((torch.tensor([[2.0, 0.0, -1.0], [-1.0, -2.0, -3.0]]),), data_samples)
     assert first.pred_score.tolist() == pytest.approx([0.8808, 0.5, 0.2689], abs=1e-4)
     # A score of exactly 0.5 counts.
@@ -212,7 +215,7 @@ def test_scores_are_float32_under_autocast():
     with torch.autocast('cpu', torch.bfloat16):
         assert head((torch.randn(2, 8),)).dtype == torch.bfloat16
         predictions = head.predict((torch.randn(2, 8),))
-        losses = head.loss((torch.randn(2, 8),), attribute_head_samples([[1, 0, 0], [0, 0, 0]]))
+        losses = head.loss((torch.randn(2, 8),), with_attributes([[1, 0, 0], [0, 0, 0]]))
     assert all(p.pred_score.dtype == torch.float32 for p in predictions)
     assert losses['loss_attr'].dtype == torch.float32
 
@@ -223,14 +226,7 @@ def test_in_a_joint_head():
     assert isinstance(head, JointHead) and head((torch.randn(2, 8),))['attributes'].shape == (2, 3)
 
 
-HEADS = dict(
-    reid=dict(type='mmosnet.ReIDHead', num_classes=5, in_channels=8, bnneck=True),
-    attributes=dict(type='MultiLabelLinearClsHead', num_classes=3, in_channels=8),
-    category=dict(type='LinearClsHead', num_classes=4, in_channels=8),
-)
-
-
-def sample(reid=None, attributes=None, category=None):
+def joint_sample(reid=None, attributes=None, category=None):
     result = MultiTaskDataSample()
     if reid is not None:
         result.set_field(DataSample(pid=reid).set_gt_label(reid), 'reid')
@@ -243,10 +239,10 @@ def sample(reid=None, attributes=None, category=None):
 
 def batch():
     return [
-        sample(reid=1, attributes=[1.0, 0, 0]),
-        sample(category=3),
-        sample(reid=2),
-        sample(reid=1, attributes=[0.0, 1, 1], category=0),
+        joint_sample(reid=1, attributes=[1.0, 0, 0]),
+        joint_sample(category=3),
+        joint_sample(reid=2),
+        joint_sample(reid=1, attributes=[0.0, 1, 1], category=0),
     ]
 
 
@@ -265,7 +261,7 @@ def test_losses_are_those_of_the_heads_on_their_samples():
     assert losses['category_loss'].item() == pytest.approx(category['loss'].item())
 
 
-def test_all_processes_leave_a_synchronised_head_out_when_one_of_them_has_too_few(monkeypatch):
+def test_all_processes_leave_a_synchronized_head_out_when_one_of_them_has_too_few(monkeypatch):
     head = JointHead(HEADS)
     head.heads['reid'] = torch.nn.SyncBatchNorm.convert_sync_batchnorm(head.heads['reid'])
     asked = []
@@ -276,7 +272,7 @@ def test_all_processes_leave_a_synchronised_head_out_when_one_of_them_has_too_fe
 
     monkeypatch.setattr('mmosnet.models.heads.dist.all_reduce', another_has_one)
     losses = head.loss((torch.randn(4, 8),), batch())
-    # Heads without synchronised layers wait for nobody.
+    # Heads without synchronized layers do not wait.
     assert asked == [(3, 'min')]
     assert losses['reid_loss'] == 0 and losses['category_loss'] > 0
 
@@ -284,15 +280,15 @@ def test_all_processes_leave_a_synchronised_head_out_when_one_of_them_has_too_fe
 def test_tasks_without_labels_have_zero_gradients_everywhere():
     head = JointHead(HEADS)
     feats = torch.randn(2, 8, requires_grad=True)
-    # One image for a head with batch normalisation, and none for the categories.
-    losses = head.loss((feats,), [sample(attributes=[1.0, 0, 0]), sample(reid=1)])
+    # One image for a head with batch normalization, and none for the categories.
+    losses = head.loss((feats,), [joint_sample(attributes=[1.0, 0, 0]), joint_sample(reid=1)])
     assert losses['reid_loss'] == 0 and losses['category_loss'] == 0 and losses['attributes_loss'] > 0
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     for name, parameter in head.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
             assert bool(parameter.grad.any()) == name.startswith('heads.attributes'), name
-    # Statistics of a batch normalisation that saw nothing stay.
+    # Statistics of a batch normalization without images stay.
     assert head.heads['reid'].bnneck.num_batches_tracked == 0
 
 
