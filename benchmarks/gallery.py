@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import need
 from mmosnet.features import Features
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.milvus_connection import MilvusAddress, keeps_milvus
 from mmosnet.gallery.vectors import checked_embeddings
+from mmosnet.io.text_tables import text_table
 
 # Images enrolled at once, in a folder (FAISS) and in Milvus.
 FOLDER_STEP, MILVUS_STEP = 50_000, 20_000

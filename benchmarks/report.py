@@ -17,9 +17,9 @@ from statistics import median
 import torch
 
 from benchmarks.measure import ERROR, MEASURED, Measurement, Row, Settings, mean_ratio, measure, seconds_text
-from mmosnet.drawing.tables import markdown_table, text_table
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
+from mmosnet.io.text_tables import markdown_table, text_table
 from mmosnet.version import __version__
 
 

@@ -97,9 +97,9 @@ def measure_rows(args: argparse.Namespace) -> None:
     # Only now: importing torch takes seconds that --help should not.
     from benchmarks.report import merge_reports, read_report, report_table, write_markdown
     from benchmarks.rows import ROWS, select_rows
-    from mmosnet.drawing.tables import fact_table
     from mmosnet.errors import user_errors
     from mmosnet.io.files import check_writable
+    from mmosnet.io.text_tables import fact_table
 
     with user_errors():
         rows = select_rows(args.only, args.device)

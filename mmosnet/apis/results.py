@@ -17,9 +17,9 @@ from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
 
 from mmosnet.drawing.people import predicted_attributes
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
+from mmosnet.io.text_tables import text_table
 from mmosnet.models import JointHead, ReIDHead
 
 SUFFIXES = ('.json', '.csv')

@@ -27,10 +27,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 
 from mmosnet.datasets.transforms import read_image
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.media import images_in
 from mmosnet.io.tables import image_inside
+from mmosnet.io.text_tables import text_table
 
 
 def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:

@@ -29,16 +29,10 @@ from mmengine.utils import track_iter_progress
 
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.datasets.transforms import LoadPersonImage, read_image
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
-from mmosnet.io.media import find_files, images_in
+from mmosnet.io.media import find_files, images_in, spread
 from mmosnet.io.regions import split_region
-
-
-def spread(items: Sequence, number: int) -> list:
-    """Choose at most ``number`` items at even distances, the first one included."""
-    number = min(number, len(items))
-    return [items[i * len(items) // number] for i in range(number)]
+from mmosnet.io.text_tables import text_table
 
 
 def spread_over_people(records: Sequence[dict], number: int) -> list[dict]:

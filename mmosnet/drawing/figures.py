@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmosnet.drawing.tables import number_text, text_table
+from mmosnet.io.text_tables import number_text, text_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

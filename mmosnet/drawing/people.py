@@ -32,8 +32,8 @@ from mmosnet.drawing.sheets import (
     titled,
     write,
 )
-from mmosnet.drawing.tables import number_text, text_table
 from mmosnet.evaluation.attributes import THRESHOLD
+from mmosnet.io.text_tables import number_text, text_table
 
 if TYPE_CHECKING:
     from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes

@@ -27,11 +27,11 @@ from mmengine.runner import Runner
 
 from mmosnet.drawing.figures import save_confusion_matrix
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
-from mmosnet.drawing.tables import number_text, text_table
 from mmosnet.engine import launch
 from mmosnet.errors import DataError
 from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetric, distance_names
 from mmosnet.io.files import read_json, whole_file
+from mmosnet.io.text_tables import number_text, text_table
 from mmosnet.registry import HOOKS
 
 RESULTS_FILE = 'results.json'

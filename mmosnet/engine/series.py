@@ -25,12 +25,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmosnet.compatibility import config_files, indexed_models
-from mmosnet.drawing.tables import markdown_table
 from mmosnet.engine.launch import DATALOADERS
 from mmosnet.engine.report import read_results, results_table
 from mmosnet.engine.resume import checkpoint_files, newest_checkpoint
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
+from mmosnet.io.text_tables import markdown_table
 from mmosnet.models.build import build_model
 from mmosnet.models.complexity import count_complexity
 

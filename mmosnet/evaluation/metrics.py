@@ -23,7 +23,6 @@ from mmpretrain.evaluation import Accuracy, ConfusionMatrix
 from mmpretrain.structures import MultiTaskDataSample
 from torch import Tensor
 
-from mmosnet.datasets.check import spread
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import LabelScores, instance_scores, label_scores
 from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, QueryExpansion, expand_queries, normalize
@@ -39,6 +38,7 @@ from mmosnet.evaluation.ranking import (
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
 from mmosnet.evaluation.verification import verification_scores
+from mmosnet.io.media import spread
 from mmosnet.registry import EVALUATORS, METRICS
 
 

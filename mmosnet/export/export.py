@@ -21,12 +21,12 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmosnet.drawing.tables import fact_table
 from mmosnet.errors import DataError
 from mmosnet.export.formats import write_onnx, write_openvino, write_torchscript
 from mmosnet.export.parity import BATCH_SIZES, LIMITS, ExportedPredictor, Parity, check_parity, scores_on_test_set
 from mmosnet.export.prepare import ExportableModel, ModelImages
 from mmosnet.io.files import add_checksum, draft_folder, whole_file
+from mmosnet.io.text_tables import fact_table
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.runtime.model import ExportedModel
 

@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from mmosnet.drawing.tables import fact_table
 from mmosnet.errors import DataError, need
 from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import Embedder
@@ -37,6 +36,7 @@ from mmosnet.features.features import Features, checked_name
 from mmosnet.features.people import PersonList
 from mmosnet.features.shards import SHARD, SUFFIX, read_facts, shard_name, write_shard
 from mmosnet.io.files import whole_file
+from mmosnet.io.text_tables import fact_table
 from mmosnet.version import __version__
 
 

@@ -9,7 +9,6 @@ from datetime import date
 import numpy as np
 import torch
 
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import Embeddings
 from mmosnet.evaluation.verification import (
@@ -22,6 +21,7 @@ from mmosnet.evaluation.verification import (
 )
 from mmosnet.features import Features, read_features
 from mmosnet.gallery import Gallery
+from mmosnet.io.text_tables import text_table
 
 # Galleries for which false hits are foretold.
 GALLERY_SIZES = (100, 10_000, 1_000_000)

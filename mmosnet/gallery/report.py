@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mmosnet.drawing.tables import fact_table, text_table
 from mmosnet.errors import in_one_line
 from mmosnet.gallery.settings import Match, Record
 from mmosnet.gallery.vectors import GalleryCheck
+from mmosnet.io.text_tables import fact_table, text_table
 
 # Damaged images that a check lists.
 MOST_SHOWN = 100

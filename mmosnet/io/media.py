@@ -145,6 +145,12 @@ def images_in(folder: str | Path, say: Callable[[str], object] = LOGGER.warning)
     return [str(path) for path in found.files]
 
 
+def spread(items: Sequence, number: int) -> list:
+    """Choose at most ``number`` items at even distances, the first one included."""
+    number = min(number, len(items))
+    return [items[i * len(items) // number] for i in range(number)]
+
+
 def same_name(name: str) -> str:
     """Return a name in Unicode form NFC, in which equal names are equal: macOS and Linux differ."""
     return unicodedata.normalize('NFC', name)

@@ -25,8 +25,8 @@ from mmengine.analysis.jit_handles import (
 )
 from torch import Tensor, nn
 
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
+from mmosnet.io.text_tables import text_table
 
 
 def _same_padding_mult_adds(inputs: list, outputs: list) -> int:

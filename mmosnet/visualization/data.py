@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmosnet.datasets.check import ImageFacts, Part, spread
+from mmosnet.datasets.check import ImageFacts, Part
 from mmosnet.datasets.transforms import LoadPersonImage
 from mmosnet.drawing.sheets import CAPTION_LINE, MARGIN, Line, beside, blank, person_card, save_sheet, stacked, write
+from mmosnet.io.media import spread
 
 # Height and width of a picture, width of the captions, gap between pictures: pixels.
 CELL = (128, 64)

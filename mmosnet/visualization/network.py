@@ -36,8 +36,8 @@ from torch import Tensor, nn
 from mmosnet.drawing.figures import TEXT_SIZE, new_figure, save_figure
 from mmosnet.drawing.figures import TITLE_SIZE as GATE_WEIGHT_FIGURE_TITLE_SIZE
 from mmosnet.drawing.sheets import TITLE_SIZE, blank, save_sheet, text_width, write
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
+from mmosnet.io.text_tables import text_table
 from mmosnet.models.osnet import OSNet, WeightedFusion
 
 if TYPE_CHECKING:

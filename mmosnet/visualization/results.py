@@ -39,7 +39,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmosnet.apis.inferencer import PersonInferencer
-from mmosnet.datasets.check import image_files, spread
+from mmosnet.datasets.check import image_files
 from mmosnet.datasets.transforms import read_image
 from mmosnet.drawing.figures import (
     CmcCurve,
@@ -54,7 +54,6 @@ from mmosnet.drawing.figures import (
     thinned,
 )
 from mmosnet.drawing.people import per_attribute_table, save_attribute_sheet, save_ranked_lists
-from mmosnet.drawing.tables import text_table
 from mmosnet.engine.hooks import compare_names
 from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import target_configs
@@ -83,7 +82,9 @@ from mmosnet.evaluation.verification import (
     roc_curve,
 )
 from mmosnet.io.files import read_json, whole_file
+from mmosnet.io.media import spread
 from mmosnet.io.regions import split_region
+from mmosnet.io.text_tables import text_table
 from mmosnet.models.build import find_trained, load_model
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.registry import EVALUATORS

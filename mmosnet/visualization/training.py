@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmosnet.drawing.figures import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
-from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
+from mmosnet.io.text_tables import text_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,6 @@ from mmosnet.datasets.check import (
     load_parts,
     read_images,
     report_lines,
-    spread,
     spread_over_people,
     warnings_of,
 )
@@ -30,13 +29,6 @@ from tests.datasets.coco_miniature import write_coco
 
 def record(pid, number, split='query'):
     return dict(img_path=f'{pid}_{number}', pid=pid, split=split)
-
-
-def test_spread_is_even():
-    assert spread('abcdef', 3) == ['a', 'c', 'e']
-    assert spread('abc', 2) == ['a', 'b']
-    assert spread('ab', 5) == ['a', 'b']
-    assert spread('', 5) == []
 
 
 def test_queries_of_different_people():

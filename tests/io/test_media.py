@@ -19,7 +19,7 @@ from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError
 from mmosnet.features.people import ListingOptions
 from mmosnet.features.sources import list_people
-from mmosnet.io.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind, find_files, images_in, same_name
+from mmosnet.io.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind, find_files, images_in, same_name, spread
 from tests.apis.small_models import JOINT, small_checkpoint
 from tests.conftest import write_person
 
@@ -252,3 +252,10 @@ def test_models_have_no_remedy(tmp_path):
         'a.onnx': 'unknown',
     }
     assert {name: str(file_kind(tmp_path / name)) for name in expected} == expected
+
+
+def test_spread_is_even():
+    assert spread('abcdef', 3) == ['a', 'c', 'e']
+    assert spread('abc', 2) == ['a', 'b']
+    assert spread('ab', 5) == ['a', 'b']
+    assert spread('', 5) == []

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from mmosnet.drawing.tables import fact_table, markdown_table, number_text, text_table
 from mmosnet.errors import DataError
+from mmosnet.io.text_tables import fact_table, markdown_table, number_text, text_table
 
 
 def test_columns_line_up_and_cells_stay_as_they_are():
