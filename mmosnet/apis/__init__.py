@@ -1,3 +1,5 @@
+"""Apply trained models to images."""
+
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():

@@ -276,7 +276,8 @@ def draw_training(args: argparse.Namespace) -> list[str]:
 
 def draw_ranked(args: argparse.Namespace) -> list[str]:
     """Draw ranked lists."""
-    from mmosnet.visualization.results import Choice, target_config, visualize_ranked_lists
+    from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
+    from mmosnet.visualization.results import target_config
 
     cfg, checkpoint, out_dir = _model(args)
     choice = Choice(args.num_queries, args.worst, args.pid, args.query, args.top_k, args.rerank)
@@ -316,7 +317,7 @@ def draw_confusion(args: argparse.Namespace) -> list[str]:
 
 def draw_cmc(args: argparse.Namespace) -> list[str]:
     """Draw CMC curves."""
-    from mmosnet.visualization.results import CurveSource, visualize_cmc
+    from mmosnet.visualization.curves import CurveSource, visualize_cmc
 
     cfg, checkpoints, out_dir = _models(args)
     source = CurveSource(cfg, checkpoints, args.saved, args.names, args.target)
@@ -325,7 +326,7 @@ def draw_cmc(args: argparse.Namespace) -> list[str]:
 
 def draw_roc(args: argparse.Namespace) -> list[str]:
     """Draw ROC or DET curves."""
-    from mmosnet.visualization.results import CurveSource, visualize_roc
+    from mmosnet.visualization.curves import CurveSource, visualize_roc
 
     cfg, checkpoints, out_dir = _models(args)
     return visualize_roc(CurveSource(cfg, checkpoints, args.saved, args.names, args.target), out_dir, args.det)

@@ -1,3 +1,5 @@
+"""Export trained models to files that other runtimes run."""
+
 from mmosnet.compatibility import supported_stack
 
 with supported_stack():

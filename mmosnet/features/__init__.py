@@ -1,3 +1,5 @@
+"""Features of people, extracted into files. Needs no torch."""
+
 from mmosnet.features.features import Features
 from mmosnet.features.shards import FeatureShards, read_features, write_shard
 

@@ -1,3 +1,5 @@
+"""Galleries of people to search. Needs no torch."""
+
 # Importing a back end registers it. What it needs besides, FAISS or Milvus, is imported on use.
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.faiss import FaissGallery

@@ -1,0 +1,1 @@
+"""Pictures of a model: its results, its network, its training, its data."""
