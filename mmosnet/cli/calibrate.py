@@ -71,9 +71,10 @@ def run(args: argparse.Namespace) -> None:
         calibration = calibrate(features, args.fmr, distance, args.cross_camera)
         print(calibration.report(len(gallery) if gallery else None))
         if args.figure:
-            from mmosnet.drawing.figures import save_match_threshold
+            from mmosnet.drawing.figures import draw_match_threshold, save_figure
 
-            print(f'picture  {save_match_threshold(calibration.found, args.fmr, distance, args.figure)}')
+            figure = draw_match_threshold(calibration.found, args.fmr, distance)
+            print(f'picture  {save_figure(figure, args.figure)}')
         if gallery:
             gallery.set_threshold(calibration.threshold, stored_facts(calibration, args.features or [args.gallery]))
             print(f'stored   {calibration.threshold:.4f} with {args.gallery}')

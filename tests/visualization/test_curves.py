@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmosnet.drawing.figures import MOST_CORNERS, CmcCurve, cmc_table, draw_cmc, draw_roc, roc_table, thinned
+from mmosnet.drawing.figures import CmcCurve, cmc_table, draw_cmc, draw_roc, roc_table
 from mmosnet.errors import DataError
 from mmosnet.evaluation import ReIDMetric
 from mmosnet.evaluation.distances import pairwise_distance
@@ -97,20 +97,6 @@ def test_roc_by_a_naive_loop_and_as_of_verification(results, distance):
         assert curve.points[rate] == point
         limit = point['distance'] ** 2 if distance == 'euclidean' else point['distance']
         assert np.mean(same < limit * (1 - 1e-6)) <= point['tpr'] <= np.mean(same < limit * (1 + 1e-6))
-
-
-def test_thinning_keeps_corners_and_ends():
-    random = np.random.RandomState(0)
-    fpr = np.sort(np.concatenate([[0, 0, 1], 10 ** random.uniform(-6, 0, 50_000)]))
-    tpr = np.sort(np.concatenate([[0, 1, 1], random.rand(50_000)]))
-    few = thinned(fpr, tpr)
-    assert len(few[0]) <= 2 * MOST_CORNERS and (few[0][0], few[1][0]) == (0, 0) and (few[0][-1], few[1][-1]) == (1, 1)
-    assert set(zip(*few, strict=True)) <= set(zip(fpr, tpr, strict=True))
-    # Nowhere on the logarithmic axis does the curve leave a gap that could be seen.
-    assert np.diff(np.log10(few[0][few[0] > 0])).max() < 0.05
-    grid = np.geomspace(1e-5, 0.5, 200)
-    np.testing.assert_allclose(np.interp(grid, *few), np.interp(grid, fpr, tpr), atol=2e-3)
-    np.testing.assert_array_equal(thinned(fpr[:10], tpr[:10]), (fpr[:10], tpr[:10]))
 
 
 def test_short_names():
