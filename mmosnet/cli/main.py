@@ -15,6 +15,7 @@ import argparse
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout.errors == 'strict' and hasattr(sys.stdout, 'reconfigure'):
         # Escape file names that are not Unicode text: printing them would raise an error otherwise.
         sys.stdout.reconfigure(errors='backslashreplace')
+    # mmcv-lite announces the compiled operators that it leaves out; no command uses one.
+    warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
     try:
         with user_errors() as interruption:
             if not argv or argv[0] in ('-h', '--help'):

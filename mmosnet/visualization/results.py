@@ -17,9 +17,7 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.utils import progress
-from rich.console import Console
-from rich.progress import track
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmosnet.apis.inferencer import PersonInferencer
 from mmosnet.datasets.check import image_files
@@ -34,6 +32,7 @@ from mmosnet.evaluation.metrics import AttributeMetric, CategoryMetric, ReIDMetr
 from mmosnet.io.files import whole_file
 from mmosnet.models.build import find_trained, load_model
 from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.progress import tracked
 from mmosnet.registry import EVALUATORS
 
 Metric = TypeVar('Metric', bound=BaseMetric)
@@ -167,16 +166,9 @@ def evaluate(cfg: Config, checkpoint: str, metric_class: type[Metric]) -> Evalua
     evaluator.dataset_meta = metainfo
     model = switch_to_deploy(model).to(get_device())
     with torch.no_grad():
-        for batch in _tracked(loader):
+        for batch in tracked(loader, 'batches of test data', disable=progress.disable_progress_bar):
             evaluator.process(data_batch=batch, data_samples=model.test_step(batch))
     return Evaluated(metric, data_name(loader.dataset, LABELS[metric_class]))
-
-
-def _tracked(loader: DataLoader) -> Iterable:
-    """Return an iterator over the batches, with a progress bar on stderr unless mmpretrain's bars are turned off."""
-    console = Console(stderr=True)
-    disable = progress.disable_progress_bar or not console.is_terminal
-    return track(loader, 'Test data', console=console, transient=True, disable=disable)
 
 
 def data_name(dataset: Dataset, key: str = '') -> str:
