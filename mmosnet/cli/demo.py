@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> None:
         need(package, 'demo')
     cfg, checkpoint = find_trained(args.config, args.checkpoint)
     search, examples = open_search(PersonModel(cfg, checkpoint, args.device), args.work_dir, args.gallery, args.images)
-    name = f'{len(search.gallery)} images in {search.gallery.uri}'
+    gallery = f'{len(search.gallery)} images in {search.gallery.uri}'
     with served(search, examples, args.config, args.host, args.port) as address:
-        print(f'gallery  {name}\npage     {address}', flush=True)
+        print(f'gallery  {gallery}\npage     {address}', flush=True)
         if not is_loopback(args.host):
-            print(f'warning  others reach this page at {args.host}: they can see, add and delete people')
+            print(f'warning  others can reach this page at {args.host}: they can see, add and delete people')
         if args.check:
             _fetch(address)
             return
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _fetch(address: str) -> None:
-    """Ask for the page as a browser does."""
+    """Request the page as a browser does."""
     from urllib.request import urlopen
 
     with urlopen(address, timeout=60) as answer:
