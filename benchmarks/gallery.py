@@ -1,4 +1,4 @@
-"""How fast a gallery of random embeddings is, how much it finds, and what it takes: in steps that can be cut off.
+"""Speed, recall and memory of a gallery of random embeddings, measured in steps, of which the last may be left out.
 
 The embeddings are clustered as those of people are: people look more or less alike, and a person's images differ.
 """

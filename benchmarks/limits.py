@@ -1,4 +1,4 @@
-"""What the machine can do at best: multiply-adds and copied bytes a second, measured."""
+"""Measured limits of the machine: multiply-adds and copied bytes per second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST_BYTES = 2**28
 
 @cache
 def gemm_rate(device: str = 'cpu', dtype: torch.dtype = torch.float32) -> float:
-    """Multiply-adds a second of a large matrix product: of the largest that takes half a second at most."""
+    """Return multiply-adds per second of the largest matrix product that takes half a second at most."""
     size = LEAST_GEMM
     while True:
         left, right = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))

@@ -1,4 +1,4 @@
-"""What a measurement is: rows and their cases, the comparison of both results, the timing in turn, the judgement."""
+"""Measurements: rows and cases, comparison of both results, timing in turn, and judgment against targets."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ WANTED_VERSION = '0.2.5'
 
 
 def why_no_peer() -> str:
-    """Empty if torchreid is there; else what to say in its place."""
+    """Return why torchreid cannot be measured; an empty text if it can."""
     if find_spec(PEER) is None:
         return f"no peer: {PEER} is not installed (pip install -e '.[peer]')"
     found = installed_version(PEER)

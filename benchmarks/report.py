@@ -1,4 +1,4 @@
-"""The measurements of a run: taken, kept as JSON, and laid out for a terminal and for ``docs/benchmarks.md``."""
+"""Report of a run: take measurements, keep them as JSON, lay them out for a terminal and ``docs/benchmarks.md``."""
 
 from __future__ import annotations
 
