@@ -1,4 +1,4 @@
-"""What ``tools/benchmark.py`` and ``tools/export_table.py`` measure, in a clone: not part of the installed package.
+"""Measurements of ``tools/benchmark.py`` and ``tools/export_table.py`` in a clone; not part of the installed package.
 
 :mod:`benchmarks.rows` lists what is measured beside torchreid; a row prepares cases (``cases_*``);
 :mod:`benchmarks.measure` compares the results of a case, then times both sides in turn; :mod:`benchmarks.report` lays

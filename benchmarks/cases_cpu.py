@@ -61,12 +61,12 @@ EMBEDDING_TOLERANCE = 5e-5
 
 
 def eager_inference_cases(settings: Settings) -> Sequence[Case]:
-    """x1.0 and x0.25, 256x128, batch 1 and 32."""
+    """Return cases of x1.0 and x0.25, 256x128, batch 1 and 32."""
     return _inference_cases(settings, compiled=False)
 
 
 def compiled_inference_cases(settings: Settings) -> Sequence[Case]:
-    """The same with ``torch.compile`` of the backbone; the peer stays eager."""
+    """Return the same cases with ``torch.compile`` of our backbone; the peer stays eager."""
     return _inference_cases(settings, compiled=True)
 
 
@@ -80,7 +80,7 @@ def _inference_cases(settings: Settings, compiled: bool) -> list[Case]:
 
 
 def inference_contest(width: str, batch: int, compiled: bool = False) -> Contest:
-    """Both sides on the same normalised images."""
+    """Prepare both sides on the same normalized images."""
     model, peer = network_pair(width)
     images = draw_images(batch)
     limit = network_limit(EmbeddingNetwork(model), images)
@@ -97,13 +97,13 @@ def inference_contest(width: str, batch: int, compiled: bool = False) -> Contest
 
 
 def compiled_backbone(backbone: nn.Module, **options: object) -> Callable:
-    """``torch.compile`` for the shapes at hand, with nothing left over from the case before."""
+    """Compile the backbone for the current shapes, after clearing the state of the previous case."""
     torch.compiler.reset()
     return torch.compile(backbone, dynamic=False, **options)
 
 
 def inference(network: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """Work for the timer: embeddings of a batch."""
+    """Return the work to time: embeddings of a batch."""
 
     def work() -> Tensor:
         with torch.inference_mode():
@@ -124,12 +124,12 @@ class ExportPath:
     """A way from images to embeddings without PyTorch.
 
     Attributes:
-        name: For people.
-        suffix: Of the exported file.
-        packages: Needed to write and run it.
-        precision: Of the file.
-        bf16: Computed in bfloat16.
-        instructions: The processor must have one of these for it to make sense.
+        name: Name in the table.
+        suffix: Suffix of the exported file.
+        packages: Packages that write and run it.
+        precision: Precision of the file.
+        bf16: Whether it computes in bfloat16.
+        instructions: Instruction sets, of which the processor must have one; empty for any processor.
     """
 
     name: str
@@ -145,7 +145,7 @@ class ExportPath:
         return self.bf16 or self.precision != 'fp32'
 
     def check(self) -> None:
-        """Refuse what cannot be run here.
+        """Check that the path can be run here.
 
         Raises:
             NotMeasured: A package or an instruction set is missing.
@@ -167,11 +167,11 @@ PATHS = (ONNX, OPENVINO, OPENVINO_BF16, OPENVINO_INT8)
 
 
 class ExportablePeer(nn.Module):
-    """The peer's network as our exporters take it.
+    """The peer's network with the interface of our exporters.
 
     Args:
-        network: Of the peer.
-        like: Ours, whose description fits.
+        network: Network of the peer.
+        like: Our exportable model, whose description is used.
     """
 
     def __init__(self, network: nn.Module, like: ExportableModel) -> None:
@@ -185,7 +185,7 @@ class ExportablePeer(nn.Module):
 
 
 def best_inference_cases(settings: Settings) -> Sequence[Case]:
-    """x1.0 and x0.25, 256x128, batch 1 and 32: the fastest, then every path beside the peer's export."""
+    """Return cases of x1.0 and x0.25, 256x128, batch 1 and 32: the fastest path, then all beside the peer's export."""
     widths, batches = (('x0.25',), (1,)) if settings.quick else (WIDTHS, BATCHES)
     found = []
     for width in widths:
@@ -204,7 +204,7 @@ def best_inference_cases(settings: Settings) -> Sequence[Case]:
 
 
 def exported_contest(width: str, batch: int, path: ExportPath, settings: Settings) -> Contest:
-    """Both sides' files in the same runtime."""
+    """Prepare the files of both sides in the same runtime."""
     path.check()
     images = draw_images(batch).numpy()
     _, network = network_pair(width)
@@ -222,11 +222,11 @@ def exported_contest(width: str, batch: int, path: ExportPath, settings: Setting
 
 
 def fastest_contest(width: str, batch: int, settings: Settings) -> Contest:
-    """The fastest of our files whose embeddings agree with those of the peer's eager network.
+    """Prepare the fastest of our files whose embeddings agree with those of the peer's eager network.
 
     Raises:
         NotMeasured: No runtime is installed.
-        Unequal: All of them disagree.
+        Unequal: All files disagree.
     """
     _, network = network_pair(width)
     images = draw_images(batch)
@@ -263,13 +263,13 @@ def _compare_outputs(path: ExportPath) -> Callable[[object, object], str]:
 
 
 def run_file(file: object, path: ExportPath, images: np.ndarray, settings: Settings) -> Callable[[], np.ndarray]:
-    """Work for the timer: embeddings of a batch through a file."""
+    """Return the work to time: embeddings of a batch from a file."""
     session = ExportedModel(file, settings.threads, path.bf16)
     return lambda: session.run(images)['embedding']
 
 
 def _exported_files(width: str, path: ExportPath, settings: Settings) -> tuple:
-    """Files of ours and of the peer's network, None without it; written once."""
+    """Return the files of our network and of the peer's (None without a peer), which are written once."""
     stem = f'{width}_{path.precision}'
     ours, peer = (settings.folder / f'{side}_{stem}{path.suffix}' for side in ('ours', 'peer'))
     model, network = network_pair(width)
@@ -288,19 +288,19 @@ LOSS_TOLERANCE = 1e-5
 
 
 def training_step_cases(settings: Settings) -> Sequence[Case]:
-    """x1.0 and x0.25, batch 32."""
+    """Return cases of x1.0 and x0.25, batch 32."""
     widths, batch = (('x0.25',), 4) if settings.quick else (('x1.0', 'x0.25'), 32)
     return [Case(f'{width}, batch {batch}', partial(training_step_contest, width, batch)) for width in widths]
 
 
 def training_step_contest(width: str, batch: int) -> Contest:
-    """Both sides on the same images and identities, from equal weights."""
+    """Prepare both sides on the same images and identities, with equal weights."""
     model, peer = network_pair(width)
     pixels, labels = draw_batch(batch)
     limit = network_limit(EmbeddingNetwork(model), draw_images(batch), passes=3)
     return Contest(
         ours=Repeated(our_step(model, width, pixels, labels)),
-        peer=None if peer is None else Repeated(peer_step(peer, normalise(model, pixels), labels)),
+        peer=None if peer is None else Repeated(peer_step(peer, normalize(model, pixels), labels)),
         compare=lambda ours, theirs: f'first loss: {same_numbers(ours, theirs, LOSS_TOLERANCE)}',
         limit=limit,
         no_peer=why_no_peer(),
@@ -308,26 +308,26 @@ def training_step_contest(width: str, batch: int) -> Contest:
 
 
 def draw_batch(batch: int, size: tuple[int, int] = IMAGE_SIZE) -> tuple[Tensor, Tensor]:
-    """Random uint8 images ``(batch, 3, H, W)``, BGR, and identities ``(batch,)``."""
+    """Return random uint8 images ``(batch, 3, H, W)``, BGR, and identities ``(batch,)``."""
     generator = torch.Generator().manual_seed(batch)
     pixels = torch.randint(0, 256, (batch, 3, *size), dtype=torch.uint8, generator=generator)
     return pixels, torch.randint(0, NUM_CLASSES, (batch,), generator=generator)
 
 
-def normalise(model: nn.Module, pixels: Tensor) -> Tensor:
-    """What our data preprocessor makes of the pixels."""
+def normalize(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Return images, normalized by our data preprocessor."""
     return model.data_preprocessor(dict(inputs=pixels), training=True)['inputs']
 
 
 def our_step(model: nn.Module, width: str, pixels: Tensor, labels: Tensor, wrapper: dict | None = None) -> Callable:
-    """Work for the timer: a step of ours, returns the loss.
+    """Return the work to time: a training step of ours, which gives the loss.
 
     Args:
-        model: Switched to training.
-        width: Whose config has the optimiser.
+        model: Our model; set to training mode.
+        width: Width of the network, whose config has the optimizer.
         pixels: uint8 images.
-        labels: Identities.
-        wrapper: Settings of the optimiser wrapper in place of the config's, as for mixed precision.
+        labels: Identities of the images.
+        wrapper: Settings of the optimizer wrapper in place of the config's, as for mixed precision.
     """
     model.train()
     optim_wrapper = build_optim_wrapper(model, dict(load_config(width).optim_wrapper) | (wrapper or {}))
@@ -340,7 +340,7 @@ def our_step(model: nn.Module, width: str, pixels: Tensor, labels: Tensor, wrapp
 
 
 def peer_step(network: nn.Module, images: Tensor, labels: Tensor, use_gpu: bool = False) -> Callable:
-    """Work for the timer: a step of the peer's engine, returns the loss."""
+    """Return the work to time: a training step of the peer's engine, which gives the loss."""
     with quietly():
         from torchreid.reid.engine import ImageSoftmaxEngine
         from torchreid.reid.optim import build_optimizer

@@ -48,8 +48,8 @@ class DrawnImages:
     """A drawn data set.
 
     Attributes:
-        root: Its parent folder, as the peer wants it.
-        num_pids: Training identities.
+        root: Parent folder of the data set, which the peer takes.
+        num_pids: Number of training identities.
     """
 
     root: Path
@@ -61,11 +61,11 @@ class DrawnImages:
 
     @property
     def num_images(self) -> int:
-        """Training images."""
+        """Number of training images."""
         return self.num_pids * CAMERAS * IMAGES_PER_CAMERA
 
     def make(self) -> None:
-        """Draw it, unless it is there already."""
+        """Draw the data set unless it exists."""
         write_synthetic_people(
             self.folder,
             num_train_pids=self.num_pids,
@@ -78,7 +78,7 @@ class DrawnImages:
 
 
 def drawn_images(settings: Settings, num_pids: int) -> DrawnImages:
-    """The set with so many training identities in the benchmark's folder."""
+    """Return the data set with a number of training identities, in the benchmark's folder."""
     return DrawnImages(settings.folder / f'people_{num_pids}', num_pids)
 
 
@@ -87,12 +87,12 @@ WORKERS = 2
 # compare different images.
 LOADING_BATCH, QUICK_LOADING_BATCH = 64, 12
 LOADING_PIDS, QUICK_PIDS = 128, 2
-# Two decoders and two resizers: brightness and contrast of the epoch, in units of normalised images.
+# Two decoders and two resizers: brightness and contrast of the epoch, in units of normalized images.
 BRIGHTNESS_TOLERANCE = 0.01
 
 
 def data_loading_cases(settings: Settings) -> Sequence[Case]:
-    """One epoch, 256x128."""
+    """Return one case: an epoch at 256x128."""
     images = drawn_images(settings, QUICK_PIDS if settings.quick else LOADING_PIDS)
     batch = QUICK_LOADING_BATCH if settings.quick else LOADING_BATCH
     name = f'{images.num_images:,} images, batch {batch}, {WORKERS} workers'
@@ -100,7 +100,7 @@ def data_loading_cases(settings: Settings) -> Sequence[Case]:
 
 
 def data_loading_contest(images: DrawnImages, batch: int) -> Contest:
-    """Both sides over the same files."""
+    """Prepare both sides on the same files."""
     images.make()
     return Contest(
         ours=partial(_load_epoch, OurBatches(images, batch)),
@@ -112,14 +112,14 @@ def data_loading_contest(images: DrawnImages, batch: int) -> Contest:
 
 
 def our_loader(cfg: Config, images: DrawnImages, batch: int, workers: int = WORKERS) -> DataLoader:
-    """The training loader of a config, on these images."""
+    """Build the training loader of a config for these images."""
     cfg = fit_config(cfg, images, batch, workers)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         return Runner.build_dataloader(cfg.train_dataloader, seed=0)
 
 
 def fit_config(cfg: Config, images: DrawnImages, batch: int, workers: int = WORKERS) -> Config:
-    """The config with these training images, batch size and number of workers."""
+    """Return the config with these training images, batch size and number of workers."""
     loader = cfg.train_dataloader
     loader.update(batch_size=batch, num_workers=workers, persistent_workers=workers > 0, pin_memory=False)
     loader.dataset.update(data_root=str(images.folder), check_counts=False)
@@ -127,7 +127,7 @@ def fit_config(cfg: Config, images: DrawnImages, batch: int, workers: int = WORK
 
 
 class OurBatches:
-    """Normalised batches of an epoch of ours, and their identities."""
+    """Our normalized batches of an epoch, with identities."""
 
     def __init__(self, images: DrawnImages, batch: int) -> None:
         cfg = load_config('x0.25')
@@ -141,7 +141,7 @@ class OurBatches:
 
 
 class PeerBatches:
-    """The same of the peer's."""
+    """The peer's normalized batches of an epoch, with identities."""
 
     def __init__(self, images: DrawnImages, batch: int) -> None:
         with quietly():
@@ -165,7 +165,7 @@ class PeerBatches:
 
 
 def _load_epoch(batches: OurBatches | PeerBatches) -> Lap:
-    """An epoch: its time, and what both sides must agree about whatever the order of the images."""
+    """Load an epoch: its time, and statistics that must agree on both sides in any order of the images."""
     means, squares, images = [], [], 0
     start = time.perf_counter()
     for inputs, _ in batches:
@@ -190,7 +190,7 @@ EPOCH_LOSS_TOLERANCE = 0.5
 
 
 def epoch_cases(settings: Settings) -> Sequence[Case]:
-    """One epoch at 256x128."""
+    """Return one case: a training epoch at 256x128."""
     images = drawn_images(settings, QUICK_PIDS if settings.quick else EPOCH_PIDS)
     batch = 16 if settings.quick else EPOCH_BATCH
     name = f'x0.25, {images.num_images:,} images' + ('' if settings.quick else ' (1/8 of Market-1501)')
@@ -198,7 +198,7 @@ def epoch_cases(settings: Settings) -> Sequence[Case]:
 
 
 def epoch_contest(images: DrawnImages, batch: int, settings: Settings) -> Contest:
-    """Both sides over the same files."""
+    """Prepare both sides on the same files."""
     images.make()
     numbers = dict(num_pids=images.num_pids, batch=batch)
     return Contest(
@@ -212,7 +212,7 @@ def epoch_contest(images: DrawnImages, batch: int, settings: Settings) -> Contes
 
 
 class EpochClock(Hook):
-    """Takes the time of the epoch and its losses."""
+    """Record the time of an epoch and its losses."""
 
     priority = 'VERY_LOW'
 
@@ -227,7 +227,7 @@ class EpochClock(Hook):
 
 
 def train_our_epoch(root: str, num_pids: int, batch: int) -> dict:
-    """Runs in a fresh process: an epoch of ours."""
+    """Train our network for an epoch; called in a fresh process."""
     cfg = fit_config(load_config('x0.25'), DrawnImages(Path(root), num_pids), batch)
     cfg.load_from = None
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'mmosnet.BaseFreezeHook']
@@ -250,10 +250,10 @@ def train_our_epoch(root: str, num_pids: int, batch: int) -> dict:
 
 
 def train_peer_epoch(images: DrawnImages, batch: int, threads: int) -> Lap:
-    """An epoch of the peer's, in a fresh process.
+    """Train the peer's network for an epoch, in a fresh process.
 
     Raises:
-        NotMeasured: It failed.
+        NotMeasured: The process failed.
     """
     numbers = map(str, (*IMAGE_SIZE, batch, WORKERS, INTERVAL))
     command = [sys.executable, str(PEER_TRAINING), str(images.root), *numbers]
@@ -271,7 +271,7 @@ OUR_LINE, PEER_LINE = r'Epoch\(train\)\s+\[1\]\[\s*1/', r'epoch: \[1/1\]\[1/'
 
 
 def start_up_cases(settings: Settings) -> Sequence[Case]:
-    """``--help`` and the first iteration of the demo."""
+    """Return cases: ``--help``, and the first iteration of the demo."""
     return [
         Case('tools/train.py --help', partial(help_contest, settings), Target(seconds=1)),
         Case('first iteration of the demo', partial(first_iteration_contest, settings), Target(ratio=1)),
@@ -279,13 +279,13 @@ def start_up_cases(settings: Settings) -> Sequence[Case]:
 
 
 def help_contest(settings: Settings) -> Contest:
-    """Ours alone: the peer's package has no command."""
+    """Prepare our side alone: the peer's package has no command."""
     command = [sys.executable, str(TRAIN), '--help']
     return Contest(ours=lambda: seconds_until(command, 'usage: ', settings.threads, to_end=True), repeats=9)
 
 
 def first_iteration_contest(settings: Settings) -> Contest:
-    """Both sides train the same network on the same images with their own loaders."""
+    """Prepare both sides: they train the same network on the same images with their own loaders."""
     images = drawn_images(settings, QUICK_PIDS if settings.quick else EPOCH_PIDS)
     images.make()
     numbers = map(str, (*DEMO_NUMBERS, 1))
@@ -299,7 +299,7 @@ def first_iteration_contest(settings: Settings) -> Contest:
 
 
 def our_first_iteration(images: DrawnImages, threads: int) -> Lap:
-    """``tools/train.py`` with the demo's config until it has logged its first iteration."""
+    """Run ``tools/train.py`` with the demo's config until it has logged its first iteration."""
     with TemporaryDirectory() as work_dir:
         loaders = ('train', 'val', 'test')
         command = [

@@ -42,11 +42,11 @@ class SearchSize:
     """Numbers of a test set.
 
     Attributes:
-        queries: Q.
-        gallery: G, distractors included.
-        pids: Identities.
-        cameras: Cameras.
-        distractors: Gallery images of nobody in the queries.
+        queries: Number of queries.
+        gallery: Number of gallery images, distractors included.
+        pids: Number of identities.
+        cameras: Number of cameras.
+        distractors: Number of gallery images of people without queries.
     """
 
     queries: int
@@ -69,7 +69,7 @@ SMALL = SearchSize(200, 1000, 50, 4, 100)
 
 
 def draw_search(size: SearchSize) -> tuple[Embeddings, Embeddings]:
-    """Query and gallery of a test set, the same each time."""
+    """Return query and gallery of a test set, always the same."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.randn(size.pids + 1, LATENT_SIZE, generator=generator)
     basis = torch.randn(LATENT_SIZE, EMBEDDING_SIZE, generator=generator) / LATENT_SIZE**0.5
@@ -98,13 +98,13 @@ QUICK_GROWTH = (SearchSize(50, 500, 20, 4), SearchSize(100, 1000, 20, 4))
 
 
 def evaluation_cases(settings: Settings) -> Sequence[Case]:
-    """Market-1501's size."""
+    """Return one case of Market-1501's size."""
     size = SMALL if settings.quick else MARKET
     return [Case(str(size), partial(evaluation_contest, size, settings, with_peer=True))]
 
 
 def large_evaluation_cases(settings: Settings) -> Sequence[Case]:
-    """MSMT17's size, Market-1501's with 500,000 distractors, and growth with the number of pairs."""
+    """Return cases: MSMT17's size, Market-1501's with 500,000 distractors, and growth with the number of pairs."""
     if settings.quick:
         return [
             Case(str(SMALL), partial(evaluation_contest, SMALL, settings, with_peer=False)),
@@ -126,7 +126,7 @@ def large_evaluation_cases(settings: Settings) -> Sequence[Case]:
 
 
 def evaluation_contest(size: SearchSize, settings: Settings, with_peer: bool) -> Contest:
-    """Both sides, or ours alone, on equal features."""
+    """Prepare both sides, or ours alone, on equal features."""
     lap = partial(run_fresh, threads=settings.threads, **size.as_dict())
     return Contest(
         ours=lambda: lap(f'{__name__}:our_scores'),
@@ -143,7 +143,7 @@ def evaluation_contest(size: SearchSize, settings: Settings, with_peer: bool) ->
 
 
 def growth_contest(sizes: Sequence[SearchSize], settings: Settings) -> Contest:
-    """How the time of one pair changes with the number of pairs."""
+    """Prepare our side: how the time per pair changes with the number of pairs."""
 
     def ours() -> Lap:
         laps = [run_fresh(f'{__name__}:our_scores', settings.threads, **size.as_dict()) for size in sizes]
@@ -155,7 +155,7 @@ def growth_contest(sizes: Sequence[SearchSize], settings: Settings) -> Contest:
 
 
 def our_scores(**size: int) -> dict:
-    """Runs in a fresh process: our scores."""
+    """Compute our scores; called in a fresh process."""
     query, gallery = draw_search(SearchSize(**size))
     # What a first call costs once, thread pools and the like.
     match_ranks(query[:64], gallery)
@@ -169,7 +169,7 @@ def our_scores(**size: int) -> dict:
 
 
 def peer_scores(**size: int) -> dict:
-    """Runs in a fresh process: the peer's scores."""
+    """Compute the peer's scores; called in a fresh process."""
     with quietly():
         from torchreid.reid.metrics import compute_distance_matrix, evaluate_rank
     query, gallery = draw_search(SearchSize(**size))
@@ -193,7 +193,7 @@ DISTANCE_TOLERANCE = 1e-4
 
 
 def re_ranking_cases(settings: Settings) -> Sequence[Case]:
-    """10,000 features, then MSMT17's 93,820 without the peer, whose matrices would take 35 GB each."""
+    """Return cases: 10,000 features, then MSMT17's 93,820 without the peer, whose matrices would take 35 GB each."""
     if settings.quick:
         return [Case(str(SMALL), partial(re_ranking_contest, SMALL, settings))]
     return [
@@ -207,7 +207,7 @@ def re_ranking_cases(settings: Settings) -> Sequence[Case]:
 
 
 def re_ranking_contest(size: SearchSize, settings: Settings) -> Contest:
-    """Both sides on equal features; all distances are compared."""
+    """Prepare both sides on equal features; all distances are compared."""
     folder = Path(mkdtemp(dir=settings.folder))
     lap = partial(run_fresh, threads=settings.threads, **size.as_dict())
     images = size.queries + size.gallery
@@ -224,7 +224,7 @@ def re_ranking_contest(size: SearchSize, settings: Settings) -> Contest:
 
 
 def large_re_ranking_contest(size: SearchSize, settings: Settings) -> Contest:
-    """Ours alone, with the ranks behind the distances: those are never there at once."""
+    """Prepare our side alone, ranks included: the distances are never all in memory."""
     images = size.queries + size.gallery
     return Contest(
         ours=lambda: run_fresh(f'{__name__}:our_ranks', settings.threads, **size.as_dict()),
@@ -235,7 +235,7 @@ def large_re_ranking_contest(size: SearchSize, settings: Settings) -> Contest:
 
 
 def our_distances(distances: str, **size: int) -> dict:
-    """Runs in a fresh process: writes our distances to a file."""
+    """Write our distances to a file; called in a fresh process."""
     query, gallery = draw_search(SearchSize(**size))
     # Released: the distance is squared twice, as the peer's evaluation does it.
     settings = ReRanking(mode='released')
@@ -249,7 +249,7 @@ def our_distances(distances: str, **size: int) -> dict:
 
 
 def our_ranks(**size: int) -> dict:
-    """Runs in a fresh process: ranks by re-ranked distances."""
+    """Rank by re-ranked distances; called in a fresh process."""
     query, gallery = draw_search(SearchSize(**size))
     memory = PeakResidentMemory()
     start = time.perf_counter()
@@ -258,7 +258,7 @@ def our_ranks(**size: int) -> dict:
 
 
 def peer_distances(distances: str, **size: int) -> dict:
-    """Runs in a fresh process: writes the peer's distances to a file."""
+    """Write the peer's distances to a file; called in a fresh process."""
     with quietly():
         from torchreid.reid.metrics import compute_distance_matrix
         from torchreid.reid.utils.rerank import re_ranking

@@ -19,7 +19,7 @@ from benchmarks.cases_cpu import (
     compiled_backbone,
     draw_batch,
     inference,
-    normalise,
+    normalize,
     our_step,
     peer_step,
 )
@@ -37,12 +37,12 @@ GPU_TOLERANCE, BF16_LOSS_TOLERANCE = 1e-4, 2e-2
 
 @dataclass(frozen=True)
 class Form:
-    """How ours is run; the backbone computes in channels_last in all of them.
+    """A way to run our network. The backbone always computes in channels_last.
 
     Attributes:
-        name: In the case's name.
-        bf16: Both sides under bfloat16 autocast.
-        compile_mode: Of ``torch.compile``; None for eager. ``'reduce-overhead'`` records CUDA graphs.
+        name: Part of the case's name.
+        bf16: Whether both sides run under bfloat16 autocast.
+        compile_mode: Mode of ``torch.compile``; None for eager. ``'reduce-overhead'`` records CUDA graphs.
     """
 
     name: str
@@ -64,12 +64,12 @@ TRAINING_FORMS = (
 
 
 def gpu_inference_cases(settings: Settings) -> Sequence[Case]:
-    """x1.0 and x0.25, batch 1, 64 and 512, each form."""
+    """Return cases of x1.0 and x0.25, batch 1, 64 and 512, in each form."""
     return _gpu_cases(settings, INFERENCE_FORMS, GPU_BATCHES, gpu_inference_contest)
 
 
 def gpu_training_cases(settings: Settings) -> Sequence[Case]:
-    """The same but for batch 1, which has no batch statistics."""
+    """Return the same cases without batch 1, which has no batch statistics."""
     return _gpu_cases(settings, TRAINING_FORMS, GPU_BATCHES[1:], gpu_training_contest)
 
 
@@ -84,10 +84,10 @@ def _gpu_cases(settings: Settings, forms: Sequence[Form], batches: Sequence[int]
 
 
 def need_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Check that a device is present.
 
     Raises:
-        NotMeasured: No CUDA device.
+        NotMeasured: There is no CUDA device.
     """
     if device == 'cuda' and not torch.cuda.is_available():
         raise NotMeasured('no CUDA device')
@@ -96,13 +96,13 @@ def need_device(device: str) -> None:
 def gpu_inference_contest(
     width: str, batch: int, form: Form, device: str = 'cuda', size: tuple[int, int] = IMAGE_SIZE
 ) -> Contest:
-    """Both sides on the same images.
+    """Prepare both sides on the same images.
 
     Args:
-        width: Of both networks.
-        batch: Images.
-        form: Of ours; its precision is the peer's too.
-        device: The tests run this on a CPU.
+        width: Width of both networks.
+        batch: Images per batch.
+        form: How our network runs; the peer has the same precision.
+        device: Device; tests use a CPU.
         size: Height and width of the images.
     """
     need_device(device)
@@ -139,12 +139,12 @@ def _inference_work(network: nn.Module, images: Tensor, form: Form, device: str)
 def gpu_training_contest(
     width: str, batch: int, form: Form, device: str = 'cuda', size: tuple[int, int] = IMAGE_SIZE
 ) -> Contest:
-    """Both sides on the same images and identities; arguments of :func:`gpu_inference_contest`."""
+    """Prepare both sides on the same images and identities; arguments of :func:`gpu_inference_contest`."""
     need_device(device)
     model, peer = network_pair(width)
     pixels, labels = draw_batch(batch, size)
     model, pixels = model.to(device), pixels.to(device)
-    images = normalise(model, pixels)
+    images = normalize(model, pixels)
     dtype = torch.bfloat16 if form.bf16 else torch.float32
     limit = network_limit(EmbeddingNetwork(model), images, device, dtype, passes=3)
     if form.compile_mode is not None:
@@ -175,7 +175,7 @@ def _peer_work(network: nn.Module, images: Tensor, labels: Tensor, form: Form, d
 
 
 def _with_memory(device: str, work: Callable[[], object]) -> Callable[[], Lap]:
-    """Laps of work with the largest memory that PyTorch held on the GPU."""
+    """Return laps of work, with the largest memory that PyTorch held on the GPU."""
     repeated = Repeated(work, device)
     if device != 'cuda':
         return repeated

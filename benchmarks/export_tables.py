@@ -1,4 +1,4 @@
-"""What exporting costs: how near each exported network comes to its model, and how a trained one scores."""
+"""Accuracy of exported files: parity of each network with its model, and scores of a trained one."""
 
 from __future__ import annotations
 

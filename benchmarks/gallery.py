@@ -1,4 +1,4 @@
-"""How fast a gallery of random embeddings is, how much it finds, and what it takes: in steps that can be cut off.
+"""Speed, recall and memory of a gallery of random embeddings, measured in steps, of which the last may be left out.
 
 The embeddings are clustered as those of people are: people look more or less alike, and a person's images differ.
 """
@@ -24,9 +24,9 @@ from mmosnet.io.text_tables import text_table
 # Images enrolled at once, in a folder (FAISS) and in Milvus.
 FOLDER_STEP, MILVUS_STEP = 50_000, 20_000
 TOP_K = 10
-# Queries at once, where there are many.
+# Queries per call of a search with many.
 BATCH = 100
-# Queries searched one by one at most, and seconds that this may take about: each may need a part of a second.
+# Largest number of queries that are searched one by one, and the seconds that this may take.
 SINGLE, SINGLE_SECONDS = 100, 20
 # Of a folder: the figures so far.
 RESULT = 'benchmark.json'
@@ -43,11 +43,11 @@ BLOCK = 1024
 
 
 def random_features(start: int, stop: int, dimension: int, seed: int = 0, queries: bool = False) -> Features:
-    """Generate images ``start`` to ``stop`` of an endless row of them.
+    """Generate images ``start`` to ``stop`` of an endless sequence.
 
     Args:
         start: Number of the first image.
-        stop: Number behind the last.
+        stop: Number after the last image.
         dimension: Size of the embeddings.
         seed: Seed of people and images.
         queries: Whether other images of the same people are generated.
@@ -78,7 +78,7 @@ def _path(row: int) -> str:
 
 
 def _normal_rows(numbers: np.ndarray, width: int, seed: list[int]) -> np.ndarray:
-    """Generate normal numbers ``(N, width)``: the same ones for the same row, however many rows are asked for at once.
+    """Generate normal numbers ``(N, width)``. A row does not depend on the other rows of a call.
 
     Args:
         numbers: Numbers of the rows ``(N,)``, ascending.
@@ -101,16 +101,16 @@ class GalleryResult:
         index: Kind of its index.
         vectors: Number of images.
         dimension: Size of the embeddings.
-        build_seconds: Time for enrolling all of them and for the index, without generating them.
-        build_memory: Largest amount of memory meanwhile, without mapped files, in bytes.
+        build_seconds: Time for enrolling all images and for the index, without generating the images.
+        build_memory: Largest memory while building, without mapped files, in bytes.
         file_bytes: Size of its files; 0 on a server.
-        recall: Share of the 10 nearest that are found.
+        recall: Share of the 10 nearest images that a search returns.
         camera_recall: The same among images of one camera of eight.
         single: Queries per second, one at a time.
         batch: Queries per second, 100 at a time.
         camera_single: Queries per second, one at a time, among images of one camera.
-        memory: Largest amount while searching, without mapped files, in bytes.
-        threads: Threads that FAISS computes with.
+        memory: Largest memory while searching, without mapped files, in bytes.
+        threads: Number of threads of FAISS.
     """
 
     index: str
@@ -129,11 +129,11 @@ class GalleryResult:
 
 
 class GalleryBenchmark:
-    """Builds a gallery and searches it. What was enrolled before in the same place is not enrolled again.
+    """Build a gallery and search it. Images that are enrolled in the same place already are not enrolled again.
 
     Args:
-        place: Folder below which a gallery for FAISS is made; or a file ``NAME.db`` or an address of Milvus, which gets
-            a collection of its own: one that the address names is not used.
+        place: Folder below which a gallery for FAISS is made; or a file ``NAME.db`` or an address of Milvus, where a
+            new collection is made, whatever collection the address names.
         index: Kind of index.
         vectors: Number of images.
         dimension: Size of the embeddings.
@@ -162,7 +162,7 @@ class GalleryBenchmark:
             report: Called with the number of images after each step.
 
         Returns:
-            Whether all are there.
+            Whether all images are enrolled.
         """
         result, opened = self.result, time.perf_counter()
         try:
@@ -219,11 +219,11 @@ class GalleryBenchmark:
         return result
 
     def nearest(self, embedding: np.ndarray, cameras: Sequence[Sequence[int]]) -> list[list[list[str]]]:
-        """Find the 10 nearest of each query by comparing it with all that were generated.
+        """Return the 10 nearest images of each query, compared with all generated images.
 
         Args:
             embedding: Queries ``(Q, D)``.
-            cameras: Lists of cameras: among the images of each the nearest are found.
+            cameras: Lists of cameras; each list limits a search to its images.
 
         Returns:
             For each list of cameras and each query, the paths of its 10 nearest, the nearest first.
@@ -246,7 +246,7 @@ class GalleryBenchmark:
         return [path for path in self.folder.rglob('*') if path.is_file()]
 
     def _read_files(self) -> None:
-        """Read all files once, so that the system has them in memory, as those of a gallery in use."""
+        """Read all files once, so that they are in the page cache, as those of a gallery in use."""
         for path in self._files():
             with path.open('rb') as file:
                 while file.read(2**24):
@@ -270,17 +270,17 @@ def measure_galleries(
     """Build and search one gallery for each kind of index.
 
     Args:
-        place: As that of :class:`GalleryBenchmark`.
+        place: Argument of :class:`GalleryBenchmark`.
         indexes: Kinds of index.
         vectors: Number of images.
         dimension: Size of the embeddings.
         queries: Number of searches.
         threads: Threads that FAISS computes with.
         seconds: Time after which no further step of building begins.
-        say: Shows a line of progress.
+        say: Function that prints a line of progress.
 
     Returns:
-        A table; or, when the time is over, what is to be done then.
+        A table; or, when the time is over, advice on how to continue.
     """
     results = []
     for index in indexes:
@@ -292,7 +292,7 @@ def measure_galleries(
 
 
 def result_table(results: Sequence[GalleryResult]) -> str:
-    """Lay out results, a gallery per line."""
+    """Lay out results, one gallery per line."""
     titles = ('index', 'vectors', 'build', 'memory, build', 'files', 'recall@10', 'recall@10, 1 camera of 8')
     titles += ('queries/s, single', 'of 1 camera', 'queries/s, 100 at once', 'memory')
     rows = []
@@ -312,7 +312,7 @@ def _megabytes(number: int) -> str:
 
 
 class PeakAnonymousMemory:
-    """Watches by how much this process's memory grows, without files mapped into it (Linux's RssAnon, every 20 ms).
+    """Measure by how much this process's memory grows, without mapped files (Linux's RssAnon, every 20 ms).
 
     Attributes:
         peak: Bytes; 0 on other systems than Linux.
@@ -346,7 +346,7 @@ class PeakAnonymousMemory:
 
 
 def _search(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: object) -> tuple[list[list[str]], float]:
-    """Search; return the paths of the 10 nearest of each query, and queries per second."""
+    """Return the paths of the 10 nearest images of each query, and queries per second."""
     found = []
     start = time.perf_counter()
     for first in range(0, len(embedding), batch):
@@ -356,7 +356,7 @@ def _search(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: o
 
 
 def _smallest(distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the 10 smallest distances of each query and the rows that they belong to, the smallest first."""
+    """Return the 10 smallest distances of each query with their rows, the smallest first."""
     if distances.shape[1] > TOP_K:
         columns = np.argpartition(distances, TOP_K - 1, axis=1)[:, :TOP_K]
         distances, rows = np.take_along_axis(distances, columns, axis=1), np.take_along_axis(rows, columns, axis=1)

@@ -1,4 +1,4 @@
-"""What the machine can do at best: multiply-adds and copied bytes a second, measured."""
+"""Measured limits of the machine: multiply-adds and copied bytes per second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST_BYTES = 2**28
 
 @cache
 def gemm_rate(device: str = 'cpu', dtype: torch.dtype = torch.float32) -> float:
-    """Multiply-adds a second of a large matrix product: of the largest that takes half a second at most."""
+    """Return multiply-adds per second of the largest matrix product that takes half a second at most."""
     size = LEAST_GEMM
     while True:
         left, right = (torch.rand(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -43,7 +43,7 @@ def _copy_rate(num_bytes: int, device: str) -> float:
 
 
 def copy_rate(num_bytes: float, device: str = 'cpu') -> float:
-    """Bytes read and written a second while copying an array of about this size: small ones stay in a cache."""
+    """Return bytes read and written per second when copying arrays of about this size: small ones stay in a cache."""
     power = round(math.log2(min(max(num_bytes, LEAST_BYTES), LARGEST_BYTES)))
     return _copy_rate(2**power, device)
 
@@ -51,17 +51,17 @@ def copy_rate(num_bytes: float, device: str = 'cpu') -> float:
 def network_limit(
     model: nn.Module, images: torch.Tensor, device: str = 'cpu', dtype: torch.dtype = torch.float32, passes: int = 1
 ) -> float:
-    """Seconds that a network's convolutions and linear layers need at least.
+    """Return the least seconds that a network's convolutions and linear layers need.
 
-    The larger of two: their multiply-adds at the rate of a large matrix product; their inputs, outputs and weights at
-    the rate of copying arrays of the size of an average output. Everything between them (normalisation, activations,
-    gates) is taken to cost nothing. Caches larger than a layer can beat the second.
+    This is the larger of two bounds: multiply-adds at the rate of a large matrix product; inputs, outputs and weights
+    at the rate of copying arrays of the size of an average output. All other operations (normalization, activations,
+    gates) count as free. Caches larger than a layer can beat the second bound.
 
     Args:
-        model: On the CPU or the device; called as ``model(images)``.
+        model: Network, called as ``model(images)``.
         images: ``(N, 3, H, W)``.
-        device: To measure the rates on.
-        dtype: Of the multiply-adds and of the numbers moved.
+        device: Device whose rates are measured.
+        dtype: Type of the numbers.
         passes: 1 for inference, 3 for a training step: backward multiplies with the weights and with the inputs.
     """
     outputs: list[int] = []

@@ -1,4 +1,4 @@
-"""What a measurement is: rows and their cases, the comparison of both results, the timing in turn, the judgement."""
+"""Measurements: rows and cases, comparison of both results, timing in turn, and judgment against targets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Unequal(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked for.
+    """Settings of a run.
 
     Attributes:
-        threads: Of PyTorch and the runtimes, in every process.
-        repeats: Times that each side is measured; None for each row's own number.
+        threads: Number of threads of PyTorch and the runtimes, in every process.
+        repeats: Number of laps per side; None for each row's own number.
         quick: Small sizes that only show that the code runs.
-        folder: Where images are drawn and results of child processes lie.
+        folder: Folder for drawn images and results of child processes.
     """
 
     threads: int
@@ -48,9 +48,9 @@ class Lap:
     """One measured execution.
 
     Attributes:
-        seconds: It took.
-        result: What it computed, for the comparison.
-        facts: Other things measured, as ``{'peak GiB': 0.3}``.
+        seconds: Time of the lap.
+        result: Result, for the comparison.
+        facts: Other measured numbers, such as ``{'peak GiB': 0.3}``.
     """
 
     seconds: float
@@ -63,14 +63,14 @@ class Contest:
     """Both sides of a case, ready to run.
 
     Attributes:
-        ours: Executes ours once.
-        peer: Executes the peer's once; None where there is nothing to compare with.
-        compare: Takes the results of both, returns a note on how equal they are, or raises :class:`Unequal`.
-        limit: Seconds below which this machine cannot do the work; None where that means nothing.
+        ours: Runs our side once.
+        peer: Runs the peer's side once; None without a peer.
+        compare: Function of both results that returns a note on how equal they are, or raises :class:`Unequal`.
+        limit: Least seconds that this machine needs for the work; None if that has no meaning.
         no_peer: Why there is no peer.
-        repeats: Laps of ours.
-        peer_repeats: Laps of the peer, as many as ours if None.
-        keep_first: The laps whose results are compared count as measurements: for work of many seconds.
+        repeats: Number of our laps.
+        peer_repeats: Number of the peer's laps; by default as many as ours.
+        keep_first: Whether the laps whose results are compared count as measurements, for work of many seconds.
     """
 
     ours: Callable[[], Lap]
@@ -88,9 +88,9 @@ class Case:
     """One line of the table.
 
     Attributes:
-        name: What distinguishes it within its row.
+        name: Name within its row.
         prepare: Builds both sides; may raise :class:`NotMeasured` or :class:`Unequal`.
-        target: If it is not the row's.
+        target: Target, if it differs from the row's.
     """
 
     name: str
@@ -100,13 +100,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of work.
+    """A row of the table: cases of one type of work.
 
     Attributes:
-        name: For ``--only``.
-        work: What is done, in a line.
-        target: Of each case, unless it has its own.
-        cases: Lists the cases.
+        name: Name for ``--only``.
+        work: Description of the work in one line.
+        target: Target of each case that has none of its own.
+        cases: Function that returns the cases.
         device: ``'cpu'`` or ``'cuda'``.
     """
 
@@ -119,13 +119,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """What is demanded of a case, or of all cases of a row.
+    """Target of a case, or of all cases of a row.
 
     Attributes:
-        ratio: The peer's time over ours, at least, in every case.
-        mean_ratio: The geometric mean of a row's ratios, at least.
-        seconds: Ours, at most.
-        at_most: Upper bounds on facts, as ``{'peak GiB': 0.5}``.
+        ratio: Least ratio of the peer's time to ours, in every case.
+        mean_ratio: Least geometric mean of a row's ratios.
+        seconds: Largest time of ours in seconds.
+        at_most: Upper bounds on facts, such as ``{'peak GiB': 0.5}``.
     """
 
     ratio: float | None = None
@@ -143,12 +143,12 @@ class Target:
         return ', '.join(parts)
 
     def reached(self, ratio: float | None, seconds: float, facts: Mapping[str, float]) -> bool | None:
-        """Whether a case reached it; None if nothing is demanded, or nothing of it was measured.
+        """Return whether a case reached the target; None without a target, or if nothing of it was measured.
 
         Args:
-            ratio: Of the case, None without a peer.
-            seconds: Ours.
-            facts: Of the case.
+            ratio: Ratio of the case; None without a peer.
+            seconds: Our time.
+            facts: Facts of the case.
         """
         answers = []
         if self.ratio is not None and ratio is not None:
@@ -168,13 +168,13 @@ LEAST_SECONDS = 0.3
 
 
 class Repeated:
-    """Laps of short work: the first runs it once and finds out how often the others run it.
+    """Laps of short work. The first lap runs it once, and sets how often the others repeat it.
 
     Args:
-        work: The work, returns its result.
-        device: Where it runs. A GPU is waited for before and after a lap: what a user waits for, launches included.
-        least_seconds: That a lap should last, :data:`LEAST_SECONDS` by default.
-        clock: Seconds.
+        work: Function that does the work and returns its result.
+        device: Device of the work. Laps wait for a GPU at both ends, hence launches count.
+        least_seconds: Least time of a lap in seconds; by default :data:`LEAST_SECONDS`.
+        clock: Function that returns the time in seconds.
     """
 
     def __init__(
@@ -217,10 +217,10 @@ def alternate(
     """Execute both sides in turn: ours, the peer, ours, the peer, ... so that both see the same state of the machine.
 
     Args:
-        ours: Ours.
-        peer: The peer's, if any.
-        repeats: Laps of ours.
-        peer_repeats: Laps of the peer: its turns end after so many.
+        ours: Our side.
+        peer: The peer's side; None without a peer.
+        repeats: Number of our laps.
+        peer_repeats: Number of the peer's laps.
 
     Returns:
         The laps of both.
@@ -239,7 +239,7 @@ MEASURED, NOT_MEASURED, ERROR = 'measured', 'not measured', 'error'
 
 @dataclass
 class Measurement:
-    """What was found for one case.
+    """Result of one case.
 
     Attributes:
         row: Name of the row.
@@ -247,12 +247,12 @@ class Measurement:
         status: ``'measured'``, ``'not measured'`` (nothing is wrong, but it cannot be done here) or ``'error'``.
         reason: Why it was not measured, what went wrong, or why there is no peer.
         equality: How equal the results were.
-        ours: Seconds of each lap.
-        peer: Seconds of each lap of the peer.
-        facts: Other things measured: the largest of ours.
-        limit: Seconds that the machine needs at least.
-        target: In words.
-        reached: Whether; None if nothing is demanded or could be decided.
+        ours: Seconds of each of our laps.
+        peer: Seconds of each of the peer's laps.
+        facts: Other measured numbers: the largest of our laps.
+        limit: Least seconds that the machine needs.
+        target: The target in words.
+        reached: Whether the target is reached; None without a target, or if it could not be decided.
     """
 
     row: str
@@ -279,11 +279,11 @@ class Measurement:
 
     @property
     def limit_share(self) -> float | None:
-        """The part of our time that the machine needs at least."""
+        """Least time that the machine needs, as a share of our time."""
         return None if self.limit is None or not self.ours else self.limit / median(self.ours)
 
     def as_json(self) -> dict:
-        """All of it, with what follows from it."""
+        """Return all fields and derived numbers."""
         derived = dict(
             ours_median=median(self.ours) if self.ours else None,
             peer_median=median(self.peer) if self.peer else None,
@@ -296,18 +296,18 @@ class Measurement:
 
     @classmethod
     def from_json(cls, found: dict) -> Measurement:
-        """The inverse of :meth:`as_json`."""
+        """Return the measurement of :meth:`as_json`."""
         return cls(**{name: found[name] for name in cls.__dataclass_fields__})
 
 
 def measure(row: Row, case: Case, settings: Settings, say: Callable[[str], None]) -> Measurement:
-    """Compare both sides of a case, then time them. What goes wrong is part of the result and ends nothing else.
+    """Compare both sides of a case, then time them. An error is part of the result, and the run continues.
 
     Args:
-        row: Of the case.
-        case: What to measure.
-        settings: Of the run.
-        say: Shows a line of progress.
+        row: Row of the case.
+        case: Case to measure.
+        settings: Settings of the run.
+        say: Function that prints a line of progress.
     """
     target = case.target or row.target
     measurement = Measurement(row.name, case.name, target=str(target))
@@ -359,7 +359,7 @@ def _judge(target: Target, measurement: Measurement, settings: Settings) -> bool
 
 
 def outcome(measurement: Measurement) -> str:
-    """A measurement in a few words."""
+    """Return a measurement in a few words."""
     if measurement.status != MEASURED:
         return f'{measurement.status}: {measurement.reason}'
     words = f'{seconds_text(median(measurement.ours))}'
@@ -369,7 +369,7 @@ def outcome(measurement: Measurement) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """A time in the unit that suits it, with three digits."""
+    """Return a time as text, in a suitable unit and with three digits."""
     for unit, size in (('s', 1.0), ('ms', 1e-3), ('us', 1e-6)):
         if seconds >= size or unit == 'us':
             value = seconds / size
@@ -379,7 +379,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def mean_ratio(measurements: Sequence[Measurement]) -> float | None:
-    """Geometric mean of the ratios of a row's cases; None if a case lacks one."""
+    """Return the geometric mean of the ratios of a row's cases; None if a case has no ratio."""
     ratios = [measurement.ratio for measurement in measurements]
     if not ratios or any(ratio is None for ratio in ratios):
         return None
@@ -390,7 +390,7 @@ def same_numbers(ours: Tensor | np.ndarray, peer: Tensor | np.ndarray, tolerance
     """Compare arrays: the largest difference, relative to the peer's largest number.
 
     Raises:
-        Unequal: Of another shape, not finite, or farther apart than ``tolerance``.
+        Unequal: Shapes differ, numbers are not finite, or they differ by more than ``tolerance``.
     """
     ours, peer = (torch.as_tensor(array).detach().double().cpu() for array in (ours, peer))
     if ours.shape != peer.shape:
@@ -406,7 +406,7 @@ def same_directions(ours: Tensor | np.ndarray, peer: Tensor | np.ndarray, least:
     """Compare embeddings of lower precision: the smallest cosine of a pair, ``(N, D)`` each.
 
     Raises:
-        Unequal: Of another shape, or a cosine below ``least``.
+        Unequal: Shapes differ, or a cosine is below ``least``.
     """
     cosine = float(_cosines(ours, peer).min())
     if not cosine >= least:
@@ -417,10 +417,10 @@ def same_directions(ours: Tensor | np.ndarray, peer: Tensor | np.ndarray, least:
 def as_near(
     ours: Tensor | np.ndarray, peer: Tensor | np.ndarray, exact: Tensor | np.ndarray, slack: float = 0.01
 ) -> str:
-    """Compare embeddings of lower precision by how near each side's come to the exact ones, ``(N, D)`` each.
+    """Compare embeddings of lower precision by the distance of each side's to the exact ones, ``(N, D)`` each.
 
-    Both sides round; how far that leads away depends on the network, and on random weights farther than on trained
-    ones. Ours may not lead farther than the peer's.
+    Both sides round. The resulting error depends on the network, and is larger with random weights than with trained
+    ones. Ours may not be larger than the peer's.
 
     Raises:
         Unequal: Our smallest cosine with the exact embeddings is below the peer's by more than ``slack``.
@@ -432,10 +432,10 @@ def as_near(
 
 
 def same_scores(ours: Mapping[str, float], peer: Mapping[str, float], tolerance: float = 1e-6) -> str:
-    """Compare named numbers, those that both have: the largest difference.
+    """Compare the named numbers that both sides have: the largest difference.
 
     Raises:
-        Unequal: No common name, or farther apart than ``tolerance``.
+        Unequal: There is no common name, or numbers differ by more than ``tolerance``.
     """
     names = [name for name in ours if name in peer]
     if not names:

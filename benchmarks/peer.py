@@ -26,7 +26,7 @@ WANTED_VERSION = '0.2.5'
 
 
 def why_no_peer() -> str:
-    """Empty if torchreid is there; else what to say in its place."""
+    """Return why torchreid cannot be measured; an empty text if it can."""
     if find_spec(PEER) is None:
         return f"no peer: {PEER} is not installed (pip install -e '.[peer]')"
     found = installed_version(PEER)
@@ -34,13 +34,13 @@ def why_no_peer() -> str:
 
 
 def has_peer() -> bool:
-    """Whether torchreid can be measured."""
+    """Return whether torchreid can be measured."""
     return find_spec(PEER) is not None
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without what torchreid prints and warns of when it is imported, and when it loads data."""
+    """Suppress what torchreid prints and warns of on import and when it loads data."""
     with (
         open(os.devnull, 'w') as nowhere,
         contextlib.redirect_stdout(nowhere),
@@ -51,11 +51,11 @@ def quietly() -> Iterator[None]:
 
 
 def build_peer(width: str, num_classes: int) -> nn.Module:
-    """The peer's network with random weights, in training mode.
+    """Build the peer's network with random weights, in training mode.
 
     Args:
         width: ``'x1.0'`` or ``'x0.25'``.
-        num_classes: Identities.
+        num_classes: Number of identities.
     """
     with quietly():
         from torchreid.reid.models import build_model
@@ -70,7 +70,7 @@ NUM_CLASSES = 751
 
 
 class EmbeddingNetwork(nn.Module):
-    """Normalised images to embeddings, backbone and neck of a model, as ``extract_feat`` gives them."""
+    """Backbone and neck of a model, as ``extract_feat`` runs them: normalized images to embeddings."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class EmbeddingNetwork(nn.Module):
 
 
 def load_config(width: str) -> Config:
-    """Our config for Market-1501.
+    """Return our config for Market-1501.
 
     Args:
         width: ``'x1.0'`` or ``'x0.25'``.
@@ -91,10 +91,10 @@ def load_config(width: str) -> Config:
 
 
 def network_pair(width: str) -> tuple[nn.Module, nn.Module | None]:
-    """Our model of the config for Market-1501 and the peer's network, both in evaluation mode, with equal weights.
+    """Build our model for Market-1501 and the peer's network, both in evaluation mode, with equal weights.
 
-    The weights are random, the normalisation layers differ from the identity as those of a trained network do: a
-    folded one is no longer the same as none. Without a peer ours keeps the weights that it was built with.
+    The weights are random. The normalization layers differ from the identity, as those of a trained network do, so that
+    folding them makes a difference. Without a peer our model keeps its initial weights.
 
     Args:
         width: ``'x1.0'`` or ``'x0.25'``.
@@ -112,7 +112,7 @@ def network_pair(width: str) -> tuple[nn.Module, nn.Module | None]:
 
 
 def _settle_norms(network: nn.Module) -> None:
-    """Random scales and shifts, then the statistics of some images."""
+    """Set random scales and shifts, then the statistics of some images."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
     with torch.no_grad():
         for norm in norms:
@@ -127,10 +127,10 @@ def _settle_norms(network: nn.Module) -> None:
 
 
 def draw_images(batch: int, size: tuple[int, int] = IMAGE_SIZE) -> Tensor:
-    """Normalised random images ``(batch, 3, H, W)``, the same each time: large patches of colour under noise.
+    """Return random normalized images ``(batch, 3, H, W)``, always the same: large patches of color under noise.
 
-    Of noise alone all images would be the same to a network that averages over them, and the normalisation of the
-    embedding would magnify rounding errors.
+    With noise alone, all images would look the same to a network that averages over them, and normalizing the
+    embeddings would magnify rounding errors.
     """
     generator = torch.Generator().manual_seed(batch)
     patches = F.interpolate(torch.randn(batch, 3, 8, 4, generator=generator), size, mode='bilinear')

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Lap, NotMeasured
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Seconds after which a command that should end by itself is given up.
+# Timeout in seconds of a command that should end by itself.
 TIMEOUT = 300
 STATUS = Path('/proc/self/status')
 # Writing 5 there sets the high-water mark of a process's memory back to what it uses now.
@@ -28,16 +28,16 @@ CLEAR = Path('/proc/self/clear_refs')
 
 
 def run_fresh(function: str, threads: int, **arguments: object) -> Lap:
-    """Call a function in a new process and take its answer.
+    """Call a function in a new process, and return its result.
 
     Args:
         function: ``'module:name'`` of a function that returns ``dict(seconds=..., result=..., facts=...)`` of plain
             numbers, texts and lists.
-        threads: Of PyTorch in that process.
-        **arguments: Its arguments, plain too.
+        threads: Number of threads of PyTorch in that process.
+        **arguments: Arguments of the function, of the same types.
 
     Raises:
-        NotMeasured: The process failed, with its last line: often memory.
+        NotMeasured: The process failed, often for lack of memory. The message is its last line.
     """
     with TemporaryDirectory() as folder:
         answer = Path(folder) / 'answer.json'
@@ -57,15 +57,15 @@ def run_fresh(function: str, threads: int, **arguments: object) -> Lap:
 
 
 def child_environment(threads: int) -> dict[str, str]:
-    """Environment in which a child process uses so many threads and finds this package."""
+    """Return the environment of a child process: its number of threads, and the path of this package."""
     paths = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get('PYTHONPATH')])])
     return dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), PYTHONPATH=paths)
 
 
 class PeakResidentMemory:
-    """How far this process's memory rises above what it is now.
+    """Measure how far this process's memory rises above its current size.
 
-    On Linux; elsewhere nothing is measured and :meth:`facts` is empty.
+    Works on Linux; on other systems :meth:`facts` is empty.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class PeakResidentMemory:
             CLEAR.write_text('5')
 
     def facts(self) -> dict[str, float]:
-        """``{'peak GiB': ...}`` since the object was made."""
+        """Return ``{'peak GiB': ...}`` since the object was made."""
         return {} if self.start is None else {'peak GiB': _gib('VmHWM') - self.start}
 
 
@@ -84,10 +84,10 @@ def _gib(field: str) -> float:
 
 
 def seconds_until(command: Sequence[str], pattern: str, threads: int, to_end: bool = False) -> Lap:
-    """Start a command and wait for a line of its output; then end it, unless it is to end by itself.
+    """Start a command, wait for a line of its output, and end it unless it is to end by itself.
 
     Raises:
-        NotMeasured: It ended without such a line; gives its last one.
+        NotMeasured: The command ended without such a line. The message is its last line.
     """
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -116,7 +116,7 @@ def seconds_until(command: Sequence[str], pattern: str, threads: int, to_end: bo
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    """End a process and all that it started."""
+    """End a process and all processes that it started."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

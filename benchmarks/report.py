@@ -1,4 +1,4 @@
-"""The measurements of a run: taken, kept as JSON, and laid out for a terminal and for ``docs/benchmarks.md``."""
+"""Report of a run: take measurements, keep them as JSON, lay them out for a terminal and ``docs/benchmarks.md``."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from mmosnet.version import __version__
 
 @dataclass
 class Report:
-    """Everything that a run found.
+    """Results of a run.
 
     Attributes:
-        machine: Of :func:`~benchmarks.report.describe_machine`.
-        command: That repeats the run.
-        date: Of its start, ISO 8601.
-        quick: Small sizes: no published ones.
-        measurements: Case by case.
+        machine: Result of :func:`describe_machine`.
+        command: Command that repeats the run.
+        date: Start of the run, ISO 8601.
+        quick: Whether sizes are small; such results are not published.
+        measurements: One measurement per case.
     """
 
     machine: dict
@@ -43,22 +43,22 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether a case went wrong; that something cannot be measured here is not wrong."""
+        """Whether a case failed; a case that cannot be measured here has not failed."""
         return any(measurement.status == ERROR for measurement in self.measurements)
 
     def write(self, path: str | Path) -> None:
-        """Write it as JSON."""
+        """Write the report as JSON."""
         content = asdict(self) | dict(measurements=[measurement.as_json() for measurement in self.measurements])
         with whole_file(path) as draft:
             draft.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def read_report(path: str | Path) -> Report:
-    """Read what :meth:`Report.write` wrote.
+    """Read a file that :meth:`Report.write` wrote.
 
     Raises:
-        FileNotFoundError: No such file.
-        DataError: It is no such file.
+        FileNotFoundError: There is no such file.
+        DataError: The file holds something else.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no file {path}; tools/benchmark.py --json FILE writes one')
@@ -71,10 +71,10 @@ def read_report(path: str | Path) -> Report:
 
 
 def merge_reports(reports: Sequence[Report]) -> Report:
-    """Several runs as one: of a case that was measured more than once the last counts.
+    """Join several runs. If a case was measured more than once, the last measurement counts.
 
     Raises:
-        DataError: They come from different machines, or mix quick runs with others.
+        DataError: The runs come from different machines, or mix quick runs with others.
     """
     first = reports[0]
     for name in ('cpu', 'gpu', 'cores', 'threads'):
@@ -96,7 +96,7 @@ BEGIN, END = '<!-- benchmark table -->', '<!-- end of benchmark table -->'
 
 
 def table_lines(report: Report, rows: Sequence[Row]) -> list[list[str]]:
-    """The cells of the table, a line a case, and one for the geometric mean where a row has a target for it."""
+    """Return the rows of the table: one per case, and one for the geometric mean if a row has a target for it."""
     lines = []
     for row in rows:
         found = [measurement for measurement in report.measurements if measurement.row == row.name]
@@ -139,7 +139,7 @@ def _facts_text(measurement: Measurement) -> str:
 
 
 def verdict(reached: bool | None) -> str:
-    """``met``, ``missed`` or nothing."""
+    """Return ``met``, ``missed`` or an empty text."""
     return '' if reached is None else 'met' if reached else 'missed'
 
 
@@ -156,7 +156,7 @@ def report_markdown(report: Report, rows: Sequence[Row]) -> str:
 
 
 def machine_lines(report: Report) -> list[str]:
-    """What was measured where, in two or three lines."""
+    """Return two or three lines on machine, software and date."""
     machine = report.machine
     packages = ', '.join(f'{name} {version}' for name, version in machine['packages'].items())
     hardware = [machine['cpu'], f'{machine["cores"]} cores', f'{machine["threads"]} threads']
@@ -172,7 +172,7 @@ def machine_lines(report: Report) -> list[str]:
 
 
 def write_markdown(path: str | Path, report: Report, rows: Sequence[Row]) -> None:
-    """Put the table into a Markdown file: between its marks, or into a new file.
+    """Write the table to a Markdown file: between its marks, or to a new file.
 
     Raises:
         DataError: The file exists and has no marks.
@@ -209,7 +209,7 @@ INSTRUCTION_SETS = ('avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'avx_vnni',
 
 
 def num_cores() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
@@ -217,7 +217,7 @@ def describe_machine(threads: int) -> dict:
     """Describe the machine and the software, without names of people or places.
 
     Args:
-        threads: Given to PyTorch and the runtimes.
+        threads: Number of threads of PyTorch and the runtimes.
     """
     cpu = _read('/proc/cpuinfo')
     model = re.search(r'^model name\s*: (.+)$', cpu, re.M)
@@ -242,7 +242,7 @@ def describe_machine(threads: int) -> dict:
 
 
 def installed_version(package: str) -> str | None:
-    """Version of a package, None if it is not installed."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -250,7 +250,7 @@ def installed_version(package: str) -> str | None:
 
 
 def revision() -> str | None:
-    """The git revision of this package's repository, with ``-dirty`` if files differ; None outside one."""
+    """Return the git revision of this clone, with ``-dirty`` if files differ; None outside of a clone."""
     command = ['git', 'describe', '--always', '--dirty', '--exclude=*']
     try:
         result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -260,7 +260,7 @@ def revision() -> str | None:
 
 
 def _read(path: str) -> str:
-    """A file of Linux; empty elsewhere."""
+    """Return the text of a file of Linux; empty on other systems."""
     return Path(path).read_text() if Path(path).is_file() else ''
 
 
@@ -274,11 +274,11 @@ def run_benchmark(
     """Measure rows.
 
     Args:
-        rows: Of :data:`~benchmarks.rows.ROWS`.
-        settings: Of the run.
-        command: That repeats it.
-        say: Shows a line of progress.
-        save: Called after every case: a long run that is interrupted leaves what it has found.
+        rows: Rows of :data:`~benchmarks.rows.ROWS`.
+        settings: Settings of the run.
+        command: Command that repeats the run.
+        say: Function that prints a line of progress.
+        save: Function that is called after every case, so that an interrupted run keeps its results.
     """
     torch.set_num_threads(settings.threads)
     date = datetime.now(timezone.utc).isoformat(timespec='seconds')

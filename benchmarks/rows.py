@@ -68,15 +68,15 @@ ROWS = (
 
 
 def select_rows(names: Sequence[str] | None, device: str | None, rows: Sequence[Row] = ROWS) -> list[Row]:
-    """The rows that are asked for, in their own order.
+    """Return rows by name, in the order of the table.
 
     Args:
-        names: Names, their beginnings, or patterns as ``'*step'``; all for None.
+        names: Names, beginnings of names, or patterns such as ``'*step'``; None for all.
         device: ``'cpu'`` or ``'cuda'``; both for None.
-        rows: To choose from.
+        rows: Rows to choose from.
 
     Raises:
-        DataError: A name that no row has.
+        DataError: No row has such a name.
     """
     chosen = set()
     for name in names or ['*']:

@@ -1,6 +1,7 @@
 """Train the variants of the paper's ablation on any data set, and fill its table.
 
-One training per row, each in a process of its own. Finished rows are not trained again; an interrupted one goes on.
+Each row of the table is one training, in a process of its own. Finished rows are not trained again, and an interrupted
+one is resumed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from mmosnet.cli import options
 
 PAGE = 'extending.md'
 EXAMPLES = """
-  mmosnet ablation --list                        the rows and their sizes
-  mmosnet ablation                               the paper's: Market-1501 from scratch
+  mmosnet ablation --list                        list the rows and their sizes
+  mmosnet ablation                               the paper's recipe: Market-1501 from scratch
   mmosnet ablation osnet_reid_synthetic          on drawn people, half an hour on a CPU
   mmosnet ablation CONFIG --rows t4 sum concat --data-root /data/mine --cfg-options train_cfg.max_epochs=60
 
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = options.add_config(parser, nargs='?', default=DEFAULT)
     action.help = f'data set and recipe: {action.help} ({DEFAULT})'
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows')
-    parser.add_argument('--list', action='store_true', help='print the table as it stands, train nothing')
-    options.add_work_dir(parser, 'where runs and the table go (work_dirs/ablation/NAME_OF_CONFIG)')
+    parser.add_argument('--list', action='store_true', help='print the table with the results so far, without training')
+    options.add_work_dir(parser, 'folder for runs and table (work_dirs/ablation/NAME_OF_CONFIG)')
     options.add_data_root(parser)
     options.add_cfg_options(parser)
 

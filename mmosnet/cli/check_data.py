@@ -1,13 +1,13 @@
 """Check a data set before training on it: read every image once.
 
-Prints the numbers of each split, then notes (what the data set leaves out, and why), warnings (images or people in
-train and in test, images that are there twice or under two identities, queries without a match under the camera rule,
-a wrong number of classes) and what is broken (files that cannot be read, empty splits, errors in annotations).
+Prints the size of each split, then notes (what the data set leaves out, and why), warnings (images or people in both
+train and test, images that occur twice or under two identities, queries without a match under the camera rule, a wrong
+number of classes) and errors (unreadable files, empty splits, faults in annotations).
 
-contact_sheet.jpg: some people, one per row, with an image by each camera: look whether rows show one person.
-check_data.json: everything, with all file names.
+contact_sheet.jpg shows some people, one per row with an image by each camera: check that each row shows one person.
+check_data.json holds all results, with all file names.
 
-Ends with 1 if something is broken, else with 0.
+The exit code is 1 if there are errors, else 0.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.help += '; its train, val and test data sets are checked, equal ones once'
     options.add_data_root(parser)
     parser.add_argument(
-        '--id-key', metavar='FIELD', help="field of the identity in COCO files (the config's: person_id)"
+        '--id-key', metavar='FIELD', help="field of the identity in COCO files (the config's; person_id)"
     )
     parser.add_argument(
-        '--camera-key', metavar='FIELD', help="field of the camera in COCO files (the config's: camera_id)"
+        '--camera-key', metavar='FIELD', help="field of the camera in COCO files (the config's; camera_id)"
     )
     parser.add_argument(
-        '--out-dir', metavar='FOLDER', help='where sheet and JSON go (work_dirs/NAME_OF_CONFIG/check_data)'
+        '--out-dir', metavar='FOLDER', help='folder for sheet and JSON (work_dirs/NAME_OF_CONFIG/check_data)'
     )
     parser.add_argument(
-        '--num-workers', type=options.positive, metavar='N', help='threads that read images (one for each processor)'
+        '--num-workers', type=options.positive, metavar='N', help='threads that read images (one per processor)'
     )
     options.add_cfg_options(parser)
 
@@ -60,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
         report_lines,
         warnings_of,
     )
+    from mmosnet.drawing.sheets import save_sheet
     from mmosnet.engine import launch
     from mmosnet.io.files import check_writable, whole_file
-    from mmosnet.visualization.data import choose_people, save_contact_sheet
+    from mmosnet.visualization.data import choose_people, draw_contact_sheet
 
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, None, 'none', args.data_root)
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [*report_lines(findings, broken, warnings), '']
     people = choose_people(parts, facts)
     if people:
-        lines.append(f'picture  {save_contact_sheet(people, out_dir / "contact_sheet.jpg")}')
+        lines.append(f'picture  {save_sheet(draw_contact_sheet(people), out_dir / "contact_sheet.jpg")}')
     lines.append(f'numbers  {out_dir / "check_data.json"}')
     lines.append(f'broken: {len(broken)}, warnings: {len(warnings)}')
     print('\n'.join(lines))

@@ -1,7 +1,7 @@
 """Count parameters, mult-adds and activations of a config's network.
 
-Backbone and neck, one image, at test time. Mult-adds and activations (output elements) are those of convolutions and
-linear layers, as in the OSNet paper.
+Counts backbone and neck, for one image at test time. Mult-adds and activations (output elements) are those of
+convolutions and linear layers, as in the OSNet paper.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PAGE = 'extending.md'
 EXAMPLES = """
   mmosnet complexity osnet_reid_market                          256x128, the paper's size
   mmosnet complexity osnet_reid_market --shape 256 128 --shape 64 32
-  mmosnet complexity osnet_x0_25_reid_market --per-stage        where the work is
+  mmosnet complexity osnet_x0_25_reid_market --per-stage        one row per stage
   mmosnet complexity CONFIG --cfg-options model.backbone.num_streams=2 --json two_streams.json
 """
 
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=options.positive,
         action='append',
         metavar=('H', 'W'),
-        help='height and width of the image (256 128); several times for several sizes',
+        help='height and width of the image (256 128); repeat it for several sizes',
     )
-    parser.add_argument('--per-stage', action='store_true', help='a row for each stage')
-    parser.add_argument('--json', metavar='FILE', help='write the counts, stages included, to a file')
+    parser.add_argument('--per-stage', action='store_true', help='print one row per stage')
+    parser.add_argument('--json', metavar='FILE', help='file for the counts, stages included')
     options.add_cfg_options(parser)
 
 

@@ -1,14 +1,15 @@
 """List the configs that come with the package, or copy one to change.
 
-Lists name, task, size (parameters without the classifier of identities), data set and published result of each, in
-percent. "reported": by the paper or its released code; not run by us, for lack of the data. "ours": measured by us.
-"weights": "released" stands for them in place of a checkpoint.
+The list has name, task, size (parameters without the classifier of identities), result in per cent, weights and data
+set of each config. "reported" results are those of the paper or its released code; we could not run them, for lack of
+the data. "ours" were measured by us. For configs with weights, the word "released" can replace a checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmosnet.cli import options
 from mmosnet.cli.table import table
@@ -27,13 +28,13 @@ from mmosnet.io.files import whole_file
 PAGE = 'getting_started.md'
 EXAMPLES = """
   mmosnet configs                                    all of them
-  mmosnet configs market x0_25                       those that all of these words are in
-  mmosnet configs osnet_reid_market                  all about one
+  mmosnet configs market x0_25                       configs that all of these words match
+  mmosnet configs osnet_reid_market                  details of one config
   mmosnet configs osnet_reid_market --copy           write my_osnet_reid_market.py, which inherits from it
   mmosnet configs osnet_reid_folder --copy ours.py && mmosnet train ours.py --data-root FOLDER
 """
 TASKS = dict(reid='re-identification', attr='attributes', cls='categories', multitask='all three')
-# Settings that are changed most: a copy has them with the values of its original.
+# Settings that are changed most often. A copy lists them with the values of its original.
 CHANGED = (
     'model.head.num_classes',
     'train_dataloader.batch_size',
@@ -48,14 +49,14 @@ CHANGED = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    words = parser.add_argument('words', nargs='*', metavar='WORD', help='only configs that all of these words are in')
-    words.completer = options.complete_config
+    words = parser.add_argument('words', nargs='*', metavar='WORD', help='only configs that all of these words match')
+    words.completer = options.complete_config  # type: ignore[attr-defined]
     parser.add_argument(
         '--copy',
         nargs='?',
         const='',
         metavar='FILE',
-        help='write a config that inherits from the one named, to change it (my_NAME.py in this folder)',
+        help='write a config to change, which inherits from the one named (my_NAME.py in this folder)',
     )
 
 
@@ -72,21 +73,21 @@ def run(args: argparse.Namespace) -> None:
     if named is not None:
         print('\n'.join(description(named)))
         return
-    found = [file for file in config_files().values() if _has_words(file, args.words)]
-    if not found:
+    matching = [file for file in config_files().values() if _has_words(file, args.words)]
+    if not matching:
         raise DataError(f'no config has {" and ".join(args.words)}; {nearest_names(args.words[0])}')
-    print('\n'.join(listing(found)))
+    print('\n'.join(listing(matching)))
 
 
 def listing(files: list[Path]) -> list[str]:
     """Return the lines of a table of configs."""
     rows = [('config', 'task', 'size', 'result, %', 'by', 'weights', 'data')]
     rows += [_row(file) for file in files]
-    return [*table(rows), '', f'{len(files)} configs; "mmosnet configs NAME" tells all about one']
+    return [*table(rows), '', f'{len(files)} configs; "mmosnet configs NAME" describes one']
 
 
 def description(file: Path) -> list[str]:
-    """Return the lines that tell all about a config: a path of :func:`mmosnet.compatibility.config_files`."""
+    """Return the lines that describe a config, given a path of :func:`mmosnet.compatibility.config_files`."""
     model = _model(file)
     name, task, size, result, by, weights, data = _row(file)
     lines = [f'{name}: {data}', f'task     {task}', f'size     {size}']
@@ -97,22 +98,22 @@ def description(file: Path) -> list[str]:
 
 
 def copy_config(file: Path, destination: str) -> str:
-    """Write a config that inherits from one of ours, and return what to do with it.
+    """Write a config that inherits from one of the package, and return a line on how to use it.
 
     Args:
         file: A path of :func:`mmosnet.compatibility.config_files`.
         destination: The file to write.
 
     Raises:
-        DataError: It is there already, or is no ``.py``.
+        DataError: The file exists already, or its name does not end in ``.py``.
     """
     path = Path(destination)
     if path.suffix != '.py':
         raise DataError(f'--copy {destination}: the name of a config ends in .py')
     if path.exists():
-        raise DataError(f'--copy {destination}: this file is there already; name another one')
+        raise DataError(f'--copy {destination}: this file exists already; name another one')
     if file.parent.name == 'other_toolboxes':
-        # For tools of other toolboxes, which do not know our names.
+        # Tools of other toolboxes run these configs, and do not find configs of mmosnet by name.
         text = file.read_text(encoding='utf-8')
         note = f'{path}: a copy of {file.stem}, to be run by its toolbox'
     else:
@@ -124,18 +125,19 @@ def copy_config(file: Path, destination: str) -> str:
 
 
 def inherited(file: Path, path: Path) -> str:
-    """Return the text of a config that inherits from one of ours, with what may be changed in comments."""
+    """Return the text of a config that inherits from one of the package, with :data:`CHANGED` in comments."""
     from mmengine.config import Config
 
-    cfg, changed = Config.fromfile(file), {}
+    cfg = Config.fromfile(file)
+    changed: dict[str, Any] = {}
     for key in CHANGED:
         *parts, last = key.split('.')
         value = _value(cfg, key)
         if value is not None:
-            place = changed
+            settings = changed
             for part in parts:
-                place = place.setdefault(part, {})
-            place[last] = value
+                settings = settings.setdefault(part, {})
+            settings[last] = value
     return '\n'.join(
         [
             f'"""Inherits from {file.stem}: {docstring(file).partition(chr(10))[0]}',
@@ -145,7 +147,7 @@ def inherited(file: Path, path: Path) -> str:
             '',
             f"_base_ = '{PREFIX}{file.name}'",
             '',
-            '# Anything can be set here. What is changed most, with the values as they are:',
+            '# Anything can be set here. These settings are changed most often; the values are those of the original:',
             *(f'# {key} = {_written(value)}' for key, value in changed.items()),
             '',
         ]
@@ -153,14 +155,14 @@ def inherited(file: Path, path: Path) -> str:
 
 
 def _written(value: object) -> str:
-    """Return a value as configs have it: dict(a=1)."""
+    """Return a value as configs write it: dict(a=1)."""
     if isinstance(value, dict):
         return f'dict({", ".join(f"{key}={_written(part)}" for key, part in value.items())})'
     return repr(value)
 
 
-def _value(settings: dict, key: str) -> object:
-    """Return the value of a dotted key; None where it is not there."""
+def _value(settings: Any, key: str) -> object:
+    """Return the value of a dotted key; None if there is none."""
     for part in key.split('.'):
         settings = settings.get(part) if hasattr(settings, 'get') else None
     return settings
@@ -181,7 +183,7 @@ def _has_words(file: Path, words: list[str]) -> bool:
     return all(word.lower() in text.lower() for word in words)
 
 
-def _row(file: Path) -> tuple[str, ...]:
+def _row(file: Path) -> tuple[str, str, str, str, str, str, str]:
     model = _model(file)
     if model is None:
         return (file.stem, 'another toolbox', '', '', '', '', docstring(file).partition('\n')[0])

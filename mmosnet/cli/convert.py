@@ -1,8 +1,8 @@
 """Convert weights of torchreid into an mmosnet checkpoint, or back.
 
-Reads a released OSNet, OSNet-IBN or OSNet-AIN file, or what torchreid saved while training. Configs and commands read
-released files without this step (load_from = 'torchreid://osnet_x1_0_imagenet', or the file); a converted file is for
-other programs that want a plain checkpoint of mmengine's.
+Reads a released file of OSNet, OSNet-IBN or OSNet-AIN, or a checkpoint that torchreid saved while training. Configs and
+commands read released files without this step (load_from = 'torchreid://osnet_x1_0_imagenet', or the file); a converted
+file is for other programs that need a plain checkpoint of mmengine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 PAGE = 'from_torchreid.md'
 EXAMPLES = """
   mmosnet convert osnet_x1_0_market.pth osnet_x1_0_market_mmosnet.pth
-  mmosnet convert model.pth.tar-250 converted.pth        what torchreid saved while training
+  mmosnet convert model.pth.tar-250 converted.pth        a checkpoint of a training with torchreid
   mmosnet convert osnet_ain_x1_0_msmt17 ain.pth          a released file by its short name
   mmosnet convert --to-torchreid work_dirs/osnet_reid_market/epoch_150.pth for_boxmot.pth
 
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', metavar='SRC', help='file to read, or the short name of a released one')
     parser.add_argument('destination', metavar='DST', help='file to write')
     parser.add_argument('--keep-classifier', action='store_true', help='keep the classifier of the released file')
-    parser.add_argument('--to-torchreid', action='store_true', help='from an mmosnet checkpoint to the released names')
+    parser.add_argument(
+        '--to-torchreid', action='store_true', help='convert an mmosnet checkpoint to the released names'
+    )
     parser.add_argument('--force', action='store_true', help='overwrite DST')
 
 

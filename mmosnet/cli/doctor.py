@@ -1,7 +1,7 @@
-"""Tell what is installed here, what is missing, and what will be slow and why.
+"""Report what is installed here, what is missing, and what will be slow and why.
 
-Versions and whether they are supported, optional packages and what they give, the processor, the GPU, and folders that
-must be writable. Ends with 1 if something that training needs is missing or broken, or a folder is not writable.
+Lists versions and whether they are supported, optional packages and their use, the processor, the GPU, and folders that
+must be writable. The exit code is 1 if something that training needs is missing or broken, or a folder is not writable.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
+from typing import Any
 
 from mmosnet.cli.table import table
 from mmosnet.compatibility import config_files, config_folder
@@ -25,9 +26,9 @@ from mmosnet.version import __version__
 PAGE = 'getting_started.md'
 EXAMPLES = """
   mmosnet doctor
-  mmosnet doctor --json          the same for programs
+  mmosnet doctor --json          the report as JSON
 """
-# The stack, each by the names that it is distributed under: of forks and variants one is installed.
+# The parts of the stack with the distributions that provide them: one of several forks and variants is installed.
 STACK = {
     'torch': ('torch',),
     'torchvision': ('torchvision',),
@@ -42,20 +43,20 @@ STACK = {
     ),
     'numpy': ('numpy',),
 }
-#: What the extras of the distribution give; those of developers are not listed.
+#: Use of each extra of the distribution, except those for developers.
 EXTRAS = {
     'lite': 'training: mmengine, mmcv-lite and mmpretrain, the last releases of OpenMMLab',
-    'onedl': 'the same: their maintained forks; one of the two',
-    'weights': "the authors' released weights are downloaded",
-    'matlab': 'CUHK03 is read as downloaded',
-    'onnx': 'export to ONNX, and run it without torch',
+    'onedl': 'training: the maintained forks of these three; take one of the two',
+    'weights': "download of the authors' released weights",
+    'matlab': 'CUHK03 as downloaded',
+    'onnx': 'export to ONNX, and inference without torch',
     'openvino': 'export to OpenVINO, the fastest on CPUs, also in 8 bits',
-    'gallery': 'extract features, and search them',
+    'gallery': 'extraction of features, and galleries to search',
     'milvus': 'galleries in Milvus',
     'demo': 'the page of "mmosnet demo"',
-    'completion': 'the shell completes commands and names of configs',
+    'completion': 'shell completion of commands and names of configs',
 }
-# Seconds for importing torch and the rest, in a process of its own: a broken build may end it.
+# Seconds for the process that imports torch and the rest of the stack. A broken build may end that process.
 PROBE_SECONDS = 120
 PROBE = """
 import json, sys
@@ -69,13 +70,13 @@ from mmosnet.engine.runner import bfloat16_pays
 print(json.dumps(dict(bfloat16=bfloat16_pays())), flush=True)
 """
 FLAGS = dict(avx2='AVX2', avx512f='AVX-512', avx512_bf16='AVX-512 bf16', amx_bf16='AMX bf16', asimd='NEON', bf16='bf16')
-# Workers of a loader hand batches over in shared memory; a container has 64 MB by default.
+# Bytes. Workers of a data loader pass batches in shared memory, of which a container has 64 MB by default.
 SHARED_MEMORY = 1 << 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('--json', action='store_true', help='print it for programs')
+    parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,46 +87,46 @@ def run(args: argparse.Namespace) -> int:
 
 
 def version_lines() -> list[str]:
-    """Return the versions of the stack, for ``mmosnet --version``; nothing is imported for it."""
+    """Return the versions of the stack for ``mmosnet --version``, without importing it."""
     rows = [('mmosnet', __version__), ('Python', platform.python_version())]
     rows += [(part['distribution'] or part['name'], part['version'] or 'missing') for part in stack()]
     return [f'{name} {number}' for name, number in rows]
 
 
 def stack() -> list[dict]:
-    """Return name, distribution, version and supported window of each part of the stack, and what is wrong with it."""
+    """Return name, distribution, version, supported window and problem of each part of the stack."""
     windows = {requirement.name: str(requirement.specifier) for requirement in _requirements()}
     parts = []
     for name, distributions in STACK.items():
-        installed = [found for found in distributions if _version(found)]
+        installed = [distribution for distribution in distributions if _version(distribution)]
         distribution = installed[0] if installed else None
+        number = _version(distribution) if distribution else None
         window = next((windows[d] for d in [*installed, *distributions] if d in windows), '')
-        part = dict(name=name, distribution=distribution, window=window, problem='')
-        part['version'] = _version(distribution) if distribution else None
+        problem = ''
         if distribution is None:
-            part['problem'] = f'missing: pip install "{distributions[0]}{window}"'
-        elif not _inside(part['version'], window):
-            part['problem'] = f'not supported: pip install "{distribution}{window}"'
+            problem = f'missing: pip install "{distributions[0]}{window}"'
+        elif not _inside(number, window):
+            problem = f'not supported: pip install "{distribution}{window}"'
         elif len(installed) > 1:
-            part['problem'] = f'{" and ".join(installed)} install the same files: pip uninstall all but one'
-        parts.append(part)
+            problem = f'{" and ".join(installed)} install the same files: pip uninstall all but one'
+        parts.append(dict(name=name, distribution=distribution, window=window, problem=problem, version=number))
     return parts
 
 
 def extras() -> list[dict]:
     """Return name, use, packages and missing packages of each extra, from the metadata of the distribution."""
-    found = []
+    listed = []
     for name, use in EXTRAS.items():
         packages = [requirement for requirement in _requirements() if _belongs(requirement, name)]
         missing = [f'{r.name}{r.specifier}' for r in packages if not _version(r.name)]
         if packages:
-            found.append(dict(name=name, use=use, packages=[r.name for r in packages], missing=missing))
-    return found
+            listed.append(dict(name=name, use=use, packages=[r.name for r in packages], missing=missing))
+    return listed
 
 
 def examine() -> dict:
-    """Find everything out."""
-    report = dict(mmosnet=__version__, python=platform.python_version(), stack=stack(), extras=extras())
+    """Return the whole report."""
+    report: dict[str, Any] = dict(mmosnet=__version__, python=platform.python_version(), stack=stack(), extras=extras())
     report['others_missing'] = _missing_others()
     report['processor'] = processor()
     report['torch'] = probe()
@@ -137,15 +138,15 @@ def examine() -> dict:
 
 
 def processor() -> dict:
-    """Return the machine, the number of processors that this process may use, and what they compute with."""
+    """Return the machine, the number of processors that this process may use, and their vector instructions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     try:
         text = Path('/proc/cpuinfo').read_text()
     except OSError:
-        # macOS and Windows: torch tells it.
+        # macOS and Windows do not have it; the report then takes what torch says.
         text = ''
-    found = re.search(r'^(?:flags|Features)\s*:(.*)$', text, re.MULTILINE)
-    flags = set(found[1].split()) if found else set()
+    match = re.search(r'^(?:flags|Features)\s*:(.*)$', text, re.MULTILINE)
+    flags = set(match[1].split()) if match else set()
     return dict(
         machine=platform.machine(),
         system=platform.system(),
@@ -156,7 +157,7 @@ def processor() -> dict:
 
 
 def probe() -> dict:
-    """Return what torch says of this machine; ``error`` where torch or the stack on it cannot be imported."""
+    """Return what torch reports about this machine, or an ``error`` if torch or the stack cannot be imported."""
     if _version('torch') is None:
         return {}
     facts: dict = {}
@@ -177,34 +178,33 @@ def probe() -> dict:
 
 
 def folders() -> list[dict]:
-    """Return what each folder that is written to is for, and what is wrong with it."""
-    wanted = [('home', '~'), ('temporary files', None), ('this folder', '.')]
-    found = []
-    for use, name in wanted:
+    """Return use, path and problem of each folder that must be writable."""
+    checked = []
+    for use, name in (('home', '~'), ('temporary files', None), ('this folder', '.')):
         problem = ''
         try:
             folder = Path(tempfile.gettempdir() if name is None else name).expanduser().resolve()
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except (OSError, RuntimeError) as e:
-            folder, problem = name or 'TMPDIR', str(e)
-        found.append(dict(use=use, folder=str(folder), problem=problem))
-    return found
+            folder, problem = Path(name or 'TMPDIR'), str(e)
+        checked.append(dict(use=use, folder=str(folder), problem=problem))
+    return checked
 
 
 def report_lines(report: dict) -> Iterator[str]:
-    """Yield the report for people."""
+    """Yield the lines of the report."""
     rows = [('installed', 'version', 'supported', '')]
     rows += [('mmosnet', report['mmosnet'], '', ''), ('Python', report['python'], _python_window(), '')]
     for part in report['stack']:
         rows.append((part['distribution'] or part['name'], part['version'] or '-', part['window'], part['problem']))
     yield from table(rows)
     yield ''
-    rows = [('extra', 'gives', 'state')]
+    extra_rows = [('extra', 'use', 'state')]
     for extra in report['extras']:
         state = f'pip install {" ".join(map(_quoted, extra["missing"]))}' if extra['missing'] else 'installed'
-        rows.append((extra['name'], extra['use'], state))
-    yield from table(rows)
+        extra_rows.append((extra['name'], extra['use'], state))
+    yield from table(extra_rows)
     yield ''
     cpu, torch = report['processor'], report['torch']
     features = ', '.join(cpu['features']) or torch.get('capability') or 'unknown'
@@ -225,7 +225,7 @@ def report_lines(report: dict) -> Iterator[str]:
 
 
 def _problems(report: dict) -> Iterator[str]:
-    """Yield what keeps commands from working."""
+    """Yield the problems that keep commands from working."""
     window = _python_window()
     if not _inside(report['python'], window):
         yield f'Python {report["python"]} is not supported: {window}'
@@ -235,7 +235,7 @@ def _problems(report: dict) -> Iterator[str]:
     if report['others_missing']:
         yield f'missing: pip install {" ".join(map(_quoted, report["others_missing"]))}'
     if any(part['problem'] for part in report['stack']):
-        yield 'until then what needs no torch works: exported models, features of them, galleries'
+        yield 'until then, exported models, extraction with them and galleries work: these need no torch'
     if 'error' in report['torch']:
         yield f'torch, or what builds on it, cannot be imported: {report["torch"]["error"]}'
     for folder in report['folders']:
@@ -246,7 +246,7 @@ def _problems(report: dict) -> Iterator[str]:
 
 
 def _slow(report: dict) -> Iterator[str]:
-    """Yield what will be slow, and why."""
+    """Yield the reasons why something will be slow."""
     cpu, torch = report['processor'], report['torch']
     if 'threads' in torch and not torch['gpus']:
         yield (
@@ -278,7 +278,7 @@ def _slow(report: dict) -> Iterator[str]:
 
 
 def _shared_memory() -> int | None:
-    """Return the bytes of shared memory on Linux."""
+    """Return the size of shared memory in bytes; None on other systems than Linux."""
     try:
         system = os.statvfs('/dev/shm')
     except (OSError, AttributeError):
@@ -287,9 +287,9 @@ def _shared_memory() -> int | None:
 
 
 def _requirements() -> list:
-    """Return the requirements of the distribution, extras included; none where mmosnet runs without being installed."""
+    """Return the requirements of the distribution, extras included; none if mmosnet is not installed."""
     try:
-        # A dependency of the stack, which a bare device may lack.
+        # A bare device may lack packaging, which is a dependency of the stack.
         from packaging.requirements import Requirement
 
         return [Requirement(line) for line in requires('mmosnet') or []]
@@ -298,13 +298,13 @@ def _requirements() -> list:
 
 
 def _belongs(requirement, extra: str) -> bool:
-    """Return whether a requirement is one of an extra on this system."""
+    """Return whether a requirement belongs to an extra on this system."""
     marker = requirement.marker
     return bool(marker) and marker.evaluate({'extra': extra}) and not marker.evaluate({'extra': ''})
 
 
 def _missing_others() -> list[str]:
-    """Return what the distribution requires, besides the stack, and is not installed."""
+    """Return the requirements of the distribution that are not installed, except those of the stack."""
     known = {name for names in STACK.values() for name in names}
     required = [r for r in _requirements() if r.marker is None or r.marker.evaluate({'extra': ''})]
     return [f'{r.name}{r.specifier}' for r in required if r.name not in known and not _version(r.name)]
@@ -312,23 +312,23 @@ def _missing_others() -> list[str]:
 
 def _python_window() -> str:
     try:
-        return metadata('mmosnet').get('Requires-Python') or ''
+        return metadata('mmosnet')['Requires-Python'] or ''
     except PackageNotFoundError:
         return ''
 
 
 def _inside(number: str, window: str) -> bool:
-    """Return whether a version is in a window."""
+    """Return whether a version lies in a window such as ``>=2.6,<3``."""
     if not window:
         return True
-    # Who knows the window has this too.
+    # A window was read, hence packaging is installed.
     from packaging.specifiers import SpecifierSet
 
     return SpecifierSet(window).contains(number, prereleases=True)
 
 
 def _version(name: str) -> str | None:
-    """Return the version of a distribution; None where it is not installed."""
+    """Return the version of a distribution; None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -336,5 +336,5 @@ def _version(name: str) -> str | None:
 
 
 def _quoted(requirement: str) -> str:
-    """Return a requirement as a shell takes it, on Windows too."""
+    """Return a requirement, quoted for the shell if necessary, also on Windows."""
     return f'"{requirement}"' if re.search('[<>!~;]', requirement) else requirement

@@ -1,4 +1,4 @@
-"""The model of a command that embeds images: a config with a checkpoint, or an exported file."""
+"""Options of commands that embed images, and their model: a config with a checkpoint, or an exported file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: s
     """Build the model that the options of :func:`add_model` ask for.
 
     Args:
-        args: Of the command.
-        model: Config and checkpoint; of no use with ``--exported``.
-        local_rank: Number of the process on this machine: of several GPUs each takes its own.
+        args: Arguments of the command.
+        model: Config and checkpoint; ignored with ``--exported``.
+        local_rank: Number of the process on this machine, which selects its GPU.
     """
     if args.exported:
         from mmosnet.features.embedder import ExportedEmbedder

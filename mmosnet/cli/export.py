@@ -1,9 +1,9 @@
-"""Write a trained model to a file that runs without torch: ONNX or OpenVINO; or TorchScript.
+"""Write a trained model to a file for ONNX Runtime, OpenVINO or TorchScript.
 
-The file has normalization layers folded, takes any number of images at once, gives outputs by name (embedding,
-attributes, category: what the model predicts) and says about itself how images are read, resized and normalized and
-what attributes and categories are called. Before it takes its place, it is held against the model at batches of 1, 2
-and 7 images, both from the JPEG on; one that disagrees is not kept, and an older file stays.
+ONNX and OpenVINO files run without torch. The file has its normalization layers folded, takes batches of any size, and
+names its outputs (embedding, attributes, category: whatever the model predicts). Its metadata say how images are read,
+resized and normalized, and name attributes and categories. Before the file is saved, it is compared with the model on
+batches of 1, 2 and 7 images, from the JPEG on. A file that disagrees is not saved, and an older file stays.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ on a device with numpy, OpenCV and ONNX Runtime alone:
   ExportedModel('osnet.onnx').predict(['crop.jpg', 'frame.jpg#xywh=120,80,64,190', frame[80:270, 120:184]])['embedding']
 
 in other programs: without --with-preprocess the input is (N, 3, H, W) float32 in the channel order of the metadata,
-minus mean, by std; with it (N, H, W, 3) uint8 in BGR. Steps of resizing stand in the metadata, never in the graph.
-needs: extra onnx, or openvino; torchscript needs none. "mmosnet doctor" says how to install them
+minus mean, divided by std; with it (N, H, W, 3) uint8 in BGR. The graph never resizes: the metadata say how to.
+
+needs the extra "onnx" or "openvino", for TorchScript none: "mmosnet doctor" says how to install them
 """
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', torchscript='.pt')
 BATCH_SIZES = (1, 32)
@@ -37,23 +38,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     options.add_checkpoint(parser)
     parser.add_argument('--format', choices=SUFFIXES, default='onnx', help='kind of file (onnx)')
-    parser.add_argument('--out', metavar='FILE', help='the file (work_dirs/NAME_OF_CONFIG/NAME_OF_CONFIG.onnx, ...)')
+    parser.add_argument(
+        '--out', metavar='FILE', help='file to write (work_dirs/NAME_OF_CONFIG/NAME_OF_CONFIG.onnx, ...)'
+    )
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument('--fp16', action='store_true', help='weights in 16 bits: half the file, no speed on CPUs')
     precision.add_argument('--int8', action='store_true', help='weights and activations in 8 bits; needs --images')
     parser.add_argument(
-        '--images', metavar='FOLDER', help='images to check with and to calibrate int8 on (drawn noise)'
+        '--images', metavar='FOLDER', help='images to compare on and to calibrate int8 on (random noise)'
     )
     parser.add_argument(
-        '--calibration-images', type=int, default=200, metavar='N', help='at most, taken evenly from the folder (200)'
+        '--calibration-images',
+        type=int,
+        default=200,
+        metavar='N',
+        help='largest number of images for int8, at even distances in the folder (200)',
     )
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help="of the images (what the config's Resize makes)"
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="size of the images (as the config's Resize makes them)",
     )
-    parser.add_argument('--with-preprocess', action='store_true', help='uint8 images in BGR go in; normalize inside')
-    parser.add_argument('--l2-normalize', action='store_true', help='embeddings of length 1')
+    parser.add_argument('--with-preprocess', action='store_true', help='take uint8 images in BGR, and normalize inside')
+    parser.add_argument('--l2-normalize', action='store_true', help='give embeddings of length 1')
     parser.add_argument('--test', action='store_true', help="score file and model on the config's test set")
-    parser.add_argument('--no-timing', action='store_true', help='leave out the comparison with PyTorch')
+    parser.add_argument('--no-timing', action='store_true', help='do not measure the speed beside PyTorch')
     options.add_cfg_options(parser)
 
 

@@ -1,8 +1,9 @@
 """Extract features of people: embeddings with path, identity, camera and time.
 
-Inputs are images, folders of images, CSV tables, COCO files, and videos with files of boxes. The features go into a
-folder of Parquet files, in shards of 10,000 people, each written wholly or not at all. The same command goes on where
-it was interrupted. Several processes, on one machine or on several with a common folder, share the shards.
+Inputs are images, folders of images, CSV tables, COCO files, and videos with files of boxes. The features are written
+to a folder of Parquet files, in shards of 10,000 people. A shard is written completely or not at all, and the same
+command resumes an interrupted extraction. Several processes, on one machine or on machines with a common folder, share
+the shards.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'in front a config ("mmosnet configs" lists them) and a checkpoint file or "released", unless --exported is '
         'given',
     )
-    parser.add_argument('--out', required=True, metavar='FOLDER', help='where the features go')
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='folder for the features')
     parser.add_argument('--overwrite', action='store_true', help='delete features of another extraction in the folder')
     model = parser.add_argument_group('model')
     add_model(model)
@@ -63,31 +64,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_people(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        '--names', choices=('market1501',), default='', help='names of images tell pid and camera: 0002_c1s1_...'
+        '--names', choices=('market1501',), default='', help='file names hold pid and camera: 0002_c1s1_...'
     )
     group.add_argument(
-        '--camid', type=int, nargs='+', default=(), metavar='N', help='camera of all inputs, or of each in order'
+        '--camid', type=int, nargs='+', default=(), metavar='N', help='camera of all inputs, or one per input'
     )
     group.add_argument(
         '--source',
         metavar='NAME',
-        help='where the images are: a path and its source identify an image in galleries (host name and, for relative '
-        'paths, the working directory; name it where these change, as in containers)',
+        help='name of the place where the images are: galleries identify an image by path and source (host name and, '
+        'for relative paths, the working directory; name it where these change, as in containers)',
     )
-    group.add_argument('--root', metavar='FOLDER', help="where paths in .csv and .json start (the file's folder)")
+    group.add_argument(
+        '--root', metavar='FOLDER', help="folder that paths in .csv and .json are relative to (the file's folder)"
+    )
     group.add_argument('--split', help='only this split of .csv and .json: query, gallery ...')
     group.add_argument('--category', metavar='NAME', help='only boxes of this category in COCO files')
     group.add_argument('--id-key', default='person_id', help='field of the identity in COCO files (person_id)')
     group.add_argument('--camera-key', default='camera_id', help='field of the camera in COCO files (camera_id)')
     group.add_argument(
-        '--margin', type=float, default=0.0, metavar='SHARE', help='added to boxes on each side, 0.1 for a tenth (0)'
+        '--margin',
+        type=float,
+        default=0.0,
+        metavar='SHARE',
+        help='margin around boxes, as a share of their size: 0.1 for a tenth on each side (0)',
     )
     group.add_argument(
         '--bad-images',
         choices=('error', 'skip'),
         default='error',
-        help='stop at images that are missing or damaged and at rows that are wrong, or leave them out and list them '
-        '(error)',
+        help='stop at missing or damaged images and at invalid rows, or leave them out and list them (error)',
     )
 
 
@@ -97,27 +103,27 @@ def _add_video(group: argparse._ArgumentGroup) -> None:
         nargs='+',
         default=(),
         metavar='FILE',
-        help='a file for each video, or folder of frames: CSV with frame,x,y,w,h[,track][,score], or rows as trackers '
-        'write them, like det.txt and gt.txt of the MOTChallenge',
+        help='one file per video or folder of frames: CSV with frame,x,y,w,h[,track][,score], or rows in the format of '
+        'the MOTChallenge (det.txt, gt.txt)',
     )
     group.add_argument(
         '--first-frame',
         type=int,
         metavar='N',
-        help='number of the first frame in files of boxes (0 where the first row names the columns, 1 elsewhere)',
+        help='number of the first frame in files of boxes (0 if the first row names the columns, else 1)',
     )
     group.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
-    group.add_argument('--tracks-as-pids', action='store_true', help='numbers of tracks are identities')
+    group.add_argument('--tracks-as-pids', action='store_true', help='take numbers of tracks as identities')
     group.add_argument(
         '--frame-step', type=options.positive, default=1, metavar='N', help='only frames 0, N, 2N ... (1)'
     )
-    group.add_argument('--fps', type=float, help='frames per second (what the video states)')
+    group.add_argument('--fps', type=float, help='frames per second (those of the video)')
     group.add_argument(
         '--start-time',
         nargs='+',
         default=(),
         metavar='T',
-        help='when the videos start, one or one for each: seconds, or 2026-05-01T12:00:00+02:00 (0)',
+        help='start of all videos, or one per video: seconds, or 2026-05-01T12:00:00+02:00 (0)',
     )
 
 
@@ -129,11 +135,13 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--shard-size', type=options.positive, default=10_000, metavar='N', help='people per file (10000)'
     )
-    group.add_argument('--shard', metavar='I/N', help='process I of N, from 0: only shards I, I + N, I + 2N ...')
+    group.add_argument(
+        '--shard', metavar='I/N', help='process I of N, counted from 0: only shards I, I + N, I + 2N ...'
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Extract features, and print a report; of the processes of torchrun the first one prints it."""
+    """Run the command; under torchrun, the first process prints the report."""
     args.interruption.advice = lambda: 'the same command goes on from here'
     from mmosnet.errors import DataError, need, user_line
     from mmosnet.features.extraction import extract
@@ -166,14 +174,14 @@ def run(args: argparse.Namespace) -> None:
     except OSError as e:
         if e.errno is None:
             raise
-        # The file, the cause and the remedy, as other commands say them.
+        # Name the file, the cause and the remedy, as other commands do.
         raise DataError(f'{user_line(e)}. Finished shards stay: the same command goes on with the others') from e
     if not launched or part.number == 0:
         print(report)
 
 
 def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Return config and checkpoint, or nothing; and the inputs."""
+    """Return config and checkpoint (empty with ``--exported``), and the inputs."""
     from mmosnet.errors import DataError
 
     if not args.exported:
@@ -187,7 +195,7 @@ def _model_and_inputs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def _listing_options(args: argparse.Namespace) -> ListingOptions:
-    """Return what is known about the images."""
+    """Return the options of the listing of people."""
     from mmosnet.features.people import ListingOptions
     from mmosnet.io.tables import seconds
 
@@ -212,10 +220,10 @@ def _listing_options(args: argparse.Namespace) -> ListingOptions:
 
 
 def _part(text: str | None, environ: Mapping[str, str]) -> Part:
-    """Return the part of the work that ``--shard`` names, or torchrun's environment.
+    """Return this process's part of the work, from ``--shard`` or from torchrun's environment.
 
     Raises:
-        DataError: Both name one, or there is no such part.
+        DataError: Both are given, or there is no such part.
     """
     from mmosnet.errors import DataError
     from mmosnet.features.extraction import Part

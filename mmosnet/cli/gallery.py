@@ -1,23 +1,25 @@
 """Make a gallery of people, add to it, delete from it, and see what is in it.
 
-A gallery is a folder, searched by FAISS; or a file NAME.db or an address http://HOST:PORT, searched by Milvus. It holds
-the features that "mmosnet extract" writes: embeddings with path, person, camera and time, and no images. "mmosnet
-search" searches it, "mmosnet calibrate" finds its threshold.
+A gallery is a folder, searched by FAISS, or a file NAME.db or an address http://HOST:PORT, searched by Milvus. It holds
+the features that "mmosnet extract" writes: embeddings with path, person, camera and time, but no images. "mmosnet
+search" searches it, and "mmosnet calibrate" finds its threshold.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mmosnet.cli import options
 
 if TYPE_CHECKING:
     from mmosnet.features import Features, FeatureShards
     from mmosnet.gallery import Gallery
 
 EXAMPLES = """\
-  mmosnet gallery create work_dirs/gallery work_dirs/features       with all that is in the folder of features
-  mmosnet gallery enroll work_dirs/gallery today/ yesterday/        what is enrolled already is left out
+  mmosnet gallery create work_dirs/gallery work_dirs/features       with all features of a folder
+  mmosnet gallery enroll work_dirs/gallery today/ yesterday/        images that are enrolled already are skipped
   mmosnet gallery delete work_dirs/gallery --pid 17 anna            two people, by number and by name
   mmosnet gallery info work_dirs/gallery --people                   with numbers and names of all people
   mmosnet gallery create --help                                     options and examples of a sub-command
@@ -28,7 +30,6 @@ in Python:
       gallery.search(embeddings, top_k=10, not_camids=[3])
 
 needs the extra "gallery", or "milvus" for Milvus
-docs/gallery.md says which index to take and what is stored.
 """
 PAGE = 'gallery.md'
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
@@ -41,91 +42,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sub-commands and their arguments."""
     commands = parser.add_subparsers(dest='command', required=True, metavar='SUBCOMMAND')
 
-    def add(name: str, text: str, run: Callable, *examples: str) -> argparse.ArgumentParser:
-        lines = '\n'.join(f'  mmosnet gallery {name} {example}' for example in examples)
-        added = commands.add_parser(
-            name,
-            help=text,
-            description=f'{text[0].upper()}{text[1:]}.',
-            epilog=f'examples:\n{lines}',
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        added.set_defaults(run=run)
-        added.add_argument('gallery', metavar='GALLERY', help='folder, file NAME.db, or address')
-        return added
+    def add(run: Callable, *examples: str) -> argparse.ArgumentParser:
+        command = options.add_command(commands, run, *examples)
+        command.add_argument('gallery', metavar='GALLERY', help='folder, file NAME.db, or address')
+        return command
 
-    create_parser = add(
-        'create',
-        'make a gallery, of features if they are given',
+    features: dict[str, Any] = dict(metavar='FEATURES', help='folder or .parquet file of mmosnet extract')
+    command = add(
         create,
-        'work_dirs/gallery work_dirs/features      with all that is in the folder of features',
+        'work_dirs/gallery work_dirs/features      with all features of a folder',
         'big --index ivfpq --dimension 512         empty, for millions of images',
         'http://milvus:19530#people features       in a Milvus server, as collection "people"',
     )
-    create_parser.add_argument(
-        'features', nargs='*', metavar='FEATURES', help='folder or .parquet file of mmosnet extract'
+    command.add_argument('features', nargs='*', **features)
+    command.add_argument('--index', choices=INDEX_KINDS, default='exact', help='kind of index (exact)')
+    command.add_argument(
+        '--distance', choices=('cosine', 'euclidean'), default='cosine', help='distance between embeddings (cosine)'
     )
-    create_parser.add_argument('--index', choices=INDEX_KINDS, default='exact', help='how it is searched (exact)')
-    create_parser.add_argument(
-        '--distance', choices=('cosine', 'euclidean'), default='cosine', help='between embeddings (cosine)'
+    command.add_argument(
+        '--dimension', type=int, metavar='D', help='numbers per embedding (those of the features; 512)'
     )
-    create_parser.add_argument(
-        '--dimension', type=int, metavar='D', help='numbers per embedding (that of the features, 512)'
-    )
-    enroll_parser = add(
-        'enroll',
-        'add features; images that are enrolled already are left out',
+    command = add(
         enroll,
         'work_dirs/gallery today/ yesterday/       two folders of features',
-        'work_dirs/gallery today/ --again          images that are there already are added once more',
+        'work_dirs/gallery today/ --again          also images that are enrolled already',
     )
-    enroll_parser.add_argument(
-        'features', nargs='+', metavar='FEATURES', help='folder or .parquet file of mmosnet extract'
-    )
-    enroll_parser.add_argument(
+    command.add_argument('features', nargs='+', **features)
+    command.add_argument(
         '--again', action='store_true', help='also images whose path and source are in the gallery already'
     )
-    delete_parser = add(
-        'delete',
-        'delete the images that meet all conditions given',
+    command = add(
         delete,
         'work_dirs/gallery --pid 17 anna           two people, by number and by name',
         'work_dirs/gallery --camid 3 --before 2026-05-01T00:00:00+02:00',
     )
-    delete_parser.add_argument('--id', type=int, nargs='+', metavar='N', help='images by their ids')
-    delete_parser.add_argument(
-        '--pid', nargs='+', metavar='P', help='people, by number or name; -1 for all unknown ones'
-    )
-    delete_parser.add_argument('--camid', nargs='+', metavar='C', help='cameras, likewise')
-    delete_parser.add_argument('--before', metavar='T', help='seen before: seconds, or 2026-05-01T12:00:00+02:00')
-    add(
-        'compact',
-        'erase what was deleted and make the index anew',
-        compact,
-        'work_dirs/gallery                        the embeddings of deleted people are gone afterwards',
-    )
-    add(
-        'check',
-        'compare all records, embeddings and files with their checksums',
-        check,
-        'work_dirs/gallery                          lists what is damaged; ends with 1 if anything is',
-    )
-    info_parser = add(
-        'info',
-        'show what is in a gallery, and its settings',
-        info,
-        'work_dirs/gallery',
-        'work_dirs/gallery --people --json           all people, for a program',
-    )
-    info_parser.add_argument('--people', action='store_true', help='list all people')
-    info_parser.add_argument('--json', action='store_true', help='as JSON')
-    export_parser = add(
-        'export',
-        'write all images as features',
-        export,
-        'work_dirs/gallery work_dirs/features      for another gallery, or to calibrate on',
-    )
-    export_parser.add_argument('folder', metavar='FOLDER', help='where the features go, as of mmosnet extract')
+    command.add_argument('--id', type=int, nargs='+', metavar='N', help='images by their ids')
+    command.add_argument('--pid', nargs='+', metavar='P', help='people, by number or name; -1 for all unknown ones')
+    command.add_argument('--camid', nargs='+', metavar='C', help='cameras, likewise')
+    command.add_argument('--before', metavar='T', help='images seen before: seconds, or 2026-05-01T12:00:00+02:00')
+    add(compact, 'work_dirs/gallery                        afterwards the embeddings of deleted people are gone')
+    add(check, 'work_dirs/gallery                          list what is damaged')
+    command = add(info, 'work_dirs/gallery', 'work_dirs/gallery --people --json           all people, as JSON')
+    command.add_argument('--people', action='store_true', help='list all people')
+    command.add_argument('--json', action='store_true', help='print JSON')
+    command = add(export, 'work_dirs/gallery work_dirs/features      for another gallery, or to calibrate on')
+    command.add_argument('folder', metavar='FOLDER', help='folder for the features, in the format of mmosnet extract')
 
 
 def run(args: argparse.Namespace) -> None:
@@ -134,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def create(args: argparse.Namespace) -> str:
-    """Create a gallery, with or without features."""
+    """Make a gallery, of features if they are given."""
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.report import info_table
 
@@ -149,14 +110,14 @@ def create(args: argparse.Namespace) -> str:
             if len(gallery):
                 _say(f'{len(gallery):,} images are enrolled; `mmosnet gallery enroll {args.gallery} ...` goes on')
             else:
-                # So that the same command may be given again.
+                # The same command can then be given again.
                 gallery.discard()
             raise
         return enrolled + info_table(gallery.info())
 
 
 def enroll(args: argparse.Namespace) -> str:
-    """Add features."""
+    """Add features; images that are enrolled already are left out."""
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.report import info_table
 
@@ -166,7 +127,7 @@ def enroll(args: argparse.Namespace) -> str:
 
 
 def delete(args: argparse.Namespace) -> str:
-    """Delete images."""
+    """Delete the images that meet all conditions given."""
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.milvus_connection import keeps_milvus
@@ -184,7 +145,7 @@ def delete(args: argparse.Namespace) -> str:
 
 
 def compact(args: argparse.Namespace) -> str:
-    """Erase what was deleted."""
+    """Erase what was deleted, and build a new index."""
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.report import info_table
 
@@ -194,38 +155,34 @@ def compact(args: argparse.Namespace) -> str:
 
 
 def check(args: argparse.Namespace) -> str:
-    """Look for damage.
-
-    Raises:
-        DataError: There is some; says what to do, after the table.
-    """
+    """Compare all records, embeddings and files with their checksums; end with 1 if something is damaged."""
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.report import MOST_SHOWN, check_table
 
     with Gallery.open(args.gallery) as gallery:
-        found = gallery.check()
-    table = check_table(found)
-    if found.is_sound:
+        checked = gallery.check()
+    table = check_table(checked)
+    if checked.is_sound:
         return table
     print(table)
     remedies = []
-    if found.damaged:
-        some = ' '.join(str(image.id) for image in found.damaged[:MOST_SHOWN])
+    if checked.damaged:
+        some = ' '.join(str(image.id) for image in checked.damaged[:MOST_SHOWN])
         remedies.append(f'`mmosnet gallery delete {args.gallery} --id {some}`, and enroll these images again')
-    broken = [name for name, problem in found.files.items() if problem]
+    broken = [name for name, problem in checked.files.items() if problem]
     if any(name.startswith('index-') for name in broken):
-        remedies.append(f'`mmosnet gallery compact {args.gallery}` makes the index anew')
+        remedies.append(f'`mmosnet gallery compact {args.gallery}` builds a new index')
     if any(not name.startswith('index-') for name in broken):
         remedies.insert(0, 'restore the folder, or create the gallery anew')
     raise DataError(
-        f'{args.gallery}: {len(found.damaged):,} of {found.images:,} images and {len(broken)} files are damaged: '
+        f'{args.gallery}: {len(checked.damaged):,} of {checked.images:,} images and {len(broken)} files are damaged: '
         + '; '.join(remedies)
     )
 
 
 def export(args: argparse.Namespace) -> str:
-    """Write all images as features."""
+    """Write the features of all images."""
     from pathlib import Path
 
     from mmosnet.errors import DataError
@@ -245,7 +202,7 @@ def export(args: argparse.Namespace) -> str:
 
 
 def info(args: argparse.Namespace) -> str:
-    """Show what is in a gallery."""
+    """Show the contents of a gallery, and its settings."""
     import json
 
     from mmosnet.gallery import Gallery
@@ -258,19 +215,19 @@ def info(args: argparse.Namespace) -> str:
             keys = ('pid', 'name', 'images')
             more = dict(people=[dict(zip(keys, one, strict=True)) for one in people]) if args.people else {}
             return json.dumps(facts | dict(facts=gallery.facts) | more, indent=1)
-        found = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.facts.items())
-        return info_table(facts) + found + (f'\n\n{people_table(people)}' if args.people else '')
+        calibration = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.facts.items())
+        return info_table(facts) + calibration + (f'\n\n{people_table(people)}' if args.people else '')
 
 
 def _shards(paths: Sequence[str]) -> list[FeatureShards]:
-    """Return the features; all of them are looked for before the first is read."""
+    """Open all features, so that a missing one is reported before the first is read."""
     from mmosnet.features import FeatureShards
 
     return [FeatureShards(path) for path in paths]
 
 
 def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
-    """Enroll shard by shard; what was enrolled before an error stays, and is skipped the next time."""
+    """Enroll shard by shard. Images enrolled before an error stay, and the next call leaves them out."""
     from mmosnet.io.tables import alike_text
 
     added = known = elsewhere = 0
@@ -287,21 +244,20 @@ def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> s
     text = f'{added:,} images enrolled{left_out}\n'
     if elsewhere:
         text += (
-            f'{elsewhere:,} have a path that was there already, of features without a source, which an older mmosnet '
-            'extracted: whether they are the same images is unknown\n'
+            f'{elsewhere:,} have the path of an image that was there already, and one of both has no source (an older '
+            'mmosnet extracted it): they may be the same images\n'
         )
     names = gallery.names['pid']
     if names and numbered:
         text += (
-            f'{len(numbered):,} people that were there before have only numbers: whether somebody with a name is one '
-            'of them is unknown\n'
+            f'{len(numbered):,} people that were there before have only numbers: people with names may be among them\n'
         )
     alike = alike_text(names.get(pid, str(pid)) for pid in gallery.pids() if pid >= 0) if names else ''
     return text + f'{alike}\n' * bool(alike) + '\n'
 
 
 def _number_from_unknown_places(gallery: Gallery, features: Features) -> int:
-    """Return how many images are new, with a path that is in the gallery, where one of both has no source."""
+    """Count new images whose path is in the gallery already, if the new or the old one has no source."""
     import numpy as np
 
     rows = np.flatnonzero(gallery.known(features.path) & ~gallery.known(features.path, features.source))

@@ -1,7 +1,7 @@
 """Apply a trained model to images of people: embeddings, attributes, categories.
 
-Prints a line per image: attributes with a score of 0.5 or more, the category, the length of the embedding, as far as
-the model predicts them. --out writes everything, embeddings included.
+Prints one row per image with what the model predicts: attributes with a score of 0.5 or more, the category, and the
+length of the embedding. --out writes all predictions, embeddings included.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'inputs',
         nargs='+',
         metavar='INPUT',
-        help='image, region of one (frame.jpg#xywh=120,80,64,190), or folder with all that is in it',
+        help='image, region of an image (frame.jpg#xywh=120,80,64,190), or folder, with all folders below',
     )
     parser.add_argument('--out', metavar='FILE', help='write all predictions to this .json or .csv file')
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw the images with their predictions into this folder')
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--bad-images',
         choices=('error', 'skip'),
         default='error',
-        help='stop at files that are missing or damaged, or go on and say so in their lines (error)',
+        help='stop at files that are missing or damaged, or continue and say so in their rows (error)',
     )
     options.add_cfg_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Predict, print the table, and write the files."""
+    """Run the command."""
     from mmosnet.apis.inferencer import PersonInferencer
     from mmosnet.apis.results import check_prediction_file, prediction_table, save_predictions
     from mmosnet.engine.launch import merge_options

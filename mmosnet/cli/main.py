@@ -1,10 +1,10 @@
 # PYTHON_ARGCOMPLETE_OK
-"""The command ``mmosnet``: finds the command that is asked for, and runs it.
+"""The program ``mmosnet``: find the command that is asked for, and run it.
 
-A command is a module of this package. Its docstring is the text of ``--help``: the first line is the summary that
-``mmosnet --help`` lists. ``EXAMPLES`` and ``PAGE`` follow its options, ``add_arguments(parser)`` adds these, and
-``run(args)`` does the work and may return an exit code. ``args.interruption.advice`` is a function that says what an
-interrupted run has kept and how to go on (:class:`mmosnet.errors.Interruption`).
+A command is a module of this package. Its docstring is the text of ``--help``, and the first line is the summary that
+``mmosnet --help`` lists. ``add_arguments(parser)`` adds its options, which ``--help`` prints before ``EXAMPLES`` and
+``PAGE``. ``run(args)`` does the work and may return an exit code. It may set ``args.interruption.advice`` to a function
+that says what an interrupted run has kept and how to continue (:class:`mmosnet.errors.Interruption`).
 
 Nothing here imports torch, mmengine or numpy: a command imports what it needs when it runs.
 """
@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from mmosnet.errors import user_errors
 from mmosnet.version import __version__
@@ -39,25 +40,25 @@ See it work, without data:
   mmosnet train osnet_reid_synthetic    draw people, train on them and report: some minutes on a CPU
   mmosnet demo                          search for people on a page in your browser"""
 LAST = """\
-mmosnet COMMAND --help explains a command and gives examples; mmosnet --version tells what is installed.
-Shell completion (bash, zsh): eval "$(register-python-argcomplete mmosnet)"; docs/getting_started.md says more."""
+mmosnet COMMAND --help explains a command and gives examples; mmosnet --version lists the installed versions.
+Shell completion (bash, zsh): eval "$(register-python-argcomplete mmosnet)"; see docs/getting_started.md."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command as it is typed, and return its exit code.
+    """Run a command, and return its exit code.
 
     Args:
-        argv: What follows ``mmosnet``; that of this process by default.
+        argv: The words after ``mmosnet``; by default those of this process.
 
     Returns:
-        0, or 1 after a mistake of the user's or a fault of the system's, 2 where the arguments make no sense, 130 after
-        Ctrl-C and 143 after SIGTERM.
+        0 after success, 1 after a mistake of the user or a fault of the system, 2 if the arguments make no sense, 130
+        after Ctrl-C, and 143 after SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if '_ARGCOMPLETE' in os.environ:
         complete()
     if sys.stdout.errors == 'strict' and hasattr(sys.stdout, 'reconfigure'):
-        # Names of files that are no Unicode text are escaped: Python would end with an error otherwise.
+        # Escape file names that are not Unicode text: printing them would raise an error otherwise.
         sys.stdout.reconfigure(errors='backslashreplace')
     # mmcv-lite announces the compiled operators that it leaves out; no command uses one.
     warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
@@ -99,13 +100,13 @@ def build_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments of a command, of which positional ones may stand before and after options.
+    """Parse the arguments of a command, whose positional arguments may stand before and after options.
 
-    argparse allows that for parsers without sub-commands only, so that a sub-command's parser is called here.
+    argparse allows this only for parsers without sub-commands; therefore the parser of a sub-command is called here.
     """
     if not parser._subparsers:
         return parser.parse_intermixed_args(argv)
-    (commands,) = parser._subparsers._group_actions
+    commands: Any = parser._subparsers._group_actions[0]
     if not argv or argv[0] not in commands.choices:
         return parser.parse_args(argv)
     args = commands.choices[argv[0]].parse_intermixed_args(argv[1:])
@@ -127,7 +128,7 @@ def summary(module: ModuleType) -> str:
 
 
 def overview() -> str:
-    """Return what ``mmosnet --help`` prints: how to see it work, and every command with its summary."""
+    """Return the text of ``mmosnet --help``: first steps without data, and every command with its summary."""
     lines = [f'mmosnet {__version__}: OSNet for person re-identification, attributes and categories', '', FIRST, '']
     lines += [f'usage: {USAGE}', '']
     width = max(map(len, NAMES))
@@ -137,7 +138,7 @@ def overview() -> str:
 
 
 def complete() -> None:
-    """Answer the shell that asks for completions, and end; do nothing where argcomplete is not installed."""
+    """Answer a shell that asks for completions, and exit; do nothing if argcomplete is not installed."""
     try:
         import argcomplete
     except ModuleNotFoundError:
@@ -152,7 +153,7 @@ def complete() -> None:
 
 
 def _refuse(name: str) -> None:
-    """End with an error for a command that is not there."""
+    """Exit with an error for an unknown command."""
     parser = argparse.ArgumentParser(prog='mmosnet', usage=USAGE)
     if name.startswith('-'):
         parser.error(f'no option {name} before a command; mmosnet --help lists the commands')

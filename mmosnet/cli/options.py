@@ -1,37 +1,61 @@
-"""Options that several commands share. Needs argparse alone: ``--help`` imports this module."""
+"""Options that several commands share. ``--help`` imports this module, which thus needs argparse alone."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
 
-def add_config(parser: argparse.ArgumentParser, nargs: str | None = None, **settings: object) -> argparse.Action:
-    """Add the positional ``config``.
+def add_command(commands: argparse._SubParsersAction, run: Callable, *examples: str) -> argparse.ArgumentParser:
+    """Add a sub-command, and return its parser.
 
     Args:
-        parser: The parser of a command.
-        nargs: As of ``add_argument``.
-        settings: Other arguments of ``add_argument``, instead of the usual ones.
+        commands: Sub-commands of a parser.
+        run: Function that runs the sub-command. It has the name of the sub-command, and its docstring is the text of
+            ``--help``, of which the first line is also listed by the parser's own ``--help``.
+        examples: Examples for ``--help``, without the command itself.
+    """
+    text = inspect.cleandoc(run.__doc__ or '')
+    command = commands.add_parser(
+        run.__name__,
+        help=text.partition('\n')[0].rstrip('.'),
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.epilog = '\n'.join(['examples:', *(f'  {command.prog} {example}' for example in examples)])
+    command.set_defaults(run=run)
+    return command
+
+
+def add_config(parser: argparse._ActionsContainer, nargs: str | None = None, **settings: Any) -> argparse.Action:
+    """Add the positional argument ``config``.
+
+    Args:
+        parser: Parser of a command.
+        nargs: Argument of ``add_argument``.
+        settings: Further arguments of ``add_argument``, in place of the usual ones.
     """
     settings.setdefault('metavar', 'CONFIG')
     settings.setdefault('help', 'file of a config, or name of a config or model: "mmosnet configs" lists them')
     action = parser.add_argument('config', nargs=nargs, **settings)
-    action.completer = complete_config
+    # argcomplete reads this attribute.
+    action.completer = complete_config  # type: ignore[attr-defined]
     return action
 
 
-def add_checkpoint(parser: argparse.ArgumentParser, nargs: str | None = None, **settings: object) -> argparse.Action:
-    """Add the positional ``checkpoint``; arguments as of :func:`add_config`."""
+def add_checkpoint(parser: argparse._ActionsContainer, nargs: str | None = None, **settings: Any) -> argparse.Action:
+    """Add the positional argument ``checkpoint``; the arguments are those of :func:`add_config`."""
     settings.setdefault('metavar', 'CHECKPOINT')
     settings.setdefault('help', 'checkpoint file, torchreid://NAME, or "released": the weights that belong to CONFIG')
     return parser.add_argument('checkpoint', nargs=nargs, **settings)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser) -> argparse.Action:
+def add_cfg_options(parser: argparse._ActionsContainer) -> argparse.Action:
     """Add ``--cfg-options KEY=VALUE ...``, which may be given several times; see :func:`parse_cfg_options`."""
     return parser.add_argument(
         '--cfg-options',
@@ -43,23 +67,23 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> argparse.Action:
     )
 
 
-def add_data_root(parser: argparse.ArgumentParser) -> argparse.Action:
+def add_data_root(parser: argparse._ActionsContainer) -> argparse.Action:
     """Add ``--data-root``."""
     return parser.add_argument('--data-root', metavar='FOLDER', help='folder of the data set, for training and testing')
 
 
-def add_work_dir(parser: argparse.ArgumentParser, help: str, **settings: object) -> argparse.Action:
-    """Add ``--work-dir``; ``help`` says what goes there, and the default."""
+def add_work_dir(parser: argparse._ActionsContainer, help: str, **settings: Any) -> argparse.Action:
+    """Add ``--work-dir``. ``help`` says what is written there, and the default."""
     settings.setdefault('metavar', 'FOLDER')
     return parser.add_argument('--work-dir', help=help, **settings)
 
 
-def add_device(parser: argparse.ArgumentParser) -> argparse.Action:
+def add_device(parser: argparse._ActionsContainer) -> argparse.Action:
     """Add ``--device``."""
     return parser.add_argument('--device', help='cpu, cuda, cuda:1 ... (a GPU if there is one)')
 
 
-def add_amp(parser: argparse.ArgumentParser) -> argparse.Action:
+def add_amp(parser: argparse._ActionsContainer) -> argparse.Action:
     """Add ``--amp``."""
     return parser.add_argument(
         '--amp',
@@ -68,18 +92,18 @@ def add_amp(parser: argparse.ArgumentParser) -> argparse.Action:
     )
 
 
-def add_launcher(parser: argparse.ArgumentParser) -> argparse.Action:
-    """Add ``--launcher``, and what ``torch.distributed.launch`` passes besides; see :func:`set_local_rank`."""
+def add_launcher(parser: argparse._ActionsContainer) -> argparse.Action:
+    """Add ``--launcher``, and the option that ``torch.distributed.launch`` passes; see :func:`set_local_rank`."""
     action = parser.add_argument(
         '--launcher', choices=LAUNCHERS, default='none', help='how the processes of a distributed run were started'
     )
-    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK itself.
+    # torch.distributed.launch passes it; torchrun sets the variable LOCAL_RANK instead.
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
     return action
 
 
 def set_local_rank(args: argparse.Namespace) -> None:
-    """Tell mmengine the rank that ``torch.distributed.launch`` has passed as an option."""
+    """Set the variable that mmengine reads to the rank that ``torch.distributed.launch`` has passed as an option."""
     if args.local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
@@ -88,7 +112,7 @@ def parse_cfg_options(pairs: Sequence[str] | None) -> dict[str, object]:
     """Return the overrides of ``--cfg-options`` by dotted keys, with values as mmengine's ``DictAction`` reads them.
 
     Args:
-        pairs: Each ``KEY=VALUE``; None where the option was not given.
+        pairs: Texts of the form ``KEY=VALUE``; None if the option was not given.
 
     Raises:
         DataError: Brackets of a value do not match.
@@ -99,14 +123,14 @@ def parse_cfg_options(pairs: Sequence[str] | None) -> dict[str, object]:
 
     from mmosnet.errors import DataError
 
-    found = argparse.Namespace(cfg_options=None)
+    parsed = argparse.Namespace(cfg_options=None)
     action = DictAction(['--cfg-options'], 'cfg_options')
     for pair in pairs:
         try:
-            action(None, found, [pair])
+            action(None, parsed, [pair])
         except AssertionError as e:
             raise DataError(f'--cfg-options {pair}: brackets do not match; quote lists: key="[a,b]"') from e
-    return found.cfg_options
+    return parsed.cfg_options
 
 
 def positive(text: str) -> int:

@@ -1,7 +1,7 @@
-"""Search a gallery for people: a ranked list of the nearest images for each query.
+"""Search a gallery for people: rank the nearest images for each query.
 
-Prints a table per query, which says of each image whether it shows the same person if the gallery has a threshold
-("mmosnet calibrate" finds one). --out draws the ranked lists.
+Prints one table per query. If the gallery has a threshold ("mmosnet calibrate" finds one), the table says of each image
+whether it shows the same person. --out draws the ranked lists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXAMPLES = """\
   mmosnet search --exported osnet.onnx work_dirs/gallery query.jpg --json        without torch
   mmosnet search CONFIG CHECKPOINT work_dirs/gallery query.jpg --after 2026-05-01T12:00:00+02:00
 
-The model must be the one that the gallery's features were extracted with.
+The model must be the one that extracted the gallery's features.
 needs the extra "gallery", and for --exported also "onnx" or "openvino"
 """
 PAGE = 'gallery.md'
@@ -44,17 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser.add_argument_group('model'))
     what = parser.add_argument_group('search')
     what.add_argument('--top-k', type=options.positive, default=10, metavar='K', help='images per query (10)')
-    what.add_argument('--camids', nargs='+', metavar='C', help='only of these cameras, by number or name')
-    what.add_argument('--not-camids', nargs='+', metavar='C', help='not of these cameras')
-    what.add_argument('--after', metavar='T', help='seen then or later: seconds, or 2026-05-01T12:00:00+02:00')
-    what.add_argument('--before', metavar='T', help='seen before, likewise')
+    what.add_argument('--camids', nargs='+', metavar='C', help='only images of these cameras, by number or name')
+    what.add_argument('--not-camids', nargs='+', metavar='C', help='no images of these cameras')
+    what.add_argument(
+        '--after', metavar='T', help='only images seen then or later: seconds, or 2026-05-01T12:00:00+02:00'
+    )
+    what.add_argument('--before', metavar='T', help='only images seen before, likewise')
     output = parser.add_argument_group('output')
-    output.add_argument('--out', metavar='FILE', help='draw the ranked lists into this picture')
+    output.add_argument('--out', metavar='FILE', help='image file for a picture of the ranked lists')
     output.add_argument('--json', action='store_true', help='print JSON instead of tables')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Search a gallery, and print the ranked lists."""
+    """Run the command."""
     import json
     import sys
     from contextlib import redirect_stdout
@@ -64,26 +66,26 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.gallery.search import search
     from mmosnet.io.tables import seconds
 
-    model, uri, queries = _taken_apart(args)
+    model, uri, queries = _model_gallery_queries(args)
     if args.out:
         _check_picture(args.out)
     times = dict(after=args.after, before=args.before)
     after, before = (text if text is None else seconds(text, f'--{name}') for name, text in times.items())
     with Gallery.open(uri) as gallery:
-        # mmengine logs on stdout, which is for the result.
+        # mmengine logs to stdout, which is for the result.
         with redirect_stdout(sys.stderr):
             embedder = build_embedder(args, model)
-        found = search(gallery, embedder, queries, args.top_k, args.camids, args.not_camids, after, before)
+        ranked = search(gallery, embedder, queries, args.top_k, args.camids, args.not_camids, after, before)
         threshold = gallery.threshold
-    searches = list(zip(queries, found, strict=True))
+    searches = list(zip(queries, ranked, strict=True))
     if args.out:
         from mmosnet.drawing.matches import draw_matches
         from mmosnet.drawing.sheets import save_sheet
 
         save_sheet(draw_matches([_shown_search(*one) for one in searches], threshold), args.out)
     if args.json:
-        found = [matches_as_json(*one) for one in searches]
-        print(json.dumps(dict(threshold=threshold, searches=found), indent=1))
+        report = dict(threshold=threshold, searches=[matches_as_json(*one) for one in searches])
+        print(json.dumps(report, indent=1))
         return
     for one in searches:
         print(search_table(*one) + '\n')
@@ -95,12 +97,12 @@ def run(args: argparse.Namespace) -> None:
         print(f'picture: {args.out}')
 
 
-def _taken_apart(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
-    """Return config and checkpoint, or nothing; the gallery; the queries.
+def _model_gallery_queries(args: argparse.Namespace) -> tuple[list[str], str, list[str]]:
+    """Return config and checkpoint (empty with ``--exported``), the gallery, and the queries.
 
     Raises:
-        DataError: Too few arguments.
-        FileNotFoundError: A query is missing.
+        DataError: There are too few arguments.
+        FileNotFoundError: The file of a query is missing.
     """
     from pathlib import Path
 
@@ -126,7 +128,7 @@ def _check_picture(path: str) -> None:
     """Check that a picture can be drawn, before anything is computed.
 
     Raises:
-        DataError: No kind of picture, or no matplotlib, which comes with torch's packages.
+        DataError: The suffix names no image format, or matplotlib is missing, as on a device without OpenMMLab.
     """
     from importlib.util import find_spec
     from pathlib import Path
@@ -142,7 +144,7 @@ def _check_picture(path: str) -> None:
 
 
 def _shown_search(query: str, matches: Sequence[Match]) -> tuple[ShownImage, list[ShownImage]]:
-    """Return a query and what was found for it, with the lines below each, for the sheet."""
+    """Return a query and its matches for the picture, with the text below each."""
     from pathlib import Path
 
     from mmosnet.gallery.report import camera_of, known_time, person_of
@@ -164,6 +166,6 @@ def _shown(path: str, lines: list[str], same: bool | None = None) -> ShownImage:
     try:
         image = read_person(path)
     except (DataError, FileNotFoundError):
-        # A gallery outlives its images.
+        # A gallery holds no images, and theirs may have been deleted.
         image = None
     return ShownImage(image, lines, same)

@@ -1,6 +1,6 @@
 """Evaluate a checkpoint and report its results.
 
-A config with test_targets = dict(NAME=dict(type=..., data_root=...), ...) is evaluated on each of them, a row each.
+A config with test_targets = dict(NAME=dict(type=..., data_root=...), ...) is evaluated on each target, one row each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EXAMPLES = """
   mmosnet test osnet-x0.25_multitask-synthetic released           the weights that belong to this model
   mmosnet test CONFIG CHECKPOINT --cfg-options test_evaluator.distance=cosine
   mmosnet test CONFIG CHECKPOINT --rerank                         also after k-reciprocal re-ranking
-  mmosnet test CONFIG CHECKPOINT --verification                   also: which distance means the same person?
+  mmosnet test CONFIG CHECKPOINT --verification                   also: up to which distance is it one person?
   torchrun --nproc_per_node 4 -m mmosnet test CONFIG CHECKPOINT --launcher pytorch        on 4 GPUs
 """
 
@@ -25,15 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     options.add_config(parser)
     options.add_checkpoint(parser)
-    options.add_work_dir(parser, 'where log and results go (work_dirs/NAME_OF_CONFIG/test)')
+    options.add_work_dir(parser, 'folder for log and results (work_dirs/NAME_OF_CONFIG/test)')
     parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
     parser.add_argument(
-        '--compile', action='store_true', help='torch.compile the backbone: pays for tens of thousands of images'
+        '--compile',
+        action='store_true',
+        help='compile the backbone by torch.compile: pays off for tens of thousands of images',
     )
     parser.add_argument(
         '--training-form',
         action='store_true',
-        help='leave the network as it was trained; else its batch normalization is folded into the layers before',
+        help='evaluate the network as it was trained, without folding its batch normalization into other layers',
     )
     parser.add_argument('--rerank', action='store_true', help='also report scores after k-reciprocal re-ranking')
     parser.add_argument(
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     overrides = options.parse_cfg_options(args.cfg_options)
     cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)
     if args.work_dir is None:
-        # Not over the results of the training run.
+        # The results of the training run stay.
         cfg.work_dir = os.path.join(cfg.work_dir, 'test')
     if args.data_root and cfg.get('test_targets'):
         raise DataError(

@@ -11,9 +11,9 @@ from mmosnet.cli import options
 
 PAGE = 'getting_started.md'
 EXAMPLES = """
-  mmosnet train osnet_reid_synthetic                         the demo, some minutes on a CPU
+  mmosnet train osnet_reid_synthetic                         some minutes on a CPU
   mmosnet train osnet_reid_market --amp                      the paper's recipe, mixed precision
-  mmosnet train my_config.py --resume                        go on where work_dirs/my_config stopped
+  mmosnet train my_config.py --resume                        continue where work_dirs/my_config stopped
   mmosnet train CONFIG --data-root /data/market1501 --cfg-options train_dataloader.batch_size=32
   torchrun --nproc_per_node 4 -m mmosnet train CONFIG --launcher pytorch        on 4 GPUs
 """
@@ -22,19 +22,19 @@ EXAMPLES = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     options.add_config(parser)
-    options.add_work_dir(parser, 'where logs, checkpoints and results go (work_dirs/NAME_OF_CONFIG)')
+    options.add_work_dir(parser, 'folder for logs, checkpoints and results (work_dirs/NAME_OF_CONFIG)')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value, from the newest one in the work directory that loads',
+        help='continue from a checkpoint; without a value, from the newest one in the work directory that loads',
     )
     options.add_amp(parser)
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='torch.compile the backbone: faster steps after a minute or two, for long runs',
+        help='compile the backbone by torch.compile: faster steps after a minute or two, for long runs',
     )
     parser.add_argument('--no-validate', action='store_true', help='train without evaluating')
     parser.add_argument(
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     if args.resume is not None:
         launch.resume_from(cfg, args.resume)
     launch.check_numbers(cfg)
-    # The hook of checkpoints adds it; this is for runs that save none.
+    # The checkpoint hook adds it; runs without that hook need it, too.
     launch.add_missing_hook(cfg, 'DivergenceHook')
     runner = launch.build_runner(cfg)
     with watched_processes(launch.dist_timeout(cfg)):

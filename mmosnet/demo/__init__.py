@@ -1,1 +1,1 @@
-"""The web page of ``mmosnet demo``. Needs the extra ``demo``."""
+"""The web page of ``mmosnet demo``. Needs the extra "demo"."""

@@ -1,4 +1,4 @@
-"""The page: a tab to search, a tab for the gallery, and their HTML. Needs Gradio."""
+"""The page in Gradio: a tab to search, a tab for the gallery, and their HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 
 from mmosnet.demo.pictures import FORMATS, MAX_BYTES, read_uploaded
-from mmosnet.demo.search import COMPARED, MOST_ENROLLED, Found, Inside, Person, PersonModel, PersonSearch
+from mmosnet.demo.search import COMPARED, MOST_ENROLLED, Inside, Person, PersonModel, PersonSearch, SearchResult
 from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import THRESHOLD
 from mmosnet.gallery import Match
@@ -23,30 +23,30 @@ from mmosnet.visualization.network import GateWeights, MappedImage, overlay
 TITLE = 'mmosnet: search a gallery of people'
 # People in the overview, images in a ranked list.
 MOST_PEOPLE, MOST_MATCHES = 60, 50
-# Letters of a name that a field takes.
+# Largest number of letters of a name in a field.
 MOST_NAME = 100
-# Digits of a whole number, which then fits into 64 bits.
+# Largest number of digits of a whole number, which then fits into 64 bits.
 MOST_DIGITS = 18
-# Uploaded files are deleted at this age, which is checked this often: seconds.
+# Uploaded files are deleted at this age, which is checked at this interval: seconds.
 UPLOADS_LIVE, UPLOADS_CHECKED = 3600, 600
-# What a visitor has found is forgotten after this many seconds.
+# The result of a visitor's search is deleted after this many seconds.
 REMEMBERED = 600
-# Height of a picture in a list, in pixels; on the page they are at most as high.
+# Height of a picture in a list in pixels. The page may show it smaller.
 PICTURE_HEIGHT = 192
 JPEG_QUALITY = 90
 # Departures of gate weights from their mean that get full color at least: smaller ones stay pale.
 SMALLEST_DEPARTURE = 0.01
-# Tells the server which picture was clicked, by mouse or key.
+# Sends the number of the picture that was clicked, by mouse or key, to the server.
 PICK = """element.addEventListener('click', event => {
     const button = event.target.closest('button[data-number]');
     if (button) trigger('click', {number: button.dataset.number});
 });"""
-# On a narrow screen the result is below what was clicked.
+# On a narrow screen, the result is below the picture that was clicked.
 SHOW_RESULT = """() => {
     const result = document.getElementById('mm-ranked').getBoundingClientRect();
     if (result.top > 0.7 * innerHeight || result.top < 0) document.getElementById('mm-ranked').scrollIntoView();
 }"""
-# Options of all events: none can be called as an API.
+# Options of all events. None can be called as an API.
 QUIET = dict(show_progress='minimal', api_visibility='private')
 
 OUTSIDE_DRAWN = (
@@ -79,12 +79,12 @@ def note(text: str) -> str:
 
 
 def picture(image: np.ndarray | None, text: str, height: int | None = PICTURE_HEIGHT) -> str:
-    """Return an image as part of the page; no file is fetched for it.
+    """Return an image as HTML, with its data in the page.
 
     Args:
-        image: ``(H, W, 3)`` uint8, BGR; None where there is no picture.
-        text: What the picture shows, for people who do not see it.
-        height: Larger pictures are reduced to this height in pixels; None to keep the size.
+        image: ``(H, W, 3)`` uint8, BGR; None if there is no picture.
+        text: Description of the picture for people who cannot see it.
+        height: Height in pixels to which larger pictures are reduced; None to keep the size.
     """
     if image is None:
         return f'<div class="mm-none" role="img" aria-label="{escape(text)}">no picture here</div>'
@@ -96,7 +96,7 @@ def picture(image: np.ndarray | None, text: str, height: int | None = PICTURE_HE
 
 
 def about_model(name: str, model: PersonModel) -> str:
-    """Return a line that says which weights the page uses and what they know."""
+    """Return a line on the weights: their name, and the data sets that they were trained on."""
     if model.knows_drawn_only:
         knows = 'trained on <b>drawn people only</b>: they know nothing of photographs'
     elif model.training_sets:
@@ -107,7 +107,7 @@ def about_model(name: str, model: PersonModel) -> str:
 
 
 def introduction(has_examples: bool, has_attributes: bool) -> str:
-    """Return what the result's place shows before the first search."""
+    """Return the text that stands in place of a result before the first search."""
     choose = 'Click an example, or drop' if has_examples else 'Drop'
     shown = ['whether the person is in the gallery, as far as the weights and the threshold can tell']
     shown.append('the nearest images of the gallery, with their distances')
@@ -123,21 +123,21 @@ def introduction(has_examples: bool, has_attributes: bool) -> str:
     )
 
 
-def ranked_list(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> str:
+def ranked_list(result: SearchResult, threshold: float | None, knows_drawn_only: bool = False) -> str:
     """Return the verdict in a sentence, and the matches, nearest first.
 
     Args:
-        found: Result of the search.
-        threshold: The gallery's threshold; None for a gallery without one.
-        knows_drawn_only: Whether the weights know drawn people only.
+        result: Result of the search.
+        threshold: Threshold of the gallery; None for a gallery without one.
+        knows_drawn_only: Whether the weights were trained on drawn people only.
     """
-    answer, details, badges = verdict(found, threshold, knows_drawn_only)
+    answer, details, badges = verdict(result, threshold, knows_drawn_only)
     cards = ''.join(
         _card(rank, match, image, badge)
-        for rank, (match, image, badge) in enumerate(zip(found.matches, found.pictures, badges, strict=True), 1)
+        for rank, (match, image, badge) in enumerate(zip(result.matches, result.pictures, badges, strict=True), 1)
     )
     parts = [f'<p class="mm-note" role="status"><b class="mm-verdict">{escape(answer)}</b> {escape(details)}</p>']
-    if found.matches and _is_outside(found, threshold):
+    if result.matches and _is_outside(result, threshold):
         remedy = f'For photographs, take {"weights that were trained on photographs, and " * knows_drawn_only}{REMEDY}'
         command = ' '.join(f'<span>{part}</span>' for part in REMEDY_COMMAND)
         parts = [f'<div class="mm-outside">{parts[0]}<p class="mm-note">{remedy}</p><pre>{command}</pre></div>']
@@ -147,30 +147,32 @@ def ranked_list(found: Found, threshold: float | None, knows_drawn_only: bool = 
             'names, <span class="mm-badge mm-red">other</span> an image of somebody else. The answer names the person '
             'of the nearest image if its distance is at most the threshold.</p>'
         )
-    if any(image is not None for image in found.pictures):
+    if any(image is not None for image in result.pictures):
         parts.append('<p class="mm-faint">Nearest first. Click a picture to search with it.</p>')
     return f'{"".join(parts)}<ol class="mm-cards">{cards}</ol>'
 
 
-def verdict(found: Found, threshold: float | None, knows_drawn_only: bool = False) -> tuple[str, str, list[str]]:
-    """Return who it is, as far as the distances tell.
+def verdict(
+    result: SearchResult, threshold: float | None, knows_drawn_only: bool = False
+) -> tuple[str, str, list[str]]:
+    """Return the answer to the question who is in the picture, as far as distances and threshold allow.
 
     Args:
-        found: Result of the search.
-        threshold: The gallery's threshold; None for a gallery without one.
-        knows_drawn_only: Whether the weights know drawn people only.
+        result: Result of the search.
+        threshold: Threshold of the gallery; None for a gallery without one.
+        knows_drawn_only: Whether the weights were trained on drawn people only.
 
     Returns:
-        The answer, the reason for it, and for each match the badge ``'same'``, ``'other'`` or ``''``. The badges follow
-        the answer: all images of the person whom it names are ``'same'``, whatever their distances. There are none
-        where there is no verdict, or where it is unknown who the person of an image is.
+        The answer, the reason for it, and a badge for each match: ``'same'``, ``'other'`` or ``''``. Badges follow the
+        answer: all images of the person whom it names are ``'same'``, whatever their distances. Matches have no badge
+        if there is no verdict, or if the person of the image is unknown.
     """
-    matches = found.matches
+    matches = result.matches
     if not matches:
         return 'Nobody to compare with:', 'the gallery is empty, or all its images are by the camera left out.', []
     nearest = matches[0]
     where = f'{_person(nearest)} at distance {nearest.distance:.3f}'
-    if _is_outside(found, threshold):
+    if _is_outside(result, threshold):
         reason = OUTSIDE_DRAWN if knows_drawn_only else OUTSIDE_GALLERY
         return 'No verdict:', f'{reason} Nearest: {where}.', [''] * len(matches)
     if threshold is None:
@@ -186,9 +188,9 @@ def verdict(found: Found, threshold: float | None, knows_drawn_only: bool = Fals
     return f'The same person: {where},', f'within the threshold of {threshold:.3f}.{mistakes}', badges
 
 
-def _is_outside(found: Found, threshold: float | None) -> bool:
+def _is_outside(result: SearchResult, threshold: float | None) -> bool:
     """Return whether the threshold does not hold for the query or for the nearest image."""
-    return found.outside or (threshold is not None and found.matches[0].same_person is None)
+    return result.outside or (threshold is not None and result.matches[0].same_person is None)
 
 
 def _badge(match: Match, nearest: Match) -> str:
@@ -204,33 +206,33 @@ def _badge(match: Match, nearest: Match) -> str:
 def _card(rank: int, match: Match, image: np.ndarray | None, badge: str) -> str:
     camera = 'camera unknown' if match.camid < 0 else f'camera {camera_of(match)}'
     text = f'rank {rank}: {_person(match)}, {camera}, distance {match.distance:.3f}' + (badge and f', {badge} person')
-    told = f'<span class="mm-badge">{badge}</span>' if badge else ''
+    badge_html = f'<span class="mm-badge">{badge}</span>' if badge else ''
     return (
         f'<li class="mm-card mm-{badge or "open"}">{_button(match.id, image, text)}'
-        f'<div class="mm-line"><b>{match.distance:.3f}</b>{told}</div>'
+        f'<div class="mm-line"><b>{match.distance:.3f}</b>{badge_html}</div>'
         f'<div>{escape(_person(match))}</div><div>{escape(camera)}</div><div class="mm-faint">id {match.id}</div></li>'
     )
 
 
-def _button(number: int | None, image: np.ndarray | None, text: str, kind: str = 'mm-pick') -> str:
-    """Return a picture that searches with itself when it is clicked.
+def _button(number: int | None, image: np.ndarray | None, text: str, css_class: str = 'mm-pick') -> str:
+    """Return a picture that starts a search with itself when it is clicked.
 
     Args:
-        number: The image's id in the gallery, or its place among the examples.
+        number: Id of the image in the gallery, or its index among the examples.
         image: ``(H, W, 3)`` uint8, BGR; None gives a text that cannot be clicked.
-        text: What the picture shows.
-        kind: Class of the button in ``page.css``.
+        text: Description of the picture.
+        css_class: Class of the button in ``page.css``.
     """
     if image is None:
         return picture(image, text)
     return (
-        f'<button type="button" class="{kind}" data-number="{number}" title="Search with this picture">'
+        f'<button type="button" class="{css_class}" data-number="{number}" title="Search with this picture">'
         f'{picture(image, text)}</button>'
     )
 
 
 def example_buttons(images: Sequence[np.ndarray]) -> str:
-    """Return pictures that search with themselves when they are clicked."""
+    """Return the examples, each of which starts a search with itself when it is clicked."""
     buttons = ''.join(
         _button(number, image, f'example {number + 1}', 'mm-example') for number, image in enumerate(images)
     )
@@ -238,11 +240,11 @@ def example_buttons(images: Sequence[np.ndarray]) -> str:
 
 
 def attribute_table(scores: Mapping[str, float], unsure: bool = False) -> str:
-    """Return attributes with their scores, those that the person has first.
+    """Return attributes with their scores, predicted ones first.
 
     Args:
-        scores: By name, from 0 to 1.
-        unsure: Whether the weights do not know pictures of this kind.
+        scores: Scores by name, from 0 to 1.
+        unsure: Whether the weights were not trained on pictures like this one.
     """
     entries = sorted(scores.items(), key=lambda entry: -entry[1])
     above = [entry for entry in entries if entry[1] >= THRESHOLD]
@@ -262,11 +264,11 @@ def _bars(entries: Sequence[tuple[str, float]]) -> str:
     return f'<table class="mm-bars"><tbody>{rows}</tbody></table>'
 
 
-def inside(seen: Inside) -> str:
+def inside(view: Inside) -> str:
     """Return activation maps and gate weights."""
-    parts = [f'<h3>Where each stage responds</h3><p class="mm-faint">{MAPS_HELP}</p>{_maps(seen.mapped)}']
-    if seen.gates is not None:
-        tables = f'<div class="mm-stages">{_gates(seen.gates)}</div>'
+    parts = [f'<h3>Where each stage responds</h3><p class="mm-faint">{MAPS_HELP}</p>{_maps(view.mapped)}']
+    if view.gates is not None:
+        tables = f'<div class="mm-stages">{_gates(view.gates)}</div>'
         parts.append(f'<h3>Which scale it looks at</h3><p class="mm-faint">{GATES_HELP}</p>{tables}')
     return ''.join(parts)
 
@@ -320,8 +322,8 @@ def people_grid(people: Sequence[Person], info: Mapping) -> str:
     """Return the overview of the gallery.
 
     Args:
-        people: Those who are shown.
-        info: The gallery's :meth:`~mmosnet.gallery.Gallery.info`.
+        people: People to show.
+        info: Result of the gallery's :meth:`~mmosnet.gallery.Gallery.info`.
     """
     images, identities = info['images'], info['identities']
     threshold = 'none' if info['threshold'] is None else f'{info["threshold"]:.3f}'
@@ -345,13 +347,13 @@ def _person(shown: Match | Person) -> str:
 
 
 class Page:
-    """What the page's buttons do.
+    """The page and the actions of its buttons.
 
     Args:
         search: Model and gallery.
-        uploads: The folder into which Gradio writes what people upload; files elsewhere are refused.
+        uploads: Folder into which Gradio writes uploads. Files elsewhere are refused.
         examples: Pictures to try, ``(H, W, 3)`` uint8, BGR.
-        model: The model's name, for the line on the weights.
+        model: Name of the model, for the line on the weights.
     """
 
     def __init__(
@@ -362,93 +364,93 @@ class Page:
         self.uploads = Path(uploads).resolve()
         self.examples = examples
 
-    def find(self, upload: str | None, top_k: int, camera: str | None) -> tuple[str, str, str, Found | None]:
+    def find(self, upload: str | None, top_k: int, camera: str | None) -> tuple[str, str, str, SearchResult | None]:
         """Search with an uploaded picture.
 
         Returns:
-            Ranked list, attributes, an empty third part, and what was found. A mistake is reported in the first.
+            Ranked list, attributes, an empty text for the look inside, and the result. The first reports a mistake.
         """
         try:
             if upload is None:
                 raise DataError('Choose a picture of a person first.')
-            found = self.search.search(self._read(upload), int(top_k), _number_in(camera))
+            result = self.search.search(self._read(upload), int(top_k), _number_in(camera))
         except (DataError, OSError) as e:
-            return alert(_told(e)), '', '', None
-        return self._answer(found)
+            return alert(_message(e)), '', '', None
+        return self._answer(result)
 
     def find_example(self, number: object, top_k: int, camera: str | None) -> tuple:
-        """Search with an example; the picture in RGB, and what :meth:`find` returns."""
+        """Search with an example; return the picture in RGB, and the result as :meth:`find` does."""
         try:
             image = self.examples[(_number_in(str(number)) or 0) % len(self.examples)]
-            found = self.search.search(image, int(top_k), _number_in(camera))
+            result = self.search.search(image, int(top_k), _number_in(camera))
         except (DataError, OSError) as e:
-            return gr.skip(), alert(_told(e)), '', '', None
-        return image[:, :, ::-1], *self._answer(found)
+            return gr.skip(), alert(_message(e)), '', '', None
+        return image[:, :, ::-1], *self._answer(result)
 
     def find_stored(self, number: object, top_k: int, camera: str | None) -> tuple:
-        """Search with an image of the gallery, by its id; the picture in RGB, and what :meth:`find` returns."""
+        """Search with an image of the gallery, by id; return it in RGB, and the result as :meth:`find` does."""
         try:
             id = _number_in(str(number))
             if id is None:
                 raise DataError('Click a picture to search with it.')
-            image, found = self.search.search_stored(id, int(top_k), _number_in(camera))
+            image, result = self.search.search_stored(id, int(top_k), _number_in(camera))
         except (DataError, OSError) as e:
-            return gr.skip(), alert(_told(e)), '', '', None
-        ranked, *rest = self._answer(found)
+            return gr.skip(), alert(_message(e)), '', '', None
+        ranked, *rest = self._answer(result)
         left_out = f'Searched with the image with id {id} of the gallery, which is left out below.'
         return image[:, :, ::-1], f'<p class="mm-faint">{left_out}</p>{ranked}', *rest
 
-    def look_inside(self, found: Found | None) -> str:
-        """Return activation maps and gate weights of what was found."""
+    def look_inside(self, result: SearchResult | None) -> str:
+        """Return activation maps and gate weights of a search."""
         try:
-            seen = None if found is None else self.search.look_inside(found)
+            view = None if result is None else self.search.look_inside(result)
         except (DataError, OSError) as e:
-            return alert(_told(e))
-        return '' if seen is None else inside(seen)
+            return alert(_message(e))
+        return '' if view is None else inside(view)
 
     def people(self) -> str:
         """Return the overview of the gallery."""
         try:
             return people_grid(*self.search.people(MOST_PEOPLE))
         except (DataError, OSError) as e:
-            return alert(_told(e))
+            return alert(_message(e))
 
     def enroll(self, uploads: Sequence[str] | None, pid: str | None, camera: str | None) -> tuple[str, str, str]:
-        """Add pictures; what happened, the overview, and the lines on the page's top."""
+        """Add pictures; return a report, the overview, and the lines at the top of the page."""
         try:
             if len(uploads or ()) > MOST_ENROLLED:
-                # Before they are decoded, up to 120 MB each.
+                # Checked before they are decoded, up to 120 MB each.
                 raise DataError(f'{len(uploads)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
             images = [self._read(upload) for upload in uploads or ()]
             enrolled, number = self.search.enroll(images, _person_in(pid), _number_in(camera))
-            told = note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
+            report = note(f'Enrolled {number} {_images(number)} of person {enrolled}.')
         except (DataError, OSError) as e:
-            told = alert(_told(e))
-        return told, self.people(), self.about()
+            report = alert(_message(e))
+        return report, self.people(), self.about()
 
     def delete(self, pid: str | None, id: str | None) -> tuple[str, str, str]:
-        """Delete; what happened, the overview, and the lines on the page's top."""
+        """Delete; return a report, the overview, and the lines at the top of the page."""
         try:
             number = self.search.delete(_person_in(pid), _number_in(id))
-            told = note(f'Deleted {number} {_images(number)}.')
+            report = note(f'Deleted {number} {_images(number)}.')
         except (DataError, OSError) as e:
-            told = alert(_told(e))
-        return told, self.people(), self.about()
+            report = alert(_message(e))
+        return report, self.people(), self.about()
 
     def about(self) -> str:
-        """Return what the weights know, and the gallery's present number of images."""
+        """Return the lines on the weights, and on the gallery with its current number of images."""
         number = len(self.search.gallery)
         gallery = note(f'Gallery: {number:,} {_images(number)} in {self.search.gallery.uri}.')
         return f'<h1>Who is this?</h1>{about_model(self.model, self.search.model)}{gallery}'
 
-    def _answer(self, found: Found) -> tuple[str, str, str, Found]:
+    def _answer(self, result: SearchResult) -> tuple[str, str, str, SearchResult]:
         drawn_only = self.search.model.knows_drawn_only
         attributes = ''
-        if found.attributes is not None:
-            attributes = attribute_table(found.attributes, unsure=drawn_only and found.outside)
-        ranked = ranked_list(found, self.search.gallery.threshold, drawn_only)
-        # Stored for the visitor: only the pictures that are looked into.
-        return ranked, attributes, '', replace(found, pictures=found.pictures[:COMPARED])
+        if result.attributes is not None:
+            attributes = attribute_table(result.attributes, unsure=drawn_only and result.outside)
+        ranked = ranked_list(result, self.search.gallery.threshold, drawn_only)
+        # Stored per visitor, hence only with the pictures that are looked into.
+        return ranked, attributes, '', replace(result, pictures=result.pictures[:COMPARED])
 
     def _read(self, upload: str) -> np.ndarray:
         if not Path(upload).resolve().is_relative_to(self.uploads):
@@ -456,10 +458,10 @@ class Page:
         return read_uploaded(upload)
 
     def build(self) -> gr.Blocks:
-        """Lay the page out."""
+        """Lay out the page."""
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(UPLOADS_CHECKED, UPLOADS_LIVE)) as blocks:
             about = gr.HTML(self.about(), elem_id='mm-about')
-            # For each visitor anew: the number of images changes.
+            # Updated for each visitor, since the number of images changes.
             blocks.load(self.about, None, about, **QUIET)
             with gr.Tabs() as tabs:
                 with gr.Tab('Search', id='search'):
@@ -474,8 +476,8 @@ class Page:
         return blocks
 
     def _build_search(self) -> tuple:
-        """Lay out the tab; inputs of a search by a click, its outputs, and what is to be done after it."""
-        found = gr.State(time_to_live=REMEMBERED)
+        """Lay out the tab; return inputs and outputs of a search by a click, and a function to call with its event."""
+        result = gr.State(time_to_live=REMEMBERED)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 upload = gr.Image(
@@ -487,15 +489,15 @@ class Page:
                     elem_id='mm-query',
                     alt_text='query',
                 )
-                # Gradio would decode whatever comes before it is checked. Not a class of our own: for these Gradio
-                # writes a file beside the module.
+                # Gradio would decode uploads before they are checked. A subclass would make Gradio write a file beside
+                # this module.
                 upload.preprocess = _path_of
                 _keep_local(upload)
                 run = gr.Button('Search', variant='primary', elem_id='mm-search')
                 examples = None
                 if self.examples:
-                    # Pixels: Gradio would serve the files themselves. Its own gr.Examples replaces the upload's
-                    # component, and with it the check of what comes in.
+                    # Given as pixels: Gradio would serve files. gr.Examples would replace the upload component, and
+                    # with it the check of uploads.
                     examples = gr.HTML(example_buttons(self.examples), js_on_load=PICK, elem_id='mm-examples')
                 top_k = gr.Slider(1, MOST_MATCHES, 10, step=1, label='Images to show')
                 camera = _field('Leave out camera', 'none', 'mm-camera')
@@ -504,7 +506,7 @@ class Page:
                 ranked = gr.HTML(start, js_on_load=PICK, elem_id='mm-ranked')
                 attributes = gr.HTML(elem_id='mm-attributes', visible=self.search.model.has_attributes)
                 looked_inside = gr.HTML(elem_id='mm-inside')
-        answer = [ranked, attributes, looked_inside, found]
+        answer = [ranked, attributes, looked_inside, result]
 
         def find_example(event: gr.EventData, top_k: int, camera: str | None):
             return self.find_example(_number_of(event), top_k, camera)
@@ -514,7 +516,7 @@ class Page:
 
         def follow(answered: gr.events.Dependency) -> None:
             answered.then(None, js=SHOW_RESULT)
-            answered.then(self.look_inside, found, looked_inside, **QUIET)
+            answered.then(self.look_inside, result, looked_inside, **QUIET)
 
         follow(run.click(self.find, [upload, top_k, camera], answer, **QUIET))
         if examples is not None:
@@ -523,11 +525,11 @@ class Page:
         return [top_k, camera], [upload, *answer], follow
 
     def _build_gallery(self, tab: gr.Tab, about: gr.HTML) -> gr.HTML:
-        """Lay out the tab; the overview of people."""
+        """Lay out the tab; return the overview of people."""
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 gr.HTML('<h3>Enroll</h3>')
-                # All types: a wrong file gets an answer, where the browser would only grey it out.
+                # All types are allowed: the page explains what is wrong with a file, a browser would only gray it out.
                 files = gr.File(label='Pictures of one person', file_count='multiple', height=170, elem_id='mm-files')
                 _keep_local(files)
                 pid = _field('Person', 'a new person', 'mm-pid', MOST_NAME)
@@ -538,35 +540,35 @@ class Page:
                 gone_id = _field('Or the image with id', 'id', 'mm-gone-id')
                 delete = gr.Button('Delete', variant='stop', elem_id='mm-delete')
             with gr.Column(scale=3, min_width=320):
-                told = gr.HTML(elem_id='mm-told')
+                report = gr.HTML(elem_id='mm-told')
                 people = gr.HTML(elem_id='mm-people', js_on_load=PICK)
-        enroll.click(self.enroll, [files, pid, camera], [told, people, about], **QUIET).then(
+        enroll.click(self.enroll, [files, pid, camera], [report, people, about], **QUIET).then(
             lambda: None, None, files, api_visibility='private'
         )
-        delete.click(self.delete, [gone, gone_id], [told, people, about], **QUIET)
+        delete.click(self.delete, [gone, gone_id], [report, people, about], **QUIET)
         tab.select(lambda: (self.people(), self.about()), None, [people, about], **QUIET)
         return people
 
 
 def _keep_local(component: gr.components.Component) -> None:
-    """Refuse addresses of pictures, which Gradio would download."""
+    """Make a component refuse addresses of pictures, which Gradio would download."""
     move = component.async_move_resource_to_block_cache
 
     async def move_local(path: str | None) -> str | None:
         if '://' in str(path):
-            raise gr.Error('Addresses are not fetched: upload the picture.')
+            raise gr.Error('This page downloads nothing: upload the picture.')
         return await move(path)
 
     component.async_move_resource_to_block_cache = move_local
 
 
 def _field(label: str, empty: str, elem_id: str, length: int = 12) -> gr.Textbox:
-    """Return a field for a whole number or a name. It may be empty, unlike Gradio's own field for numbers."""
+    """Return a field for a whole number or a name. Unlike Gradio's field for numbers, it may be empty."""
     return gr.Textbox(label=label, placeholder=empty, max_lines=1, max_length=length, elem_id=elem_id)
 
 
 def _person_in(field: str | None) -> int | str | None:
-    """Return a number, or a name: any text that does not look like a number."""
+    """Return the number in a field, or the name: any text that does not look like a number."""
     text = (field or '').strip()
     try:
         float(text)
@@ -579,25 +581,25 @@ def _person_in(field: str | None) -> int | str | None:
 def _number_in(field: str | None) -> int | None:
     text = (field or '').strip()
     if text and not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
-        raise DataError(f'{text[:MOST_NAME]!r} is no whole number that this page takes.')
+        raise DataError(f'{text[:MOST_NAME]!r} is not a whole number that this page takes.')
     return int(text) if text else None
 
 
 def _number_of(event: gr.EventData) -> object:
-    """Return the number of the picture that was clicked; None where a request names none."""
+    """Return the number of the picture that was clicked; None if the request has none."""
     try:
         return event.number
     except (AttributeError, TypeError):
         return None
 
 
-def _told(error: DataError | OSError) -> str:
-    """Return a message; errors of the system come without paths of this machine."""
+def _message(error: DataError | OSError) -> str:
+    """Return a message for the page. Errors of the system are given without paths of this machine."""
     return str(error) if isinstance(error, DataError) else f'This machine cannot do it: {error.strerror or error}.'
 
 
-def _path_of(payload: object) -> str | None:
-    """Return the path of a file that Gradio has stored, whatever is in it."""
+def _path_of(payload: gr.FileData | None) -> str | None:
+    """Return the path of a file that Gradio has stored, without reading it."""
     return None if payload is None else payload.path
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the page: drawn people, the pictures of a gallery, and uploads."""
+"""Pictures of the page: drawn people, pictures of a gallery, and uploads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmosnet.synthetic.datasets import DrawnFolder, write_jpeg
 from mmosnet.synthetic.identity import sample_identity
 from mmosnet.synthetic.people import RENDERER_VERSION, render_person
 
-# The cameras of SyntheticPeople, with which the embedded weights were trained; its people have lower numbers.
+# World of SyntheticPeople, whose cameras the embedded weights were trained with; its people have lower pids.
 WORLD = 0
 FIRST_PID = 201
 PEOPLE, CAMERAS, PICTURES = 24, 4, 2
@@ -33,10 +33,10 @@ STRANGER = FIRST_PID + PEOPLE
 ENROLLED_FOLDER, EXAMPLES_FOLDER = 'gallery', 'examples'
 # Enrolled pictures are stored without loss.
 SUFFIX = '.png'
-# Formats that browsers show as well. Each further decoder could have security holes of its own.
+# Formats that browsers show, too. Each further decoder could have security holes of its own.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP')
 MAX_BYTES = 10 * 2**20
-# Pixels: 120 MB when decoded. A small file can hold many more.
+# Largest number of pixels: 120 MB when decoded. A small file can hold many more.
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 8
 
@@ -45,9 +45,9 @@ def draw_people(root: str | Path) -> None:
     """Draw people into a folder unless they are there. An interrupted call leaves nothing behind.
 
     Args:
-        root: Gets the folder ``gallery`` with :data:`PEOPLE` people, each seen :data:`PICTURES` times by each of
-            :data:`CAMERAS` cameras, and the folder ``examples`` with further pictures of some of them and one of a
-            stranger. Files are named ``PID_cCAMERA_NUMBER.jpg``, cameras counted from 1.
+        root: The folder. It gets ``gallery`` with :data:`PEOPLE` people, each seen :data:`PICTURES` times by each of
+            :data:`CAMERAS` cameras, and ``examples`` with further pictures of some of them and one of a stranger. Files
+            are named ``PID_cCAMERA_NUMBER.jpg``, with cameras counted from 1.
 
     Raises:
         DataError, FileExistsError: The folder holds something else.
@@ -64,13 +64,13 @@ def list_people(folder: str | Path) -> tuple[list[str], list[int], list[int]]:
 
 
 def drawn_digests(root: str | Path) -> frozenset[str]:
-    """Return the :func:`pixel_digest` of every picture that :func:`draw_people` has drawn into a folder."""
+    """Return the :func:`pixel_digest` of all pictures that :func:`draw_people` has drawn into a folder."""
     paths = [path for folder in (ENROLLED_FOLDER, EXAMPLES_FOLDER) for path in list_people(Path(root) / folder)[0]]
     return frozenset(pixel_digest(read_image(path)) for path in paths)
 
 
 def pixel_digest(image: np.ndarray) -> str:
-    """Return a digest of an image's size and pixels ``(H, W, 3)``, whatever file they come from."""
+    """Return a digest of the size and the pixels of an image ``(H, W, 3)``, independent of its file."""
     digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16)
     digest.update(repr(image.shape).encode())
     return digest.hexdigest()
@@ -80,7 +80,7 @@ def _write_people(root: Path) -> None:
     cameras = [sample_camera(WORLD, camid) for camid in range(CAMERAS)]
     pids = range(FIRST_PID, FIRST_PID + PEOPLE)
     pictures = [(ENROLLED_FOLDER, pid, camera, n) for pid in pids for camera in cameras for n in range(PICTURES)]
-    # The examples: each person seen by another camera, in a picture that the gallery does not have.
+    # Examples: each person by another camera, in a picture that is not in the gallery.
     example_pids = [*pids[2 :: PEOPLE // (EXAMPLES - 1)], STRANGER]
     pictures += [(EXAMPLES_FOLDER, pid, cameras[i % CAMERAS], PICTURES) for i, pid in enumerate(example_pids)]
     for folder, pid, camera, number in pictures:
@@ -90,13 +90,13 @@ def _write_people(root: Path) -> None:
 
 
 class ShownPictures:
-    """The pictures that a gallery's records name, and those that are enrolled on the page.
+    """Pictures that a gallery's records name, and pictures that are enrolled on the page.
 
-    Records may come from elsewhere and name any file, so pictures are read from chosen folders only.
+    Records may come from elsewhere and name any file; therefore pictures are read from chosen folders only.
 
     Args:
-        folders: Pictures are read from these folders and the folders below them.
-        enrolled: The folder in which enrolled pictures are stored, under names made here; it is read from too.
+        folders: Folders whose pictures may be read, including the folders below them.
+        enrolled: Folder in which enrolled pictures are stored under new names; its pictures may be read, too.
     """
 
     def __init__(self, folders: Sequence[str | Path], enrolled: str | Path) -> None:
@@ -107,33 +107,33 @@ class ShownPictures:
         """Return a picture, ``(H, W, 3)`` uint8, BGR.
 
         Args:
-            path: As in a record; may name a region of a file.
+            path: Path in a record; may name a region of a file.
 
         Returns:
-            None where the file is missing, as in a gallery made of features that a camera has sent, where it cannot be
-            read, or where it lies outside of the folders. The person is found all the same.
+            The picture, or None: if the file is missing, as in a gallery made of features that a camera has sent, if
+            it cannot be read, or if it lies outside of the folders. Such people are searched like all others.
         """
         try:
             file = Path(split_region(path)[0]).resolve()
             if not any(file.is_relative_to(folder) for folder in self.folders):
                 return None
             return read_image(path)
-        # OSError, ValueError: names that no file can have.
+        # OSError and ValueError are raised for names that no file can have.
         except (DataError, OSError, ValueError):
             return None
 
     def new_paths(self, pid: int, number: int) -> list[str]:
-        """Return paths for new pictures of a person, with names that cannot be guessed."""
+        """Return paths for new pictures of a person, with file names that cannot be guessed."""
         return [str(self.enrolled / f'{pid}_{secrets.token_hex(8)}{SUFFIX}') for _ in range(number)]
 
     @contextmanager
     def kept(self, images: Sequence[np.ndarray], paths: Sequence[str]) -> Iterator[None]:
         """Write pictures ``(H, W, 3)`` to new paths if the ``with`` block ends without an error.
 
-        Only the pixels are stored. Everything else in an uploaded file, such as the place of a photograph, is not.
+        Only pixels are stored, and no other content of an uploaded file, such as the place where it was taken.
 
         Raises:
-            OSError: They cannot be written, as on a full disk.
+            OSError: The files cannot be written, as on a full disk.
         """
         with ExitStack() as files:
             for image, path in zip(images, paths, strict=True):
@@ -156,13 +156,13 @@ def read_uploaded(path: str | Path) -> np.ndarray:
     """Read an uploaded picture, upright as a viewer shows it (:func:`mmosnet.io.images.decode_image`).
 
     Args:
-        path: A file in the page's temporary folder; messages do not name it.
+        path: File in the page's temporary folder. Messages do not name it.
 
     Returns:
         ``(H, W, 3)`` uint8, BGR.
 
     Raises:
-        DataError: The file is gone, too large, or no picture; the message is a sentence for the page.
+        DataError: The file is gone, too large, or not a picture. The message is a sentence for the page.
     """
     try:
         size = Path(path).stat().st_size
@@ -172,7 +172,7 @@ def read_uploaded(path: str | Path) -> np.ndarray:
         raise DataError(f'The file has {size / 2**20:.0f} MiB, more than the {MAX_BYTES >> 20} MiB that are read.')
     try:
         with warnings.catch_warnings():
-            # Pillow warns where MAX_PIXELS is checked below.
+            # Pillow warns of large pictures, which are checked against MAX_PIXELS below.
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 _check_size(picture.width, picture.height)
@@ -180,8 +180,8 @@ def read_uploaded(path: str | Path) -> np.ndarray:
     except Image.DecompressionBombError as e:
         raise DataError(_too_large('Its header promises far more')) from e
     except UnidentifiedImageError as e:
-        raise DataError(f'This is no picture that can be read: give a file in {", ".join(FORMATS)} format.') from e
-    # Pillow's decoders report damage by any of these.
+        raise DataError(f'This is not a picture that can be read: give a file in {", ".join(FORMATS)} format.') from e
+    # Pillow's decoders report damage by any of these errors.
     except (OSError, SyntaxError, ValueError) as e:
         if isinstance(e, DataError):
             raise

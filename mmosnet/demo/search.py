@@ -1,4 +1,4 @@
-"""Behind the page: the model, the gallery that it opens, and searching, enrolling and deleting."""
+"""Model and gallery behind the page: search, enroll and delete people."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ from mmosnet.models.osnet import OSNet
 from mmosnet.models.weights import weights_digest
 from mmosnet.visualization.network import GateWeights, MappedImage, View, stream_names, view_image
 
-# Data sets of drawn people and things. Weights trained on nothing else have never seen a photograph.
+# Data sets of drawn people and objects. Weights that were trained only on these know no photographs.
 DRAWN_SETS = {'SyntheticPeople', 'SyntheticAttributes', 'SyntheticObjects'}
 # Height and width of the drawn people, for configs whose test pipeline takes images as they are.
 DRAWN_SIZE = (128, 64)
-# Two sizes of images: a pipeline that gives both the same size resizes.
+# Two sizes of images: a pipeline resizes if both come out in one size.
 PROBES = ((96, 50), (160, 72))
 BATCH_SIZE = 32
-# Records that are gone through for an overview of people.
+# Largest number of records that are read for an overview of people.
 MOST_RECORDS = 5000
-# Pictures enrolled at once.
+# Largest number of pictures that are enrolled at once.
 MOST_ENROLLED = 20
-# Of the query's nearest images, as many are looked into beside it.
+# Number of nearest images that are looked into beside the query.
 COMPARED = 2
-# The longer side of a query that is kept, in pixels: more than any model's input has. A photograph has 37 MB.
+# Longer side of a stored query in pixels: more than the input of any model. A whole photograph would take 37 MB.
 SHOWN_SIDE = 512
 PEOPLE_FOLDER, KEPT_FOLDER = 'people', 'enrolled'
-# The share of pairs of two drawn people that lie within the drawn gallery's threshold.
+# False match rate at which the threshold of the drawn gallery is chosen.
 FALSE_POSITIVE_RATE = 0.01
 
 
@@ -64,7 +64,7 @@ class PersonModel:
     Args:
         cfg: The model's config.
         checkpoint: The model's weights.
-        device: Where to compute; by default a GPU if there is one.
+        device: Device of the model; by default a GPU if there is one.
 
     Attributes:
         digest: Digest of the weights (:func:`~mmosnet.models.weights.weights_digest`).
@@ -74,20 +74,20 @@ class PersonModel:
         knows_drawn_only: Whether all of these are drawn (:data:`DRAWN_SETS`).
 
     Raises:
-        FileNotFoundError: No such checkpoint.
+        FileNotFoundError: There is no such checkpoint.
         DataError: The model gives no embedding, or the checkpoint belongs to another network.
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: str | torch.device | None = None) -> None:
-        # In its training form: the gates of the folded one cannot be looked at.
+        # The training form: gates cannot be recorded in the deploy form.
         model = load_model(cfg, checkpoint, testing=True)
         self.digest = weights_digest(model)
         self._inferencer = PersonInferencer(model, device=device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         tasks = self._inferencer.tasks.heads
         if 'reid' not in tasks:
             raise DataError(
-                f'{checkpoint} tells {" and ".join(tasks)}, and gives no embedding to search with: take a '
-                're-identification model, configs/README.md lists them'
+                f'{checkpoint} predicts {" and ".join(tasks)}, and gives no embedding to search with: take a '
+                're-identification model; "mmosnet configs" lists them'
             )
         self.has_attributes = 'attributes' in tasks
         self.training_sets = training_sets(cfg)
@@ -104,11 +104,11 @@ class PersonModel:
         """Return where each stage responds to images, and how its gates weigh the streams.
 
         Args:
-            images: At least one, ``(H, W, 3)`` uint8, BGR.
-            names: Their captions.
+            images: One or more images, ``(H, W, 3)`` uint8, BGR.
+            names: Captions of the images.
 
         Returns:
-            None for a network that is no OSNet.
+            Maps and weights; None if the network is not an OSNet.
         """
         model = self._inferencer.model
         if not isinstance(model.backbone, OSNet):
@@ -128,10 +128,10 @@ class PersonModel:
         return self._inferencer.pipeline(ImageInput('probe', image=image))['inputs'].numpy()
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
-        """Return an image in the size of drawn people where the pipeline would not resize a large photograph."""
+        """Return an image, resized to the size of drawn people if the pipeline does not resize."""
         if self._size is None or image.shape[:2] == self._size:
             return image
-        # By Pillow, as the configs' pipelines resize.
+        # Pillow resizes in the pipelines of the configs, too.
         return mmcv.imresize(image, self._size[::-1], backend='pillow')
 
 
@@ -154,11 +154,11 @@ def _set_names(dataset: object) -> list[str]:
 
 @dataclass(frozen=True)
 class Inside:
-    """What the network makes of some images.
+    """Activation maps and gate weights of some images.
 
     Attributes:
-        mapped: The images and where each stage responds to them.
-        gates: How the gates weigh the streams; None where the network does not weigh them.
+        mapped: The images with their activation maps.
+        gates: Weights that the gates give to the streams; None if the network joins them without weights.
     """
 
     mapped: list[MappedImage]
@@ -166,14 +166,14 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """Result of a search.
 
     Attributes:
         query: ``(H, W, 3)`` uint8, BGR, reduced to :data:`SHOWN_SIDE`.
-        matches: Nearest first. ``same_person`` is None where the threshold does not hold.
-        pictures: The pictures of the matches; None where there is none.
-        attributes: Scores by name; None from a model that predicts none.
+        matches: Matches, nearest first. ``same_person`` is None if the threshold does not hold for the pictures.
+        pictures: Pictures of the matches; None for a match without a picture.
+        attributes: Scores by name; None if the model predicts no attributes.
         outside: Whether the query is a picture for which the threshold does not hold.
     """
 
@@ -191,9 +191,9 @@ class Person:
     Attributes:
         pid: -1 for all unknown people together.
         images: Number of images.
-        picture: One of them; None where there is none.
-        name: The person's name; empty where there is only the number.
-        shown_id: The id of the image in ``picture``; None without one.
+        picture: One of the images; None if there is no picture of them.
+        name: Name of the person; empty if only the number is known.
+        shown_id: Id of the image in ``picture``; None without a picture.
     """
 
     pid: int
@@ -204,17 +204,17 @@ class Person:
 
 
 class PersonSearch:
-    """Searches a gallery by pictures, adds to it and deletes from it.
+    """Search a gallery by pictures, add to it and delete from it.
 
-    Requests come from several threads. A lock lets one at a time use the model, whose gates are recorded by hooks, and
-    the gallery, whose files are written.
+    Requests come from several threads. A lock protects the model, whose gates are recorded by hooks, and the gallery,
+    whose files are written.
 
     Args:
-        model: Gives the embeddings.
-        gallery: Holds embeddings of that model.
-        pictures: The pictures of the gallery's people.
+        model: Model of the embeddings.
+        gallery: Gallery with embeddings of this model.
+        pictures: Pictures of the gallery's people.
         judged: Digests (:func:`~mmosnet.demo.pictures.pixel_digest`) of the pictures for which the gallery's threshold
-            holds. By default it holds for every picture, or for none where the model knows drawn people only.
+            holds. By default it holds for all pictures, or for none if the model knows drawn people only.
 
     Raises:
         DataError: The gallery holds embeddings of another model.
@@ -233,19 +233,19 @@ class PersonSearch:
 
     def search(
         self, image: np.ndarray, top_k: int = 10, not_camid: int | None = None, not_id: int | None = None
-    ) -> Found:
-        """Find the nearest images.
+    ) -> SearchResult:
+        """Search for the nearest images.
 
         Args:
             image: ``(H, W, 3)`` uint8, BGR.
-            top_k: Number of rows to return.
-            not_camid: A camera whose images are left out, such as the query's own.
-            not_id: An image that is left out.
+            top_k: Number of images.
+            not_camid: Camera whose images are left out, such as the query's own.
+            not_id: Id of an image that is left out.
         """
         with self._lock:
-            result = self.model.predict([image])[0]
+            prediction = self.model.predict([image])[0]
             number = top_k + (not_id is not None)
-            (matches,) = self.gallery.search(result['embedding'][None], top_k=number, not_camids=not_camid)
+            (matches,) = self.gallery.search(prediction['embedding'][None], top_k=number, not_camids=not_camid)
         matches = [match for match in matches if match.id != not_id][:top_k]
         pictures = [self.pictures.read(match.path) for match in matches]
         inside = self._is_judged(image)
@@ -253,21 +253,21 @@ class PersonSearch:
             match if inside and self._is_judged(picture) else replace(match, same_person=None)
             for match, picture in zip(matches, pictures, strict=True)
         ]
-        return Found(_reduced(image), matches, pictures, result.get('attributes'), not inside)
+        return SearchResult(_reduced(image), matches, pictures, prediction.get('attributes'), not inside)
 
-    def search_stored(self, id: int, top_k: int = 10, not_camid: int | None = None) -> tuple[np.ndarray, Found]:
-        """Search with an image of the gallery, which is left out of what is found.
+    def search_stored(self, id: int, top_k: int = 10, not_camid: int | None = None) -> tuple[np.ndarray, SearchResult]:
+        """Search with an image of the gallery, which is left out of the result.
 
         Args:
-            id: The image's id in the gallery.
-            top_k: How many images to find.
-            not_camid: A camera whose images are left out.
+            id: Id of the image in the gallery.
+            top_k: Number of images.
+            not_camid: Camera whose images are left out.
 
         Returns:
-            The image ``(H, W, 3)`` uint8, BGR, and what was found.
+            The image ``(H, W, 3)`` uint8, BGR, and the result.
 
         Raises:
-            DataError: There is no such image, or no picture of it here.
+            DataError: The gallery has no such image, or there is no picture of it.
         """
         with self._lock:
             ids = self.gallery.ids()
@@ -279,10 +279,10 @@ class PersonSearch:
             raise DataError(f'There is no picture of the image with id {id} here to search with.')
         return image, self.search(image, top_k, not_camid, not_id=id)
 
-    def look_inside(self, found: Found) -> Inside | None:
+    def look_inside(self, result: SearchResult) -> Inside | None:
         """Return :meth:`PersonModel.look_inside` for the query and its nearest images."""
-        images, names = [found.query], ['query']
-        for rank, picture in enumerate(found.pictures[:COMPARED], 1):
+        images, names = [result.query], ['query']
+        for rank, picture in enumerate(result.pictures[:COMPARED], 1):
             if picture is not None:
                 images.append(picture)
                 names.append(f'rank {rank}')
@@ -296,40 +296,40 @@ class PersonSearch:
 
         Args:
             images: ``(H, W, 3)`` uint8, BGR.
-            pid: The person, by number or name; by default a new person.
-            camid: The camera, counted from 0; by default unknown.
+            pid: Person, by number or name; by default a new person.
+            camid: Camera, counted from 0; by default unknown.
 
         Returns:
             The pid, and the number of pictures added.
 
         Raises:
-            DataError: No pictures or too many, or a negative number.
-            OSError: The disk is full; nothing is kept.
+            DataError: There are no pictures or too many, or a number is negative.
+            OSError: The disk is full. Nothing is added.
         """
         if not 0 < len(images) <= MOST_ENROLLED:
             raise DataError(f'{len(images)} pictures: give 1 to {MOST_ENROLLED} of one person at a time.')
         name = checked_name(pid, 'person') if isinstance(pid, str) else ''
-        _check_number('person', None if name else pid)
+        given = None if isinstance(pid, str) else pid
+        _check_number('person', given)
         _check_number('camera', camid)
         with self._lock:
             names = self.gallery.names
             if name:
-                pid = next((number for number, known in names['pid'].items() if known == name), None)
-            embeddings = np.stack([result['embedding'] for result in self.model.predict(images)])
-            if pid is None:
-                pid = max([0, *self.gallery.pids()]) + 1
+                given = next((number for number, known in names['pid'].items() if known == name), None)
+            person = max([0, *self.gallery.pids()]) + 1 if given is None else given
+            if name:
+                names = names | dict(pid=names['pid'] | {person: name})
             number = len(images)
             features = Features(
-                embedding=embeddings,
-                path=self.pictures.new_paths(pid, number),
-                pid=np.full(number, pid),
+                embedding=np.stack([prediction['embedding'] for prediction in self.model.predict(images)]),
+                path=self.pictures.new_paths(person, number),
+                pid=np.full(number, person),
                 camid=np.full(number, -1 if camid is None else camid),
                 time=np.full(number, np.nan),
                 model=self.model.digest,
-                # A number means the person who has it in this gallery, with a name perhaps.
-                names=names if not name else names | dict(pid=names['pid'] | {pid: name}),
+                names=names,
             )
-            ids = []
+            ids = np.empty(0, np.int64)
             try:
                 with self.pictures.kept(images, features.path):
                     ids = self.gallery.enroll(features)
@@ -338,17 +338,17 @@ class PersonSearch:
                     self.gallery.delete(ids=ids)
                 self.pictures.forget(features.path)
                 raise
-        return pid, number
+        return person, number
 
     def delete(self, pid: int | str | None = None, id: int | None = None) -> int:
-        """Delete a person or one image. Pictures that were enrolled on the page are deleted from the disk too.
+        """Delete a person or an image. Pictures that were enrolled on the page are deleted from the disk, too.
 
         Args:
-            pid: The person, by number or name.
-            id: The image's id.
+            pid: Person, by number or name.
+            id: Id of an image.
 
         Returns:
-            The number of images deleted.
+            The number of deleted images.
 
         Raises:
             DataError: Neither or both are given, or the gallery has no such person or image.
@@ -358,28 +358,27 @@ class PersonSearch:
         what = f'person {pid}' if id is None else f'image with id {id}'
         with self._lock:
             names = self.gallery.names['pid']
-            if pid is not None:
-                (pid,) = self.gallery.numbers_of('pid', [pid], 'person')
-            # Paths are read before the records are gone; those of a person only if pictures were enrolled, since the
-            # whole table is read for them.
-            ids = self.gallery.ids()
-            if id is not None:
+            # Paths are read before the records are gone; those of a person only if pictures were enrolled, since this
+            # reads the whole table.
+            ids, records = self.gallery.ids(), []
+            if pid is None:
                 records = self.gallery.records(ids[ids == id])
-            elif self.pictures.may_keep(pid):
-                records = [record for record in self.gallery.records(ids) if record.pid == pid]
+                deleted = self.gallery.delete(ids=id)
             else:
-                records = []
-            deleted = self.gallery.delete(ids=id, pid=names.get(pid, pid))
+                (person,) = self.gallery.numbers_of('pid', [pid], 'person')  # type: ignore[misc]
+                if self.pictures.may_keep(person):
+                    records = [record for record in self.gallery.records(ids) if record.pid == person]
+                deleted = self.gallery.delete(pid=names.get(person, person))
             if not deleted:
                 raise DataError(f'There is no {what} in the gallery.')
             self.pictures.forget([record.path for record in records])
         return deleted
 
     def people(self, most: int) -> tuple[list[Person], dict]:
-        """Return who is in the gallery.
+        """Return the people in the gallery.
 
         Args:
-            most: The largest number of people; those with the lowest pids are taken. In a gallery with more than
+            most: Largest number of people; those with the lowest pids are taken. In a gallery with more than
                 :data:`MOST_RECORDS` images they come without pictures.
 
         Returns:
@@ -417,7 +416,7 @@ def _reduced(image: np.ndarray) -> np.ndarray:
 
 def _check_number(what: str, value: int | None) -> None:
     if value is not None and not 0 <= value < 2**31:
-        raise DataError(f'{value} is no number of a {what}: give 0 or more.')
+        raise DataError(f'{value} is not a number of a {what}: give 0 or more.')
 
 
 def open_search(
@@ -426,17 +425,17 @@ def open_search(
     """Open a gallery for a model.
 
     Args:
-        model: The model whose embeddings the gallery holds.
-        work_dir: Gets the drawn people, and the pictures that are enrolled on the page.
+        model: Model whose embeddings the gallery holds.
+        work_dir: Folder for the drawn people, and for pictures that are enrolled on the page.
         gallery: An existing gallery. By default a gallery of drawn people, one per model, which is made if it is
             missing. In it, only drawn pictures get a verdict: its threshold was measured on them.
-        images: The folder with the pictures that a given gallery's records name; by default the current folder.
+        images: Folder with the pictures that the records of an existing gallery name; by default the current folder.
 
     Returns:
-        The search, and paths of example pictures, of which a given gallery has none.
+        The search, and paths of example pictures; none for an existing gallery.
 
     Raises:
-        FileNotFoundError: No such gallery or folder.
+        FileNotFoundError: There is no such gallery or folder.
         DataError: The gallery cannot be opened, or holds embeddings of another model.
     """
     work_dir = Path(work_dir)
@@ -447,7 +446,7 @@ def open_search(
             raise FileNotFoundError(f'no folder {folder} of pictures')
         return PersonSearch(model, Gallery.open(gallery), ShownPictures([folder], kept)), []
     if images is not None:
-        raise DataError('--images is for the pictures of a --gallery: the drawn people have theirs')
+        raise DataError('--images is for the pictures of --gallery: the drawn people have their own')
     draw_people(people)
     uri = work_dir / f'gallery-{model.digest}'
     opened = Gallery.open(uri) if uri.exists() else _enroll_drawn(model, people, uri)
@@ -484,9 +483,9 @@ def _enroll_drawn(model: PersonModel, people: Path, uri: Path) -> Gallery:
 
 
 def drawn_threshold(features: Features) -> tuple[float, float]:
-    """Return the largest cosine distance at which one pair in a hundred of two people passes for one person.
+    """Return the largest cosine distance up to which at most one in a hundred pairs of two people passes.
 
-    Only pairs seen by two cameras count.
+    Only pairs of different cameras count.
 
     Args:
         features: Embeddings with pids and camids.
@@ -499,5 +498,5 @@ def drawn_threshold(features: Features) -> tuple[float, float]:
     )
     pairs = compare_pairs(embeddings, embeddings, 'cosine', max_fpr=FALSE_POSITIVE_RATE)
     share, threshold = operating_point(pairs, FALSE_POSITIVE_RATE)
-    # The first pair that must not pass is at that distance, and a gallery lets pass what is at its threshold.
+    # The first pair that must not pass is at that distance, and a gallery lets pairs at its threshold pass.
     return float(np.nextafter(np.float32(threshold), np.float32(0))), share

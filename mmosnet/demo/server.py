@@ -1,4 +1,4 @@
-"""The server of the page: by default for this machine alone, and without requests to other hosts."""
+"""Server of the page. By default only this machine reaches it, and it sends no requests to other hosts."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 
 CSS = Path(__file__).with_name('page.css')
 LOOPBACK = '127.0.0.1'
-# The browser sends requests to no other host, whatever the page contains.
+# With these the browser sends no requests to other hosts, whatever the page contains.
 SECURITY_HEADERS = {
     b'content-security-policy': b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
     b'referrer-policy': b'no-referrer',
     b'x-content-type-options': b'nosniff',
 }
-# What the page requests. Gradio has a hundred routes more, some of which fetch what an address names or run what a
-# stranger sends.
+# Paths that the page requests. Gradio has a hundred more, some of which download from any address or run code from a
+# request.
 API = '/gradio_api/'
 READ = {'/', '/config', '/theme.css', '/favicon.ico', '/manifest.json', '/robots.txt'}
 READ |= {API + name for name in ('theme.css', 'startup-events', 'app_id', 'info', 'queue/data', 'upload_progress')}
 READ_BELOW = ('/assets/', '/static/', '/svelte/', f'{API}heartbeat/', f'{API}file=/')
 WRITTEN = {API + name for name in ('queue/join', 'upload', 'cancel', 'reset')}
-# Visitors remembered, 0.3 MB each and what they look at. Beyond that the visitor whose last call is longest ago is
-# forgotten.
+# Largest number of visitors whose state is kept, 0.3 MB each besides their results. The state of the visitor whose last
+# request is oldest is dropped first.
 MOST_VISITORS = 100
-# Size of all uploads together, in bytes.
+# Largest size of all uploads together, in bytes.
 MOST_UPLOADS = 2**30
 
 
 class OwnFilesOnly:
-    """ASGI middleware that sets the headers above and refuses every request that the page itself does not make.
+    """ASGI middleware that sets the headers above and refuses all requests that the page itself does not make.
 
     Args:
         app: The application that answers.
-        hosts: Names by which the page may be reached; None for any. Pages of other sites could otherwise reach this one
-            in their visitor's browser, by a name of theirs for the loopback address.
-        uploads: The folder of uploaded files.
+        hosts: Names by which the page may be reached; None for any. Without this check, pages of other sites could
+            reach this one in their visitor's browser, by a name of their own for the loopback address.
+        uploads: Folder of the uploaded files.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None, uploads: Path) -> None:
@@ -86,7 +86,7 @@ class OwnFilesOnly:
             try:
                 await self.app(scope, receive, send_with_headers)
             except (KeyError, OSError) as e:
-                # Gradio's queue at a number of no function of the page; an upload onto a full disk.
+                # A request of a function that the page does not have, or an upload onto a full disk.
                 MMLogger.get_current_instance().warning(f'refused {scope["method"]} {scope["path"]!r}: {e!r}')
                 if not started:
                     await refuse(HTTPStatus.INSUFFICIENT_STORAGE if isinstance(e, OSError) else HTTPStatus.BAD_REQUEST)
@@ -95,7 +95,7 @@ class OwnFilesOnly:
         headers = dict(scope['headers'])
         host, origin = (headers.get(name, b'').decode('latin-1') for name in (b'host', b'origin'))
         try:
-            # Forms of other sites come with their origin.
+            # Forms of other sites send their origin.
             if origin and urlsplit(origin).netloc.lower() != host.lower():
                 return True
             return self.hosts is not None and urlsplit(f'//{host}').hostname not in self.hosts
@@ -123,15 +123,15 @@ def served(
     Args:
         search: Model and gallery (:func:`~mmosnet.demo.search.open_search`).
         examples: Paths of pictures to try.
-        model: The model's name, for the page's line on the weights.
-        host: Address to listen at; the loopback address is reached from this machine alone.
+        model: Name of the model, for the page's line on the weights.
+        host: Address to listen at. Only this machine reaches the loopback address.
         port: Port to listen at; 0 for any that is free.
 
     Yields:
-        The page's address.
+        The address of the page.
 
     Raises:
-        DataError: Gradio is not installed, the port is taken, or this machine has no such address.
+        DataError: Gradio is not installed, the port is in use, or this machine has no such address.
     """
     with tempfile.TemporaryDirectory(prefix='mmosnet-demo-') as uploads, _environment(uploads, host):
         need('gradio', 'demo')
@@ -153,9 +153,9 @@ def _environment(uploads: str, host: str) -> Iterator[None]:
     ignored = sorted(previous.keys() - {*proxies, 'GRADIO_ANALYTICS_ENABLED', 'GRADIO_TEMP_DIR'})
     if ignored:
         MMLogger.get_current_instance().warning(f'ignored in the environment: {", ".join(ignored)}')
-    # Gradio requests its own page once, which no proxy can reach.
+    # Gradio requests its own page once, and a proxy could not reach it.
     direct = ','.join(filter(None, (previous.get('no_proxy') or previous.get('NO_PROXY'), 'localhost', LOOPBACK, host)))
-    # Set before Gradio is imported, which would report its start to its makers otherwise.
+    # Set before Gradio is imported, which would otherwise report its start to its makers.
     changed = dict(GRADIO_ANALYTICS_ENABLED='False', GRADIO_TEMP_DIR=uploads, NO_PROXY=direct, no_proxy=direct)
     for name in ignored:
         del os.environ[name]
@@ -169,7 +169,7 @@ def _environment(uploads: str, host: str) -> Iterator[None]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this machine alone."""
+    """Return whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

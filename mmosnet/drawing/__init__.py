@@ -1,1 +1,1 @@
-"""Pictures and tables of results: they take data, and know neither configs nor models."""
+"""Pictures of results. They are drawn from values: no config, no model, no gallery."""

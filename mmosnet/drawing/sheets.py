@@ -247,7 +247,9 @@ def person_card(
     for number, text in enumerate(absent if image is None else ()):
         write(picture, text, 10, cell[0] // 2 + LINE * number)
     if framed:
-        picture = cv2.copyMakeBorder(picture, *[FRAME] * 4, cv2.BORDER_CONSTANT, value=FRAME_COLORS[same])
+        frame = blank(cell[0] + 2 * FRAME, cell[1] + 2 * FRAME, FRAME_COLORS[same])
+        frame[FRAME:-FRAME, FRAME:-FRAME] = picture
+        picture = frame
         if same is not None:
             mark(picture, same, FRAME + cell[1] - MARK, FRAME)
     picture = np.hstack([picture, blank(picture.shape[0], gap)])

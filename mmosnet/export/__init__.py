@@ -1,4 +1,4 @@
-"""Export of trained models to ONNX, OpenVINO and TorchScript."""
+"""Export trained models to files that other runtimes run."""
 
 from mmosnet.compatibility import supported_stack
 

@@ -1,11 +1,4 @@
-"""Formats.
-
-ONNX files, written by torch.
-
-OpenVINO's format, ``.xml`` with its ``.bin``, written by OpenVINO.
-
-TorchScript: torch alone, without mmosnet, loads and runs the file.
-"""
+"""Write models as ONNX, OpenVINO (``.xml`` with its ``.bin``) and TorchScript files."""
 
 from __future__ import annotations
 
@@ -25,41 +18,42 @@ from mmosnet.errors import DataError, need
 from mmosnet.export.prepare import ExportableModel, with_graph_gates
 from mmosnet.runtime.description import INPUT, KEY
 
-EXTRA = 'onnx'
-# The first with everything that the graph uses; ONNX Runtime has it since 1.14.
+# The first opset with all operators of the graph; ONNX Runtime has it since 1.14.
 OPSET = 17
+# Names of the nodes of gates in OpenVINO.
+GATES = '.*/gate/.*'
 
 
 def write_onnx(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:
-    """Write a model in the precision of its description.
+    """Write a model to an ONNX file in the precision of its description.
 
     Args:
         model: Model to write.
         path: The file.
-        calibration: Inputs, for int8: the ranges of all activations are measured on them.
+        calibration: Inputs on which the ranges of all activations are measured for int8.
 
     Raises:
-        DataError: Without the extra ``onnx``.
+        DataError: The extra ``onnx`` is not installed.
     """
-    onnx = need('onnx', EXTRA)
-    need('onnxruntime', EXTRA)
+    onnx = need('onnx', 'onnx')
+    need('onnxruntime', 'onnx')
     description = model.description
-    trace(model, path, EXTRA)
+    trace(model, path, 'onnx')
     if description.precision == 'int8':
         with quiet():
             _quantize(path, calibration)
     graph = onnx.load(path)
     if description.precision == 'fp16':
-        half = need('onnxruntime.transformers.float16', EXTRA)
+        half = need('onnxruntime.transformers.float16', 'onnx')
         graph = half.convert_float_to_float16(graph, keep_io_types=True)
     onnx.helper.set_model_props(graph, {KEY: description.to_json()})
     onnx.save(graph, path)
 
 
 def trace(model: ExportableModel, path: Path, extra: str) -> None:
-    """Write the graph of a model in float32, with names of input and outputs and any number of images.
+    """Write the graph of a model in float32, with named input and outputs, for batches of any size.
 
-    By torch's older exporter: 0.5 s where the newer takes 3 to 12 s for the same convolutions, and no third package.
+    torch's older exporter takes 0.5 s where the newer one takes 3 to 12 s, and needs one package less.
     """
     need('onnx', extra)
     names = model.description.outputs
@@ -78,25 +72,25 @@ def trace(model: ExportableModel, path: Path, extra: str) -> None:
 
 def _quantize(path: Path, calibration: np.ndarray) -> None:
     """Quantize weights and activations to 8 bits with ONNX Runtime's static quantization."""
-    quantization = need('onnxruntime.quantization', EXTRA)
-    shape_inference = need('onnxruntime.quantization.shape_inference', EXTRA)
+    quantization = need('onnxruntime.quantization', 'onnx')
+    shape_inference = need('onnxruntime.quantization.shape_inference', 'onnx')
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         prepared = Path(folder) / 'prepared.onnx'
         shape_inference.quant_pre_process(str(path), str(prepared))
         quantization.quantize_static(
             str(prepared),
             str(path),
-            _batches(calibration),
+            _CalibrationReader(calibration),
             quant_format=quantization.QuantFormat.QDQ,
-            # One scale for each output channel: depthwise weights differ from channel to channel.
+            # One scale per output channel: depthwise weights differ from channel to channel.
             per_channel=True,
-            # Weights in 7 bits: without VNNI sums of two products of 8 bits are clipped to 16 bits.
+            # Weights in 7 bits: without VNNI, a CPU clips sums of two products of 8 bits to 16 bits.
             reduce_range=True,
         )
 
 
-class _batches:
-    """What ONNX Runtime calls a calibration data reader: an input at a time, then None."""
+class _CalibrationReader:
+    """Calibration data reader of ONNX Runtime: one input per call, then None."""
 
     def __init__(self, inputs: np.ndarray) -> None:
         self._left = iter(inputs)
@@ -109,7 +103,7 @@ class _batches:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide warnings about tracing from users: the parity check finds what they warn of."""
+    """Hide warnings about tracing: the comparison with the model finds the faults that they warn of."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -120,26 +114,23 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-OPENVINO_FORMAT_EXTRA = 'openvino'
-# Names of nodes.
-GATES = '.*/gate/.*'
-
-
 def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:
-    """Write a model in the precision of its description; ``fp16`` halves the file and computes in float32 or bfloat16.
+    """Write a model for OpenVINO in the precision of its description.
+
+    ``fp16`` halves the size of the file; OpenVINO computes in float32 or bfloat16.
 
     Args:
         model: Model to write.
-        path: The ``.xml`` file; the weights go to a ``.bin`` beside it.
-        calibration: Inputs, for int8: NNCF measures the ranges of all activations on them.
+        path: The ``.xml`` file; the weights are written to a ``.bin`` file beside it.
+        calibration: Inputs on which NNCF measures the ranges of all activations for int8.
 
     Raises:
-        DataError: Without the extra ``openvino``.
+        DataError: The extra ``openvino`` is not installed.
     """
-    openvino = need('openvino', OPENVINO_FORMAT_EXTRA)
+    openvino = need('openvino', 'openvino')
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # OpenVINO's own reader of torch modules took 6 s for what this does in 0.5 s.
-        trace(model, Path(folder) / 'graph.onnx', OPENVINO_FORMAT_EXTRA)
+        # OpenVINO's own reader of torch modules takes 6 s, this 0.5 s.
+        trace(model, Path(folder) / 'graph.onnx', 'openvino')
         graph = openvino.Core().read_model(Path(folder) / 'graph.onnx')
     if model.description.precision == 'int8':
         graph = _quantized(graph, calibration)
@@ -150,7 +141,7 @@ def write_openvino(model: ExportableModel, path: Path, calibration: np.ndarray |
 def _quantized(graph: Any, calibration: np.ndarray) -> Any:
     """Quantize weights and activations to 8 bits with NNCF's post-training quantization, without progress bars."""
     with quiet(), redirect_stdout(io.StringIO()):
-        nncf = need('nncf', OPENVINO_FORMAT_EXTRA)
+        nncf = need('nncf', 'openvino')
         nncf.set_log_level(logging.ERROR)
         # Gates work on a few numbers per image: converting those to 8 bits and back takes longer than it saves. Without
         # them x0.25 is 1.23 times as fast, for one image and for 32, and its scores are no worse (docs/deployment.md).
@@ -166,22 +157,22 @@ def _quantized(graph: Any, calibration: np.ndarray) -> Any:
 
 
 def write_torchscript(model: ExportableModel, path: Path, calibration: np.ndarray | None = None) -> None:
-    """Write a model.
+    """Write a model as TorchScript, which torch alone loads and runs, without mmosnet.
 
     Args:
         model: Model to write, in fp32.
         path: The file.
-        calibration: Unused, so that all writers have the same arguments.
+        calibration: Unused; all writers have the same arguments.
 
     Raises:
-        DataError: Another precision.
+        DataError: The precision is not fp32.
     """
     if model.description.precision != 'fp32':
         raise DataError(f'TorchScript in {model.description.precision} is not offered: choose onnx or openvino')
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         script = torch.jit.freeze(torch.jit.trace(model, model.example(), check_trace=False))
-        # Not into the file: where that fails, torch ends the whole process.
+        # Saved to memory first: if saving to a file fails, torch ends the whole process.
         content = io.BytesIO()
         torch.jit.save(script, content, _extra_files={KEY: model.description.to_json()})
     path.write_bytes(content.getbuffer())

@@ -1,9 +1,4 @@
-"""Compare an exported file with its model.
-
-Scores of an exported file on a config's test set, beside those of the model.
-
-Does an exported file give what the model gives?
-"""
+"""Compare an exported file with its model: outputs for a few images, and scores on a test set."""
 
 from __future__ import annotations
 
@@ -27,14 +22,122 @@ from mmosnet.errors import DataError
 from mmosnet.export.prepare import OUTPUTS, ModelImages
 from mmosnet.runtime.model import ExportedModel
 
+BATCH_SIZES = (1, 2, 7)
+# Largest difference, and smallest cosine of the outputs of an image. fp32: order of sums. fp16: 11 bits per weight.
+# int8: after training on synthetic people the cosine was 0.967 to 0.996; a file below 0.95 counts as broken. Scores of
+# categories do not count for int8: for people, who belong to no category, the cosine was 0.88 where the test set lost
+# 0.027.
+LIMITS = dict(fp32=(1e-5, 0.99999), fp16=(2e-2, 0.999), int8=(0.5, 0.95))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Differences between a file and its model.
+
+    Attributes:
+        batch_size: Images per batch.
+        difference: Largest difference of two numbers, as a share of the output's largest number.
+        cosine: Smallest cosine between the outputs of file and model for an image; for int8 without categories.
+    """
+
+    batch_size: int
+    difference: float
+    cosine: float
+
+
+def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarray, rgb: bool) -> dict[str, np.ndarray]:
+    """Return the outputs of a model in its training form, with its own preprocessing.
+
+    Args:
+        model: Model in evaluation mode.
+        outputs: Names of the outputs.
+        images: ``(N, H, W, 3)`` uint8, BGR.
+        rgb: Whether the test pipeline gives RGB.
+    """
+    inputs = np.ascontiguousarray((images[..., ::-1] if rgb else images).transpose(0, 3, 1, 2))
+    with torch.inference_mode():
+        data = model.data_preprocessor(dict(inputs=torch.from_numpy(inputs)), False)
+        feats = model.extract_feat(data['inputs'])
+        tasks = getattr(model.head, 'heads', None) or dict.fromkeys(outputs, model.head)
+        values = {}
+        for task, head in tasks.items():
+            name = 'embedding' if task == 'reid' else task
+            value = head(feats)
+            scored = dict(attributes=torch.sigmoid, category=lambda logits: logits.softmax(1)).get(name, lambda v: v)
+            values[name] = scored(value).float().numpy()
+    return values
+
+
+def _compare(
+    outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: int, directions: Set[str]
+) -> Parity:
+    """Return the differences of all outputs, and the cosines of those named in ``directions``."""
+    differences, cosines = [], [1.0]
+    for name, right in expected.items():
+        if outputs[name].shape != right.shape:
+            return Parity(size, float('nan'), float('nan'))
+        differences.append(np.abs(outputs[name] - right).max() / max(np.abs(right).max(), 1e-12))
+        if name not in directions:
+            continue
+        lengths = np.linalg.norm(outputs[name], axis=1) * np.linalg.norm(right, axis=1)
+        cosines.append(((outputs[name] * right).sum(1) / lengths.clip(1e-12)).min())
+    return Parity(size, float(np.max(differences)), float(np.min(cosines)))
+
+
+def check_parity(
+    exported: ExportedModel,
+    model: nn.Module,
+    images: ModelImages,
+    sources: Sequence[ImageInput],
+    pictures: np.ndarray,
+    path: object,
+) -> list[Parity]:
+    """Compare a file with its model. Both read, resize and normalize the images by themselves.
+
+    Args:
+        exported: The file.
+        model: The model.
+        images: Preparation of the model's images.
+        sources: Seven or more image files.
+        pictures: The images after the test pipeline, ``(N, H, W, 3)`` uint8, BGR. The file gets these if it cannot
+            reproduce the pipeline.
+        path: Name of the file in errors.
+
+    Returns:
+        One result per batch size: 1, 2 and 7 images.
+
+    Raises:
+        DataError: The outputs differ by more than :data:`LIMITS`.
+    """
+    description = exported.description
+    expected = reference_outputs(model, description.outputs, pictures, images.rgb)
+    if description.l2_normalized:
+        embedding = expected['embedding']
+        expected['embedding'] = embedding / np.linalg.norm(embedding, axis=1, keepdims=True).clip(1e-12)
+    given = list(pictures) if description.other_transforms else [source.img_path for source in sources]
+    results = []
+    for size in BATCH_SIZES:
+        outputs = exported.predict(given[:size], batch_size=size)
+        directions = set(expected) - ({'category'} if description.precision == 'int8' else set())
+        result = _compare(outputs, {name: value[:size] for name, value in expected.items()}, size, directions)
+        most, least = LIMITS[description.precision]
+        # Comparisons with NaN are False.
+        if not (result.difference <= most and result.cosine >= least):
+            raise DataError(
+                f'{path} disagrees with the model at batch {size}: difference {result.difference:.2g} of at most '
+                f'{most:.0e}, cosine {result.cosine:.4f} of at least {least}; it was not kept'
+            )
+        results.append(result)
+    return results
+
 
 class ExportedPredictor:
-    """Predicts as the model's ``test_step``, by an exported file.
+    """Predict with an exported file, with the interface of a model's ``test_step``.
 
     Args:
         exported: The file.
         model: Model that the file was exported from; its head converts scores to labels.
-        rgb: The test pipeline hands on RGB.
+        rgb: Whether the test pipeline gives RGB.
     """
 
     def __init__(self, exported: ExportedModel, model: nn.Module, rgb: bool = False) -> None:
@@ -66,7 +169,7 @@ class ExportedPredictor:
 
 
 def scores_on_test_set(cfg: Config, predictor: nn.Module | ExportedPredictor) -> dict[str, float]:
-    """Evaluate on the config's test set, in this process.
+    """Evaluate on a config's test set, in this process.
 
     Args:
         cfg: Config with ``test_dataloader`` and ``test_evaluator``.
@@ -81,118 +184,10 @@ def scores_on_test_set(cfg: Config, predictor: nn.Module | ExportedPredictor) ->
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'), torch.inference_mode():
         loader_cfg = dict(cfg.test_dataloader, num_workers=0, persistent_workers=False, pin_memory=False)
         loader = Runner.build_dataloader(loader_cfg, seed=0)
-        given = cfg.test_evaluator
-        whole = isinstance(given, dict) and 'metrics' in given
-        evaluator = EVALUATOR.build(dict(type='Evaluator') | given) if whole else Evaluator(given)
+        settings = cfg.test_evaluator
+        is_evaluator = isinstance(settings, dict) and 'metrics' in settings
+        evaluator = EVALUATOR.build(dict(type='Evaluator') | settings) if is_evaluator else Evaluator(settings)
         evaluator.dataset_meta = loader.dataset.metainfo
         for data in loader:
             evaluator.process(data_samples=predictor.test_step(data), data_batch=data)
         return evaluator.evaluate(len(loader.dataset))
-
-
-BATCH_SIZES = (1, 2, 7)
-# Largest difference, and smallest cosine of an image's output vectors. fp32: the order of sums. fp16: 11 bits of each
-# weight. int8: trained on synthetic people the cosine was 0.967 to 0.996; a file below 0.95 is taken for broken. There
-# scores of categories do not count: of people, who are of no category, theirs was 0.88 where the test set lost 0.027.
-LIMITS = dict(fp32=(1e-5, 0.99999), fp16=(2e-2, 0.999), int8=(0.5, 0.95))
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How near a file comes to its model.
-
-    Attributes:
-        batch_size: Images at once.
-        difference: Largest difference of a number, as a share of the output's largest number.
-        cosine: The smallest cosine of an image's outputs, the file's with the model's; of int8 without categories.
-    """
-
-    batch_size: int
-    difference: float
-    cosine: float
-
-
-def reference_outputs(model: nn.Module, outputs: Sequence[str], images: np.ndarray, rgb: bool) -> dict[str, np.ndarray]:
-    """Compute the model's own outputs, with its own preprocessing and in its training form.
-
-    Args:
-        model: Model in evaluation mode.
-        outputs: Names of the outputs.
-        images: ``(N, H, W, 3)`` uint8, BGR.
-        rgb: Whether its pipeline passes on RGB.
-    """
-    inputs = np.ascontiguousarray((images[..., ::-1] if rgb else images).transpose(0, 3, 1, 2))
-    with torch.inference_mode():
-        data = model.data_preprocessor(dict(inputs=torch.from_numpy(inputs)), False)
-        feats = model.extract_feat(data['inputs'])
-        tasks = getattr(model.head, 'heads', None) or dict.fromkeys(outputs, model.head)
-        found = {}
-        for task, head in tasks.items():
-            name = 'embedding' if task == 'reid' else task
-            value = head(feats)
-            scored = dict(attributes=torch.sigmoid, category=lambda logits: logits.softmax(1)).get(name, lambda v: v)
-            found[name] = scored(value).float().numpy()
-    return found
-
-
-def check_parity(
-    exported: ExportedModel,
-    model: nn.Module,
-    images: ModelImages,
-    sources: Sequence[ImageInput],
-    pictures: np.ndarray,
-    path: object,
-) -> list[Parity]:
-    """Compare a file with its model, each from the image file on: both read, resize and normalize themselves.
-
-    Args:
-        exported: The file.
-        model: The model.
-        images: Preparation of the model's images.
-        sources: At least 7 image files.
-        pictures: What the test pipeline makes of them, ``(N, H, W, 3)`` uint8, BGR; the file gets it too where it has
-            no way to make it.
-        path: Name of the file in errors.
-
-    Returns:
-        A result for batches of 1, 2 and 7 images.
-
-    Raises:
-        DataError: The file gives something else.
-    """
-    description = exported.description
-    expected = reference_outputs(model, description.outputs, pictures, images.rgb)
-    if description.l2_normalized:
-        embedding = expected['embedding']
-        expected['embedding'] = embedding / np.linalg.norm(embedding, axis=1, keepdims=True).clip(1e-12)
-    given = list(pictures) if description.other_transforms else [source.img_path for source in sources]
-    results = []
-    for size in BATCH_SIZES:
-        found = exported.predict(given[:size], batch_size=size)
-        directions = set(expected) - ({'category'} if description.precision == 'int8' else set())
-        result = _compare(found, {name: value[:size] for name, value in expected.items()}, size, directions)
-        most, least = LIMITS[description.precision]
-        # Also False for what is no number.
-        if not (result.difference <= most and result.cosine >= least):
-            raise DataError(
-                f'{path} disagrees with the model at batch {size}: difference {result.difference:.2g} of at most '
-                f'{most:.0e}, cosine {result.cosine:.4f} of at least {least}; it was not kept'
-            )
-        results.append(result)
-    return results
-
-
-def _compare(
-    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: int, directions: Set[str]
-) -> Parity:
-    """Return the differences of all outputs, and the cosines of those in `directions`."""
-    differences, cosines = [], [1.0]
-    for name, right in expected.items():
-        if found[name].shape != right.shape:
-            return Parity(size, float('nan'), float('nan'))
-        differences.append(np.abs(found[name] - right).max() / max(np.abs(right).max(), 1e-12))
-        if name not in directions:
-            continue
-        lengths = np.linalg.norm(found[name], axis=1) * np.linalg.norm(right, axis=1)
-        cosines.append(((found[name] * right).sum(1) / lengths.clip(1e-12)).min())
-    return Parity(size, float(np.max(differences)), float(np.min(cosines)))

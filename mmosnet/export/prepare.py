@@ -1,13 +1,4 @@
-"""Prepare a model for export.
-
-The aggregation gate as runtimes of graphs like it.
-
-How a test pipeline reads and resizes images, as an exported file says it.
-
-A trained model as exporters want it: one tensor in, named tensors out, nothing that only training needs.
-
-Images as a model's test pipeline prepares them: for the parity check and for calibration.
-"""
+"""Prepare models and images for export: gates for graph runtimes, named outputs, descriptions, test images."""
 
 from __future__ import annotations
 
@@ -35,12 +26,17 @@ from mmosnet.models.osnet import AggregationGate, WeightedFusion
 from mmosnet.models.weights import weights_digest
 from mmosnet.runtime.description import INTERPOLATIONS, ModelDescription
 
+# Output of each task's head.
+OUTPUTS = dict(reid='embedding', attributes='attributes', category='category')
+# Heights and widths of images before the pipeline, which differ in both; the last one is smaller than any crop.
+PROBES = ((96, 50), (160, 72), (20, 9))
+
 
 class GraphGate(WeightedFusion):
-    """An aggregation gate over the pooled vectors side by side, ``(N, C, T, 1)``, by 1x1 convolutions.
+    """An aggregation gate as 1x1 convolutions of the pooled vectors side by side, ``(N, C, T, 1)``.
 
-    torch is fastest with linear layers on stacked vectors, ``(N, T, C)``; NNCF fails on them, and runtimes have more
-    layers of their own for convolutions.
+    torch is fastest with linear layers on stacked vectors, ``(N, T, C)``; but NNCF fails on those, and runtimes have
+    more kernels for convolutions.
 
     Args:
         gate: Gate whose convolutions are used.
@@ -52,13 +48,13 @@ class GraphGate(WeightedFusion):
         self.excite = gate.excite
 
     def weights(self, streams: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Compute weights as :class:`~mmosnet.models.osnet.AggregationGate` does."""
-        # A mean over two dimensions is no pooling to ONNX Runtime, and costs a change of layout.
+        """Return the weights, as :class:`~mmosnet.models.osnet.AggregationGate` does."""
+        # ONNX Runtime does not treat a mean over two dimensions as pooling, and changes the layout for it.
         pooled = torch.cat([F.adaptive_avg_pool2d(stream, 1) for stream in streams], 2)
         return self.excite(self.squeeze(pooled).relu()).sigmoid().split(1, 2)
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        """Compute a sum of products, without ``addcmul``, which also multiplies by its ``value=1``."""
+        """Return the sum of products, without ``addcmul``, which also multiplies by its ``value=1``."""
         fused = None
         for stream, weight in zip(streams, self.weights(streams), strict=True):
             fused = stream * weight if fused is None else fused + stream * weight
@@ -76,14 +72,15 @@ def with_graph_gates(model: nn.Module) -> nn.Module:
 
 
 def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
-    """Return what the runtime needs to reproduce a pipeline, and the transforms that it cannot reproduce.
+    """Return the fields of a description that say how the runtime reproduces a pipeline.
 
     Args:
         preparation: The pipeline.
 
     Returns:
         ``read_by_opencv``, ``resize`` and ``other_transforms`` of a
-        :class:`~mmosnet.runtime.ModelDescription`. Where there are others, there are no steps of resizing.
+        :class:`~mmosnet.runtime.ModelDescription`. If there are other transforms, which the runtime cannot reproduce,
+        ``resize`` is empty.
     """
     load, others, steps = preparation.load, [], []
     by_opencv = type(load) is LoadImageFromFile
@@ -102,16 +99,16 @@ def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
 
 def resize_step(transform: BaseTransform) -> dict | None:
     """Convert a transform to a step of :mod:`mmosnet.runtime.description`; None if there is no such step."""
-    kind = type(transform)
-    if kind is CenterCrop and not transform.auto_pad:
+    transform_type = type(transform)
+    if transform_type is CenterCrop and not transform.auto_pad:
         width, height = transform.crop_size
         return dict(type='CenterCrop', width=width, height=height)
-    if kind not in (Resize, ResizeEdge):
+    if transform_type not in (Resize, ResizeEdge):
         return None
     if transform.backend == 'cv2' and transform.interpolation not in INTERPOLATIONS:
         return None
     method = dict(interpolation=transform.interpolation, backend=transform.backend)
-    if kind is ResizeEdge:
+    if transform_type is ResizeEdge:
         return dict(type='ResizeEdge', scale=transform.scale, edge=transform.edge, **method)
     if transform.scale is None:
         return None
@@ -119,26 +116,22 @@ def resize_step(transform: BaseTransform) -> dict | None:
     return dict(type='Resize', width=width, height=height, keep_ratio=transform.keep_ratio, **method)
 
 
-# The outputs of a task's head.
-OUTPUTS = dict(reid='embedding', attributes='attributes', category='category')
-
-
 class ExportableModel(nn.Module):
-    """Images to embedding, attribute scores and category scores, as far as the model predicts them, in deploy form.
+    """A model in deploy form that maps images to embedding, attribute scores and category scores, if it predicts them.
 
-    mmdeploy (1.3.1) rewrites ``ImageClassifier.forward`` to a softmax of what the head gives, of embeddings too, has
-    nothing for several heads, and puts no names of attributes into a file.
+    mmdeploy (1.3.1) came closest. It rewrites ``ImageClassifier.forward`` to a softmax of the head's output, also of
+    embeddings, supports one head only, and writes no names of attributes into the file.
 
     Args:
         model: An ``ImageClassifier``; copied.
         height: Height of the images in pixels.
         width: Width of the images in pixels.
         l2_normalize: Give embeddings of length 1, whose dot product is the cosine similarity.
-        with_preprocess: Take ``(N, H, W, 3)`` uint8 in OpenCV's BGR, and normalise inside.
-        bgr_pipeline: The test pipeline hands on BGR, as all do that read files.
+        with_preprocess: Take ``(N, H, W, 3)`` uint8 in OpenCV's BGR, and normalize inside.
+        bgr_pipeline: Whether the test pipeline gives BGR, as all pipelines do that read files.
 
     Raises:
-        DataError: The model predicts nothing that can be exported, or its preprocessing pads.
+        DataError: The model has no output that can be exported, or its preprocessing pads images.
     """
 
     def __init__(
@@ -158,11 +151,11 @@ class ExportableModel(nn.Module):
                 f'{type(prepare).__name__} cannot be exported: it must be a ClsDataPreprocessor, no padding'
             )
         self.model = switch_to_deploy(copy.deepcopy(model))
-        # In one order, whatever the config's.
+        # In a fixed order, independent of the config.
         self.tasks = tuple(task for task in OUTPUTS if task in tasks.heads)
         self.joint = tasks.joint
         rgb = prepare.to_rgb if bgr_pipeline else not prepare.to_rgb
-        # Of images in BGR. What OpenCV reads is the one order that users of a file can rely on.
+        # Files with preprocessing take BGR, the order in which OpenCV reads images.
         self.swap = rgb and with_preprocess
         mean, std = (prepare.mean, prepare.std) if prepare._enable_normalize else (torch.zeros(1), torch.ones(1))
         self.register_buffer('mean', mean.float().reshape(-1, 1, 1).expand(3, 1, 1).clone(), persistent=False)
@@ -187,11 +180,11 @@ class ExportableModel(nn.Module):
         """Predict.
 
         Args:
-            images: Images as the :attr:`description` says.
+            images: Images in the layout of the :attr:`description`.
 
         Returns:
-            The outputs in the description's order: embeddings ``(N, D)``, scores from 0 to 1 ``(N, A)`` of the
-            attributes, ``(N, C)`` of the categories.
+            The outputs in the order of the description: embeddings ``(N, D)``, scores from 0 to 1 of attributes
+            ``(N, A)``, and of categories ``(N, C)``.
         """
         if self.description.with_preprocess:
             images = images.permute(0, 3, 1, 2)
@@ -202,7 +195,7 @@ class ExportableModel(nn.Module):
         return tuple(self._output(task, head.heads[task] if self.joint else head, feats) for task in self.tasks)
 
     def example(self) -> Tensor:
-        """Return inputs to trace with: two images, so that no dimension of size 1 is taken for fixed."""
+        """Return inputs to trace with: two images, since tracing fixes dimensions of size 1."""
         height, width = self.description.height, self.description.width
         if self.description.with_preprocess:
             return torch.randint(0, 256, (2, height, width, 3), dtype=torch.uint8)
@@ -215,41 +208,36 @@ class ExportableModel(nn.Module):
         return head(feats).sigmoid() if task == 'attributes' else head(feats).softmax(1)
 
 
-# Height and width of images before the pipeline, unlike each other in both; the last smaller than any crop.
-PROBES = ((96, 50), (160, 72), (20, 9))
-
-
 class ModelImages:
-    """Prepares images for a model that knows its config.
+    """Prepare images for a model by the test pipeline of its config.
 
     Args:
         model: A model that :func:`~mmosnet.models.build.load_model` returned.
-        size: Height and width of the images that the exported file takes; by default what the config's test pipeline
-            makes of images.
+        size: Height and width of the images that the exported file takes; by default those after the test pipeline.
 
     Raises:
-        DataError: No size given, and the pipeline leaves images as large as they are; or a given one that it changes.
+        DataError: The pipeline does not resize and no size is given, or the pipeline resizes to another size.
     """
 
     def __init__(self, model: nn.Module, size: Sequence[int] | None = None) -> None:
         cfg = getattr(model, '_config', None)
         self._prepare = ImagePreparation(pipeline_of(cfg), (cfg or {}).get('default_scope') or 'mmpretrain', rgb=True)
-        #: Whether the pipeline hands on RGB, as those of data sets without files do.
+        #: Whether the pipeline gives RGB, as pipelines of data sets without files do.
         self.rgb = self._prepare.rgb
-        #: Fields of the description, of :func:`~mmosnet.export.prepare.pipeline_facts`.
+        #: Fields of the description, from :func:`pipeline_facts`.
         self.facts = pipeline_facts(self._prepare)
         probes = [ImageInput('probe', image=np.zeros((*probe, 3), np.uint8)) for probe in PROBES]
-        made = {self._one(probe).shape[:2] for probe in probes}
+        sizes = {self._one(probe).shape[:2] for probe in probes}
         # Whether images may come in any size.
-        self._resizes = len(made) == 1
-        if size is None and len(made) > 1:
+        self._resizes = len(sizes) == 1
+        if size is None and len(sizes) > 1:
             raise DataError(
-                "the config's test pipeline leaves images in their own sizes: say which size the file takes, "
+                "the config's test pipeline does not resize images: give the size that the file takes, "
                 '--size HEIGHT WIDTH'
             )
-        self.height, self.width = made.pop() if size is None else size
-        if len(made) == 1 and made != {(self.height, self.width)}:
-            raise DataError(f'--size {self.height} {self.width}: the test pipeline makes images of {made.pop()}')
+        self.height, self.width = sizes.pop() if size is None else size
+        if len(sizes) == 1 and sizes != {(self.height, self.width)}:
+            raise DataError(f'--size {self.height} {self.width}: the test pipeline makes images of {sizes.pop()}')
 
     def choose(self, folder: str | Path, number: int) -> list[ImageInput]:
         """Choose images of a folder at even distances.
@@ -262,8 +250,8 @@ class ModelImages:
         places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
         return [sources[place] for place in places]
 
-    def draw(self, folder: str | Path, number: int, seed: int = 0) -> list[ImageInput]:
-        """Write JPEGs of coarse and fine noise; of many sizes where the pipeline resizes.
+    def write_noise(self, folder: str | Path, number: int, seed: int = 0) -> list[ImageInput]:
+        """Write JPEG files of coarse and fine noise, of many sizes if the pipeline resizes.
 
         Args:
             folder: Folder to write to.
@@ -275,14 +263,14 @@ class ModelImages:
         for i in range(number):
             height, width = self.height, self.width
             if self._resizes:
-                # Nearly of the same shape: of much narrower ones a crop may be left too small.
+                # Proportions stay nearly the same: a crop of a much narrower image may be too small.
                 factor = random.uniform(0.5, 2)
                 height, width = (round(side * factor * random.uniform(0.9, 1.1)) for side in (height, width))
             coarse = random.randint(0, 200, (-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)
             image = coarse[:height, :width] + random.randint(0, 56, (height, width, 3))
             path = Path(folder) / f'{i}.jpg'
             path.write_bytes(cv2.imencode('.jpg', image.astype(np.uint8))[1].tobytes())
-            sources.append(ImageInput('drawn', str(path)))
+            sources.append(ImageInput('noise', str(path)))
         return sources
 
     def prepare(self, sources: Sequence[ImageInput]) -> np.ndarray:
@@ -292,13 +280,14 @@ class ModelImages:
             ``(N, H, W, 3)`` uint8, BGR.
 
         Raises:
-            FileNotFoundError, DataError: No such folder, no image in it, a damaged one, or one of another size.
+            FileNotFoundError: There is no such file.
+            DataError: An image is damaged, or has another size after the pipeline.
         """
         images = [self._one(source) for source in sources]
         for source, image in zip(sources, images, strict=True):
             if image.shape[:2] != (self.height, self.width):
                 raise DataError(
-                    f'{source.name} is {image.shape[0]}x{image.shape[1]} behind the test pipeline, the exported file '
+                    f'{source.name} is {image.shape[0]}x{image.shape[1]} after the test pipeline, the exported file '
                     f'takes {self.height}x{self.width}: resize it, or add Resize to the pipeline'
                 )
         return np.stack(images)

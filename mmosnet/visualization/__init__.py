@@ -1,1 +1,1 @@
-"""Pictures of a config and a checkpoint: results, data, the inside of the network, the training."""
+"""Pictures of a model: its results, its network, its training, its data."""

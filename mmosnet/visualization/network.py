@@ -1,152 +1,83 @@
-"""Look inside a network.
+"""Look inside an OSNet: where each stage responds to an image, and how its gates weigh the scales.
 
-What an OSNet makes of images: where each stage responds, and what its gates weigh.
+Activation maps are drawn as in the released code of OSNet (torchreid, ``tools/visualize_actmap.py``): the squares of a
+feature map summed over its channels, stretched to the range of the image. The released code draws the last map; here
+every stage is drawn, in colors for every color vision.
 
-Where a network responds: heat maps of its feature maps over the image.
-
-As the released code of OSNet draws them (torchreid, ``tools/visualize_actmap.py``): the squares of a feature map summed
-over its channels, stretched to the range of the image. There for the last map, here for each stage, in colours that
-everybody tells apart.
-
-Which scale a network attends to: the mean weights that its aggregation gates give to the streams.
-
-A gate weighs each channel of each stream by the image's content (section 3.2 of OSNet, arXiv 1905.00953); stream t sees
-``2t + 1`` pixels of the block's input. A weight tells how far the gate lets a stream through, not how strong the stream
-is. Means over channels differ little, because a gate that raises some channels of a stream lowers others: compare an
-image with the mean over images, and see by the contrast whether the gate tells the streams apart at all.
-
-The figure of gate weights: for each stage the mean over the images, and how each image departs from it.
-
-From a config, a checkpoint and images to activation maps and gate weights: files and a table.
+An aggregation gate weighs each channel of each stream by the image's content (section 3.2 of OSNet, arXiv 1905.00953);
+stream t sees ``2t + 1`` pixels of the block's input. A weight says how far the gate lets a stream through, not how
+strong the stream is. Means over channels differ little, because a gate that raises some channels of a stream lowers
+others: compare an image with the mean over images, and see by the contrast whether the gate distinguishes the streams
+at all.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
-
-from mmosnet.drawing.figures import TEXT_SIZE, new_figure, save_figure
-from mmosnet.drawing.figures import TITLE_SIZE as GATE_WEIGHT_FIGURE_TITLE_SIZE
-from mmosnet.drawing.sheets import TITLE_SIZE, blank, save_sheet, text_width, write
-from mmosnet.errors import DataError
-from mmosnet.io.text_tables import text_table
-from mmosnet.models.osnet import OSNet, WeightedFusion
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-import copy
-import json
-from typing import Any
-
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, DefaultScope
+from torch import Tensor, nn
 
 from mmosnet.datasets.check import image_files, spread_over_people
-from mmosnet.io.files import whole_file
+from mmosnet.drawing import figures
+from mmosnet.drawing.figures import COLORS, new_figure, save_figure
+from mmosnet.drawing.sheets import blank, save_sheet, stacked, text_width, titled, write
+from mmosnet.errors import DataError
+from mmosnet.io.text_tables import text_table
 from mmosnet.models.build import load_model
-from mmosnet.visualization.results import data_name
+from mmosnet.models.osnet import OSNet, WeightedFusion
+from mmosnet.visualization.results import data_name, write_json
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class View:
-    """One image through the network.
-
-    Attributes:
-        mapped: The image and its activation maps.
-        gates: Gate weights ``(1, T, C)`` by OSBlock; empty where the fusion has no weights.
-    """
-
-    mapped: MappedImage
-    gates: dict[str, Tensor]
-
-
-def backbone_of(model: nn.Module) -> OSNet:
-    """Return the backbone, which must be an OSNet.
-
-    Raises:
-        DataError: It is another one.
-    """
-    backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, OSNet):
-        raise DataError(f"the config's backbone is {type(backbone).__name__}; this draws OSNet only")
-    return backbone
-
-
-def all_maps(backbone: OSNet, images: Tensor) -> dict[str, Tensor]:
-    """Compute the maps of all stages and of the last convolution by name, whatever ``out_indices`` says."""
-    names = [f'stages.{stage}' for stage in range(len(backbone.stages))]
-    names += ['final_conv'] * (backbone.final_conv is not None)
-    requested = backbone.out_indices
-    backbone.out_indices = tuple(range(len(names)))
-    try:
-        return dict(zip(names, backbone(images), strict=True))
-    finally:
-        backbone.out_indices = requested
-
-
-def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict) -> View:
-    """Run one image through the test pipeline, the preprocessing and the backbone.
-
-    One at a time: images need not have the same size.
-
-    Args:
-        model: Model in evaluation mode with an OSNet as backbone.
-        pipeline: The test pipeline, ending in ``PackInputs``.
-        record: Record with ``img_path``.
-
-    Raises:
-        DataError: The image is too small for the network.
-    """
-    backbone = backbone_of(model)
-    item = pipeline(dict(record))
-    batch = dict(inputs=item['inputs'][None], data_samples=[item['data_samples']])
-    try:
-        with torch.no_grad(), recorded_gates(backbone) as gates:
-            found = all_maps(backbone, model.data_preprocessor(batch, training=False)['inputs'])
-    except RuntimeError as e:
-        height, width = item['inputs'].shape[1:]
-        raise DataError(
-            f'{record["img_path"]}, {height}x{width} after the pipeline, does not pass through the network: too small? '
-            f'({str(e).splitlines()[0]})'
-        ) from e
-    maps = {name: activation_maps(feature_maps)[0] for name, feature_maps in found.items()}
-    image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8))
-    return View(MappedImage(record['img_path'], image, maps), gates)
-
-
-# Height of a picture in the sheet, of a line of text, and the gap between pictures: pixels.
-HEIGHT = 192
-LINE = 20
-GAP = 6
+# Activation maps, in pixels: height of a picture, height of a line of text, gap between pictures.
+HEIGHT, LINE, GAP = 192, 20, 6
 # Share of the heat map in a picture.
 OPACITY = 0.55
-# From dark to bright whatever one's colour vision; the released code's runs from blue through green to red.
+# From dark to bright for every color vision; the released code's goes from blue through green to red.
 COLOR_MAP = cv2.COLORMAP_INFERNO
-# Height of a line of the title.
-TITLE = 24
-# Height and width of the scale.
+# Height and width of the color scale in pixels.
 SCALE = (10, 120)
+# Gate weights, in inches: height of an image's row, of the bars, and of titles and margins; width of a picture and of a
+# stream's column.
+ROW, BARS, MARGINS = 0.9, 1.6, 1.5
+PICTURE, COLUMN = 0.9, 0.85
+GATES_TITLE = (
+    'Mean weight that the aggregation gates give to each stream, named by its receptive field in pixels of the stage\n'
+    'Contrast: how differently the streams are weighed. Cells: one image and its departure from the mean, red above it'
+)
+# Inches; the title needs them where streams are few.
+MIN_WIDTH = 7.5
+# Departures from the mean that get full color at least: smaller ones stay pale.
+SMALLEST_RANGE = 0.01
+# A JPEG file has at most 65,535 rows.
+MOST_IMAGES = 200
+MAPS_FILE = 'activation_maps.jpg'
+FIGURE_FILE = 'gate_weights.png'
+NUMBERS_FILE = 'gate_weights.json'
 
 
 @dataclass(frozen=True)
 class MappedImage:
-    """An image and where each stage responds to it.
+    """An image with the activation maps of all stages.
 
     Attributes:
         name: Caption.
         image: ``(H, W, 3)`` uint8, BGR, as the network saw it.
-        maps: Maps by name of the stage, ``(h, w)`` in [0, 1].
+        maps: Activation maps by name of the stage, ``(h, w)`` from 0 to 1.
     """
 
     name: str
@@ -174,7 +105,7 @@ def overlay(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
     Args:
         image: ``(H, W, 3)`` uint8, BGR.
-        activation: ``(h, w)`` in [0, 1]; enlarged to the image.
+        activation: ``(h, w)`` from 0 to 1; enlarged to the size of the image.
     """
     enlarged = cv2.resize(activation, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     heat = cv2.applyColorMap(np.round(255 * enlarged).astype(np.uint8), COLOR_MAP)
@@ -185,7 +116,7 @@ def draw_activation_sheet(images: Sequence[MappedImage], title: Sequence[str] = 
     """Draw one image per row: the picture, and the heat map of each stage over it.
 
     Args:
-        images: All with the same stages.
+        images: One or more images, all with the same stages.
         title: Lines above.
 
     Returns:
@@ -193,69 +124,62 @@ def draw_activation_sheet(images: Sequence[MappedImage], title: Sequence[str] = 
     """
     width = max(round(HEIGHT * image.image.shape[1] / image.image.shape[0]) for image in images)
     stages = list(images[0].maps)
-    titles = ['image', *stages]
-    header = _header(GAP + len(titles) * (width + GAP), title)
-    for column, name in enumerate(titles):
-        left = GAP + column * (width + GAP)
-        write(header[:, : left + width], name, left, header.shape[0] - 6)
-    rows = [header]
+    names = ['image', *stages]
+    lefts = [GAP + column * (width + GAP) for column in range(len(names))]
+    head = stacked([_head(title), blank(0, lefts[-1] + width + GAP)])
+    for name, left in zip(names, lefts, strict=True):
+        write(head[:, : left + width], name, left, head.shape[0] - 6)
+    rows = [head]
     for mapped in images:
         # Enlarged before the heat map is laid over it, which would be coarse otherwise.
         image = _fitted(mapped.image)
-        cells = [image, *(overlay(image, mapped.maps[stage]) for stage in stages)]
-        row = blank(HEIGHT, header.shape[1])
-        for column, cell in enumerate(cells):
-            left = GAP + column * (width + GAP)
-            row[:, left : left + cell.shape[1]] = cell
-        caption = blank(LINE + GAP, header.shape[1])
-        write(caption, _shortened(mapped.name, header.shape[1] - 2 * GAP), GAP, LINE - 6)
-        rows += [row, caption]
+        row = blank(HEIGHT + LINE + GAP, head.shape[1])
+        for left, cell in zip(lefts, [image, *(overlay(image, mapped.maps[stage]) for stage in stages)], strict=True):
+            row[:HEIGHT, left : left + cell.shape[1]] = cell
+        write(row, _shortened(mapped.name, head.shape[1] - 2 * GAP), GAP, HEIGHT + LINE - 6)
+        rows.append(row)
     return np.vstack(rows)
 
 
-def save_activation_sheet(images: Sequence[MappedImage], path: str | Path, title: Sequence[str] = ()) -> Path:
-    """Draw the sheet into an image file.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    return save_sheet(draw_activation_sheet(images, title), path)
-
-
-def _header(width: int, title: Sequence[str]) -> np.ndarray:
-    """Draw title, color scale and room for the column names; widened to its text."""
-    words = ('weakest', "strongest response of an image's stage")
-    scale = GAP + text_width(words[0]) + 8 + SCALE[1] + 8 + text_width(words[1]) + GAP
-    header = blank(
-        TITLE * (len(title) + 1) + LINE, max(width, scale, *(text_width(line, TITLE_SIZE) + 2 * GAP for line in title))
-    )
-    for number, line in enumerate(title, 1):
-        write(header, line, GAP, TITLE * number - 7, size=TITLE_SIZE)
-    bottom = TITLE * (len(title) + 1) - 9
-    write(header, words[0], GAP, bottom)
-    left = GAP + text_width(words[0]) + 8
+def _head(title: Sequence[str]) -> np.ndarray:
+    """Draw the title and the color scale, and leave room for the names of the columns."""
+    weakest, strongest = 'weakest', "strongest response of an image's stage"
+    left = GAP + text_width(weakest) + 8
+    right = left + SCALE[1] + 8
+    head = titled(title, 24 + LINE, right + text_width(strongest) + GAP)
+    bottom = head.shape[0] - LINE - 9
+    write(head, weakest, GAP, bottom)
     ramp = np.tile(np.linspace(0, 255, SCALE[1]).astype(np.uint8), (SCALE[0], 1))
-    header[bottom - SCALE[0] + 1 : bottom + 1, left : left + SCALE[1]] = cv2.applyColorMap(ramp, COLOR_MAP)
-    write(header, words[1], left + SCALE[1] + 8, bottom)
-    return header
+    head[bottom - SCALE[0] + 1 : bottom + 1, left : left + SCALE[1]] = cv2.applyColorMap(ramp, COLOR_MAP)
+    write(head, strongest, right, bottom)
+    return head
 
 
 def _fitted(image: np.ndarray) -> np.ndarray:
+    """Return an image, scaled in proportion to :data:`HEIGHT`."""
     width = max(1, round(HEIGHT * image.shape[1] / image.shape[0]))
     shrinks = image.shape[0] > HEIGHT
     return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def _shortened(text: str, width: int) -> str:
-    """Return a path, cut on its left side where it is too long: its end is more informative."""
-    shown = text
-    while len(shown) > 4 and text_width(shown) > width:
-        shown = '...' + shown[4:]
-    return shown
+    """Return a path that fits into a width, cut on its left side: its end says more."""
+    shortened = text
+    while len(shortened) > 4 and text_width(shortened) > width:
+        shortened = '...' + shortened[4:]
+    return shortened
 
 
 def channel_weights(fusion: WeightedFusion, streams: Sequence[Tensor]) -> Tensor:
-    """Compute the weight of each channel of each of T streams ``(N, C, H, W)``: ``(N, T, C)``."""
+    """Return the weight of each channel of each stream.
+
+    Args:
+        fusion: The gate.
+        streams: T tensors ``(N, C, H, W)``.
+
+    Returns:
+        ``(N, T, C)`` float32.
+    """
     num_images, channels = streams[0].shape[:2]
     weights = [weight.expand(num_images, channels, 1, 1).flatten(1) for weight in fusion.weights(streams)]
     return torch.stack(weights, dim=1).float()
@@ -263,9 +187,10 @@ def channel_weights(fusion: WeightedFusion, streams: Sequence[Tensor]) -> Tensor
 
 @contextmanager
 def recorded_gates(backbone: OSNet) -> Iterator[dict[str, Tensor]]:
-    """Record the :func:`channel_weights` of every OSBlock, by its name, in the forward passes of the ``with`` block.
+    """Record the :func:`channel_weights` of every OSBlock in the forward passes of the ``with`` block.
 
-    A later pass replaces an earlier one. The dict stays empty where the fusion has no weights.
+    Yields:
+        Weights of the last pass by name of the block; empty if the fusion has no weights.
     """
     recorded: dict[str, Tensor] = {}
 
@@ -303,7 +228,7 @@ class GateWeights:
         streams: Names of the T streams, from :func:`stream_names`.
         by_block: ``(I, B, T)``, means over channels.
         contrast: ``(I, B)``, how differently a block weighs its streams: the standard deviation of a channel's T
-            weights, averaged over the channels. 0 where the gate does not choose between scales.
+            weights, averaged over the channels. 0 for a gate that does not choose between scales.
     """
 
     images: list[str]
@@ -378,24 +303,11 @@ class GateWeights:
         return text_table(['mean gate weight', *self.streams, 'contrast'], rows)
 
 
-# Inches: height of an image's row, of the bars, of titles and margins; width of a picture and of a stream's column.
-ROW, BARS, MARGINS = 0.9, 1.6, 1.5
-PICTURE, COLUMN = 0.9, 0.85
-GATE_WEIGHT_FIGURE_TITLE = (
-    'Mean weight that the aggregation gates give to each stream, named by its receptive field in pixels of the stage\n'
-    'Contrast: how differently the streams are weighed. Cells: one image and its departure from the mean, red above it'
-)
-# Inches; the title needs them where streams are few.
-MIN_WIDTH = 7.5
-# Departures from the mean that get full colour at least: smaller ones stay pale.
-SMALLEST_RANGE = 0.01
-
-
 def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Figure:
-    """Draw the figure.
+    """Draw the figure of gate weights.
 
-    Above, bars: the mean weight of each stream over the images, and the contrast. Below, one row per image: its weight,
-    and under it in per cent how far it departs from that mean; red above it, blue below.
+    Bars at the top show the mean weight of each stream over the images, and the contrast. A row per image follows: its
+    weights, and by how many per cent they depart from that mean, red above it and blue below.
 
     Args:
         weights: Gate weights of I images.
@@ -406,7 +318,7 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     figure = new_figure(
         max(MIN_WIDTH, PICTURE + COLUMN * num_stages * num_streams + 0.8), MARGINS + BARS + ROW * num_images
     )
-    figure.suptitle(GATE_WEIGHT_FIGURE_TITLE, fontsize=GATE_WEIGHT_FIGURE_TITLE_SIZE)
+    figure.suptitle(GATES_TITLE, fontsize=figures.TITLE_SIZE)
     grid = figure.add_gridspec(
         1 + num_images,
         1 + num_stages,
@@ -430,15 +342,10 @@ def draw_gate_weights(weights: GateWeights, images: Sequence[np.ndarray]) -> Fig
     return figure
 
 
-def save_gate_weights(weights: GateWeights, images: Sequence[np.ndarray], path: str | Path) -> Path:
-    """Draw the figure into an image file."""
-    return save_figure(draw_gate_weights(weights, images), path)
-
-
 def _draw_bars(axes: Axes, title: str, mean: np.ndarray, streams: Sequence[str], top: float) -> None:
-    bars = axes.bar(range(len(streams)), mean, width=0.6, color='#0072b2')
-    axes.bar_label(bars, fmt='%.3f', padding=2, fontsize=TEXT_SIZE)
-    axes.set_title(title, fontsize=GATE_WEIGHT_FIGURE_TITLE_SIZE)
+    bars = axes.bar(range(len(streams)), mean, width=0.6, color=COLORS[0])
+    axes.bar_label(bars, fmt='%.3f', padding=2, fontsize=figures.TEXT_SIZE)
+    axes.set_title(title, fontsize=figures.TITLE_SIZE)
     axes.set_xticks(range(len(streams)), streams)
     axes.set_xlim(-0.5, len(streams) - 0.5)
     axes.set_ylim(0, top)
@@ -457,8 +364,8 @@ def _draw_cells(axes: Axes, weights: np.ndarray, departures: np.ndarray, streams
                 f'{weights[row, column]:.3f}\n{_percent(departure)}',
                 ha='center',
                 va='center',
-                fontsize=TEXT_SIZE,
-                # Legible on the dark ends of the colour map.
+                fontsize=figures.TEXT_SIZE,
+                # Legible on the dark ends of the color map.
                 color='white' if abs(departure) > 0.6 * reach else 'black',
             )
     axes.set_xticks(range(len(streams)), streams)
@@ -470,11 +377,71 @@ def _percent(departure: float) -> str:
     return text[1:] if text[1:] == '0.0%' else text
 
 
-# A JPEG file has at most 65,535 rows.
-MOST_IMAGES = 200
-MAPS_FILE = 'activation_maps.jpg'
-FIGURE_FILE = 'gate_weights.png'
-NUMBERS_FILE = 'gate_weights.json'
+@dataclass(frozen=True)
+class View:
+    """One image that went through the network.
+
+    Attributes:
+        mapped: The image and its activation maps.
+        gates: Gate weights ``(1, T, C)`` by name of the OSBlock; empty if the fusion has no weights.
+    """
+
+    mapped: MappedImage
+    gates: dict[str, Tensor]
+
+
+def backbone_of(model: nn.Module) -> OSNet:
+    """Return the backbone of a model.
+
+    Raises:
+        DataError: It is not an OSNet.
+    """
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, OSNet):
+        raise DataError(f"the config's backbone is {type(backbone).__name__}; these pictures are of OSNet only")
+    return backbone
+
+
+def all_maps(backbone: OSNet, images: Tensor) -> dict[str, Tensor]:
+    """Return the feature maps of all stages and of the last convolution by name, whatever ``out_indices`` says."""
+    names = [f'stages.{stage}' for stage in range(len(backbone.stages))]
+    names += ['final_conv'] * (backbone.final_conv is not None)
+    requested = backbone.out_indices
+    backbone.out_indices = tuple(range(len(names)))
+    try:
+        return dict(zip(names, backbone(images), strict=True))
+    finally:
+        backbone.out_indices = requested
+
+
+def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict) -> View:
+    """Run one image through the test pipeline, the preprocessing and the backbone.
+
+    Images run one at a time, since they may differ in size.
+
+    Args:
+        model: Model in evaluation mode with an OSNet as backbone.
+        pipeline: The test pipeline, which ends with ``PackInputs``.
+        record: Record with ``img_path``.
+
+    Raises:
+        DataError: The image is too small for the network.
+    """
+    backbone = backbone_of(model)
+    item = pipeline(dict(record))
+    batch = dict(inputs=item['inputs'][None], data_samples=[item['data_samples']])
+    try:
+        with torch.no_grad(), recorded_gates(backbone) as gates:
+            stages = all_maps(backbone, model.data_preprocessor(batch, training=False)['inputs'])
+    except RuntimeError as e:
+        height, width = item['inputs'].shape[1:]
+        raise DataError(
+            f'{record["img_path"]}, {height}x{width} after the pipeline, does not pass through the network: too small? '
+            f'({str(e).splitlines()[0]})'
+        ) from e
+    maps = {name: activation_maps(feature_maps)[0] for name, feature_maps in stages.items()}
+    image = np.ascontiguousarray(item['inputs'].permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8))
+    return View(MappedImage(record['img_path'], image, maps), gates)
 
 
 @dataclass(frozen=True)
@@ -482,7 +449,7 @@ class Viewed:
     """Images that went through a network.
 
     Attributes:
-        views: One an image.
+        views: One view per image.
         backbone: The network.
         checkpoint: Checkpoint with the weights.
         title: Description of the images.
@@ -492,6 +459,23 @@ class Viewed:
     backbone: OSNet
     checkpoint: str
     title: str
+
+
+def first_part(cfg: Config) -> Config:
+    """Return the test data set of a config; for a joint data set its first part, the people.
+
+    Raises:
+        DataError: The config has no test data set with a pipeline.
+    """
+    dataset: Any = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    if dataset.get('datasets'):
+        # The folders of the parts are relative to that of the whole.
+        root = dataset.get('data_root') or ''
+        dataset = copy.deepcopy(next(part for part in dataset.datasets.values() if part is not None))
+        dataset.data_root = str(Path(root, dataset.get('data_root') or ''))
+    if 'pipeline' not in dataset:
+        raise DataError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which prepares the images')
+    return dataset
 
 
 def view_images(cfg: Config, checkpoint: str, images: Sequence[str], num_images: int) -> Viewed:
@@ -505,7 +489,7 @@ def view_images(cfg: Config, checkpoint: str, images: Sequence[str], num_images:
 
     Raises:
         FileNotFoundError: No such checkpoint, image or folder.
-        DataError: The checkpoint belongs to another network, the network is no OSNet, or an image cannot be read.
+        DataError: The checkpoint belongs to another network, the network is not an OSNet, or an image cannot be read.
     """
     # What fails fast comes first.
     dataset_cfg = first_part(cfg)
@@ -532,52 +516,30 @@ def visualize_activation(viewed: Viewed, out_dir: Path) -> list[str]:
     """Draw :data:`MAPS_FILE`.
 
     Returns:
-        Lines that tell where it is.
+        Lines with the path of the file.
     """
     title = ['Where each stage of OSNet responds', viewed.title]
-    path = save_activation_sheet([view.mapped for view in viewed.views], out_dir / MAPS_FILE, title)
-    return [viewed.title, '', f'picture  {path}']
+    sheet = draw_activation_sheet([view.mapped for view in viewed.views], title)
+    return [viewed.title, '', f'picture  {save_sheet(sheet, out_dir / MAPS_FILE)}']
 
 
 def visualize_gates(viewed: Viewed, out_dir: Path) -> list[str]:
     """Draw :data:`FIGURE_FILE` and write :data:`NUMBERS_FILE`.
 
     Returns:
-        Lines that tell what was found and where it is.
+        Lines with the results and the paths of the files.
 
     Raises:
-        DataError: The network's streams are joined without weights.
+        DataError: The network joins its streams without weights.
     """
-    if not viewed.views[0].gates:
+    views = viewed.views
+    if not views[0].gates:
         fusion = type(viewed.backbone.stages[0][0].gate).__name__
-        raise DataError(f'no gate weights: the streams of this network are joined by {fusion}, without any')
-    return _gate_lines(viewed.views, stream_names(viewed.backbone), viewed.checkpoint, out_dir)
-
-
-def first_part(cfg: Config) -> Config:
-    """Return the test data set of a config; of a joint one its first part, the people.
-
-    Raises:
-        DataError: The config has none with a pipeline.
-    """
-    dataset: Any = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    if dataset.get('datasets'):
-        # The parts' folders lie in that of the whole.
-        root = dataset.get('data_root') or ''
-        dataset = copy.deepcopy(next(part for part in dataset.datasets.values() if part is not None))
-        dataset.data_root = str(Path(root, dataset.get('data_root') or ''))
-    if 'pipeline' not in dataset:
-        raise DataError(f'{cfg.filename} has no test_dataloader.dataset.pipeline, which prepares the images')
-    return dataset
-
-
-def _gate_lines(views: Sequence[View], streams: Sequence[str], checkpoint: str, out_dir: Path) -> list[str]:
+        raise DataError(f'no gate weights: the streams of this network are joined by {fusion}, which has none')
     names = [view.mapped.name for view in views]
-    weights = GateWeights.of(names, streams, [view.gates for view in views])
-    figure = save_gate_weights(weights, [view.mapped.image for view in views], out_dir / FIGURE_FILE)
-    numbers = out_dir / NUMBERS_FILE
-    with whole_file(numbers) as draft:
-        draft.write_text(json.dumps(dict(checkpoint=checkpoint) | weights.report(), indent=2) + '\n')
+    weights = GateWeights.of(names, stream_names(viewed.backbone), [view.gates for view in views])
+    figure = save_figure(draw_gate_weights(weights, [view.mapped.image for view in views]), out_dir / FIGURE_FILE)
+    numbers = write_json(out_dir / NUMBERS_FILE, dict(checkpoint=viewed.checkpoint) | weights.report())
     return [
         f'Mean of {len(views)} images +- standard deviation; streams by receptive field in pixels of the stage.',
         'Contrast: how differently the streams are weighed (standard deviation of a channel over the streams).',

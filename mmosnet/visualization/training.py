@@ -1,13 +1,7 @@
-"""Curves of a training.
+"""Curves of trainings from their logs: losses, learning rate and evaluations, over all resumptions.
 
-The course of a training, from the logs that it left: losses, learning rate and evaluations, over all resumptions.
-
-mmengine writes a folder named by the time for every start: ``20261123_070447/vis_data/scalars.json``, a record a
-line, beside ``20261123_070447.log`` for people.
-
-The figure of a training: loss, learning rate and scores of the evaluations, of one run or several.
-
-From work directories to the curves of their trainings: a picture, numbers and a table.
+mmengine writes a folder for every start, named by the time: ``20261123_070447/vis_data/scalars.json`` with one record
+per line, beside ``20261123_070447.log`` for people.
 """
 
 from __future__ import annotations
@@ -15,37 +9,43 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmosnet.drawing.figures import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes
+from mmosnet.drawing.figures import TEXT_SIZE, TITLE_SIZE, line_style, new_figure, plain_axes, save_figure
 from mmosnet.errors import DataError
 from mmosnet.io.text_tables import text_table
+from mmosnet.visualization.results import write_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from mmosnet.drawing.figures import save_figure
-from mmosnet.visualization.results import write_table
 
 # "Epoch(train)  [2][ 50/106]  lr: 1.4908e-03  eta: 0:32:18  loss: 6.5932", "Iter(train) [ 50/1000]  lr: ...",
 # "Epoch(val) [5][5/5]    reid/mAP: 0.5186  reid/Rank-1: 0.6250".
 LOG_LINE = re.compile(r'(?:Epoch|Iter)\((train|val)\)\s+(?:\[\s*(\d+)\])?\[\s*(\d+)/\s*(\d+)\]\s+(.*)')
 LOG_VALUE = re.compile(r'(\S+): (\S+)(?:\s|$)')
-# Of a record, but no curve.
+# Numbers of a record that say when it was logged.
 PLACES = ('epoch', 'iter', 'step')
+# Numbers that are logged, but are no scores.
+MEASUREMENTS = {'time', 'data_time', 'memory'}
+#: Scores that are drawn by default, if they were logged.
+USUAL_SCORES = ('reid/mAP', 'reid/Rank-1', 'attributes/mA', 'attributes/F1', 'accuracy/top1')
+# Size of a panel in inches.
+WIDTH, HEIGHT = 4.6, 2.9
+CSV_HEADER = ('run', 'split', 'epoch', 'iteration', 'name', 'value')
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was logged at one time.
+    """Numbers that were logged at one time.
 
     Attributes:
-        epoch: 1-based; None of a training by iterations.
-        iteration: Training iterations before it; None of an evaluation that says its epoch.
-        values: Numbers by name; some may not be finite.
+        epoch: Number of the epoch, 1-based; None in a training by iterations.
+        iteration: Number of training iterations before; None for an evaluation that has an epoch.
+        values: Numbers by name. Some may not be finite.
     """
 
     epoch: int | None
@@ -60,13 +60,13 @@ class Record:
 
 @dataclass
 class TrainingRun:
-    """A training over all its resumptions.
+    """A training, over all its resumptions.
 
     Attributes:
         name: Name of the work directory.
         train: Records of the training, in order.
         val: Records of the evaluations, in order.
-        notes: Remarks on the logs for the reader.
+        notes: Remarks on the logs.
     """
 
     name: str
@@ -80,7 +80,7 @@ class TrainingRun:
         return any(record.epoch is not None for record in self.train or self.val)
 
     def epoch_of(self, record: Record) -> float:
-        """Return a record's place on the axis: epochs, with fractions, or iterations."""
+        """Return a record's position on the axis: epochs, with fractions, or iterations."""
         if record.iteration is None or not self.by_epoch:
             return record.place
         # The length of an epoch is not logged; this is the shortest that no record contradicts.
@@ -95,8 +95,8 @@ def read_run(path: str | Path) -> TrainingRun:
         path: Work directory, a folder of one of its starts, or a ``scalars.json`` or ``.log`` file.
 
     Raises:
-        FileNotFoundError: No such folder, or no log in it; says what was looked for.
-        DataError: A log is damaged before its last line, or tells nothing of a training.
+        FileNotFoundError: There is no such folder, or no log in it.
+        DataError: A log is damaged before its last line, or holds no record of a training.
     """
     path = Path(path)
     run = TrainingRun((path.parent if path.is_file() else path.resolve()).name)
@@ -111,7 +111,7 @@ def read_run(path: str | Path) -> TrainingRun:
 
 
 def _log_files(path: Path) -> list[Path]:
-    """Return the logs of all starts, the first one first; the machine-readable file where there is one."""
+    """Return the logs of all starts in order; ``scalars.json`` of each where there is one."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -133,11 +133,12 @@ def _log_file(start: Path) -> Path | None:
 
 
 def _append(run: TrainingRun, file: Path) -> None:
-    """Add the log of one start; it replaces what that start trained or evaluated again."""
+    """Add the log of one start. It replaces the records of epochs that this start repeated."""
     train, val = _read_log(file, run) if file.suffix == '.log' else _read_scalars(file, run)
     if train:
         first = train[0].place
-        # Resumed where the first epoch here begins. A training by iterations evaluates before it logs the next.
+        # This start resumed at the beginning of its first epoch. By iterations, an evaluation comes before the next
+        # record of training.
         kept = [record for record in run.train if record.place < first], [r for r in run.val if r.place < first]
         dropped = len(run.train) + len(run.val) - sum(map(len, kept))
         if dropped:
@@ -170,7 +171,7 @@ def _read_scalars(file: Path, run: TrainingRun) -> tuple[list[Record], list[Reco
 
 
 def _read_log(file: Path, run: TrainingRun) -> tuple[list[Record], list[Record]]:
-    """Read the records of a ``.log``, whose numbers are rounded."""
+    """Read the records of a ``.log`` file, whose numbers are rounded."""
     train, val, iteration = [], [], 0
     for line in file.read_text(errors='replace').splitlines():
         match = LOG_LINE.search(line)
@@ -181,11 +182,11 @@ def _read_log(file: Path, run: TrainingRun) -> tuple[list[Record], list[Record]]
         if split == 'train':
             iteration = done if epoch is None else (epoch - 1) * number + done
             train.append(Record(epoch, iteration, values))
-        elif set(values) - {'time', 'data_time', 'memory'}:
-            # Evaluations by epochs name them, others follow the iteration.
+        elif set(values) - MEASUREMENTS:
+            # Without an epoch, an evaluation belongs to the last iteration.
             val.append(Record(epoch, None if epoch is not None else iteration, values))
     if train or val:
-        run.notes.append(f'{file}: rounded as for people; there is no scalars.json beside')
+        run.notes.append(f'{file}: its numbers are rounded; there is no scalars.json beside it')
     return train, val
 
 
@@ -193,47 +194,40 @@ def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        # A time, as of "eta".
+        # A duration, such as that of "eta".
         return None
-
-
-#: Scores that are drawn where they were logged.
-USUAL_SCORES = ('reid/mAP', 'reid/Rank-1', 'attributes/mA', 'attributes/F1', 'accuracy/top1')
-# Inches of a panel.
-WIDTH, HEIGHT = 4.6, 2.9
 
 
 def chosen_scores(runs: Sequence[TrainingRun], names: Sequence[str] = ()) -> list[str]:
     """Return the full names of the scores to draw.
 
     Args:
-        runs: Runs that logged them.
-        names: Names as logged, ``'reid/mAP'``, or their last part; the usual ones if empty.
+        runs: Trainings with these scores.
+        names: Names as logged (``'reid/mAP'``), or their last part (``'mAP'``); by default :data:`USUAL_SCORES`.
 
     Raises:
-        DataError: No run has a score of a name; lists those that there are.
+        DataError: No run has logged such a score. The message lists the scores that there are.
     """
     records = [record for run in runs for record in (*run.val, *run.train)]
     logged = dict.fromkeys(name for record in records for name in record.values)
-    known = [name for name in logged if name not in ('time', 'data_time', 'memory')]
+    known = [name for name in logged if name not in MEASUREMENTS]
     if not names:
         return [name for name in USUAL_SCORES if name in known]
     chosen = []
     for name in names:
-        found = [name] if name in known else [full for full in known if full.rpartition('/')[2] == name]
-        if not found:
+        matching = [name] if name in known else [full for full in known if full.rpartition('/')[2] == name]
+        if not matching:
             raise DataError(f'no score {name} in the logs; there are {", ".join(known)}')
-        chosen += found
+        chosen += matching
     return list(dict.fromkeys(chosen))
 
 
 def curve(run: TrainingRun, name: str) -> tuple[list[float], list[float]]:
-    """Return epochs (or iterations) and logged values of a name; those of evaluations if both have it."""
+    """Return epochs (or iterations) and logged values of a name; of evaluations if these have it, else of training."""
     for records in (run.val, run.train):
-        found = [(run.epoch_of(record), record.values[name]) for record in records if name in record.values]
-        if found:
-            places, values = zip(*found, strict=True)
-            return list(places), list(values)
+        logged = [record for record in records if name in record.values]
+        if logged:
+            return [run.epoch_of(record) for record in logged], [record.values[name] for record in logged]
     return [], []
 
 
@@ -274,7 +268,7 @@ def draw_training(runs: Sequence[TrainingRun], scores: Sequence[str]) -> Figure:
 
 
 def reached(run: TrainingRun) -> float:
-    """Return the last epoch, or iteration, that a run has logged."""
+    """Return the last epoch (or iteration) that a run has logged."""
     return math.ceil(max(run.epoch_of(record) for record in [*run.train, *run.val]))
 
 
@@ -287,12 +281,12 @@ def _title(runs: Sequence[TrainingRun], name: str) -> str:
 
 
 def best(run: TrainingRun, name: str) -> tuple[float, float]:
-    """Return place and value of a score's maximum; of a loss's minimum."""
+    """Return epoch (or iteration) and value of the maximum of a score or the minimum of a loss; NaN without any."""
     places, values = curve(run, name)
     finite = [(value, place) for place, value in zip(places, values, strict=True) if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan
-    # Of equal ones the first.
+    # The first of equal values.
     value, place = min(finite, key=lambda pair: (pair[0] if 'loss' in name else -pair[0], pair[1]))
     return place, value
 
@@ -302,7 +296,7 @@ def _draw_curve(axes: Axes, run: TrainingRun, name: str, style: dict, **options)
     few = len(places) <= 40
     marked: dict[str, Any] = dict(marker='o', markersize=3) if few else {}
     axes.plot(places, values, **style, linewidth=1.6, **marked, **options)
-    if name in ('loss', 'lr') or 'loss' in name:
+    if name == 'lr' or 'loss' in name:
         return
     place, value = best(run, name)
     axes.plot([place], [value], '*', color=style['color'], markersize=11, markeredgecolor='white')
@@ -326,7 +320,7 @@ def _text(value: float) -> str:
 
 
 def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> str:
-    """Lay out a line per run for the loss and each score: the best with its place, and the last."""
+    """Lay out one row per loss and score of each run: the best value, its epoch (or iteration), and the last value."""
     unit = 'epochs' if all(run.by_epoch for run in runs) else 'iterations'
     rows = []
     for run in runs:
@@ -338,9 +332,6 @@ def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> str:
     return text_table(['', unit, 'score', 'best', 'at', 'last'], rows)
 
 
-HEADER = ('run', 'split', 'epoch', 'iteration', 'name', 'value')
-
-
 def visualize_training(
     paths: Sequence[str], out_dir: Path, metrics: Sequence[str] = (), names: Sequence[str] = ()
 ) -> list[str]:
@@ -348,31 +339,31 @@ def visualize_training(
 
     Args:
         paths: Work directories, or logs.
-        out_dir: Gets the files.
-        metrics: Names of scores; the usual ones if empty.
-        names: Names of the runs; those of the folders by default.
+        out_dir: Folder for the files.
+        metrics: Names of scores; by default the usual ones.
+        names: Names of the runs; by default those of the folders.
 
     Returns:
-        Lines that tell what was found and where it is.
+        Lines with the results and the paths of the files.
 
     Raises:
-        FileNotFoundError: No such folder, or no log in it.
-        DataError: A damaged log, a score that nobody logged, or another number of names.
+        FileNotFoundError: There is no such folder, or no log in it.
+        DataError: A log is damaged, a score was not logged, or there are more or fewer names than runs.
     """
     runs = [read_run(path) for path in paths]
     if names and len(names) != len(runs):
         raise DataError(f'--names gives {len(names)} names to {len(runs)} runs')
-    found = [run.name for run in runs]
-    for run, path, name in zip(runs, paths, names or found, strict=True):
-        run.name = name if names or found.count(name) == 1 else str(path)
+    folders = [run.name for run in runs]
+    for run, path, name in zip(runs, paths, names or folders, strict=True):
+        run.name = name if names or folders.count(name) == 1 else str(path)
     scores = chosen_scores(runs, metrics)
     figure = save_figure(draw_training(runs, scores), out_dir / 'training.png')
-    table = write_table(out_dir / 'training.csv', HEADER, (row for run in runs for row in _rows(run)))
+    table = write_table(out_dir / 'training.csv', CSV_HEADER, (row for run in runs for row in _rows(run)))
     notes = [f'note: {run.name}: {note}' for run in runs for note in run.notes]
     return [*training_table(runs, scores).splitlines(), '', *notes, f'picture  {figure}', f'numbers  {table}']
 
 
-def _rows(run: TrainingRun):
+def _rows(run: TrainingRun) -> Iterator[tuple]:
     for split, records in (('train', run.train), ('val', run.val)):
         for record in records:
             for name, value in record.values.items():

@@ -144,7 +144,7 @@ def test_wrong_files_are_refused(tab, tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
     tab.set_input_files('#mm-query input[type=file]', tmp_path / 'text.png')
     tab.wait_for_selector('#mm-query button[aria-label="Clear"], #mm-query img', state='attached')
-    assert search(tab).startswith('This is no picture that can be read')
+    assert search(tab).startswith('This is not a picture that can be read')
     assert tab.locator('#mm-ranked [role=alert]').count() == 1 and tab.locator('.mm-card').count() == 0
 
 

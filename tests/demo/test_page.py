@@ -11,7 +11,7 @@ import pytest
 from mmosnet.demo import page as page_module
 from mmosnet.demo.page import Page
 from mmosnet.demo.pictures import read_uploaded
-from mmosnet.demo.search import Found, Inside, Person
+from mmosnet.demo.search import Inside, Person, SearchResult
 from mmosnet.gallery import Match
 from mmosnet.visualization.network import GateWeights, MappedImage
 
@@ -45,14 +45,14 @@ def test_search(page, upload):
 
 def test_mistakes_are_told_on_the_page(page, upload, tmp_path):
     assert 'role="alert">Choose a picture' in page.find(None, 10, None)[0]
-    assert '&#x27;one&#x27; is no whole number' in page.find(upload, 10, 'one')[0]
+    assert '&#x27;one&#x27; is not a whole number' in page.find(upload, 10, 'one')[0]
     assert 'was not uploaded here' in page.find(__file__, 10, '')[0]
     assert 'was not uploaded here' in page.find(f'{tmp_path}/../upload.png', 10, '')[0]
     wrong = tmp_path / 'wrong.png'
     wrong.write_text('<script>')
     for told in (page.find(str(wrong), 10, '')[0], page.enroll([str(wrong)], '', '')[0]):
-        assert told.startswith('<p class="mm-alert" role="alert">This is no picture that can be read')
-    assert 'is no whole number' in page.enroll([upload], '²', '')[0]
+        assert told.startswith('<p class="mm-alert" role="alert">This is not a picture that can be read')
+    assert 'is not a whole number' in page.enroll([upload], '²', '')[0]
     assert '0 pictures' in page.enroll(None, '', '')[0]
     assert 'either' in page.delete('', '')[0] and 'no person 9999' in page.delete('9999', None)[0]
 
@@ -71,8 +71,8 @@ def test_enroll_and_delete(page, upload):
 MATCH = Match(id=5, path='a.jpg', pid=3, camid=1, distance=0.25, same_person=True)
 
 
-def found(*matches: Match, outside: bool = False) -> Found:
-    return Found(np.zeros((8, 8, 3), np.uint8), list(matches), [None] * len(matches), None, outside)
+def found(*matches: Match, outside: bool = False) -> SearchResult:
+    return SearchResult(np.zeros((8, 8, 3), np.uint8), list(matches), [None] * len(matches), None, outside)
 
 
 def test_the_verdict_names_the_nearest_person():
@@ -161,7 +161,7 @@ def test_a_match_without_picture_or_camera():
     assert '<button' not in html and 'Click' not in html
 
 
-def test_gate_weights_are_told():
+def test_gate_weights_are_message():
     weights = GateWeights(
         images=['query', 'rank <1>'],
         blocks=['stages.0.0', 'stages.1.0'],
@@ -228,4 +228,4 @@ def test_people_are_called_by_their_names(page, upload):
     assert 'Deleted 3 images' in told and 'Anna' not in people
     assert not list(page.search.pictures.enrolled.glob('225_*'))
     for wrong in ('-5', '1.5', '1e3'):
-        assert 'is no whole number' in page.enroll([upload], wrong, '')[0]
+        assert 'is not a whole number' in page.enroll([upload], wrong, '')[0]

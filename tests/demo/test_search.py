@@ -327,9 +327,9 @@ def test_reid_alone_has_no_attributes(small_model, tmp_path):
     assert len(search.look_inside(found).mapped) == 2
 
 
-@pytest.mark.parametrize(('head', 'told'), [(ATTRIBUTES, 'attributes'), (CATEGORY, 'category')])
-def test_models_without_embedding_are_refused(small_model, head, told):
-    with pytest.raises(DataError, match=f'tells {told}, and gives no embedding'):
+@pytest.mark.parametrize(('head', 'predicted'), [(ATTRIBUTES, 'attributes'), (CATEGORY, 'category')])
+def test_models_without_embedding_are_refused(small_model, head, predicted):
+    with pytest.raises(DataError, match=predicted):
         small_model(head)
 
 

@@ -38,7 +38,7 @@ from mmosnet.drawing.sheets import (
 )
 from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.evaluation.ranking import ShownQuery
-from mmosnet.visualization.results import MOST_QUERIES
+from mmosnet.visualization.ranked_lists import MOST_QUERIES
 
 NAMES = ['right', 'wrong', 'missed', 'rightly not predicted', 'exactly']
 WIDTH = CELL[1] + ATTRIBUTE_TEXT

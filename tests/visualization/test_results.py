@@ -1,248 +1,235 @@
-from __future__ import annotations
+"""Pictures of the results of one joint model, held against the numbers of its test."""
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
 
-from mmosnet.drawing.figures import MOST_CORNERS, CmcCurve, cmc_table, draw_cmc, draw_roc, roc_table, thinned
+from mmosnet.apis import PersonInferencer
+from mmosnet.engine.launch import load_config
 from mmosnet.errors import DataError
-from mmosnet.evaluation import ReIDMetric
-from mmosnet.evaluation.distances import Embeddings, pairwise_distance
-from mmosnet.evaluation.ranking import QueryGallery, average_precisions, match_ranks
-from mmosnet.evaluation.verification import verification_scores
+from mmosnet.evaluation import AttributeMetric, CategoryMetric, ReIDMetric
+from mmosnet.visualization.curves import CurveSource, visualize_cmc
+from mmosnet.visualization.network import view_images, visualize_activation, visualize_gates
+from mmosnet.visualization.ranked_lists import Choice, visualize_ranked_lists
 from mmosnet.visualization.results import (
-    Choice,
-    CurveSource,
-    checkpoint_names,
-    chosen_queries,
-    cmc_of,
-    roc_of,
-    visualize_cmc,
-    visualize_roc,
+    evaluate,
+    num_wrong,
+    target_config,
+    trained_config,
+    visualize_attributes,
+    visualize_confusion,
 )
+from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, CONFIGS, JOINT, small_checkpoint
+from tests.apis.test_trained_inference import joint_data, write_data
 
 
-@pytest.fixture
-def results():
-    random = np.random.RandomState(0)
-
-    def sample(index, split):
-        pid = index % 5 + 1
-        # Rounded: distances are equal now and then.
-        feature = np.eye(5)[pid - 1] * 1.5 + random.randn(5)
-        return dict(
-            sample_idx=index,
-            embedding=torch.tensor(feature.round(1), dtype=torch.float32),
-            pid=pid,
-            camid=int(random.randint(3)),
-            split=split,
-            img_path=f'{split}{index}.jpg',
-        )
-
-    return [sample(i, 'query') for i in range(20)] + [sample(i, 'gallery') for i in range(60)]
-
-
-def filled(results, **options):
-    metric = ReIDMetric(**options)
-    metric.process({}, results)
-    return metric, metric.query_gallery(metric.results)
+@pytest.fixture(scope='module')
+def joint(tmp_path_factory):
+    """Config, checkpoint and scores of a joint model with random weights."""
+    folder = tmp_path_factory.mktemp('joint')
+    write_data(folder)
+    cfg = load_config(str(CONFIGS / 'osnet_x0_25_reid_market.py'), None, str(folder / 'run'), 'none')
+    cfg.model.head = JOINT
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False, batch_size=8)
+    cfg.test_dataloader.dataset = joint_data(folder, train=False)
+    metrics = dict(
+        reid=dict(type='mmosnet.ReIDMetric', rerank=dict(k1=4, k2=2)),
+        attributes=dict(type='mmosnet.AttributeMetric'),
+        category=dict(type='mmosnet.CategoryMetric', topk=1),
+    )
+    cfg.test_evaluator = dict(type='mmosnet.TaskEvaluator', metrics=metrics)
+    checkpoint = small_checkpoint(folder / 'model.pth', JOINT, attributes=ATTRIBUTE_NAMES, classes=sorted(CLASSES))
+    test = Config(cfg.to_dict())
+    test.merge_from_dict(dict(load_from=checkpoint, experiment_name='drawn', work_dir=str(folder / 'test')))
+    test.custom_hooks = [dict(type='mmosnet.DeployHook')]
+    test.train_dataloader = test.train_cfg = test.optim_wrapper = test.param_scheduler = None
+    test.val_dataloader = test.val_cfg = test.val_evaluator = None
+    return cfg, checkpoint, Runner.from_cfg(test).test()
 
 
-def pair_distances(sets, distance):
-    """Distances of all pairs that count, of one person and of two, by loops."""
-    query, gallery = sets.query_set, sets.gallery_set
-    distmat = pairwise_distance(query.features, gallery.features, distance).numpy()
-    same, different = [], []
-    for q in range(len(query)):
-        for g in range(len(gallery)):
-            if query.pids[q] != gallery.pids[g]:
-                different.append(distmat[q, g])
-            elif query.camids[q] != gallery.camids[g]:
-                same.append(distmat[q, g])
-    return np.array(same), np.array(different)
+def picture(path):
+    return cv2.imread(str(path))
 
 
-@pytest.mark.parametrize('options', [dict(), dict(distance='cosine'), dict(protocol='single_gallery_shot')])
-def test_cmc_is_that_of_the_metric(results, options):
-    metric, sets = filled(results, topk=(1, 3, 7), rerank=dict(), **options)
-    curve = cmc_of(metric, sets, 'name', 'data', max_rank=10)
-    again = cmc_of(metric, sets, 'name', 'data', max_rank=1000, rerank=True)
-    scores = metric.evaluate(len(results))
-    assert len(curve.cmc) == 10 and len(again.cmc) == 60
-    for prefix, found in (('reid', curve), ('reid/rerank', again)):
-        assert (found.mAP, found.mINP) == (scores[f'{prefix}/mAP'], scores[f'{prefix}/mINP'])
-        assert [found.cmc[k - 1] for k in (1, 3, 7)] == [scores[f'{prefix}/Rank-{k}'] for k in (1, 3, 7)]
-
-
-def test_cmc_by_a_naive_loop(results):
-    metric, sets = filled(results)
-    query, gallery = sets.query_set, sets.gallery_set
-    distmat = pairwise_distance(query.features, gallery.features).numpy()
-    first = []
-    for q in range(20):
-        dropped = (gallery.pids == query.pids[q]) & (gallery.camids == query.camids[q])
-        order = [g for g in np.argsort(distmat[q], kind='stable') if not dropped[g]]
-        first.append(next(rank for rank, g in enumerate(order, 1) if gallery.pids[g] == query.pids[q]))
-    expected = [np.mean([rank <= k for rank in first]) for k in range(1, 21)]
-    assert cmc_of(metric, sets, 'name', 'data', max_rank=20).cmc == pytest.approx(expected)
-
-
-@pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
-def test_roc_by_a_naive_loop_and_as_of_verification(results, distance):
-    metric, sets = filled(results, distance=distance)
-    curve = roc_of(metric, sets, 'name', 'data')
-    same, different = pair_distances(sets, distance)
-    assert (curve.num_positives, curve.num_negatives) == (len(same), len(different))
-    corners = set(zip(curve.fpr, curve.tpr, strict=True))
-    for threshold in np.unique(same):
-        # Without the pairs that are just as far, and with them.
-        assert (np.mean(different < threshold), np.mean(same < threshold)) in corners
-        assert (np.mean(different <= threshold), np.mean(same <= threshold)) in corners
-    scores = verification_scores(sets.query_set, sets.gallery_set, distance)
-    assert (scores['AUC'], scores['EER']) == (curve.AUC, curve.EER)
-    for rate in ('1e-2', '1e-3', '1e-4'):
-        point = dict(tpr=scores[f'TPR@{rate}'], distance=scores[f'distance@{rate}'])
-        assert curve.points[rate] == point
-        limit = point['distance'] ** 2 if distance == 'euclidean' else point['distance']
-        assert np.mean(same < limit * (1 - 1e-6)) <= point['tpr'] <= np.mean(same < limit * (1 + 1e-6))
-
-
-def test_thinning_keeps_corners_and_ends():
-    random = np.random.RandomState(0)
-    fpr = np.sort(np.concatenate([[0, 0, 1], 10 ** random.uniform(-6, 0, 50_000)]))
-    tpr = np.sort(np.concatenate([[0, 1, 1], random.rand(50_000)]))
-    few = thinned(fpr, tpr)
-    assert len(few[0]) <= 2 * MOST_CORNERS and (few[0][0], few[1][0]) == (0, 0) and (few[0][-1], few[1][-1]) == (1, 1)
-    assert set(zip(*few, strict=True)) <= set(zip(fpr, tpr, strict=True))
-    # Nowhere on the logarithmic axis does the curve leave a gap that could be seen.
-    assert np.diff(np.log10(few[0][few[0] > 0])).max() < 0.05
-    grid = np.geomspace(1e-5, 0.5, 200)
-    np.testing.assert_allclose(np.interp(grid, *few), np.interp(grid, fpr, tpr), atol=2e-3)
-    np.testing.assert_array_equal(thinned(fpr[:10], tpr[:10]), (fpr[:10], tpr[:10]))
-
-
-def test_short_names():
-    assert checkpoint_names(['a/epoch_1.pth', 'b/epoch_2.pth']) == ['epoch_1', 'epoch_2']
-    assert checkpoint_names(['runs/a/best.pth', 'runs/b/best.pth']) == ['a/best', 'b/best']
-    assert checkpoint_names(['torchreid://osnet_x1_0_market1501']) == ['osnet_x1_0_market1501']
-
-
-def test_saved_curves_are_drawn_again(results, tmp_path):
-    metric, sets = filled(results)
-    for name in 'ab':
-        for kind, curve in (
-            ('cmc', cmc_of(metric, sets, name, 'data', 5)),
-            ('roc', roc_of(metric, sets, name, 'data')),
-        ):
-            path = tmp_path / name / f'{kind}.json'
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(dict(kind=kind, curves=[vars(curve)])))
-    for kind, visualize in (('cmc', visualize_cmc), ('roc', visualize_roc)):
-        files = [tmp_path / name / f'{kind}.json' for name in 'ab']
-        lines = visualize(CurveSource(None, saved=files, names=['first', 'second']), tmp_path)
-        assert lines[2].startswith('first ') and lines[3].startswith('second ')
-        content = json.loads((tmp_path / f'{kind}.json').read_text())
-        assert [curve['name'] for curve in content['curves']] == ['first', 'second']
-        assert content['curves'][0] | dict(name='a') == json.loads(files[0].read_text())['curves'][0]
-        assert (tmp_path / f'{kind}.png').read_bytes().startswith(b'\x89PNG')
-    assert (tmp_path / 'cmc.csv').read_text().splitlines()[0] == 'rank,first,second'
-    assert visualize_roc(CurveSource(None, saved=files), tmp_path, det=True) and (tmp_path / 'det.png').is_file()
-    with pytest.raises(DataError, match='is one of the saved files and would be overwritten'):
-        visualize_roc(CurveSource(None, saved=files), files[1].parent)
-    with pytest.raises(DataError, match='--names gives 1 names to 2 curves: a, b'):
-        visualize_roc(CurveSource(None, saved=files, names=['x']), tmp_path)
-
-
-def test_other_files_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no file .*nothing\.json: .* cmc writes cmc\.json'):
-        visualize_cmc(CurveSource(None, saved=[tmp_path / 'nothing.json']), tmp_path)
-    file = tmp_path / 'file.json'
-    for text, message in (
-        ('no json', 'is no JSON'),
-        ('[1]', 'holds no curves'),
-        ('{"kind": "roc", "curves": []}', 'holds curves of the kind roc'),
-        ('{"kind": "cmc", "curves": [{"name": "a"}]}', 'a curve without data, mAP'),
+def test_metrics_are_those_of_the_test(joint):
+    cfg, checkpoint, scores = joint
+    for kind, name in (
+        (ReIDMetric, 'Market1501 (market)'),
+        (AttributeMetric, 'AttributeTable (table)'),
+        (CategoryMetric, 'CustomDataset (things)'),
     ):
-        file.write_text(text)
-        with pytest.raises(DataError, match=message):
-            visualize_cmc(CurveSource(None, saved=[file]), tmp_path)
-    with pytest.raises(DataError, match='--max-rank 0'):
-        visualize_cmc(CurveSource(None, saved=[file]), tmp_path, max_rank=0)
+        evaluated = evaluate(cfg, checkpoint, kind)
+        found = evaluated.metric.evaluate(len(evaluated.metric.results))
+        assert found == pytest.approx({key: scores[key] for key in found}, abs=1e-6) and evaluated.data_name == name
 
 
-def test_figures_show_the_numbers(results):
-    metric, sets = filled(results)
-    long, short = (cmc_of(metric, sets, name, 'data', k) for name, k in (('long', 60), ('short', 5)))
-    axes = draw_cmc([long, short]).axes[0]
-    assert list(axes.lines[0].get_ydata()) == long.cmc and list(axes.lines[1].get_xdata()) == [1, 2, 3, 4, 5]
-    # The axis is not cut, however good the models are.
-    perfect = draw_cmc([CmcCurve('one', 'data', 0.99, 0.99, [0.99, 1.0])]).axes[0]
-    assert axes.get_ylim()[0] == perfect.get_ylim()[0] == 0 and axes.get_ylim()[1] >= 1
-    assert axes.get_legend().get_texts()[0].get_text() == f'long: Rank-1 {long.cmc[0]:.3f}, mAP {long.mAP:.3f}'
-    lines = cmc_table([long, short]).splitlines()
-    assert [line.split('|')[4].strip() for line in lines[2:]] == [
-        f'{long.cmc[9]:.4f}',
-        '',
-    ]
-    draw_cmc([CmcCurve('one', 'data', 1.0, 1.0, [1.0])]).canvas.draw()
+def test_ranked_lists(joint, tmp_path):
+    cfg, checkpoint, scores = joint
+    lines = visualize_ranked_lists(cfg, checkpoint, Choice(3, worst=True, top_k=4), tmp_path)
+    assert f'mAP {scores["reid/mAP"]:.3f}' in lines[0] and '3 queries, lowest average precision first' in lines[1]
+    report = json.loads((tmp_path / 'ranked_lists_worst.json').read_text())
+    aps = [query['ap'] for query in report['queries']]
+    assert aps == sorted(aps) and report['scores']['mAP'] == pytest.approx(scores['reid/mAP'])
+    visualize_ranked_lists(cfg, checkpoint, Choice(300), tmp_path)
+    everybody = json.loads((tmp_path / 'ranked_lists.json').read_text())['queries']
+    assert np.mean([query['ap'] for query in everybody]) == pytest.approx(scores['reid/mAP'])
+    assert sorted(query['ap'] for query in everybody)[:3] == aps
+    assert all(len(query['gallery']) == 4 for query in report['queries'])
+    assert picture(tmp_path / 'ranked_lists_worst.jpg').shape[1] > 5 * 80
 
-    curve = roc_of(metric, sets, 'name', 'data')
-    line, points = draw_roc([curve]).axes[0].lines
-    assert list(line.get_ydata()) == curve.tpr and min(line.get_xdata()) == 1 / curve.num_negatives
-    # Rates of less than one pair have no place in the figure.
-    assert list(points.get_xdata()) == [float(r) for r in curve.points if float(r) >= 1 / curve.num_negatives]
-    figure = draw_roc([curve], det=True)
-    missed = figure.axes[0].lines[0].get_ydata()
-    np.testing.assert_allclose(missed, np.maximum(1 - np.array(curve.tpr), 0.5 / curve.num_positives))
-    figure.canvas.draw()
-    assert roc_table([curve]).splitlines()[2].split('|')[1].strip() == f'{curve.AUC:.4f}'
+    lines = visualize_ranked_lists(cfg, checkpoint, Choice(300, rerank=True), tmp_path)
+    assert f'mAP {scores["reid/rerank/mAP"]:.3f}' in lines[0] and lines[1].endswith('re-ranked')
 
 
-@pytest.fixture
-def sets():
-    """Twenty queries of five people, the last without a match, on a line with noise."""
-    random = np.random.RandomState(0)
+def test_ranked_lists_of_people_and_of_images(joint, tmp_path):
+    cfg, checkpoint, _ = joint
+    visualize_ranked_lists(cfg, checkpoint, Choice(10, pids=[8]), tmp_path)
+    queries = json.loads((tmp_path / 'ranked_lists.json').read_text())['queries']
+    assert len(queries) == 2 and {query['pid'] for query in queries} == {8}
+    with pytest.raises(DataError, match='shows identity 99; there are 4 identities, from 7 to 10'):
+        visualize_ranked_lists(cfg, checkpoint, Choice(pids=[99]), tmp_path)
 
-    def part(pids, camid):
-        features = torch.tensor(np.array(pids)[:, None] + random.randn(len(pids), 1), dtype=torch.float32)
-        camids = torch.full((len(pids),), camid)
-        return [dict(img_path='', pid=pid) for pid in pids], Embeddings(features, torch.tensor(pids), camids)
-
-    queries, query_set = part([i % 5 for i in range(19)] + [99], 0)
-    gallery, gallery_set = part([i % 5 for i in range(40)], 1)
-    return QueryGallery(queries, gallery, query_set, gallery_set)
-
-
-def test_worst_queries_come_first(sets):
-    counts, ranks = match_ranks(sets.query_set, sets.gallery_set)
-    aps = average_precisions(counts, ranks).numpy()
-    assert len(set(aps)) > 10
-    assert chosen_queries(sets, counts, ranks, Choice(4, worst=True)) == np.argsort(aps, kind='stable')[:4].tolist()
-    of_two = [i for i in np.argsort(aps, kind='stable').tolist() if i % 5 in (1, 3)]
-    assert chosen_queries(sets, counts, ranks, Choice(5, worst=True, pids=[1, 3])) == of_two[:5]
-
-
-def test_queries_are_spread_and_have_a_match(sets):
-    counts, ranks = match_ranks(sets.query_set, sets.gallery_set)
-    assert chosen_queries(sets, counts, ranks, Choice(300)) == list(range(19))
-    assert chosen_queries(sets, counts, ranks, Choice(4)) == [0, 4, 9, 14]
-    assert chosen_queries(sets, counts, ranks, Choice(300, pids=[4])) == [4, 9, 14]
-    with pytest.raises(DataError, match='no query with a match shows identity 99; there are 5 identities, from 0 to 4'):
-        chosen_queries(sets, counts, ranks, Choice(pids=[99]))
-
-
-def test_options_that_exclude_each_other():
-    with pytest.raises(DataError, match='leave out --worst and --pid'):
-        Choice(worst=True, paths=['a.jpg'])
-    for wrong in (dict(number=0), dict(number=301), dict(top_k=0)):
-        with pytest.raises(DataError, match='choose 1 to 300'):
-            Choice(**wrong)
+    # A query of the test set, and a gallery image, of which nothing is known.
+    gallery = queries[0]['gallery'][0][0]
+    paths = [gallery, queries[0]['img_path']]
+    lines = visualize_ranked_lists(cfg, checkpoint, Choice(paths=paths, top_k=3), tmp_path)
+    unknown, known = json.loads((tmp_path / 'ranked_lists_chosen.json').read_text())['queries']
+    # In batches of other sizes sums may be taken in another order: embeddings differ by about their 1e-6th.
+    metric = evaluate(cfg, checkpoint, ReIDMetric).metric
+    length = max(float(torch.as_tensor(result['embedding']).norm()) for result in metric.results)
+    for found, (path, pid, distance, match) in zip(known['gallery'], queries[0]['gallery'][:3], strict=True):
+        assert found == [path, pid, pytest.approx(distance, abs=0.01 * length), match]
+        assert found[2] ** 2 == pytest.approx(distance**2, abs=1e-5 * length**2)
+    lists = ('gallery', 'camids')
+    assert {name: known[name] for name in known if name not in lists} == {
+        name: queries[0][name] for name in queries[0] if name not in lists
+    }
+    assert known['camids'] == queries[0]['camids'][:3] and len(unknown['camids']) == 3
+    assert unknown['ap'] is None and unknown['pid'] == unknown['camid'] == -1
+    # Itself comes first: nothing is left out.
+    assert unknown['gallery'][0][0] == gallery and unknown['gallery'][0][2] == pytest.approx(0, abs=0.05)
+    assert [row[3] for row in unknown['gallery']] == [None] * 3
+    assert any(line.startswith(gallery) and 'id 8' in line for line in lines)
+    with pytest.raises(FileNotFoundError, match=r'no image nowhere.jpg'):
+        visualize_ranked_lists(cfg, checkpoint, Choice(paths=['nowhere.jpg']), tmp_path)
 
 
-def test_title():
-    assert Choice().text == 'queries, spread over the set'
-    text = 'queries, of identity 1, 3, lowest average precision first, re-ranked'
-    assert Choice(worst=True, pids=[1, 3], rerank=True).text == text
-    assert Choice(paths=['a.jpg']).text == 'chosen queries'
+def test_attributes_of_the_test_set(joint, tmp_path):
+    cfg, checkpoint, scores = joint
+    lines = visualize_attributes(cfg, checkpoint, [], 2, tmp_path, worst=True)
+    assert lines[0] == (
+        f'AttributeTable (table): 4 images; mA {scores["attributes/mA"]:.3f}, F1 {scores["attributes/F1"]:.3f}, '
+        f'mAP {scores["attributes/mAP"]:.3f}'
+    )
+    assert 'long hair' in lines[3]
+    worst = json.loads((tmp_path / 'attributes_worst.json').read_text())['people']
+    visualize_attributes(cfg, checkpoint, [], 400, tmp_path)
+    people = json.loads((tmp_path / 'attributes.json').read_text())['people']
+
+    def wrong(person):
+        return sum((score >= 0.5) != label for score, label in zip(person['scores'], person['gt'], strict=True))
+
+    assert len(people) == 4 and [wrong(p) for p in worst] == sorted(map(wrong, people), reverse=True)[:2]
+    evaluated = evaluate(cfg, checkpoint, AttributeMetric)
+    evaluated.metric.evaluate(4)
+    assert [num_wrong(person) for person in evaluated.metric.shown] == [wrong(person) for person in people]
+    assert picture(tmp_path / 'attributes.jpg') is not None
+
+
+def test_attributes_of_own_images(joint, tmp_path):
+    cfg, checkpoint, _ = joint
+    image = cfg.test_dataloader.dataset.data_root + '/table/9.jpg'
+    lines = visualize_attributes(cfg, checkpoint, [image], 5, tmp_path)
+    (person,) = json.loads((tmp_path / 'attributes_predicted.json').read_text())['people']
+    (expected,) = PersonInferencer(cfg, checkpoint)([image])
+    assert person['gt'] is None and dict(zip(person['names'], person['scores'], strict=True)) == pytest.approx(
+        expected['attributes']
+    )
+    told = [name for name, score in expected['attributes'].items() if score >= 0.5]
+    assert f'{image}: {", ".join(told) or "none"}' in lines
+    with pytest.raises(DataError, match='--worst is for the test set'):
+        visualize_attributes(cfg, checkpoint, [image], 5, tmp_path, worst=True)
+    with pytest.raises(DataError, match='401 people on a sheet'):
+        visualize_attributes(cfg, checkpoint, [], 401, tmp_path)
+
+
+def test_confusion(joint, tmp_path):
+    cfg, checkpoint, scores = joint
+    lines = visualize_confusion(cfg, checkpoint, tmp_path)
+    assert lines[0] == f'CustomDataset (things): 16 images; top1 {scores["accuracy/top1"]:.2f} %'
+    rows = [line.split(',') for line in (tmp_path / 'confusion_matrix.csv').read_text().splitlines()]
+    assert rows[0][1:] == [row[0] for row in rows[1:]] == sorted(CLASSES)
+    counts = np.array([row[1:] for row in rows[1:]], int)
+    assert counts.sum(1).tolist() == [4] * 4 and 100 * np.trace(counts) / 16 == scores['accuracy/top1']
+    told = np.zeros((4, 4), int)
+    for line in lines[3:]:
+        if ' for ' in line:
+            total, _, pairs = line.strip().partition('  ')
+            for text in pairs.split(', '):
+                first, _, second, number = text.split()
+                told[sorted(CLASSES).index(first), sorted(CLASSES).index(second)] = number
+                total = int(total) - int(number)
+            assert total == 0
+    np.testing.assert_array_equal(told, counts - np.diag(np.diag(counts)))
+    assert picture(tmp_path / 'confusion_matrix.png') is not None
+
+
+def test_first_part_of_joint_data_is_looked_into(joint, tmp_path):
+    cfg, checkpoint, _ = joint
+    viewed = view_images(cfg, checkpoint, [], 2)
+    assert viewed.title == '2 images of Market1501 (market)'
+    assert visualize_activation(viewed, tmp_path)[-1].endswith('activation_maps.jpg')
+    visualize_gates(viewed, tmp_path)
+    assert len(json.loads((tmp_path / 'gate_weights.json').read_text())['images']) == 2
+
+
+def test_another_task_is_told_what_fits(joint, tmp_path):
+    cfg, checkpoint, _ = joint
+    cfg = Config(cfg.to_dict())
+    cfg.test_evaluator.metrics.update(reid=None)
+    with pytest.raises(DataError, match=r'needs ReIDMetric.* fit this config: attributes, confusion, activation'):
+        visualize_ranked_lists(cfg, checkpoint, Choice(), tmp_path)
+    cfg.test_evaluator = dict(type='mmosnet.ReIDMetric')
+    with pytest.raises(DataError, match=r'tested by ReIDMetric.* needs CategoryMetric.* this config: ranked, cmc, roc'):
+        visualize_confusion(cfg, checkpoint, tmp_path)
+    cfg.test_evaluator = None
+    with pytest.raises(DataError, match='has no test'):
+        visualize_attributes(cfg, checkpoint, [], 5, tmp_path)
+
+
+def test_names_in_another_order_are_refused(joint, tmp_path):
+    cfg, checkpoint, _ = joint
+    other = torch.load(checkpoint, weights_only=True)
+    other['meta']['dataset_meta']['attributes'] = ATTRIBUTE_NAMES[::-1]
+    torch.save(other, tmp_path / 'other.pth')
+    with pytest.raises(DataError, match=r"other.pth calls output 0 of the attributes 'long hair'"):
+        visualize_attributes(cfg, str(tmp_path / 'other.pth'), [], 5, tmp_path)
+
+
+def test_targets(joint, tmp_path):
+    cfg, checkpoint, scores = joint
+    cfg = Config(cfg.to_dict())
+    people = cfg.test_dataloader.dataset
+    cfg.test_dataloader.dataset = people.datasets.reid
+    cfg.test_evaluator.metrics.update(attributes=None, category=None)
+    target = dict(type='mmosnet.Market1501', data_root=f'{people.data_root}/market')
+    cfg.test_targets = dict(here=target, there=target)
+    lines = visualize_cmc(CurveSource(cfg, [checkpoint]), tmp_path, max_rank=5)
+    assert [line.partition(' |')[0] for line in lines[2:4]] == ['model, here ', 'model, there']
+    assert lines[2].split('|')[1].strip() == f'{scores["reid/mAP"]:.4f}'
+    with pytest.raises(DataError, match='is tested on here, there: choose one with --target NAME'):
+        target_config(cfg, None)
+    assert target_config(cfg, 'there').work_dir.endswith('there')
+
+
+def test_names_of_models(joint):
+    cfg, checkpoints = trained_config('osnet-x0.25_multitask-synthetic', ['released', 'a.pth'])
+    assert cfg.work_dir == 'work_dirs/osnet_multitask_synthetic'
+    assert checkpoints == ['mmosnet://osnet_x0_25_multitask_synthetic', 'a.pth']
+    with pytest.raises(DataError, match='has no released weights'):
+        trained_config(str(CONFIGS / 'osnet_reid_synthetic.py'), ['released'])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_training_by_iterations(tmp_path):
     run = read_run(tmp_path)
     assert not run.by_epoch
     assert [run.epoch_of(record) for record in (*run.train, *run.val)] == [50, 100, 50, 100]
-    # Resumed at 50: what came behind was done again, the evaluation at 50 was not.
+    # Resumed at 50: the record after it was logged again, the evaluation at 50 was not.
     write_start(tmp_path, '20260102_000000', [dict(loss=0.5, iter=100, step=100)])
     run = read_run(tmp_path)
     assert [record.values['loss'] for record in run.train] == [2.0, 0.5]
@@ -129,9 +130,9 @@ def test_log_for_people(tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'holds no log of a training \(TIME/vis_data/scalars.json'):
+    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path))):
         read_run(tmp_path)
-    with pytest.raises(FileNotFoundError, match='no folder or log'):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
         read_run(tmp_path / 'nowhere')
     write_start(tmp_path / 'split_00', '20260101_000000', [])
     with pytest.raises(FileNotFoundError, match=r'there are some of .*split_00'):
