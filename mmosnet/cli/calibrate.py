@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
 
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.calibration import calibrate, labelled_features, stored_facts
+    from mmosnet.gallery.calibration import calibrate, labeled_features, stored_facts
     from mmosnet.io.files import check_writable
 
     if not args.features and not args.gallery:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         distance = args.distance or (gallery.distance if gallery else 'cosine')
         if gallery and distance != gallery.distance:
             raise DataError(f'--distance {distance}: {args.gallery} measures {gallery.distance} distances')
-        features = labelled_features(args.features, gallery, args.images)
+        features = labeled_features(args.features, gallery, args.images)
         calibration = calibrate(features, args.fmr, distance, args.cross_camera)
         print(calibration.report(len(gallery) if gallery else None))
         if args.figure:
