@@ -1,4 +1,5 @@
 # The public names, by package; mmosnet/lazy_import.py reads them here.
+from mmosnet.compatibility import allow_package_bases as allow_package_bases
 from mmosnet.datasets import *  # noqa: F403
 from mmosnet.engine import *  # noqa: F403
 from mmosnet.evaluation import *  # noqa: F403

@@ -193,7 +193,7 @@ def nearest_names(name: str, others: Iterable[str] = ()) -> str:
         others: Known names besides :func:`config_names`.
     """
     name = name.removeprefix(PREFIX).rpartition('/')[2].removesuffix('.py').lower()
-    similar = difflib.get_close_matches(name, [*config_names(), *others], n=3, cutoff=0.5)
+    similar = difflib.get_close_matches(name, {*config_names(), *others}, n=3, cutoff=0.5)
     return f'nearest: {", ".join(similar)}' if similar else '"mmosnet configs" lists them'
 
 

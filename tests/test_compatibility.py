@@ -230,9 +230,13 @@ def test_pretrained_model_takes_the_released_weights(tmp_path, monkeypatch):
 
 
 # What a user's program does: import mmosnet, then read a config by mmengine alone.
-READ = (
-    'import mmosnet, sys\nfrom mmengine.config import Config\nprint(Config.fromfile(sys.argv[1]).model.backbone.type)'
-)
+READ = """
+import sys
+import mmosnet
+from mmengine.config import Config
+mmosnet.allow_package_bases()
+print(Config.fromfile(sys.argv[1]).model.backbone.type)
+"""
 
 
 def test_names_of_configs_and_models_stand_for_files():
