@@ -113,7 +113,9 @@ def register_backbone() -> None:
 
 def _build_backbone(*args: object, **kwargs: object) -> object:
     """Import OSNet and build one."""
-    return import_module('mmosnet.models.osnet').OSNet(*args, **kwargs)
+    import mmosnet
+
+    return mmosnet.OSNet(*args, **kwargs)
 
 
 # Where mim looks in every OpenMMLab package: links to configs/, tools/ and model-index.yml of the repository, files

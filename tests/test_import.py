@@ -147,7 +147,8 @@ names = [package.__name__ for package in packages]
 for package in packages:
     names += [m.name for m in pkgutil.walk_packages(getattr(package, '__path__', []), package.__name__ + '.')]
 assert len(names) > 30
-for name in names:
+# A threshold is found in training's environment, and TorchScript is torch's own format.
+for name in set(names) - {'mmosnet.gallery.calibration', 'mmosnet.runtime.sessions'}:
     importlib.import_module(name)
     assert not imported(), f'{name} imports {imported()}'
 """)

@@ -17,8 +17,6 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from mmpretrain.apis import BaseInferencer
 from mmpretrain.utils import progress
-from rich.console import Console
-from rich.progress import Progress
 
 from mmosnet.apis.inputs import ImageInput, ImagePreparation, pipeline_of, take_apart
 from mmosnet.apis.results import PredictedTasks
@@ -26,6 +24,7 @@ from mmosnet.drawing.people import PredictionSheets
 from mmosnet.errors import DataError
 from mmosnet.models.build import build_model, find_config, load_model, load_weights
 from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.progress import ProgressBar
 
 # Images from which on a progress bar is shown.
 MANY = 100
@@ -125,7 +124,6 @@ class PersonInferencer(BaseInferencer):
         sheets = None if show_dir is None else PredictionSheets(show_dir)
         outcomes = []
         with _progress_bar(len(sources)) as bar:
-            task = bar.add_task('Inference', total=len(sources))
             for chunk in self._get_chunk_data(sources, batch_size):
                 samples = self.forward(self.preprocess(chunk), chunk)
                 if bad_images == 'error':
@@ -134,7 +132,7 @@ class PersonInferencer(BaseInferencer):
                 if sheets is not None:
                     self.visualize(chunk, results, sheets)
                 outcomes += [_on_cpu(sample) for sample in samples] if return_datasamples else results
-                bar.update(task, advance=len(chunk))
+                bar.advance(len(chunk))
         if sheets is not None:
             sheets.finish()
         return outcomes
@@ -228,11 +226,9 @@ def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | boo
     return switch_to_deploy(build_model(model))
 
 
-def _progress_bar(number: int) -> Progress:
-    """Return a progress bar on stderr for many images, unless mmpretrain's bars are turned off."""
-    console = Console(stderr=True)
-    disable = number < MANY or not console.is_terminal or progress.disable_progress_bar
-    return Progress(console=console, transient=True, disable=disable)
+def _progress_bar(number: int) -> ProgressBar:
+    """Return a bar for many images, unless mmpretrain's are turned off."""
+    return ProgressBar(number, 'images', disable=number < MANY or progress.disable_progress_bar)
 
 
 def _stop_at_errors(outcomes: Sequence[object]) -> None:

@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def create(args: argparse.Namespace) -> str:
-    """Make a gallery, with features or without."""
+    """Create a gallery, with or without features."""
     from mmosnet.gallery import Gallery
     from mmosnet.gallery.report import info_table
 
@@ -270,7 +270,7 @@ def _shards(paths: Sequence[str]) -> list[FeatureShards]:
 
 
 def _enroll(gallery: Gallery, shards: Sequence[FeatureShards], again: bool) -> str:
-    """Enroll shard by shard; what was enrolled before an error stays, and is left out the next time."""
+    """Enroll shard by shard; what was enrolled before an error stays, and is skipped the next time."""
     from mmosnet.io.tables import alike_text
 
     added = known = elsewhere = 0

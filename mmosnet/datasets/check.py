@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,6 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.utils import track_iter_progress
 
 from mmosnet.datasets.base import ReIDDataset
 from mmosnet.datasets.transforms import LoadPersonImage, read_image
@@ -33,6 +31,7 @@ from mmosnet.drawing.tables import text_table
 from mmosnet.errors import DataError
 from mmosnet.io.media import find_files, images_in
 from mmosnet.io.regions import split_region
+from mmosnet.progress import tracked
 
 
 def spread(items: Sequence, number: int) -> list:
@@ -482,7 +481,7 @@ def image_facts(record: dict) -> ImageFacts:
 
 
 def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[str, ImageFacts]:
-    """Read all images, each path once, with a progress bar on a terminal.
+    """Read all images, each path once, with their progress on stderr.
 
     Threads and not processes: the decoders run side by side, and nothing is forked under a running torch.
 
@@ -496,9 +495,7 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     records = {record['img_path']: record for part in parts for record in part.records}
     with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
         facts = pool.map(image_facts, records.values())
-        if sys.stderr.isatty():
-            facts = track_iter_progress((facts, len(records)), file=sys.stderr)
-        return dict(zip(records, facts, strict=True))
+        return dict(zip(records, tracked(facts, 'images', len(records)), strict=True))
 
 
 def camera_rule(cfg: Config) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 from filelock import FileLock
 from mmengine.logging import MMLogger
-from mmengine.utils import ProgressBar
 
 from mmosnet.datasets.attributes import texts, whole_numbers
 from mmosnet.datasets.base import ReIDDataset
@@ -22,6 +21,7 @@ from mmosnet.errors import DataError
 from mmosnet.io.files import read_json, whole_file
 from mmosnet.io.matlab import MatlabFile
 from mmosnet.io.tables import image_inside
+from mmosnet.progress import tracked
 from mmosnet.registry import DATASETS
 
 RAW_FILE = 'cuhk-03.mat'
@@ -84,21 +84,19 @@ def extract_images(root: Path, boxes: str) -> Path:
 
 
 def _write_images(pairs: list, folder: Path) -> None:
-    progress = ProgressBar(sum(cells.shape[0] for cells in pairs))
-    for pair, cells in enumerate(pairs, start=1):
-        for person in range(cells.shape[0]):
-            for index in range(cells.shape[1]):
-                view = 1 if index < IMAGES_PER_VIEW else 2
-                path = folder / f'{pair}_{person + 1:03d}_{view}_{index + 1:02d}.png'
-                # An empty one is what a machine that lost power may leave.
-                if path.exists() and path.stat().st_size:
-                    continue
-                image = cells[person, index]
-                # Empty cells: people with fewer images.
-                if image.ndim == 3 and image.size:
-                    encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-                    _write_image(path, encoded.tobytes())
-            progress.update()
+    people = [(pair, cells, person) for pair, cells in enumerate(pairs, start=1) for person in range(cells.shape[0])]
+    for pair, cells, person in tracked(people, 'people'):
+        for index in range(cells.shape[1]):
+            view = 1 if index < IMAGES_PER_VIEW else 2
+            path = folder / f'{pair}_{person + 1:03d}_{view}_{index + 1:02d}.png'
+            # An empty one is what a machine that lost power may leave.
+            if path.exists() and path.stat().st_size:
+                continue
+            image = cells[person, index]
+            # Empty cells: people with fewer images.
+            if image.ndim == 3 and image.size:
+                encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+                _write_image(path, encoded.tobytes())
 
 
 def _write_test_sets(file: MatlabFile, root: Path) -> None:

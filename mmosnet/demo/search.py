@@ -238,7 +238,7 @@ class PersonSearch:
 
         Args:
             image: ``(H, W, 3)`` uint8, BGR.
-            top_k: How many.
+            top_k: Number of rows to return.
             not_camid: A camera whose images are left out, such as the query's own.
             not_id: An image that is left out.
         """

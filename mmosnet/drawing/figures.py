@@ -154,7 +154,7 @@ def draw_cmc(curves: Sequence[CmcCurve]) -> Figure:
 
 
 def cmc_table(curves: Sequence[CmcCurve]) -> str:
-    """A line a curve."""
+    """Lay out the curves, one line each."""
     ranks = [k for k in TOLD_RANKS if k <= max(len(curve.cmc) for curve in curves)]
     rows = []
     for curve in curves:
@@ -260,7 +260,7 @@ def draw_roc(curves: Sequence[RocCurve], det: bool = False) -> Figure:
 
 
 def roc_table(curves: Sequence[RocCurve]) -> str:
-    """A line a curve: the share of pairs of one person that pass, and the threshold, at each false match rate."""
+    """Lay out one line per curve: the share of genuine pairs that pass, and the threshold, at each rate."""
     rates = list(dict.fromkeys(rate for curve in curves for rate in curve.points))
     rows = []
     for curve in curves:

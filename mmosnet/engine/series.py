@@ -54,7 +54,7 @@ def trained_metrics(work_dir: Path) -> dict | None:
 
 
 def train(name: str, cfg: Config, work_dir: Path) -> bool:
-    """Train a config in a process of its own, or go on where it was interrupted; do nothing if it is finished.
+    """Train a config in a separate process or resume it where it was interrupted; skip finished trainings.
 
     Args:
         name: Name of this training: its config is written as ``work_dir/name.py``, its results go to ``work_dir/name``.
@@ -109,7 +109,7 @@ def _flat(settings: dict, prefix: str = '') -> dict:
 
 
 def evaluate(name: str, cfg: Config, work_dir: Path, checkpoint: Path) -> None:
-    """Evaluate a checkpoint in a process of its own; results as of :func:`train`.
+    """Evaluate a checkpoint in a separate process; the results are those of :func:`train`.
 
     Raises:
         DataError: The evaluation failed; says why.
@@ -276,7 +276,7 @@ class AblationRow:
 
 
 def ablation_rows() -> list[AblationRow]:
-    """The rows of the paper's table, in its order, from ``configs/ablation``."""
+    """Return the rows of the paper's table, in its order, from ``configs/ablation``."""
     base = Config.fromfile(config_files()[BASE]).model.backbone
     rows = []
     for model in indexed_models().values():

@@ -1,6 +1,6 @@
 """Extract features.
 
-Progress of an extraction: a bar in a terminal, one line per shard in a log.
+How far an extraction is: a bar in a terminal, a line per shard in a log.
 
 A folder of features: what is in it, what it was made from, what is still missing.
 
@@ -18,11 +18,9 @@ import hashlib
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,57 +35,59 @@ from mmosnet.features.features import Features, checked_name
 from mmosnet.features.people import PersonList
 from mmosnet.features.shards import SHARD, SUFFIX, read_facts, shard_name, write_shard
 from mmosnet.io.files import whole_file
+from mmosnet.progress import ProgressBar
 from mmosnet.version import __version__
 
 
 class ExtractionProgress:
-    """Shows progress on stderr, and counts. rich draws the bar, where it is installed.
+    """Shows progress on stderr, and counts.
 
     Args:
         total: People of this process.
-        shards: Number of shards of the whole extraction.
+        shards: Shards of the whole extraction.
 
     Attributes:
-        done: People of this run.
+        done: People extracted in this run.
         before: People of shards that were there already.
-        seconds: Since the start.
+        seconds: Seconds since the start.
     """
 
     def __init__(self, total: int, shards: int) -> None:
-        self.total, self.shards = total, shards
+        self.shards = shards
         self.done = self.before = 0
         self._start = time.perf_counter()
         self._end: float | None = None
-        self._bar = None
-        if find_spec('rich') is not None:
-            self._bar, self._task = _bar(total, shards)
+        self._bar = ProgressBar(total, 'people')
 
     @property
     def seconds(self) -> float:
-        """Seconds from the start to the end, or until now."""
+        """Return the seconds from the start to the end, or to now."""
         return (self._end or time.perf_counter()) - self._start
 
     @property
     def rate(self) -> float:
-        """People per second in this run."""
+        """Return the people per second in this run."""
         return self.done / self.seconds
 
     def advance(self, number: int, was_there: bool = False) -> None:
-        """Count people."""
+        """Count people.
+
+        Args:
+            number: How many there are.
+            was_there: Whether an earlier run has extracted them.
+        """
         if was_there:
             self.before += number
         else:
             self.done += number
-        if self._bar is not None:
-            self._bar.update(self._task, advance=number)
+        self._bar.advance(number)
 
     def written(self, shard: int) -> None:
-        """Report a finished shard, counted from 0."""
-        if self._bar is not None:
-            self._bar.update(self._task, shard=shard + 1)
+        """Report a shard that is finished, counted from 0."""
+        self._bar.advance(0, f'{shard + 1} of {self.shards} shards')
         self.say(
-            f'shard {shard + 1} of {self.shards} written, {self.done + self.before} of {self.total} people, '
-            f'{self.rate:.1f} a second'
+            f'shard {shard + 1} of {self.shards} written, {self.done + self.before} of {self._bar.total} people, '
+            f'{self.rate:.1f} per second'
         )
 
     def stop(self) -> None:
@@ -95,36 +95,17 @@ class ExtractionProgress:
         self._end = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """Log a line, unless a terminal shows the progress bar."""
-        if self._bar is None or not self._bar.console.is_terminal:
-            print(text, file=sys.stderr, flush=True)
+        """Write a line to a log; a terminal has the bar."""
+        self._bar.say(text)
 
     def __enter__(self) -> ExtractionProgress:
-        if self._bar is not None:
-            self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _bar(total: int, shards: int) -> tuple:
-    """Return a progress bar and its task; without a terminal it draws nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f'people, {{task.fields[shard]}} of {shards} shards'),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    return bar, bar.add_task('', total=total, shard=0)
+        self._bar.__exit__(kind, error, traceback)
 
 
 FACTS = 'extraction.json'

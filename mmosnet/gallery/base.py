@@ -163,7 +163,7 @@ class Gallery(ABC):
             )
 
     def enroll(self, features: Features, skip_known: bool = False) -> np.ndarray:
-        """Add images; all of them, or none if something goes wrong.
+        """Add images: all of them, or none if something goes wrong.
 
         The first features give a gallery that was created without a model theirs.
 

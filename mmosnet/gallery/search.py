@@ -35,8 +35,8 @@ def search(
         queries: Paths of images, of regions (``frame.jpg#xywh=120,80,64,190``), or of regions of frames of a video
             (``video.mp4#frame=7&xywh=120,80,64,190``).
         top_k: Images per query.
-        camids: Only of these cameras, by number or name.
-        not_camids: Not of these cameras.
+        camids: Cameras to search, by number or name.
+        not_camids: Cameras to leave out.
         after: Seconds; not seen before.
         before: Seconds; seen before.
 

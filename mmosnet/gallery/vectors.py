@@ -467,5 +467,5 @@ class VectorIndex:
 
 
 def damaged(path: Path) -> DataError:
-    """What is raised for an index file that is not what was written."""
+    """Return the error to raise for an index file that is not the one that was written."""
     return DataError(f'{path}: damaged: `mmosnet gallery compact {path.parent}` makes it anew from the vectors')

@@ -1,6 +1,12 @@
 """MATLAB files of both kinds, v5 and v7.3 (HDF5), read into the same Python values.
 
 scipy reads the first kind alone; v7.3 needs h5py, the extra ``matlab``.
+
+Why not a package: on a file in the format of CUHK03 (2,795 images of 160x60 in cells of people and images, of 5,590 in
+156 MiB) this reader takes 2.8 s and 28 MiB, pymatreader 1.3.2 takes 3.4 s and 128 MiB, as it holds all images at once,
+and mat73 0.65 takes 292 s. pymatreader also returns the cells of v7.3 in one flat list, without the rows and columns
+that say whose image it is. It follows links into other files, and makes room for what a file of some kilobytes promises
+(9.3 GiB), where this reader refuses both.
 """
 
 from __future__ import annotations

@@ -84,14 +84,14 @@ def _known_getattr(owner: object, name: str) -> object:
 
 
 def _known_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
-    """Stand in for numpy's own start of an array, which is always empty: a pickle could ask for terabytes."""
+    """Replace numpy's array constructor, which starts empty: a pickle could ask for terabytes."""
     if (kind, tuple(shape)) != (np.ndarray, (0,)):
         raise RuntimeError(f'refusing an array of shape {shape} without data in a checkpoint')
     return multiarray._reconstruct(kind, shape, code)
 
 
 def _known_scalar(dtype: np.dtype, data: bytes) -> np.generic:
-    """Stand in for numpy's scalars; a pickle could ask for one of any size."""
+    """Replace numpy's scalar constructor: a pickle could ask for a scalar of any size."""
     return multiarray.scalar(dtype, data)
 
 
@@ -118,7 +118,7 @@ def torch_load(file: object, map_location: object = None, weights_only: bool | N
 
     Args:
         file: A path or an open file.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
         weights_only: Not used: nothing is loaded another way. The forks of OpenMMLab have a function with these
             arguments, which loads anything where this fails.
     """
@@ -178,7 +178,7 @@ def load_checkpoint(filename: str | Path, map_location: object = None, logger: o
 
     Args:
         filename: A file, a web address, ``torchreid://NAME``, ``mmosnet://NAME``, or another scheme of mmengine's.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
         logger: As of mmengine's function, for a line that says where the checkpoint comes from.
 
     Raises:
@@ -225,14 +225,14 @@ def load_from_web(url: str, map_location: object = None) -> object:
 def load_url(
     url: str, model_dir: str | None = None, map_location: object = None, progress: bool = True, **unused: object
 ) -> object:
-    """Load a checkpoint from the web, or from torch's cache; stands in for torch's function of this name.
+    """Load a checkpoint from the web or from torch's cache; replaces torch's function of this name.
 
     A download gets its name in the cache after it was loaded: a damaged one is never found there.
 
     Args:
         url: The address; the file in the cache is called as in its path.
         model_dir: The cache; torch's by default.
-        map_location: As of :func:`torch.load`.
+        map_location: Same as in :func:`torch.load`.
         progress: Show a bar.
         unused: torch's further options; weights alone are loaded whatever they say.
 

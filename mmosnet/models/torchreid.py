@@ -494,7 +494,7 @@ def load_from_torchreid(filename: str, map_location: str | torch.device | None =
 
 @recognizes
 def recognize(checkpoint: object, source: str) -> object:
-    """Put a checkpoint that holds an OSNet into the form that mmengine loads; every loaded file comes here.
+    """Convert a checkpoint with an OSNet to the form that mmengine loads; every loaded file passes here.
 
     Args:
         checkpoint: Content of a checkpoint file.

@@ -81,7 +81,7 @@ class TorchScriptSession:
 
     Args:
         path: The file.
-        threads: To compute with: of the whole process, so only set where given.
+        threads: Number of threads of the whole process; it is only set if given.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -33,8 +33,6 @@ from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.utils import progress
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -86,6 +84,7 @@ from mmosnet.io.files import read_json, whole_file
 from mmosnet.io.regions import split_region
 from mmosnet.models.build import find_trained, load_model
 from mmosnet.models.deploy import switch_to_deploy
+from mmosnet.progress import tracked
 from mmosnet.registry import EVALUATORS
 
 
@@ -255,11 +254,9 @@ def evaluate(cfg: Config, checkpoint: str, kind: type[Metric]) -> Evaluated:
     return Evaluated(metric, data_name(loader.dataset, FACTS[kind]))
 
 
-def _tracked(loader: DataLoader):
-    """Iterate over the batches, with a progress bar on stderr unless mmpretrain's bars are turned off."""
-    console = Console(stderr=True)
-    disable = progress.disable_progress_bar or not console.is_terminal
-    return track(loader, 'Test data', console=console, transient=True, disable=disable)
+def _tracked(loader: DataLoader) -> Iterator[dict]:
+    """Return the batches, with a bar on stderr unless mmpretrain's are turned off."""
+    return tracked(loader, 'batches of test data', disable=progress.disable_progress_bar)
 
 
 def data_name(dataset: Dataset, fact: str = '') -> str:
@@ -641,7 +638,7 @@ def _save(
 
 
 def _table(shown: Sequence[ShownQuery], top_k: int) -> str:
-    """A line a query."""
+    """Lay out one line per query."""
     rows = []
     for query in shown:
         if query.ap is None:

@@ -326,7 +326,7 @@ def _text(value: float) -> str:
 
 
 def training_table(runs: Sequence[TrainingRun], scores: Sequence[str]) -> str:
-    """A line for the loss of each run and for each of its scores: the best with its place, and the last."""
+    """Lay out a line per run for the loss and each score: the best with its place, and the last."""
     unit = 'epochs' if all(run.by_epoch for run in runs) else 'iterations'
     rows = []
     for run in runs:

@@ -284,17 +284,12 @@ def test_pictures(joint, tmp_path, images):
 
 
 def test_the_bar_is_for_many_images_on_a_terminal(monkeypatch, capfd, joint, images):
-    assert person_inferencer._progress_bar(1000).disable
-    monkeypatch.setattr(person_inferencer, 'Console', lambda stderr: _Terminal())
-    assert not person_inferencer._progress_bar(1000).disable
-    assert person_inferencer._progress_bar(20).disable
+    assert not person_inferencer._progress_bar(1000).has_bar
+    monkeypatch.setattr('sys.stderr.isatty', lambda: True, raising=False)
+    assert person_inferencer._progress_bar(1000).has_bar
+    assert not person_inferencer._progress_bar(20).has_bar
     monkeypatch.setattr('mmpretrain.utils.progress.disable_progress_bar', True)
-    assert person_inferencer._progress_bar(1000).disable
+    assert not person_inferencer._progress_bar(1000).has_bar
     monkeypatch.undo()
     joint([images[0][:20, :20]] * 120, batch_size=60)
     assert capfd.readouterr() == ('', '')
-
-
-class _Terminal(person_inferencer.Console):
-    def __init__(self):
-        super().__init__(stderr=True, force_terminal=True)

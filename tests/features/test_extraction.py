@@ -13,7 +13,8 @@ from mmosnet.errors import DataError
 from mmosnet.features import extraction, read_features
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.extraction import Extraction, ExtractionFolder, ExtractionProgress, Part, extraction_report
-from mmosnet.features.people import ListedPerson, PersonList
+from mmosnet.features.extraction import extract as run_extraction
+from mmosnet.features.people import ListedPerson, ListingOptions, PersonList
 from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
@@ -21,7 +22,7 @@ from tests.features.drawn_video import write_video
 class MeanColours(Embedder):
     """The mean colour of an image, and how many images were embedded with it; refuses images that are too bright."""
 
-    source, model, kind, dimension = 'colours', '0123456789abcdef', 'means', 4
+    source, model, kind, preparation, dimension = 'colours', '0123456789abcdef', 'means', '', 4
 
     def __init__(self):
         self.batches = []
@@ -300,7 +301,7 @@ def test_logs_have_a_line_a_shard(people, capsys):
 
 
 def test_without_rich_there_is_no_bar(people, capsys, monkeypatch):
-    monkeypatch.setattr('mmosnet.features.extraction.find_spec', lambda name: None)
+    monkeypatch.setattr('mmosnet.progress.find_spec', lambda name: None)
     extract(people)
     assert capsys.readouterr().err.count('written') == 5
 
@@ -479,3 +480,32 @@ def test_names_and_sources_get_into_the_shards(people):
     assert [found.names['pid'][pid] for pid in found.pid.tolist()] == [*'abcab']
     assert set(found.names['camid'].values()) == {'door'}
     assert found.source == ['edge:/work', 'edge', *['edge:/work'] * 3]
+
+
+def test_the_whole_extraction_in_one_call(people):
+    report = run_extraction(people, MeanColours(), 'whole', shard_size=5, batch_size=3, source='door')
+    assert 'people     23\n' in report and 'weights 0123456789abcdef' in report
+    found = read_features('whole')
+    assert found.path == people.path and set(found.source) == {'door'}
+    # Parts give the same, and go on where others were.
+    for number in range(3):
+        part = Part(number, 3)
+        run_extraction(people, MeanColours(), 'parts', shard_size=5, batch_size=3, source='door', part=part)
+    np.testing.assert_array_equal(read_features('parts').embedding, found.embedding)
+    assert '23 were there' in run_extraction(people, MeanColours(), 'parts', shard_size=5, source='door')
+    with pytest.raises(DataError, match='parts holds another extraction'):
+        run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door')
+    run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door', overwrite=True)
+    assert len(list(Path('parts').glob('*.parquet'))) == 4
+    for name in ('batch_size', 'workers', 'shard_size'):
+        with pytest.raises(DataError, match=f'{name}=0'):
+            run_extraction(people, MeanColours(), 'bad', **{name: 0})
+    assert not Path('bad').exists()
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'), [('margin', -1), ('camid', [-1]), ('fps', 0), ('frame_step', 0), ('min_score', float('nan'))]
+)
+def test_numbers_that_cannot_be(option, value):
+    with pytest.raises(DataError, match=f'--{option.replace("_", "-")} '):
+        ListingOptions(**{option: value})
