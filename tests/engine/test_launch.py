@@ -129,9 +129,9 @@ def test_the_keys_of_all_examples_are_read():
         for line in re.sub(r'\\\n', ' ', page.read_text()).splitlines():
             _, found, rest = line.partition('--cfg-options ')
             options = dict(re.findall(r'([a-z]\w*(?:\.\w+)*)=([^\s`";,]+)', rest)) if found else {}
-            config = re.search(r'[\w./]*/osnet\w+\.py', line)
+            config = re.search(r'\b(?:mmosnet [\w-]+ |configs/)(osnet_\w+)', line)
             # In the header of a config, this config.
-            path = ROOT / config.group() if config else page if page.parent.name == 'configs' else None
+            path = ROOT / f'configs/{config[1]}.py' if config else page if page.parent.name == 'configs' else None
             if not options or 'NAME' in rest.partition('=')[0]:
                 continue
             path = (
