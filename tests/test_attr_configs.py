@@ -13,6 +13,7 @@ from mmpretrain.registry import MODELS
 from mmosnet.engine.launch import load_config
 from mmosnet.engine.report import evaluate_best
 from mmosnet.errors import DataError
+from mmosnet.models.checkpoints import load_file
 from tests.conftest import write_market
 from tests.datasets.attribute_formats import write_market_attributes, write_pa100k, write_peta, write_rap
 
@@ -143,7 +144,7 @@ def test_weights_of_re_identification_are_a_start(tmp_path):
     cfg.custom_hooks[6].num_epochs = 1
     Runner.from_cfg(cfg).train()
     # All but the head is frozen in the first epochs.
-    found = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
+    found = load_file(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
     assert all(torch.equal(found[k], v) for k, v in model.state_dict().items() if k.startswith(('backbone', 'neck')))
 
 

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 from mmosnet.errors import DataError
 from mmosnet.models import OSNet
+from mmosnet.models.checkpoints import load_file
 from tests.conftest import write_market
 from tests.datasets.category_miniatures import write_imagenet
 from tests.test_cls_configs import imagenet_options, small_cls
@@ -56,7 +57,7 @@ def assert_equal(found, expected):
 
 def test_the_checkpoint_holds_the_averaged_weights(trained):
     checkpoint, averages, last = trained
-    saved = torch.load(checkpoint, weights_only=True)
+    saved = load_file(checkpoint)
     assert_equal(saved['state_dict'], averages)
     # The last step's weights, which training goes on from, are beside them.
     for name, value in last.items():
@@ -83,7 +84,7 @@ def test_a_whole_run_from_it(folder, trained, tmp_path):
     options = {'train_cfg.max_epochs': 2, 'custom_hooks.5.num_epochs': 1}
     Runner.from_cfg(reid_config(folder, tmp_path / 'reid', trained[0], **options)).train()
     # The classifier trained alone at first, as the recipe has it: the features are still those of the classification.
-    state = torch.load(tmp_path / 'reid' / 'epoch_1.pth', weights_only=True)['state_dict']
+    state = load_file(tmp_path / 'reid' / 'epoch_1.pth')['state_dict']
     assert_equal(features(state), features(trained[1]))
     assert (tmp_path / 'reid' / 'results.json').is_file()
 

@@ -26,7 +26,7 @@ def scope():
 @pytest.mark.parametrize('path', CONFIGS + ABLATION, ids=lambda p: p.stem)
 def test_config_builds(path, tmp_path):
     cfg = Config.fromfile(path)
-    assert cfg.default_scope == 'mmpretrain' and cfg.custom_imports['imports'] == ['mmosnet']
+    assert cfg.default_scope == 'mmpretrain' and cfg.custom_imports['imports'] == ['mmosnet.registry']
     text = path.read_text()
     command = 'train-splits' if path.stem in SPLIT_PROTOCOLS else 'train'
     assert f'mmosnet {command} {path.stem}' in text

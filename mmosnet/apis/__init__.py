@@ -1,4 +1,4 @@
-"""Inference in Python: trained models on images of people, with labels and scores."""
+"""Predict and embed images with a trained model."""
 
 from mmosnet.compatibility import supported_stack
 

@@ -1,9 +1,8 @@
-"""A model in PyTorch as what turns images into embeddings."""
+"""Embed images with a model in PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,35 +20,24 @@ from mmosnet.models.build import load_model
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.models.weights import weights_digest
 
-# Height and width of the image that shows how many numbers an embedding has.
+# Height and width of the image whose embedding shows the dimension.
 PROBE = (256, 128)
 
 
-def _preparation(cfg: Config) -> str:
-    """Describe on one line how a config prepares images in testing."""
-    steps = [dict(step) for step in pipeline_of(cfg)] + [dict(cfg.model.get('data_preprocessor') or {})]
-    names = [str(step.pop('type', 'normalize')).rpartition('.')[2] for step in steps]
-    steps = [
-        f'{name}({", ".join(f"{key}={value}" for key, value in sorted(step.items()))})'
-        for name, step in zip(names, steps, strict=True)
-        if name not in PACKERS
-    ]
-    return ', '.join(steps)
-
-
 class TorchEmbedder(Embedder):
-    """Embeds as :class:`~mmosnet.apis.PersonInferencer` does.
+    """Embed images as :class:`~mmosnet.apis.PersonInferencer` does.
 
     Args:
         cfg: Config of the model.
         checkpoint: Checkpoint with the weights.
-        device: A GPU if there is one.
-        amp: Compute in float16 on a GPU, bfloat16 on a CPU.
-        local_rank: Number of the process on this machine: of several GPUs each takes its own.
+        device: Device to compute on; by default a GPU if there is one.
+        amp: Whether to compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
+        local_rank: Number of the process on this machine, by which each process takes a GPU of its own; by default the
+            first GPU.
 
     Raises:
-        FileNotFoundError: No such checkpoint.
-        DataError: A checkpoint of another network, a model without embedding, or no such device.
+        FileNotFoundError: There is no such checkpoint.
+        DataError: The checkpoint is of another network, the model predicts no embedding, or there is no such device.
 
     Example:
         >>> TorchEmbedder(*find_trained('osnet-x0.25_multitask-synthetic', 'released'))
@@ -79,36 +67,46 @@ class TorchEmbedder(Embedder):
                 'trained for re-identification'
             )
         preparation = self._inferencer.pipeline
-        # Another transform may decode otherwise, and the model was tested with that one.
+        # Another transform may decode differently, and the model was tested with it.
         self._decodes_otherwise = preparation.load is not None and not isinstance(preparation.load, LoadPersonImage)
         device_type = next(model.parameters()).device.type
         self.on_cpu = device_type == 'cpu'
         if amp and self.on_cpu:
             warn_slow_bfloat16()
-        kind = torch.bfloat16 if self.on_cpu else torch.float16
-        self._autocast = lambda: torch.autocast(device_type, kind, enabled=amp)
+        dtype = torch.bfloat16 if self.on_cpu else torch.float16
+        self._autocast = lambda: torch.autocast(device_type, dtype, enabled=amp)
         (probe,) = self.embed([self.prepare('a black image', np.zeros((*PROBE, 3), np.uint8))])
         if isinstance(probe, Exception):
             raise probe
         self.dimension = len(probe)
 
     def read_file(self, path: str) -> np.ndarray:
-        """Read an image file; see the base class."""
+        """Read an image file; see :meth:`Embedder.read_file`."""
         if self._decodes_otherwise:
             return self._inferencer.pipeline.read(ImageInput('input', img_path=path))
         return super().read_file(path)
 
     def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
-        """Prepare an image; see the base class."""
+        """Prepare an image; see :meth:`Embedder.prepare`."""
         source = ImageInput(path, image=as_image(image, path))
         return self._inferencer.pipeline(source), source
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
-        """Compute embeddings; see the base class."""
+        """Compute embeddings; see :meth:`Embedder.embed`."""
         inputs, sources = zip(*items, strict=True)
         with self._autocast():
             samples = self._inferencer.forward(inputs, sources)
-        return [self._outcome(sample) for sample in samples]
+        read = self._inferencer.tasks.read
+        return [sample if isinstance(sample, DataError) else read(sample)['embedding'] for sample in samples]
 
-    def _outcome(self, sample: Any) -> np.ndarray | DataError:
-        return sample if isinstance(sample, DataError) else self._inferencer.tasks.read(sample)['embedding']
+
+def _preparation(cfg: Config) -> str:
+    """Describe on one line how a config prepares images in testing."""
+    steps = [dict(step) for step in pipeline_of(cfg)] + [dict(cfg.model.get('data_preprocessor') or {})]
+    names = [str(step.pop('type', 'normalize')).rpartition('.')[2] for step in steps]
+    steps = [
+        f'{name}({", ".join(f"{key}={value}" for key, value in sorted(step.items()))})'
+        for name, step in zip(names, steps, strict=True)
+        if name not in PACKERS
+    ]
+    return ', '.join(steps)

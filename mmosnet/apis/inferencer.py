@@ -1,10 +1,10 @@
-"""People in images: who they look like, which attributes they have, or what category, in one call."""
+"""Predict embeddings, attributes and categories of people in images, in one call."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.apis import BaseInferencer
 from mmpretrain.utils import progress
 
-from mmosnet.apis.inputs import ImageInput, ImagePreparation, pipeline_of, take_apart
+from mmosnet.apis.inputs import ImageInput, ImagePreparation, expand_inputs, pipeline_of
 from mmosnet.apis.results import PredictedTasks
 from mmosnet.drawing.people import PredictionSheets
 from mmosnet.errors import DataError
@@ -31,26 +31,27 @@ MANY = 100
 
 
 class PersonInferencer(BaseInferencer):
-    """Predict whatever a trained model predicts of people: embedding, attributes, category; of a joint model all three.
+    """Predict embedding, attributes or category with a trained model; all three with a joint model.
 
-    mmpretrain's ``ImageClassificationInferencer`` knows categories alone and its ``FeatureExtractor`` features alone;
-    both load what fits of a checkpoint, whatever the network, and let damaged images pass.
+    mmpretrain's ``ImageClassificationInferencer`` predicts only categories and its ``FeatureExtractor`` only features;
+    both load any checkpoint as far as it fits, and accept damaged images.
 
-    A model built here takes its form for prediction (:mod:`mmosnet.models.deploy`); a given one stays as it is.
+    A model built here takes its form for prediction (:mod:`mmosnet.models.deploy`); a model that is given stays as it
+    is.
 
     Args:
         model: A name in ``model-index.yml``, the path of a config, a config, or a model.
-        pretrained: A checkpoint; True for the weights that the index names. Without it the weights are random, or
-            those that a given model has.
+        pretrained: A checkpoint; True for the weights in the index. By default the weights are random, or those of a
+            model that is given.
         device: Device to compute on; by default a GPU if there is one, or the device of a given model.
         attributes: Names of the attributes; by default those saved with the checkpoint, else ``attribute 0`` ...
         classes: Names of the categories, likewise; else ``0`` ...
-        pipeline: Transforms instead of those of the config's test data; for a model without config.
+        pipeline: Transforms instead of those of the config's test data; needed for a model without config.
 
     Raises:
-        FileNotFoundError: No such config or checkpoint.
-        DataError: A checkpoint of another network, a head that predicts none of the three, names that are too few or
-            too many, a config without test data, or no such device.
+        FileNotFoundError: There is no such config or checkpoint.
+        DataError: The checkpoint is of another network, the head predicts none of the three, there are too few or too
+            many names, the config has no test data, or there is no such device.
 
     Example:
         >>> inferencer = PersonInferencer('osnet-x0.25_reid-market1501', pretrained=True)
@@ -73,11 +74,11 @@ class PersonInferencer(BaseInferencer):
         self.tasks = PredictedTasks(model, attributes, classes)
         self._given_pipeline = pipeline
         if not hasattr(model, '_config'):
-            # Where the base looks for it.
+            # The base class reads it.
             model._config = None
         try:
             super().__init__(model, pretrained=None, device=device)
-        # What torch raises for a device that it does not know, or cannot use.
+        # torch raises these for a device that it does not know, or cannot use.
         except (RuntimeError, AssertionError) as e:
             raise DataError(f'device={str(device)!r}: {str(e).splitlines()[0]}') from e
 
@@ -89,30 +90,31 @@ class PersonInferencer(BaseInferencer):
         show_dir: str | Path | None = None,
         bad_images: str = 'error',
     ) -> list[dict] | list[BaseDataElement | None]:
-        """Predict.
+        """Predict all images in the inputs.
 
         Args:
-            inputs: A path of an image, of a region of one (``frame.jpg#xywh=120,80,64,190``: left, top, width,
-                height) or of a folder, for all images in it and below it; an array ``(H, W, 3)`` or ``(N, H, W, 3)``,
+            inputs: The path of an image, of a region (``frame.jpg#xywh=120,80,64,190``: left, top, width, height) or of
+                a folder, which stands for all images in it and below it; an array ``(H, W, 3)`` or ``(N, H, W, 3)``,
                 uint8, BGR; or a list of such.
-            return_datasamples: Give the model's samples, on the CPU, instead of dicts.
-            batch_size: Images that go through the model at once, where they have one size.
-            show_dir: Folder for pictures of the predictions, ``predictions_00001.jpg`` ...; those in it stay.
-            bad_images: ``'error'`` to stop at what is no image, ``'skip'`` to go on.
+            return_datasamples: Whether to return the model's samples, on the CPU, instead of dicts. Default: False.
+            batch_size: Images per forward pass, if they have one size. Default: 32.
+            show_dir: Folder for pictures of the predictions, ``predictions_00001.jpg`` and so on, numbered on from
+                those in it; no pictures by default.
+            bad_images: ``'error'`` (default) to stop at an input that is not an image, ``'skip'`` to continue.
 
         Returns:
-            One entry per image, in order, with
+            One entry per image, in order, with those of the following that the model predicts
 
             - ``img_path``: the file or region, None for an array
             - ``embedding``: ``(D,)`` float32
             - ``attributes``: score from 0 to 1 by name
-            - ``category``: ``name``, ``label`` and ``score`` of the surest one
+            - ``category``: ``name``, ``label`` and ``score`` of the category with the highest score
 
-            as far as the model predicts them; for what is no image ``img_path`` and ``error``, or None as its sample.
+            An input that is not an image has ``img_path`` and ``error``, or None as sample.
 
         Raises:
-            FileNotFoundError: An image is missing; says which input.
-            DataError: An image is damaged or too small, or an array is none; says which input, and the remedy.
+            FileNotFoundError: An image is missing; names the input.
+            DataError: An image is damaged or too small, or an array is not an image; names the input and the remedy.
         """
         if batch_size < 1 or bad_images not in ('error', 'skip'):
             raise DataError(
@@ -138,7 +140,7 @@ class PersonInferencer(BaseInferencer):
         return outcomes
 
     def _inputs_to_list(self, inputs: str | Path | np.ndarray | Sequence) -> list[ImageInput]:
-        return list(take_apart(inputs))
+        return list(expand_inputs(inputs))
 
     def _init_pipeline(self, cfg: Config | None) -> ImagePreparation:
         given = self._given_pipeline
@@ -162,7 +164,7 @@ class PersonInferencer(BaseInferencer):
     ) -> list[BaseDataElement | Exception]:
         """Run the model on images, those of one size together; errors among the inputs are passed through.
 
-        Padding to one size would change what the model sees.
+        Images are not padded to one size, which would change the predictions.
         """
         outcomes = list(inputs)
         same_size: dict[tuple, list[int]] = {}
@@ -173,7 +175,7 @@ class PersonInferencer(BaseInferencer):
             try:
                 samples = self.model.test_step(default_collate([inputs[row] for row in rows]))
             except RuntimeError as e:
-                # Of a pooling that leaves nothing.
+                # Raised by a pooling layer whose output would be empty.
                 if 'too small' not in str(e):
                     raise
                 text = f'{height}x{width} after the pipeline, is too small for the network'
@@ -193,8 +195,8 @@ class PersonInferencer(BaseInferencer):
         """Convert data samples to dicts."""
         results = []
         for source, sample in zip(sources, preds, strict=True):
-            found = dict(error=str(sample)) if isinstance(sample, Exception) else self.tasks.read(sample)
-            results.append(dict(img_path=source.img_path, **found))
+            predicted = dict(error=str(sample)) if isinstance(sample, Exception) else self.tasks.read(sample)
+            results.append(dict(img_path=source.img_path, **predicted))
         return results
 
     @staticmethod
@@ -204,14 +206,14 @@ class PersonInferencer(BaseInferencer):
 
 
 def _loaded(model: BaseModel | Config | str | Path, pretrained: str | Path | bool | None) -> BaseModel:
-    """Return the model with its weights."""
+    """Return the model with its weights, in its form for prediction unless it was given."""
     if not isinstance(model, (BaseModel, Config, str, PathLike)):
         raise DataError(f'model is a {type(model).__name__}: give a name, the path of a config, a config or a model')
     weights = None
     if isinstance(model, Config):
         model = copy.deepcopy(model)
     elif not isinstance(model, BaseModel):
-        model, weights = find_config(model)
+        model, weights = find_config(fspath(model))
     if pretrained is True:
         if weights is None:
             raise DataError('pretrained=True needs a model of model-index.yml with weights: give a checkpoint')

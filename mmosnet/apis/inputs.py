@@ -1,7 +1,4 @@
-"""What a user gives an inferencer: paths, folders, arrays and lists of them, taken apart into single images.
-
-From an image to the input of a model, as the config prepares it for testing.
-"""
+"""Expand a user's inputs into single images, and prepare each as the config does for testing."""
 
 from __future__ import annotations
 
@@ -24,16 +21,19 @@ from mmosnet.io.images import as_image
 from mmosnet.io.media import images_in
 from mmosnet.io.regions import cut, split_region
 
+# Transforms that pack an image and its labels.
+PACKERS = ('PackInputs', 'PackTasks', 'PackMultiTaskInputs')
+
 
 @dataclass(frozen=True)
 class ImageInput:
-    """One image, not read yet.
+    """One image that has not been read yet.
 
     Attributes:
-        place: Where in the user's inputs: ``inputs[3]``, and ``inputs[3][7]`` for the eighth image of a batch there.
-        img_path: The file, or a region of it (:mod:`mmosnet.io.regions`); None for an array.
+        place: Place in the user's inputs: ``inputs[3]``, or ``inputs[3][7]`` for the eighth image of a batch there.
+        img_path: A file, or a region of one (:mod:`mmosnet.io.regions`); None for an array.
         image: ``(H, W, 3)`` uint8, BGR; None for a file.
-        error: Why there is no such image.
+        error: Why the input is not an image; None if no reason is known.
     """
 
     place: str
@@ -50,43 +50,43 @@ class ImageInput:
         """Read the image as ``(H, W, 3)`` uint8, BGR.
 
         Raises:
-            DataError: A damaged file, or a region that the image does not have.
-            DataError, FileNotFoundError: :attr:`error`.
+            DataError: The file is damaged, or the image has no such region; or :attr:`error`.
+            FileNotFoundError: :attr:`error`.
         """
         if self.error is not None:
             raise self.error
         if self.image is not None:
-            # torch takes neither negative strides, as of image[:, :, ::-1], nor arrays that cannot be written to.
+            # torch takes neither negative strides, as in image[:, :, ::-1], nor read-only arrays.
             return np.require(self.image, requirements=('C', 'W'))
         try:
             return read_image(self.img_path)
         except DataError as e:
             if e.__cause__ is None:
                 raise DataError(f'{self.place}: {e}') from e
-            # The cause alone: the text around it is advice for data sets.
+            # Only the cause: the rest of the text is about data sets.
             raise DataError(f'{self.name}: unreadable image ({e.__cause__})') from e
 
 
-def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
-    """Expand the inputs that a user gives into single images.
+def expand_inputs(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
+    """Expand a user's inputs into single images.
 
     Args:
-        inputs: A path of an image, of a region of one or of a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; or a
-            list of such. Of a folder all images, in order of their paths, those in folders below it too;
-            a warning counts what else is in it.
-        place: Name of the inputs in errors.
+        inputs: The path of an image, a region or a folder; an array ``(H, W, 3)`` or ``(N, H, W, 3)``; a Pillow image;
+            or a list of such. A folder stands for all images in it and below it, in the order of their paths; a warning
+            counts its other files.
+        place: Name of the inputs in errors. Default: ``'inputs'``.
 
     Yields:
-        The images in order, and in place of what cannot be one an :class:`ImageInput` with an error.
+        The images in order; an item that cannot be an image has an error.
     """
     if isinstance(inputs, (list, tuple)):
         for i, item in enumerate(inputs):
-            yield from take_apart(item, f'{place}[{i}]')
+            yield from expand_inputs(item, f'{place}[{i}]')
     elif isinstance(inputs, (str, PathLike)):
         yield from _files(str(inputs), place)
     elif isinstance(inputs, np.ndarray) and inputs.ndim == 4:
         for i, image in enumerate(inputs):
-            yield from take_apart(image, f'{place}[{i}]')
+            yield from expand_inputs(image, f'{place}[{i}]')
     else:
         try:
             yield ImageInput(place, image=as_image(inputs, place))
@@ -95,7 +95,7 @@ def take_apart(inputs: object, place: str = 'inputs') -> Iterator[ImageInput]:
 
 
 def _files(path: str, place: str) -> Iterator[ImageInput]:
-    """List the images that a path names: one file, a region of a file, or all images in a folder."""
+    """Return the images of a path: one file, a region of a file, or all images in a folder."""
     if Path(path).is_dir():
         try:
             for file in images_in(path, MMLogger.get_current_instance().warning):
@@ -108,14 +108,11 @@ def _files(path: str, place: str) -> Iterator[ImageInput]:
         yield ImageInput(place, path, error=FileNotFoundError(f'{place}: no image or folder {split_region(path)[0]}'))
 
 
-PACKERS = ('PackInputs', 'PackTasks', 'PackMultiTaskInputs')
-
-
 def pipeline_of(cfg: Config | None) -> list[dict]:
-    """Return the transforms of a config's test data; for a joint data set those of its first part, the people.
+    """Return the transforms of a config's test data; for a joint data set those of its first part.
 
     Raises:
-        DataError: The config has none.
+        DataError: The config has no such transforms.
     """
     dataset = ((cfg or {}).get('test_dataloader') or {}).get('dataset') or {}
     while dataset.get('pipeline') is None:
@@ -129,16 +126,17 @@ def pipeline_of(cfg: Config | None) -> list[dict]:
 
 
 class ImagePreparation:
-    """A test pipeline that takes files, regions of files and arrays, and knows of no labels.
+    """A test pipeline for files, regions of files and arrays, without labels.
 
     mmpretrain's inferencers read every image by OpenCV and drop a transform called ``LoadImageFromFile``. Here the
-    config's own transform reads, so that a file gives what it gives in testing, but damaged ones are refused.
+    config's own transform reads files, so that they give the same numbers as in testing; damaged files are refused.
 
     Args:
-        transforms: One that loads, what is done with the image, one that packs; the first and the last may be missing.
+        transforms: Transforms that load, change and pack an image; those that load and pack may be missing.
         scope: Registry scope of the config.
-        joint: Pack a ``MultiTaskDataSample``.
-        rgb: Without a transform that loads, hand on RGB, as data sets have it that keep their images in memory (CIFAR).
+        joint: Whether to pack a ``MultiTaskDataSample``. Default: False.
+        rgb: Whether to convert images to RGB if no transform loads them, as for data sets in memory (CIFAR). Default:
+            False.
     """
 
     def __init__(self, transforms: Sequence[dict], scope: str, joint: bool = False, rgb: bool = False) -> None:
@@ -169,18 +167,19 @@ class ImagePreparation:
         return packed
 
     def read(self, source: ImageInput) -> np.ndarray:
-        """Read an image as the loading transform gives it, ``(H, W, 3)``."""
+        """Read an image with the loading transform, ``(H, W, 3)`` uint8."""
         image = source.read()
         if self.rgb:
             return np.ascontiguousarray(image[:, :, ::-1])
         if source.img_path is None or self.load is None or isinstance(self.load, LoadPersonImage):
             return image
-        # Read a second time: decoders differ, and this one is what the model is tested with.
+        # A second read: decoders differ, and the model is tested with this one.
         file, box = split_region(source.img_path)
         image = self.load(dict(img_path=file))['img']
         return image if box is None else cut(image, box, source.img_path)
 
 
 def _name(transform: Mapping) -> str:
-    kind = transform['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+    """Return the class name of a transform, without scope."""
+    type_ = transform['type']
+    return type_.rpartition('.')[2] if isinstance(type_, str) else type_.__name__

@@ -1,7 +1,4 @@
-"""Predictions as a table for people, and as files for programs.
-
-What a model predicts of a person, by its heads: embedding, attributes, category; and what those are called.
-"""
+"""Read the predictions of a model (embedding, attributes, category), and write them as a table or a file."""
 
 from __future__ import annotations
 
@@ -16,22 +13,21 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from torch import nn
 
-from mmosnet.drawing.people import told_attributes
+from mmosnet.drawing.people import predicted_attributes
 from mmosnet.errors import DataError
 from mmosnet.io.files import whole_file
 from mmosnet.io.text_tables import text_table
 from mmosnet.models import JointHead, ReIDHead
 
 SUFFIXES = ('.json', '.csv')
-# Attributes in a row of the table.
+# Most attributes in a cell of the table.
 MOST_ATTRIBUTES = 5
 
 
 def prediction_table(results: Sequence[Mapping]) -> str:
-    """Lay out results of :class:`~mmosnet.apis.PersonInferencer`, one line per image.
+    """Return results of :class:`~mmosnet.apis.PersonInferencer` as a table, one line per image.
 
-    Returns:
-        The lines, joined; a column for each thing that is predicted, or went wrong, of any image.
+    Columns without a value are left out.
     """
     keys = [key for key in ('attributes', 'category', 'embedding', 'error') if any(key in result for result in results)]
     titles = ['image', *('embedding norm' if key == 'embedding' else key for key in keys)]
@@ -40,27 +36,27 @@ def prediction_table(results: Sequence[Mapping]) -> str:
 
 
 def check_prediction_file(path: str | Path) -> None:
-    """Refuse a file of another kind before anything is computed.
+    """Refuse a file that :func:`save_predictions` cannot write, before anything is computed.
 
     Raises:
-        DataError: Its name ends neither in .json nor in .csv.
+        DataError: The name ends neither in .json nor in .csv.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
         raise DataError(f'{path}: name a file that ends in {" or ".join(SUFFIXES)}')
 
 
 def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str) -> Path:
-    """Write results, embeddings included, with enough digits to restore every float32 exactly.
+    """Write results, with enough digits to restore every float32 of the embeddings exactly.
 
     Args:
         results: Results of :class:`~mmosnet.apis.PersonInferencer`.
-        path: ``.json``, a list under ``results``; or ``.csv``, one row per image with the columns ``img_path``,
-            ``error``, ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and ``embedding.0`` to
-            ``embedding.D``, as far as there are any.
-        origin: Facts for the head of the JSON file: config and checkpoint.
+        path: A file ``.json`` with a list under ``results``; or ``.csv`` with one row per image and the columns
+            ``img_path``, ``error``, ``category``, ``category.label``, ``category.score``, ``attributes.NAME`` and
+            ``embedding.0`` to ``embedding.D``, without empty ones.
+        origin: Further entries of the JSON file, such as config and checkpoint.
 
     Raises:
-        DataError: Another kind of file.
+        DataError: The name of the file ends neither in .json nor in .csv.
     """
     check_prediction_file(path)
     path = Path(path)
@@ -71,7 +67,7 @@ def save_predictions(results: Sequence[Mapping], path: str | Path, **origin: str
         return path
     rows = [_flat(_plain(result)) for result in results]
     columns = list(dict.fromkeys(['img_path', *(key for row in rows for key in row)]))
-    # Names of files that are not UTF-8 keep their bytes.
+    # File names that are not UTF-8 keep their bytes.
     with (
         whole_file(path) as draft,
         draft.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file,
@@ -86,16 +82,16 @@ def _cell(key: str, result: Mapping) -> str:
     if key not in result:
         return ''
     if key == 'attributes':
-        told = told_attributes(result)
-        dots = [f'and {len(told) - MOST_ATTRIBUTES} more'] * (len(told) > MOST_ATTRIBUTES)
-        return ', '.join([f'{name} {score:.2f}' for name, score in told[:MOST_ATTRIBUTES]] + dots) or 'none'
+        attributes = predicted_attributes(result)
+        more = [f'and {len(attributes) - MOST_ATTRIBUTES} more'] * (len(attributes) > MOST_ATTRIBUTES)
+        return ', '.join([f'{name} {score:.2f}' for name, score in attributes[:MOST_ATTRIBUTES]] + more) or 'none'
     if key == 'category':
         return f'{result["category"]["name"]} {result["category"]["score"]:.2f}'
     return f'{np.linalg.norm(np.float64(result["embedding"])):.4f}' if key == 'embedding' else result[key]
 
 
 def _plain(result: Mapping) -> dict:
-    """Convert the arrays in a result to lists."""
+    """Return a result with lists instead of arrays."""
     if 'embedding' not in result:
         return dict(result)
     # Nine digits are enough for a float32.
@@ -103,7 +99,7 @@ def _plain(result: Mapping) -> dict:
 
 
 def _flat(result: Mapping) -> dict:
-    """Flatten a result into one row."""
+    """Return a result as one row of a CSV file."""
     row = {key: value for key, value in result.items() if key in ('img_path', 'error')}
     if 'category' in result:
         category = result['category']
@@ -113,15 +109,16 @@ def _flat(result: Mapping) -> dict:
 
 
 class PredictedTasks:
-    """Turns a model's samples into numbers with names.
+    """Convert a model's data samples to named numbers.
 
     Args:
-        model: Model with a head or a joint head; its ``_dataset_meta``, from a checkpoint, has the names.
-        attributes: Names instead of those; without either ``attribute 0`` ...
-        classes: Names of the categories instead; without either ``0`` ...
+        model: Model with one head or a joint head.
+        attributes: Names of the attributes; by default those in the model's ``_dataset_meta``, which comes from the
+            checkpoint, else ``attribute 0`` and so on.
+        classes: Names of the categories; by default likewise, else ``0`` and so on.
 
     Raises:
-        DataError: A head that predicts none of the three, or names that are too few or too many.
+        DataError: The head predicts none of the three, or there are too few or too many names.
     """
 
     def __init__(
@@ -130,15 +127,15 @@ class PredictedTasks:
         head = getattr(model, 'head', None)
         self.joint = isinstance(head, JointHead)
         self.heads = dict(head.heads) if self.joint else {_task(head): head}
-        found = getattr(model, '_dataset_meta', None) or {}
-        self.attributes = _names('attributes', self.heads.get('attributes'), attributes, found)
-        self.classes = _names('classes', self.heads.get('category'), classes, found)
+        saved = getattr(model, '_dataset_meta', None) or {}
+        self.attributes = _names('attributes', self.heads.get('attributes'), attributes, saved)
+        self.classes = _names('classes', self.heads.get('category'), classes, saved)
 
     def read(self, sample: BaseDataElement) -> dict[str, Any]:
-        """Read the predictions in a sample; :class:`~mmosnet.apis.PersonInferencer` describes them.
+        """Return the predictions in a sample, as in the results of :class:`~mmosnet.apis.PersonInferencer`.
 
         Raises:
-            DataError: They are no numbers.
+            DataError: A number is not finite.
         """
         result = {}
         for task in self.heads:
@@ -146,10 +143,10 @@ class PredictedTasks:
             if not (part.embedding if task == 'reid' else part.pred_score).isfinite().all():
                 raise DataError(
                     f'the model predicts numbers that are not finite ({task}): it has diverged in training, or its '
-                    'weights are spoilt; give another checkpoint'
+                    'weights are damaged; give another checkpoint'
                 )
             if task == 'reid':
-                # A copy: a row of the batch would keep the whole batch.
+                # A copy: a row of the batch would keep the whole batch in memory.
                 result['embedding'] = part.embedding.float().cpu().numpy().copy()
                 continue
             scores = part.pred_score.tolist()
@@ -162,17 +159,17 @@ class PredictedTasks:
 
 
 def _task(head: nn.Module | None) -> str:
-    for task, kind in (('reid', ReIDHead), ('attributes', MultiLabelClsHead), ('category', ClsHead)):
-        if isinstance(head, kind):
+    for task, head_class in (('reid', ReIDHead), ('attributes', MultiLabelClsHead), ('category', ClsHead)):
+        if isinstance(head, head_class):
             return task
     raise DataError(f"the model's head is {type(head).__name__}, which predicts no embedding, attributes or category")
 
 
-def _names(key: str, head: nn.Module | None, given: Sequence[str] | None, found: Mapping) -> list[str]:
+def _names(key: str, head: nn.Module | None, given: Sequence[str] | None, saved: Mapping) -> list[str]:
     """Return the names of a head's outputs; empty without a head."""
     if head is None:
         return []
-    names = found.get(key) if given is None else given
+    names = saved.get(key) if given is None else given
     if names is None:
         return [f'attribute {i}' if key == 'attributes' else str(i) for i in range(head.num_classes)]
     is_list = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)

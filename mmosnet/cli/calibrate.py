@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
 
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
-    from mmosnet.gallery.calibration import calibrate, labelled_features, stored_facts
+    from mmosnet.gallery.calibration import calibrate, labeled_features, stored_facts
     from mmosnet.io.files import check_writable
 
     if not args.features and not args.gallery:
@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> None:
         distance = args.distance or (gallery.distance if gallery else 'cosine')
         if gallery and distance != gallery.distance:
             raise DataError(f'--distance {distance}: {args.gallery} measures {gallery.distance} distances')
-        features = labelled_features(args.features, gallery, args.images)
+        features = labeled_features(args.features, gallery, args.images)
         calibration = calibrate(features, args.fmr, distance, args.cross_camera)
         print(calibration.report(len(gallery) if gallery else None))
         if args.figure:
             from mmosnet.drawing.figures import save_match_threshold
 
-            print(f'picture  {save_match_threshold(calibration.found, args.fmr, distance, args.figure)}')
+            print(f'picture  {save_match_threshold(calibration.thresholds, args.fmr, distance, args.figure)}')
         if gallery:
             gallery.set_threshold(calibration.threshold, stored_facts(calibration, args.features or [args.gallery]))
             print(f'stored   {calibration.threshold:.4f} with {args.gallery}')

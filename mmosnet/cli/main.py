@@ -15,6 +15,7 @@ import argparse
 import difflib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout.errors == 'strict' and hasattr(sys.stdout, 'reconfigure'):
         # Names of files that are no Unicode text are escaped: Python would end with an error otherwise.
         sys.stdout.reconfigure(errors='backslashreplace')
+    # mmcv-lite announces the compiled operators that it leaves out; no command uses one.
+    warnings.filterwarnings('ignore', message='Fail to import', category=UserWarning)
     try:
         with user_errors() as interruption:
             if not argv or argv[0] in ('-h', '--help'):

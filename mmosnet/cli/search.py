@@ -14,7 +14,7 @@ from mmosnet.cli import options
 from mmosnet.cli.embedder import add_model, build_embedder
 
 if TYPE_CHECKING:
-    from mmosnet.drawing.people import ShownImage
+    from mmosnet.drawing.matches import ShownImage
     from mmosnet.gallery import Match
 
 EXAMPLES = """\
@@ -77,9 +77,10 @@ def run(args: argparse.Namespace) -> None:
         threshold = gallery.threshold
     searches = list(zip(queries, found, strict=True))
     if args.out:
-        from mmosnet.drawing.people import save_matches
+        from mmosnet.drawing.matches import draw_matches
+        from mmosnet.drawing.sheets import save_sheet
 
-        save_matches([_shown_search(*one) for one in searches], threshold, args.out)
+        save_sheet(draw_matches([_shown_search(*one) for one in searches], threshold), args.out)
     if args.json:
         found = [matches_as_json(*one) for one in searches]
         print(json.dumps(dict(threshold=threshold, searches=found), indent=1))
@@ -156,7 +157,7 @@ def _shown_search(query: str, matches: Sequence[Match]) -> tuple[ShownImage, lis
 
 
 def _shown(path: str, lines: list[str], same: bool | None = None) -> ShownImage:
-    from mmosnet.drawing.people import ShownImage
+    from mmosnet.drawing.matches import ShownImage
     from mmosnet.errors import DataError
     from mmosnet.io.video import read_person
 

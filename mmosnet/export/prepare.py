@@ -25,7 +25,7 @@ from mmpretrain.datasets import ResizeEdge
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor, nn
 
-from mmosnet.apis.inputs import ImageInput, ImagePreparation, pipeline_of, take_apart
+from mmosnet.apis.inputs import ImageInput, ImagePreparation, expand_inputs, pipeline_of
 from mmosnet.apis.results import PredictedTasks
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.errors import DataError
@@ -258,7 +258,7 @@ class ModelImages:
             folder: Folder with images, also in folders below it.
             number: Largest number.
         """
-        sources = list(take_apart(str(folder), 'images'))
+        sources = list(expand_inputs(str(folder), 'images'))
         places = np.linspace(0, len(sources) - 1, min(number, len(sources))).round().astype(int)
         return [sources[place] for place in places]
 

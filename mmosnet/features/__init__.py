@@ -1,4 +1,4 @@
-"""Embeddings of people with their records, and files of them. Needs no torch."""
+"""Features of people: list people, extract their features, and store them. Needs no torch."""
 
 from mmosnet.features.features import Features
 from mmosnet.features.shards import FeatureShards, read_features, write_shard

@@ -1,4 +1,4 @@
-"""Batches of prepared images, read ahead by threads while a model computes."""
+"""Read and prepare batches of images ahead, in threads, while a model computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 
 import numpy as np
 
@@ -17,23 +16,23 @@ from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import Box, cut, split_frame, split_region
 from mmosnet.io.video import VideoFrames
 
-# Batches that are read before they are wanted.
+# Batches that are read ahead.
 AHEAD = 2
 Read = Callable[[str], np.ndarray]
 Prepare = Callable[[str, np.ndarray], object]
 
 
 class PersonBatches:
-    """Reads people by their paths. OpenCV and Pillow let other threads run while they decode.
+    """Read people by their paths, in threads: OpenCV and Pillow release the interpreter lock while they decode.
 
-    People of one image who follow each other are cut from it in one go. Videos are read by a thread of their own, so
-    that frames in order need no seeking.
+    An image is read once for all its regions that follow each other in a batch. One thread reads all videos, so that
+    frames in order need no seeking.
 
     Args:
-        read_file: Reads an image file; see :class:`~mmosnet.features.embedder.Embedder`.
-        prepare: Applied to path and image of each; likewise.
+        read_file: Function that reads an image file; see :class:`~mmosnet.features.embedder.Embedder`.
+        prepare: Function of path and image that prepares one person; likewise.
         workers: Threads that read image files.
-        fps: Frames a second of videos, where they state none.
+        fps: Frame rate of videos that state none.
     """
 
     def __init__(self, read_file: Read, prepare: Prepare, workers: int, fps: float | None = None) -> None:
@@ -50,10 +49,10 @@ class PersonBatches:
 
         Args:
             paths: Paths as in :class:`~mmosnet.features.Features`.
-            batch_size: People a batch.
+            batch_size: People per batch.
 
         Yields:
-            Batches in order; in place of what cannot be read the reason.
+            Batches in order, with an error in the place of each person who cannot be read.
         """
         waiting: deque[list[Future]] = deque()
         for start in range(0, len(paths), batch_size):
@@ -67,10 +66,8 @@ class PersonBatches:
     def __enter__(self) -> PersonBatches:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # What is being read is not wanted any more, after an error or Ctrl-C.
+    def __exit__(self, *error: object) -> None:
+        # After an error or Ctrl-C the items that the threads are reading are not needed.
         self._stopped.set()
         for pool in (self._images, self._videos):
             pool.shutdown(cancel_futures=True)
@@ -79,32 +76,32 @@ class PersonBatches:
     def _submit(self, file: tuple[str, bool], paths: list[str]) -> Future:
         name, is_video = file
         if is_video:
-            return self._videos.submit(self._of_video, name, paths)
-        return self._images.submit(self._of_image, name, paths)
+            return self._videos.submit(self._read_from_video, name, paths)
+        return self._images.submit(self._read_from_image, name, paths)
 
-    def _of_image(self, file: str, paths: list[str]) -> list[object | DataError]:
+    def _read_from_image(self, file: str, paths: list[str]) -> list[object | DataError]:
         try:
             if Path(file).exists() and not Path(file).is_file():
-                # Reading a pipe waits for what may never come, and /dev/zero has no end.
+                # Reading a pipe may wait forever, and /dev/zero has no end.
                 raise DataError(f'{file} is no file, but a folder, a pipe or a device')
             image = self._read_file(file)
         except (DataError, FileNotFoundError) as e:
             return [DataError(str(e))] * len(paths)
         return [self._prepared(path, lambda path=path: _cut(image, split_region(path)[1], path)) for path in paths]  # type: ignore[misc]
 
-    def _of_video(self, file: str, paths: list[str]) -> list[object | DataError]:
-        found = []
+    def _read_from_video(self, file: str, paths: list[str]) -> list[object | DataError]:
+        items = []
         for path in paths:
             if self._stopped.is_set():
                 break
             _, number, box = split_frame(path)
-            found.append(
+            items.append(
                 self._prepared(
                     path,
                     lambda number=number, box=box, path=path: _cut(self._frame(file, number), box, path),  # type: ignore[misc]
                 )
             )
-        return found
+        return items
 
     def _frame(self, file: str, number: int) -> np.ndarray:
         if self._video is None or self._video.path != file:
@@ -125,7 +122,7 @@ class PersonBatches:
 
 
 def _file(path: str) -> tuple[str, bool]:
-    """Return the file that a path names, and whether it is a video."""
+    """Return the file in a path, and whether it is a video."""
     file, frame, _ = split_frame(path)
     return (split_region(path)[0], False) if frame is None else (file, True)
 

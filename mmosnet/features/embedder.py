@@ -1,4 +1,4 @@
-"""What turns images of people into embeddings: a model in PyTorch, or an exported file."""
+"""Turn images of people into embeddings: the interface, and its implementation by an exported file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mmosnet.runtime.model import ExportedModel
 
 
 class Embedder(ABC):
-    """Prepares images one by one, in any thread, and embeds several at once.
+    """A model that prepares images one by one, in any thread, and embeds them in batches.
 
     Attributes:
-        source: The model's file, for people.
+        source: File of the model, for reports.
         model: Digest of its weights; empty if unknown.
-        kind: Kind of computation: whatever changes the numbers by more than rounding.
-        preparation: What is done to images before, for people: two models with the same weights may differ in it.
-        dimension: D, of the embeddings.
-        on_cpu: It computes on the CPU.
+        kind: Kind of computation, as text: whatever changes the numbers by more than rounding.
+        preparation: Preparation of the images, as text: two models with the same weights may differ in it.
+        dimension: Dimension D of the embeddings.
+        on_cpu: Whether the model computes on the CPU.
     """
 
     source: str
@@ -34,10 +34,10 @@ class Embedder(ABC):
     on_cpu = True
 
     def read_file(self, path: str) -> np.ndarray:
-        """Read an image file as the model was tested with it, ``(H, W, 3)`` uint8, BGR.
+        """Read an image file, ``(H, W, 3)`` uint8, BGR, with the decoder that the model was tested with.
 
         Raises:
-            DataError: It is missing or damaged.
+            DataError: The file is missing or damaged.
         """
         return read_image(path)
 
@@ -46,7 +46,7 @@ class Embedder(ABC):
         """Convert one image to the form that :meth:`embed` takes.
 
         Args:
-            path: Path to name in errors.
+            path: Path of the image, for errors.
             image: ``(H, W, 3)`` uint8, BGR.
 
         Raises:
@@ -57,9 +57,15 @@ class Embedder(ABC):
     def embed(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Return the embedding ``(D,)`` float32 of each prepared image, or the error that prevented it."""
 
+    def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
+        """Embed the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
+        images = [item for item in items if not isinstance(item, DataError)]
+        embedded = iter(self.embed(images) if images else ())
+        return [item if isinstance(item, DataError) else next(embedded) for item in items]
+
 
 class ExportedEmbedder(Embedder):
-    """An exported file; needs neither torch nor OpenMMLab.
+    """An exported file as embedder; ONNX and OpenVINO files need neither torch nor OpenMMLab.
 
     Args:
         path: Exported file, see :class:`~mmosnet.runtime.ExportedModel`.
@@ -67,7 +73,7 @@ class ExportedEmbedder(Embedder):
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: Not such a file, one without embedding, or one whose images need more than resizing.
+        DataError: Not an exported file, one without embedding, or one whose images need more than resizing.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
@@ -94,13 +100,13 @@ class ExportedEmbedder(Embedder):
         self.dimension = self._model.predict([])['embedding'].shape[1]
 
     def read_file(self, path: str) -> np.ndarray:
-        """Read an image file; see the base class."""
+        """Read an image file; see :meth:`Embedder.read_file`."""
         return read_image(path, by_opencv=self._description.read_by_opencv)
 
     def prepare(self, path: str, image: np.ndarray) -> np.ndarray:
-        """Prepare an image; see the base class."""
+        """Prepare an image; see :meth:`Embedder.prepare`."""
         return self._description.resized(as_image(image, path), path)
 
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
-        """Compute embeddings; see the base class."""
+        """Compute embeddings; see :meth:`Embedder.embed`."""
         return list(self._model(np.stack(items))['embedding'])

@@ -1,14 +1,8 @@
-"""Extract features.
+"""Extract features of listed people into a folder of shards, in one call: :func:`extract`.
 
-How far an extraction is: a bar in a terminal, a line per shard in a log.
-
-A folder of features: what is in it, what it was made from, what is still missing.
-
-What an extraction made, as text.
-
-From a list of people to shards of features; interrupted, it goes on with the first shard that is not there.
-
-From people to a folder of features: the whole extraction in one call.
+The folder is the only state: ``extraction.json`` says what the features were made from, and a shard exists wholly or
+not at all. So an interrupted extraction continues with the first missing shard, and several processes need no
+connection to share the work.
 """
 
 from __future__ import annotations
@@ -32,15 +26,44 @@ from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import Embedder
 from mmosnet.features.features import Features, checked_name
 from mmosnet.features.people import PersonList
-from mmosnet.features.shards import SHARD, SUFFIX, read_facts, shard_name, write_shard
+from mmosnet.features.shards import EXTRACTION, SHARD, SUFFIX, read_metadata, shard_name, write_shard
 from mmosnet.io.files import whole_file
 from mmosnet.io.text_tables import fact_table
 from mmosnet.progress import ProgressBar
 from mmosnet.version import __version__
 
+SKIPPED = 'skipped.csv'
+# What must be equal to continue an extraction: keys of extraction.json, and their names in errors.
+IDENTITY = dict(
+    model='weights',
+    kind='computation',
+    preparation='preparation of images',
+    images='number of people',
+    people='people (images, boxes, identities, cameras or times)',
+    names='names of identities or cameras',
+    shard_size='--shard-size',
+    cfg_options='--cfg-options',
+    origin='--source',
+)
+# Keys that keep the values of the machine that began: all processes write the same sources.
+BEGUN_ON = ('host', 'cwd')
+# Characters of a differing value that an error shows.
+LONGEST_VALUE = 300
+# Skipped images that a report names.
+MOST_NAMED = 5
+# Seconds between two looks at the shards of other processes.
+PAUSE = 1.0
+# Seconds without a new shard after which the other processes count as lost: the larger of this number, and this many
+# times the seconds that a shard took here.
+SHARD_TIMEOUT, TIMEOUT_SHARDS = 3600.0, 10
+# People per shard by default.
+SHARD_SIZE = 10_000
+# Threads that read images: the model already keeps a CPU busy.
+CPU_WORKERS, GPU_WORKERS = 2, 8
+
 
 class ExtractionProgress:
-    """Shows progress on stderr, and counts.
+    """Count people, and show progress on stderr: a bar in a terminal, one line per shard in a log.
 
     Args:
         total: People of this process.
@@ -48,7 +71,7 @@ class ExtractionProgress:
 
     Attributes:
         done: People extracted in this run.
-        before: People of shards that were there already.
+        before: People in shards of earlier runs.
         seconds: Seconds since the start.
     """
 
@@ -61,20 +84,20 @@ class ExtractionProgress:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds from the start to the end, or to now."""
+        """Seconds from the start to the end, or until now."""
         return (self._end or time.perf_counter()) - self._start
 
     @property
     def rate(self) -> float:
-        """Return the people per second in this run."""
+        """People per second in this run."""
         return self.done / self.seconds
 
     def advance(self, number: int, was_there: bool = False) -> None:
         """Count people.
 
         Args:
-            number: How many there are.
-            was_there: Whether an earlier run has extracted them.
+            number: Number of people.
+            was_there: Whether an earlier run has extracted them. Default: False.
         """
         if was_there:
             self.before += number
@@ -95,7 +118,7 @@ class ExtractionProgress:
         self._end = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """Write a line to a log; a terminal has the bar."""
+        """Write a line to stderr, unless a terminal shows the bar."""
         self._bar.say(text)
 
     def __enter__(self) -> ExtractionProgress:
@@ -108,40 +131,36 @@ class ExtractionProgress:
         self._bar.__exit__(kind, error, traceback)
 
 
-FACTS = 'extraction.json'
-SKIPPED = 'skipped.csv'
-# What must be equal for the folder to be gone on with, in words.
-IDENTITY = dict(
-    model='weights',
-    kind='computation',
-    preparation='preparation of images',
-    images='number of people',
-    people='people (images, boxes, identities, cameras or times)',
-    names='names of identities or cameras',
-    shard_size='--shard-size',
-    cfg_options='--cfg-options',
-    origin='--source',
-)
-# Facts of the machine that began: others that share the work, or go on with it elsewhere, write the same sources.
-BEGUN_ON = ('host', 'cwd')
-# Characters of a value that are shown.
-LONGEST = 300
+@dataclass(frozen=True)
+class Part:
+    """The shards that one of several processes extracts: ``number``, ``number + total`` and so on.
+
+    Attributes:
+        number: Number of the process, counted from 0.
+        total: Number of processes.
+    """
+
+    number: int = 0
+    total: int = 1
 
 
 class ExtractionFolder:
-    """Shards of one extraction and ``extraction.json``, which says which one.
+    """A folder with the shards of one extraction, and ``extraction.json``, which says what they were made from.
 
     Args:
-        path: The folder; made if there is none.
-        facts: The extraction: the keys of :data:`IDENTITY`, ``bad_images``, and whatever people may want to know.
-        overwrite: Delete another extraction that is there; this one is gone on with all the same.
+        path: The folder; it is created if it does not exist.
+        facts: Content of ``extraction.json``: the keys of :data:`IDENTITY`, ``bad_images``, and further information
+            for users.
+        overwrite: Whether to delete another extraction in the folder. The same one is continued in any case.
 
     Attributes:
-        extraction: Digest of :data:`IDENTITY`'s facts, in the metadata of each shard: shards of another extraction,
-            which has run in the same folder, are made anew.
+        sizes: Number of people in each shard.
+        extraction: Digest of the values of :data:`IDENTITY`, which the metadata of each shard repeats: shards of
+            another extraction that ran in the same folder are extracted again.
 
     Raises:
-        DataError: Another extraction is there, or files that would be read with it; says what differs.
+        DataError: The folder holds another extraction, or files that would be read with its features; says what
+            differs.
         OSError: The folder cannot be made or written.
     """
 
@@ -149,28 +168,30 @@ class ExtractionFolder:
         self.path = Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f'{path} is a file: --out takes a folder')
-        self.shard_size = facts['shard_size']
-        self.sizes = _shard_sizes(facts['images'], self.shard_size)
-        # As they are read again.
-        self._facts = json.loads(json.dumps(dict(facts)))
-        known = json.dumps([self._facts.get(key) for key in IDENTITY], sort_keys=True)
-        self.extraction = hashlib.sha256(known.encode()).hexdigest()[:16]
+        self.shard_size, number = facts['shard_size'], facts['images']
+        self.sizes = [min(self.shard_size, number - start) for start in range(0, number, self.shard_size)]
+        # In the form that JSON gives back, for comparisons.
+        self._facts = json.loads(json.dumps(dict(facts, shards=len(self.sizes))))
+        identity = json.dumps([self._facts.get(key) for key in IDENTITY], sort_keys=True)
+        self.extraction = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self.path.mkdir(parents=True, exist_ok=True)
         difference = self._difference()
-        self._check_others(bool(difference))
+        self._check_other_files(bool(difference))
         if difference and not overwrite:
             raise DataError(f'{difference}. Name another --out, or start with --overwrite to delete what is there')
         if difference:
             self._clear()
         stored = self._stored() or {}
         self._facts |= {key: stored[key] for key in BEGUN_ON if key in stored}
-        if self._stored() != self._facts | dict(shards=len(self.sizes)):
-            self._write()
+        if stored != self._facts:
+            # Processes that start together all write the same content.
+            with whole_file(self.path / EXTRACTION) as draft:
+                draft.write_text(json.dumps(self._facts, indent=1) + '\n', encoding='utf-8')
 
     def sources(self, paths: Sequence[str]) -> list[str]:
-        """Return the source of each image: ``--source``, or the host and, for relative paths, the directory.
+        """Return the source of each image, which tells equal paths on several machines apart.
 
-        Sources tell equal paths apart.
+        It is ``--source`` if given, else the host, and for relative paths also the working directory.
         """
         origin, host, folder = (self._facts.get(key) for key in ('origin', *BEGUN_ON))
         if origin is not None:
@@ -192,38 +213,38 @@ class ExtractionFolder:
         if not path.is_file():
             return False
         try:
-            facts = read_facts(path)
+            metadata = read_metadata(path)
         except DataError:
-            # The disk lost what it had confirmed: the shard is computed again.
+            # A disk can lose what it has confirmed: the shard is extracted again.
             return False
-        there = facts['rows'] + len(facts.get('skipped', ()))
-        return facts.get('extraction') == self.extraction and there == self.sizes[number]
+        people = metadata['rows'] + len(metadata.get('skipped', ()))
+        return metadata.get('extraction') == self.extraction and people == self.sizes[number]
 
     def missing(self) -> list[int]:
-        """Return the shards that do not exist yet."""
+        """Return the numbers of the shards that do not exist yet."""
         return [number for number in range(len(self.sizes)) if not self.shard(number).is_file()]
 
     def check_own(self) -> None:
         """Check that no other extraction has taken over the folder since this one began.
 
         Raises:
-            DataError: One has; says what differs.
+            DataError: Another one has; says what differs.
         """
         difference = self._difference()
-        if difference or not (self.path / FACTS).is_file():
+        if difference or not (self.path / EXTRACTION).is_file():
             raise DataError(
-                f'{difference or f"{self.path / FACTS} is gone"}: another process has taken the folder since this one '
-                'began. Name another --out for one of them'
+                f'{difference or f"{self.path / EXTRACTION} is gone"}: another process has taken the folder since this '
+                'one began. Name another --out for one of them'
             )
 
     def finish(self) -> list[list[str]]:
-        """Return the list of skipped images, and write it to ``skipped.csv``, once all shards exist.
+        """Write the skipped images to ``skipped.csv`` if there are any, once all shards exist.
 
         Returns:
-            Path and reason of each.
+            Path and reason of each skipped image.
 
         Raises:
-            DataError: A shard is damaged, or of another extraction.
+            DataError: A shard is damaged, or belongs to another extraction.
             OSError: The list cannot be written.
         """
         skipped = []
@@ -232,7 +253,7 @@ class ExtractionFolder:
                 raise DataError(
                     f'{self.shard(number)} is damaged, or another process wrote it: the same command makes it anew'
                 )
-            skipped += read_facts(self.shard(number)).get('skipped', ())
+            skipped += self._skipped(number)
         if skipped:
             with (
                 whole_file(self.path / SKIPPED) as draft,
@@ -241,15 +262,27 @@ class ExtractionFolder:
                 csv.writer(file).writerows([['path', 'reason'], *skipped])
         return skipped
 
+    def _skipped(self, number: int) -> list[list[str]]:
+        """Return path and reason of each image that one shard leaves out."""
+        return read_metadata(self.shard(number)).get('skipped', [])
+
     def _stored(self) -> Any:
-        """Return the content of ``extraction.json``; None where there is none."""
+        """Return the content of ``extraction.json``; None if there is no such file."""
         try:
-            return json.loads((self.path / FACTS).read_text(encoding='utf-8'))
+            return json.loads((self.path / EXTRACTION).read_text(encoding='utf-8'))
         except FileNotFoundError:
             return None
 
-    def _check_others(self, is_other: bool) -> None:
-        """Refuse files that would be read with the features, except shards of another extraction."""
+    def _shards(self) -> list[Path]:
+        """Return all files that are named like shards, of this or of another extraction."""
+        return [file for file in self.path.iterdir() if SHARD.fullmatch(file.name)]
+
+    def _check_other_files(self, is_other: bool) -> None:
+        """Refuse files that would be read with the features.
+
+        Args:
+            is_other: Whether the folder holds another extraction, whose shards are no such files.
+        """
         own = {self.shard(number).name for number in range(len(self.sizes))}
         for file in sorted(self.path.glob(f'*{SUFFIX}')):
             if file.name not in own and not file.name.startswith('.') and not (is_other and SHARD.fullmatch(file.name)):
@@ -260,147 +293,70 @@ class ExtractionFolder:
 
     def _difference(self) -> str:
         """Return how the folder's extraction differs from this one; empty if it does not."""
-        path = self.path / FACTS
+        path = self.path / EXTRACTION
         if not path.is_file():
-            found = [file.name for file in self.path.iterdir() if SHARD.fullmatch(file.name)]
-            if found:
-                return f'{self.path} holds {len(found)} shards and no {FACTS} that says what they are'
+            shards = self._shards()
+            if shards:
+                return f'{self.path} holds {len(shards)} shards and no {EXTRACTION} that says what they are'
             if (self.path / SKIPPED).exists():
                 return f'{self.path} holds a file {SKIPPED} that is of no extraction, and would be overwritten'
             return ''
         try:
-            found = self._stored()
+            stored = self._stored()
         except (ValueError, RecursionError) as e:
             return f'{path} is damaged ({e})'
-        if not isinstance(found, dict):
+        if not isinstance(stored, dict):
             return f'{path} is damaged (it holds no object)'
         differences = [
-            f'{name} {_shown(found.get(key, "unknown"), self._facts.get(key))}'
+            f'{name} {_both_values(stored.get(key, "unknown"), self._facts.get(key))}'
             for key, name in IDENTITY.items()
-            if found.get(key) != self._facts.get(key)
+            if stored.get(key) != self._facts.get(key)
         ]
         if differences:
             return (
                 f'{self.path} holds another extraction: {"; ".join(differences)}. --batch-size, --workers, --device, '
                 '--shard and --bad-images may change, the rest may not'
             )
-        skipped = self._number_skipped() if self._strict(found) else 0
-        if skipped:
-            return (
-                f'{self.path} holds another extraction: --bad-images {found.get("bad_images")!r}, now '
-                f'{self._facts.get("bad_images")!r}, and {skipped} people are left out there already'
-            )
+        before, now = stored.get('bad_images'), self._facts.get('bad_images')
+        if before == 'skip' and now != 'skip':
+            skipped = sum(len(self._skipped(number)) for number in range(len(self.sizes)) if self.is_done(number))
+            if skipped:
+                return (
+                    f'{self.path} holds another extraction: --bad-images {before!r}, now {now!r}, and {skipped} people '
+                    'are left out there already'
+                )
         return ''
 
-    def _strict(self, found: Mapping) -> bool:
-        return found.get('bad_images') == 'skip' and self._facts.get('bad_images') != 'skip'
-
-    def _number_skipped(self) -> int:
-        done = filter(self.is_done, range(len(self.sizes)))
-        return sum(len(read_facts(self.shard(number)).get('skipped', ())) for number in done)
-
-    def _write(self) -> None:
-        """Write ``extraction.json``; processes that start together all write the same content."""
-        with whole_file(self.path / FACTS) as draft:
-            facts = self._facts | dict(shards=len(self.sizes))
-            draft.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
-
     def _clear(self) -> None:
-        """Delete what an extraction writes and nothing else, ``extraction.json`` last."""
-        found = [file for file in self.path.iterdir() if SHARD.fullmatch(file.name)]
-        for file in (*found, self.path / SKIPPED, self.path / FACTS):
+        """Delete the files that an extraction writes and no others, ``extraction.json`` last."""
+        for file in (*self._shards(), self.path / SKIPPED, self.path / EXTRACTION):
             file.unlink(missing_ok=True)
 
 
-def _shown(stored: object, given: object) -> str:
-    """Show two values that differ; of long ones the surroundings of the first difference."""
+def _both_values(stored: object, given: object) -> str:
+    """Return two values that differ as text; long ones are cut around the first difference."""
     texts = [repr(stored), repr(given)]
-    if max(map(len, texts)) > LONGEST:
-        unlike = (place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
-        start = max(0, next(unlike, 0) - LONGEST // 4)
-        texts = ['...' * bool(start) + text[start : start + LONGEST // 2] + '...' for text in texts]
+    if max(map(len, texts)) > LONGEST_VALUE:
+        unequal = (index for index, (a, b) in enumerate(zip(*texts, strict=False)) if a != b)
+        start = max(0, next(unequal, 0) - LONGEST_VALUE // 4)
+        texts = ['...' * bool(start) + text[start : start + LONGEST_VALUE // 2] + '...' for text in texts]
     return f'{texts[0]}, now {texts[1]}'
 
 
-def _shard_sizes(number: int, size: int) -> list[int]:
-    return [min(size, number - start) for start in range(0, number, size)]
-
-
-# Skipped images that are named.
-MOST_NAMED = 5
-
-
-def extraction_report(
-    folder: ExtractionFolder,
-    embedder: Embedder,
-    progress: ExtractionProgress,
-    left_out: Mapping[str, int] | None = None,
-) -> str:
-    """Lay out a finished or partial extraction; ``skipped.csv`` is written when it is finished.
-
-    Args:
-        folder: Folder of the features.
-        embedder: The model.
-        progress: Progress of this run.
-        left_out: Number of entries of the inputs that were not requested, by kind.
-
-    Returns:
-        The lines, joined.
-    """
-    missing = folder.missing()
-    people, total = sum(folder.sizes), len(folder.sizes)
-    left_out = left_out or {}
-    rows = []
-    if missing:
-        rows.append(
-            ('shards', f'{total - len(missing)} of {total}; the others are those of other processes, or not begun')
-        )
-    else:
-        skipped = folder.finish()
-        if skipped or left_out:
-            rows.append(('read', f'{people + sum(left_out.values()):,}'))
-        rows.append(('people', f'{people - len(skipped):,}'))
-        if skipped:
-            rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
-            rows += [('', f'{path}: {reason}') for path, reason in skipped[:MOST_NAMED]]
-        rows += [('left out', f'{count:,} {text}') for text, count in left_out.items()]
-        rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
-    rows.append(('dimension', str(embedder.dimension)))
-    rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
-    there = f'; {progress.before:,} were there' if progress.before else ''
-    speed = f'{progress.rate:.1f} images a second, {progress.done:,} in {progress.seconds:.0f} s{there}'
-    rows += [('speed', speed), ('folder', str(folder.path))]
-    return fact_table(rows)
-
-
-# Seconds between looks at what other processes have finished.
-PAUSE = 1.0
-# Seconds without a new shard after which the other processes are given up, at least; and in times of an own shard.
-PATIENCE, MUCH_LONGER = 3600.0, 10
-
-
-@dataclass(frozen=True)
-class Part:
-    """Which shards this process extracts: ``number``, ``number + total`` and so on."""
-
-    number: int = 0
-    total: int = 1
-
-
 class Extraction:
-    """Extracts the shards of one process. Processes need no connection, only the same folder.
+    """The work of one process: it extracts the shards of its part.
 
-    Every shard is computed by itself, in batches that do not reach into the next: whatever the interruptions and the
-    number of processes, the numbers are the same.
+    Each shard is computed in batches of its own. So the numbers do not depend on interruptions or on the number of
+    processes.
 
     Args:
-        people: All of them, the same in every process.
+        people: All people, the same list in every process.
         embedder: The model.
         folder: Folder of the shards.
-        batch_size: Images that the model gets at once.
-        workers: Threads that read images.
-        skip: Leave out images that cannot be used, and note them in the shard.
-        fps: Frames a second of videos that state none.
+        batch_size: Images per forward pass. Default: 64.
+        workers: Threads that read images. Default: 1.
+        skip: Whether to leave out images that cannot be used, and to note them in the shard.
+        fps: Frame rate of videos that state none.
     """
 
     def __init__(
@@ -417,7 +373,7 @@ class Extraction:
         self.batch_size, self.workers, self.skip, self.fps = batch_size, workers, skip, fps
 
     def run(self, part: Part, progress: ExtractionProgress) -> None:
-        """Extract what is missing of a part.
+        """Extract the missing shards of a part.
 
         Raises:
             DataError: An image cannot be used, the model gives numbers that are not finite, or another extraction has
@@ -431,84 +387,115 @@ class Extraction:
                     continue
                 features, skipped = self._extract(batches, number, progress)
                 self.folder.check_own()
-                facts = dict(extraction=self.folder.extraction, skipped=skipped)
-                write_shard(self.folder.shard(number), features, facts)
+                metadata = dict(extraction=self.folder.extraction, skipped=skipped)
+                write_shard(self.folder.shard(number), features, metadata)
                 progress.written(number)
-
-    def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
-        """Wait until other processes have written their shards too, and report how many are missing.
-
-        Args:
-            say: Takes a line for the user.
-            total: Number of processes.
-            seconds: Time that this process took for its own shards.
-
-        Raises:
-            DataError: No shard was written for much longer than one takes; names the processes that owe some.
-        """
-        patience = max(PATIENCE, MUCH_LONGER * seconds / max(1, len(self.folder.sizes) // total))
-        number, last = 0, time.monotonic()
-        while missing := self.folder.missing():
-            if len(missing) != number:
-                number, last = len(missing), time.monotonic()
-                say(f'waiting for {number} shards of other processes')
-            if time.monotonic() - last > patience:
-                owing = ', '.join(map(str, sorted({shard % total for shard in missing})))
-                raise DataError(
-                    f'no shard was written for {patience:.0f} s; missing are {number} of the processes (RANK) {owing}, '
-                    'which have stopped or are lost. Finished shards stay: the same command goes on with the others'
-                )
-            time.sleep(PAUSE)
 
     def _extract(
         self, batches: PersonBatches, number: int, progress: ExtractionProgress
     ) -> tuple[Features, list[list[str]]]:
         """Return the features of one shard, and path and reason of each person left out."""
-        rows = self.folder.rows(number)
-        paths = self.people.path[rows]
-        faulty = {row - rows.start: text for row, text in self.people.errors.items() if rows.start <= row < rows.stop}
-        wanted = [row for row in range(len(paths)) if row not in faulty]
-        embedding = np.empty((len(paths), self.embedder.dimension), np.float32)
-        done = 0
-        for items in batches.read([paths[row] for row in wanted], self.batch_size):
-            for row, outcome in zip(wanted[done : done + len(items)], self._embedded(items), strict=True):
+        people, rows = self.people, range(len(self.people))[self.folder.rows(number)]
+        reasons = {row: people.errors[row] for row in rows if row in people.errors}
+        readable = [row for row in rows if row not in reasons]
+        embeddings: dict[int, np.ndarray] = {}
+        progress.advance(len(reasons))
+        remaining = iter(readable)
+        for items in batches.read([people.path[row] for row in readable], self.batch_size):
+            for outcome, row in zip(self.embedder.embed_batch(items), remaining, strict=False):
                 if isinstance(outcome, Exception):
-                    place = self.people.place[rows.start + row]
-                    text = str(outcome)
-                    faulty[row] = f'{place}: {text}' if place and not text.startswith(place) else text
-                    if not self.skip:
-                        raise DataError(f'{faulty[row]}. --bad-images skip goes on without it') from outcome
+                    reasons[row] = self._reason(row, outcome)
                 else:
-                    embedding[row] = outcome
-            done += len(items)
+                    embeddings[row] = outcome
             progress.advance(len(items))
-        progress.advance(len(paths) - len(wanted))
-        kept = [row for row in range(len(paths)) if row not in faulty]
+        kept = list(embeddings)
         features = Features(
-            embedding[kept],
-            [paths[row] for row in kept],
-            self.people.pid[rows][kept],
-            self.people.camid[rows][kept],
-            self.people.time[rows][kept],
+            np.array(list(embeddings.values()), np.float32).reshape(len(kept), self.embedder.dimension),
+            [people.path[row] for row in kept],
+            people.pid[kept],
+            people.camid[kept],
+            people.time[kept],
             self.embedder.model,
-            names={key: {number: name for name, number in found.items()} for key, found in self.people.names.items()},
-            source=[self.people.source[rows.start + row] for row in kept],
+            names={key: {number: name for name, number in numbers.items()} for key, numbers in people.names.items()},
+            source=[people.source[row] for row in kept],
         )
-        return features, [[paths[row], faulty[row]] for row in sorted(faulty)]
+        return features, [[people.path[row], reasons[row]] for row in sorted(reasons)]
 
-    def _embedded(self, items: list[Any]) -> list[np.ndarray | DataError]:
-        """Return the embeddings of a batch; errors among the items are passed through."""
-        outcomes = list(items)
-        good = [place for place, item in enumerate(items) if not isinstance(item, Exception)]
-        if good:
-            for place, outcome in zip(good, self.embedder.embed([items[place] for place in good]), strict=True):
-                outcomes[place] = outcome
-        return outcomes
+    def _reason(self, row: int, error: Exception) -> str:
+        """Return why a person is left out.
+
+        Raises:
+            DataError: Nobody may be left out.
+        """
+        place, text = self.people.place[row], str(error)
+        reason = f'{place}: {text}' if place and not text.startswith(place) else text
+        if not self.skip:
+            raise DataError(f'{reason}. --bad-images skip goes on without it') from error
+        return reason
+
+    def wait(self, say: Callable[[str], None], total: int = 1, seconds: float = 0) -> None:
+        """Wait until other processes have written their shards too, and report how many are missing.
+
+        Args:
+            say: Called with each line for the user.
+            total: Number of processes.
+            seconds: Time that this process took for its own shards.
+
+        Raises:
+            DataError: No shard was written for much longer than one takes; names the processes whose shards are
+                missing.
+        """
+        timeout = max(SHARD_TIMEOUT, TIMEOUT_SHARDS * seconds / max(1, len(self.folder.sizes) // total))
+        number, last = 0, time.monotonic()
+        while missing := self.folder.missing():
+            if len(missing) != number:
+                number, last = len(missing), time.monotonic()
+                say(f'waiting for {number} shards of other processes')
+            if time.monotonic() - last > timeout:
+                owing = ', '.join(map(str, sorted({shard % total for shard in missing})))
+                raise DataError(
+                    f'no shard was written for {timeout:.0f} s; missing are {number} of the processes (RANK) {owing}, '
+                    'which have stopped or are lost. Finished shards stay: the same command goes on with the others'
+                )
+            time.sleep(PAUSE)
 
 
-SHARD_SIZE = 10_000
-# Threads that read images. A CPU is busy with the model.
-CPU_WORKERS, GPU_WORKERS = 2, 8
+def extraction_report(
+    folder: ExtractionFolder,
+    embedder: Embedder,
+    progress: ExtractionProgress,
+    left_out: Mapping[str, int],
+    skipped: Sequence[Sequence[str]] | None,
+) -> str:
+    """Return a text about a finished or partial extraction.
+
+    Args:
+        folder: Folder of the features.
+        embedder: The model.
+        progress: Progress of this run.
+        left_out: Number of entries of the inputs that were not requested, by description.
+        skipped: Path and reason of each skipped image; None while shards are missing.
+    """
+    people, total = sum(folder.sizes), len(folder.sizes)
+    rows = []
+    if skipped is None:
+        done = total - len(folder.missing())
+        rows.append(('shards', f'{done} of {total}; the others are those of other processes, or not begun'))
+    else:
+        if skipped or left_out:
+            rows.append(('read', f'{people + sum(left_out.values()):,}'))
+        rows.append(('people', f'{people - len(skipped):,}'))
+        if skipped:
+            rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
+            rows += [('', f'{path}: {reason}') for path, reason in skipped[:MOST_NAMED]]
+        rows += [('left out', f'{count:,} {text}') for text, count in left_out.items()]
+        rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
+    rows.append(('dimension', str(embedder.dimension)))
+    rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
+    before = f'; {progress.before:,} were there' if progress.before else ''
+    speed = f'{progress.rate:.1f} images per second, {progress.done:,} in {progress.seconds:.0f} s{before}'
+    rows += [('speed', speed), ('folder', str(folder.path))]
+    return fact_table(rows)
 
 
 def extract(
@@ -525,32 +512,31 @@ def extract(
     wait: bool = False,
     cfg_options: list[str] | None = None,
 ) -> str:
-    """Extract the features of people into a folder, or go on where an earlier call was interrupted.
+    """Extract the features of people into a folder, or continue where an earlier call was interrupted.
 
-    Images that cannot be used are an error, or left out and listed, as ``people.options.skip`` says.
+    An image that cannot be used is an error; with ``people.options.skip`` it is left out and listed.
 
     Args:
-        people: See :func:`~mmosnet.features.sources.list_people`.
+        people: People that :func:`~mmosnet.features.sources.list_people` returned.
         embedder: The model: :class:`~mmosnet.features.embedder.ExportedEmbedder` for an exported file, or
             :class:`~mmosnet.apis.embedder.TorchEmbedder` for a config and a checkpoint.
         out: The folder.
-        source: Where the images are, stored with each: a path and its source identify an image in galleries. By
+        source: Place of the images, stored with each: path and source together identify an image in galleries. By
             default the name of this machine and, for relative paths, its working directory.
-        batch_size: Images that the model gets at once.
+        batch_size: Images per forward pass. Default: 64.
         workers: Threads that read images; by default 2 for a model on the CPU, 8 otherwise.
-        shard_size: People per file.
-        overwrite: Delete the features of another extraction in the folder.
-        part: The part of the shards that this process extracts; all of them by default.
-        wait: Wait until the processes that extract the other parts have finished too.
-        cfg_options: Overrides of the model's config, noted in ``extraction.json``: features that were extracted with
-            others are another extraction.
+        shard_size: People per file. Default: 10,000.
+        overwrite: Whether to delete another extraction in the folder. Default: False.
+        part: Shards that this process extracts; all of them by default.
+        wait: Whether to wait for the processes that extract the other parts. Default: False.
+        cfg_options: Overrides of the model's config, noted in ``extraction.json``: with other overrides it is another
+            extraction.
 
     Returns:
-        A report for people, of several lines.
+        A report for users, of several lines.
 
     Raises:
-        DataError: An argument that cannot be used, an image that cannot be read, or a folder that holds another
-            extraction.
+        DataError: An argument or an image cannot be used, no person is left, or the folder holds another extraction.
         OSError: The folder cannot be written.
 
     Example:
@@ -566,7 +552,7 @@ def extract(
             raise DataError(f'{name}={value}: give 1 or more')
     facts = dict(
         version=__version__,
-        # The file stands for a model whose weights are unknown.
+        # The file name identifies a model whose weights have no digest.
         model=embedder.model or embedder.source,
         kind=embedder.kind,
         preparation=embedder.preparation,
@@ -578,7 +564,7 @@ def extract(
         names=people.names,
         origin=None if source is None else checked_name(source, '--source'),
         host=platform.node(),
-        # A name that is no Unicode text is written with its bytes.
+        # Bytes of the name that are not UTF-8 are written as escapes.
         cwd=os.fsencode(os.getcwd()).decode('utf-8', 'backslashreplace'),
         left_out=people.left_out,
         shard_size=shard_size,
@@ -596,11 +582,10 @@ def extract(
         progress.stop()
         if wait:
             extraction.wait(progress.say, part.total, progress.seconds)
-    text = extraction_report(folder, embedder, progress, people.left_out)
-    skipped = [] if folder.missing() else folder.finish()
-    if len(skipped) == len(people):
+    skipped = None if folder.missing() else folder.finish()
+    if skipped is not None and len(skipped) == len(people):
         raise DataError(
-            f'{folder.path}: nobody is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
+            f'{folder.path}: no person is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
             f'{skipped[0][1]}'
         )
-    return text
+    return extraction_report(folder, embedder, progress, people.left_out, skipped)

@@ -1,4 +1,4 @@
-"""Embeddings of people with where and when they were seen. Needs NumPy alone."""
+"""Embeddings of people, with the cameras and times at which they were seen. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from mmosnet.io.tables import LAST, check_seconds
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
-# Columns whose numbers may have names.
-NAMED = ('pid', 'camid')
+# Columns whose numbers may have names, with the column of these names in files and databases.
+NAME_COLUMNS = dict(pid='name', camid='camera')
+NAMED = tuple(NAME_COLUMNS)
 INT64 = np.iinfo(np.int64)
-# str() of what pandas and NumPy have where nobody is known: all of these would be one person.
+# Texts of missing values in pandas and NumPy: as names they would all be one person.
 UNKNOWN_AS_TEXT = ('nan', 'NaN', 'NaT', '<NA>', 'None')
 
 
 @dataclass(eq=False)
 class Features:
-    """N people. Arrays are converted to the types below.
+    """Features of N people; arrays are converted to the types below.
 
-    A person is a number or a name. ``pid=['anna', 'bob']`` gives the people numbers, and :attr:`names` their names; a
-    person without a name is called as the number: ``'2'`` is person 2. The same holds for cameras.
+    A person is a number or a name. ``pid=['anna', 'bob']`` assigns numbers to the people, and :attr:`names` keeps their
+    names. The number of a person without a name serves as name: ``'2'`` is person 2. The same holds for cameras.
 
     Attributes:
         embedding: ``(N, D)`` float32.
         path: Path of each image; a region of one is ``frame.jpg#xywh=l,t,w,h`` or ``video.mp4#frame=7&xywh=l,t,w,h``.
-        pid: ``(N,)`` int64; -1 where unknown.
-        camid: ``(N,)`` int64; -1 where unknown.
-        time: ``(N,)`` float64, seconds; NaN where unknown.
-        model: Digest of the weights that computed them (:func:`~mmosnet.models.weights.weights_digest`); empty
-            where unknown.
-        names: ``dict(pid={1: 'anna'}, camid={2: 'door'})``: names of the people and cameras that have one, by number.
-        source: ``N`` texts, or one for all: where the path is, as host and folder. A path and its source identify an
-            image; empty where unknown.
+        pid: ``(N,)`` int64; -1 if unknown.
+        camid: ``(N,)`` int64; -1 if unknown.
+        time: ``(N,)`` float64, seconds; NaN if unknown.
+        model: Digest of the weights that computed the embeddings (:func:`~mmosnet.models.weights.weights_digest`);
+            empty if unknown.
+        names: Names of people and cameras by number, ``dict(pid={1: 'anna'}, camid={2: 'door'})``.
+        source: ``N`` texts, or one for all: the place of the path, as host and folder; empty if unknown. A path and its
+            source identify an image.
 
     Raises:
-        DataError: Columns of unequal lengths, or values that cannot be; names column, row and value.
+        DataError: Columns of unequal lengths, or invalid values; names column, row and value.
     """
 
     embedding: np.ndarray
@@ -65,18 +66,18 @@ class Features:
         given = {key: _array(key, getattr(self, key)) for key in TYPES}
         lengths = {name: np.shape(column) for name, column in dict(path=self.path, source=self.source, **given).items()}
         if set(lengths.values()) != {(len(self.embedding),)}:
-            found = ', '.join(f'{name} {shape}' for name, shape in lengths.items())
-            raise DataError(f'{len(self.embedding)} embeddings, but {found}: every column needs one value for each')
+            shapes = ', '.join(f'{name} {shape}' for name, shape in lengths.items())
+            raise DataError(f'{len(self.embedding)} embeddings, but {shapes}: every column needs one value for each')
         self.time = _seconds(given['time'])
         if not isinstance(self.names, Mapping) or set(self.names) - set(NAMED):
             raise DataError(f'names={self.names!r}: give dict(pid={{1: name}}, camid={{1: name}})')
         names, self.names = self.names, {}
         for key in NAMED:
-            column, found = _numbered(key, given[key])
-            if found and names.get(key):
+            column, own_names = _numbered(key, given[key])
+            if own_names and names.get(key):
                 raise DataError(f'{key} has names, and names[{key!r}] too: give one of them')
             setattr(self, key, column)
-            self.names[key] = found or _checked_names(key, column, names.get(key) or {})
+            self.names[key] = own_names or _checked_names(key, column, names.get(key) or {})
 
     def __len__(self) -> int:
         return len(self.path)
@@ -87,7 +88,7 @@ class Features:
         return self.embedding.shape[1]
 
     def labels(self, key: str) -> dict[int, str]:
-        """Return the names of people (``'pid'``) or cameras (``'camid'``) by number; else their numbers."""
+        """Return the name of each person (``'pid'``) or camera (``'camid'``) by number; unnamed ones: the number."""
         names, numbers = self.names[key], np.unique(getattr(self, key)).tolist()
         return {number: names.get(number) or str(number) for number in numbers if number >= 0}
 
@@ -96,7 +97,7 @@ class Features:
 
         Args:
             key: ``'pid'`` or ``'camid'``.
-            numbers: By what they are called (:meth:`labels`), for all of them.
+            numbers: New number of each of the :meth:`labels`.
         """
         labels = self.labels(key)
         old = np.fromiter([-1, *labels], np.int64)
@@ -115,14 +116,14 @@ class Features:
         columns = [(getattr(self, name), getattr(other, name)) for name in ('embedding', 'time')]
         if not all(np.array_equal(one, two, equal_nan=True) for one, two in columns):
             return False
-        return all(self._called(key) == other._called(key) for key in NAMED)
+        return all(self._labels_of_rows(key) == other._labels_of_rows(key) for key in NAMED)
 
     def __getitem__(self, rows: slice | Sequence[int] | np.ndarray) -> Features:
         """Return some rows by a slice, numbers or a mask, as NumPy does; refuse a single number.
 
         Raises:
-            IndexError: No such row.
-            TypeError: A single number.
+            IndexError: There is no such row.
+            TypeError: A single number is given.
         """
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else _index(rows)]
         if chosen.ndim != 1:
@@ -135,11 +136,11 @@ class Features:
     def concat(cls, parts: Sequence[Features]) -> Features:
         """Join features, in order.
 
-        Equal names are the same person, whatever their numbers, and other names are others: where two people of two
-        parts have one number, one of them gets another. So with cameras.
+        People with equal names are one person, whatever their numbers; people with different names get different
+        numbers. The same holds for cameras.
 
         Raises:
-            DataError: None given, or embeddings of unlike dimensions or models.
+            DataError: No features, or embeddings of different dimensions or models.
         """
         if not parts:
             raise DataError('no features to join')
@@ -149,10 +150,10 @@ class Features:
         names = {}
         for key in NAMED:
             if any(part.names[key] for part in parts):
-                wanted: dict[str, int] = {}
+                preferred: dict[str, int] = {}
                 for part in parts:
-                    wanted = {label: number for number, label in part.labels(key).items()} | wanted
-                numbers = own_numbers(wanted, wanted=wanted)
+                    preferred = {label: number for number, label in part.labels(key).items()} | preferred
+                numbers = own_numbers(preferred, preferred=preferred)
                 parts = [part.renumbered(key, numbers) for part in parts]
                 names[key] = {number: label for label, number in numbers.items()}
         columns: dict[str, Any] = {
@@ -163,70 +164,76 @@ class Features:
         }
         return cls(model=first.model, names=names, **texts, **columns)
 
-    def _called(self, key: str) -> list[str | None]:
+    def _labels_of_rows(self, key: str) -> list[str | None]:
         labels = self.labels(key)
         return [labels.get(number) for number in getattr(self, key).tolist()]
 
 
 def own_numbers(
-    names: Iterable[str], known: Mapping[str, int] | None = None, wanted: Mapping[str, int] | None = None
+    names: Iterable[str], known: Mapping[str, int] | None = None, preferred: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Assign numbers to the names of people or cameras, a separate one to each.
+    """Assign a number of its own to each name of a person or camera.
 
-    A name that is a whole number keeps its value: ``'7'`` is 7, and ``'07'`` too where there is no ``'7'``. The other
+    A name that is a whole number keeps its value: ``'7'`` is 7, and ``'07'`` too if there is no ``'7'``. The other
     names get the lowest free numbers from 1 on, in alphabetical order.
 
     Args:
-        names: Any; one that comes twice is one name.
-        known: Names that have a number already; no other name gets it.
-        wanted: Numbers that names should get where they are free; of two that want the same one the first gets it.
+        names: Names; repeated ones count once.
+        known: Numbers of names that already have one; no other name gets these.
+        preferred: Numbers that names get if they are free; of two names with the same one the first gets it.
 
     Returns:
         The number of each name.
     """
-    known, wanted = known or {}, wanted or {}
+    known, preferred = known or {}, preferred or {}
     ordered = sorted(set(names))
-    found = {name: known[name] for name in ordered if name in known}
+    numbers = {name: known[name] for name in ordered if name in known}
     taken = set(known.values())
-    new = [name for name in ordered if name not in found]
+    new = [name for name in ordered if name not in numbers]
     # Eighteen digits fit into int64.
     whole = {name: int(name) for name in new if name.isascii() and name.isdigit() and len(name) <= 18}
-    whole |= {name: number for name, number in wanted.items() if name not in known}
-    # Plain numbers first: nobody else should be called 7 where there is a person '7'.
+    whole |= {name: number for name, number in preferred.items() if name not in known}
+    # Plain numbers first: beside a person '7' no other name should get the number 7.
     for plain in (True, False):
         for name, number in whole.items():
-            if (name == str(number)) == plain and number not in taken and name not in found:
-                found[name] = number
+            if (name == str(number)) == plain and number not in taken and name not in numbers:
+                numbers[name] = number
                 taken.add(number)
-    # A number that is a name could be mistaken for it.
+    # A number that is also a name could be mistaken for it.
     texts = {name for name in (*known, *ordered) if name.isdigit()}
     free = (number for number in count(1) if number not in taken and str(number) not in texts)
-    found |= {name: next(free) for name in new if name not in found}
-    return {name: found[name] for name in ordered}
+    numbers |= {name: next(free) for name in new if name not in numbers}
+    return {name: numbers[name] for name in ordered}
 
 
 def checked_name(name: str, what: str) -> str:
-    """Return a name of a person or camera in the one spelling in which equal names are equal.
+    """Return a name of a person or camera in Unicode's composed form, without blanks around it.
 
     Args:
         name: Name as the user wrote it.
-        what: Description for errors, with the row.
+        what: Column and row of the name, for errors.
 
     Raises:
-        DataError: Nothing in it, or no text that can be printed.
+        DataError: The name is empty, or cannot be printed.
     """
-    # As mmosnet.io.media.same_name, whose package needs OpenCV.
+    # Like mmosnet.io.media.same_name, which needs OpenCV.
     checked = unicodedata.normalize('NFC', str(name)).strip()
     if not checked or any(unicodedata.category(character) in ('Cc', 'Cs') for character in checked):
-        raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 where nobody is known')
+        raise DataError(f'{what}: {name!a} is no name: give text in one line, or -1 if unknown')
     return checked
 
 
 def check_alike(first: Features, dimension: int, model: str, place: str) -> None:
-    """Refuse to join embeddings that cannot be compared.
+    """Refuse to join embeddings that cannot be compared with the first ones.
+
+    Args:
+        first: Features to compare with.
+        dimension: Dimension of the other embeddings.
+        model: Digest of their weights.
+        place: Names of both, for errors.
 
     Raises:
-        DataError: Another dimension or another model.
+        DataError: The dimension or the model differs.
     """
     if dimension != first.dimension:
         raise DataError(f'{place}: embeddings of {first.dimension} and {dimension} numbers; extract all with one model')
@@ -238,7 +245,7 @@ def check_alike(first: Features, dimension: int, model: str, place: str) -> None
 def _embedding(given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
-    # What torch raises for a tensor with a gradient, or on a GPU.
+    # torch raises RuntimeError for a tensor with a gradient, TypeError for one on a GPU.
     except (ValueError, TypeError, RuntimeError) as e:
         raise DataError(f'embedding: {e}: give numbers, (N, D)') from e
     if array.dtype.kind not in 'fiu':
@@ -271,11 +278,11 @@ def _array(key: str, given: Any) -> np.ndarray:
         if len({type(value) for value in given}) == 1 and isinstance(given[0], (float, np.number)):
             return np.asarray(given)
         if any(np.ndim(value) for value in given):
-            # Refused by their shape.
+            # Columns of such a shape are refused later.
             return np.asarray(given)
     except ValueError as e:
         raise DataError(f'{key}: {e}: give one value for each embedding') from e
-    # NumPy would make the text 'nan' of a NaN beside texts, 0 of False, and a rounded float of a large number.
+    # NumPy would turn a NaN beside texts into 'nan', False into 0, and a large integer into a rounded float.
     array = np.empty(len(given), object)
     array[:] = given
     try:
@@ -317,7 +324,7 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
         return column, {}
     labels = [_label(key, row, value) for row, value in enumerate(array.tolist())]
     texts = {str(label) for label in labels if label != -1}
-    numbers = own_numbers(texts, wanted={str(label): label for label in labels if not isinstance(label, str)})
+    numbers = own_numbers(texts, preferred={str(label): label for label in labels if not isinstance(label, str)})
     column = np.array([-1 if label == -1 else numbers[str(label)] for label in labels], np.int64)
     return column, {number: text for text, number in numbers.items() if text != str(number)}
 
@@ -325,7 +332,7 @@ def _numbered(key: str, array: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
 def _label(key: str, row: int, value: Any) -> int | str:
     """Return a number or a name."""
     if value in UNKNOWN_AS_TEXT:
-        raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 where nobody is known')
+        raise DataError(f'{key}, row {row}: {value!r} is no name: give -1 if unknown')
     if isinstance(value, str):
         return -1 if value.strip() == '-1' else checked_name(value, f'{key}, row {row}')
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
@@ -360,6 +367,6 @@ def _checked_names(key: str, column: np.ndarray, names: Mapping[int, str]) -> di
 
 
 def _index(rows: Sequence[int] | np.ndarray) -> np.ndarray:
-    # An empty list has floats for NumPy, which index nothing.
-    found = np.asarray(rows)
-    return found.astype(np.int64) if found.size == 0 and found.dtype.kind == 'f' else found
+    # NumPy turns an empty list into floats, which are no indices.
+    index = np.asarray(rows)
+    return index.astype(np.int64) if index.size == 0 and index.dtype.kind == 'f' else index

@@ -1,11 +1,4 @@
-"""List people.
-
-A box in an image as the path of a region of it.
-
-People to extract features of, before any image is read.
-
-What is known about the images to extract features of.
-"""
+"""People whose features are to be extracted, before any image is read, and options for listing them."""
 
 from __future__ import annotations
 
@@ -27,65 +20,16 @@ from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import Box, BoxCounts, box_with_margin, region_path
 
 
-class InputBoxes:
-    """The boxes of one input, clipped to their images, whose sizes are looked up once.
-
-    Args:
-        path: The file of the boxes, for messages.
-        margin: Added on each side, as a share of width and height.
-    """
-
-    def __init__(self, path: str, margin: float) -> None:
-        self._path, self._margin = path, margin
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._counts = BoxCounts()
-
-    def region(self, box: list[float], frame_size: tuple[int, int], place: str) -> Box:
-        """Return the region of a box; arguments and errors of :func:`~mmosnet.io.regions.box_with_margin`."""
-        found, is_clipped = box_with_margin(box, frame_size, self._margin, place)
-        self._counts.add(box, frame_size, place, is_clipped)
-        return found
-
-    def person(self, person: ListedPerson, box: list[float], place: str, stated: dict | None = None) -> ListedPerson:
-        """Return the person in a box of an image.
-
-        Args:
-            person: Person with the path of the whole image.
-            box: Left, top, width and height in pixels.
-            place: File and row, for errors.
-            stated: Size of the image in the annotation file: ``height`` and ``width``.
-
-        Raises:
-            DataError: No such image, or a box without area in it.
-        """
-        if person.path not in self._sizes:
-            if not Path(person.path).is_file():
-                raise DataError(f'{place}: no image {person.path}; --root says where the paths in the file start')
-            self._sizes[person.path] = frame_size(person.path, stated or {}, place)
-        return person._replace(path=region_path(person.path, self.region(box, self._sizes[person.path], place)))
-
-    def finish(self) -> None:
-        """Report how many boxes were clipped, once all are counted.
-
-        Raises:
-            DataError: The boxes look like corners: most reach beyond their images, and as corners none would.
-        """
-        self._counts.refuse_corners()
-        number, beyond = self._counts.number, self._counts.beyond
-        if beyond:
-            LOGGER.warning(f'{self._path}: {beyond:,} of {number:,} boxes reach beyond their images and are clipped')
-
-
 class ListedPerson(NamedTuple):
-    """One of them.
+    """A person in an image.
 
     Attributes:
         path: Path of the image, see :class:`~mmosnet.features.Features`.
-        pid: A number or a name; -1 where unknown.
+        pid: A number or a name; -1 if unknown.
         camid: Camera, likewise.
-        time: Seconds; NaN where unknown.
-        error: Why there is no such image; empty if that is not known yet.
-        place: File and row that list the person, for errors; empty for images that were named themselves.
+        time: Seconds; NaN if unknown.
+        error: Why the image cannot be used; empty if no reason is known.
+        place: File and row that list the person, for errors; empty for images that the user named directly.
     """
 
     path: str
@@ -96,85 +40,54 @@ class ListedPerson(NamedTuple):
     place: str = ''
 
 
-class PersonList:
-    """People in columns: a hundred thousand take about 20 MB.
+class InputBoxes:
+    """Clip the boxes of one input to their images; the size of each image is read once.
 
     Args:
-        people: In the order in which they are extracted. Identities and cameras may have names instead of numbers;
-            they get numbers over all of them, as in :class:`~mmosnet.features.Features`.
-
-    Attributes:
-        path: ``N`` texts.
-        pid: ``(N,)`` int64.
-        camid: ``(N,)`` int64.
-        time: ``(N,)`` float64.
-        errors: Error messages by row.
-        place: ``N`` texts, of each person's :attr:`ListedPerson.place`.
-        left_out: Number of entries that were not listed, by kind, counted by
-            :func:`~mmosnet.features.sources.list_people`.
-        names: The numbers of names: ``names['pid']['anna']``; empty where numbers were given.
-        source: ``N`` texts, where the images are; empty until somebody says so.
-        inputs: What was listed, and ``options`` how; :func:`~mmosnet.features.sources.list_people` says so.
-        options: See ``inputs``.
+        path: File of the boxes, for messages.
+        margin: Margin to add on each side, as a share of width and height.
     """
 
-    def __init__(self, people: Sequence[ListedPerson]) -> None:
-        numbers = {key: _numbers(key, people) for key in NAMED}
-        named = {key: {str(value): number for value, number in found.items()} for key, found in numbers.items()}
-        self.names = {key: found for key, found in named.items() if any(map(_is_name, found.items()))}
-        self.path: list[str] = []
-        self.errors: dict[int, str] = {}
-        self.place: list[str] = []
-        self.left_out: Counter[str] = Counter()
-        self.inputs: list[str] = []
-        self.options = ListingOptions()
-        columns = dict(pid=array('q'), camid=array('q'), time=array('d'))
-        for row, person in enumerate(people):
-            self.path.append(person.path)
-            self.place.append(person.place)
-            for key, column in columns.items():
-                value = getattr(person, key)
-                column.append(numbers[key].get(value, value) if key in numbers else value)
-            if person.error:
-                self.errors[row] = person.error
-        self.source = [''] * len(self.path)
-        self.pid, self.camid, self.time = (np.array(column) for column in columns.values())
+    def __init__(self, path: str, margin: float) -> None:
+        self._path, self._margin = path, margin
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._counts = BoxCounts()
 
-    def __len__(self) -> int:
-        return len(self.path)
+    def region(self, box: list[float], frame_size: tuple[int, int], place: str) -> Box:
+        """Return the region of a box; arguments and errors of :func:`~mmosnet.io.regions.box_with_margin`."""
+        region, is_clipped = box_with_margin(box, frame_size, self._margin, place)
+        self._counts.add(box, frame_size, place, is_clipped)
+        return region
 
-    def digest(self) -> str:
-        """Return 16 hex digits that identify the list."""
-        found = hashlib.sha256()
-        for path in self.path:
-            # A name ends with what no name has in it.
-            found.update(path.encode('utf-8', 'surrogateescape') + b'\0')
-        for column in (self.pid, self.camid, self.time):
-            found.update(column.tobytes())
-        for row in self.errors:
-            # Corrected, a row may have the columns that it had with its mistake.
-            found.update(f'error {row}\0'.encode())
-        return found.hexdigest()[:16]
+    def person(self, person: ListedPerson, box: list[float], place: str, stated: dict | None = None) -> ListedPerson:
+        """Return the person in a box of an image.
 
+        Args:
+            person: Person with the path of the whole image.
+            box: Left, top, width and height in pixels.
+            place: File and row, for errors.
+            stated: Size of the image according to the annotation file, ``height`` and ``width``; none by default.
 
-def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
-    """Assign numbers to all known identities or cameras, as given."""
-    # The first place of each, for errors.
-    places = {getattr(person, key): person.place or person.path for person in reversed(people)}
-    names = {
-        value: checked_name(value, f'{place}: {key}') if isinstance(value, str) else str(value)
-        for value, place in places.items()
-        if isinstance(value, str) or value >= 0
-    }
-    # Numbers are names too, beside names, or two people would have one number.
-    wanted = {name: value for value, name in names.items() if not isinstance(value, str)}
-    numbers = own_numbers(names.values(), wanted=wanted)
-    return {value: numbers[name] for value, name in names.items()}
+        Raises:
+            DataError: There is no such image, or the box has no area in it.
+        """
+        if person.path not in self._sizes:
+            if not Path(person.path).is_file():
+                raise DataError(f'{place}: no image {person.path}; --root says where the paths in the file start')
+            self._sizes[person.path] = frame_size(person.path, stated or {}, place)
+        return person._replace(path=region_path(person.path, self.region(box, self._sizes[person.path], place)))
 
+    def finish(self) -> None:
+        """Log how many boxes were clipped; call it after the last box.
 
-def _is_name(item: tuple[str, int]) -> bool:
-    name, number = item
-    return name != str(number)
+        Raises:
+            DataError: The boxes look like corners (left, top, right, bottom): most reach beyond their images, and read
+                as corners none would.
+        """
+        self._counts.refuse_corners()
+        number, beyond = self._counts.number, self._counts.beyond
+        if beyond:
+            LOGGER.warning(f'{self._path}: {beyond:,} of {number:,} boxes reach beyond their images and are clipped')
 
 
 @dataclass(frozen=True)
@@ -182,27 +95,27 @@ class ListingOptions:
     """Options of :func:`~mmosnet.features.sources.list_people`.
 
     Attributes:
-        names: ``'market1501'``: names of images like ``0002_c1s1_000451_03.jpg`` tell pid and camera; ``''``: they tell
-            nothing.
+        names: ``'market1501'`` to read pid and camera from file names like ``0002_c1s1_000451_03.jpg``; by default
+            file names are not read.
         camid: Camera of the people whose records name none; one for all inputs, or one per input.
-        root: Folder where the paths in tables and annotation files start; by default the file's own.
+        root: Folder to which the paths in tables and annotation files are relative; by default that of the file.
         split: Split of tables and annotation files to read; all by default.
-        category: Name of the category whose boxes are read from COCO files.
+        category: Name of the category whose boxes are read from COCO files; all by default.
         id_key: Field of the identity in COCO files.
         camera_key: Field of the camera in COCO files.
-        margin: Added to boxes on each side, as a share of their width and height.
-        boxes: A file of boxes for each video.
-        first_frame: What files of boxes call the first frame of a video; by default 0 where their first row names the
-            columns, 1 where not, as in the MOTChallenge.
-        min_score: Smallest score of boxes to read from box files.
-        tracks_as_pids: Numbers of tracks in files of boxes are identities.
-        frame_step: Read only every n-th frame of a video, counted from its first.
-        fps: Frames a second of videos, instead of what the files state; needed for folders of frames.
-        start_time: Seconds at which videos start; one for all, or one for each.
-        skip: Boxes and files that cannot be used are noted with the person, instead of raised.
+        margin: Margin to add to boxes on each side, as a share of their width and height. Default: 0.
+        boxes: One file of boxes per video.
+        first_frame: Number of a video's first frame in box files; by default 0 if their first row names the columns,
+            else 1 as in the MOTChallenge.
+        min_score: Smallest score of boxes to read from box files; all by default.
+        tracks_as_pids: Whether track numbers in box files are identities. Default: False.
+        frame_step: Read only every n-th frame of a video, counted from its first. Default: 1.
+        fps: Frame rate of videos, instead of the rate that the files state; needed for times in folders of frames.
+        start_time: Seconds at which videos start; one for all, or one per video. Default: 0.
+        skip: Whether to note boxes and files that cannot be used with the person, instead of raising an error.
 
     Raises:
-        DataError: A number that cannot be.
+        DataError: An invalid number.
 
     Example:
         >>> list_people(['people.csv', 'door.mp4'], ListingOptions(boxes=['door.csv'], split='gallery'))
@@ -243,11 +156,89 @@ class ListingOptions:
             raise DataError(f'--min-score {self.min_score}: give a number')
 
     def reason(self, error: DataError) -> str:
-        """Return the reason for leaving somebody out.
+        """Return the reason why a person is left out.
 
         Raises:
-            DataError: Nobody is to be left out.
+            DataError: ``skip`` is not set.
         """
         if not self.skip:
             raise DataError(f'{error}. --bad-images skip goes on without it') from error
         return str(error)
+
+
+def _numbers(key: str, people: Sequence[ListedPerson]) -> dict[str | int, int]:
+    """Return the number of each identity or camera that is known, by its number or name as given."""
+    # First place of each, for errors.
+    places = {getattr(person, key): person.place or person.path for person in reversed(people)}
+    names = {
+        value: checked_name(value, f'{place}: {key}') if isinstance(value, str) else str(value)
+        for value, place in places.items()
+        if isinstance(value, str) or value >= 0
+    }
+    # A number beside names counts as a name too, or two people could get one number.
+    preferred = {name: value for value, name in names.items() if not isinstance(value, str)}
+    numbers = own_numbers(names.values(), preferred=preferred)
+    return {value: numbers[name] for value, name in names.items()}
+
+
+class PersonList:
+    """N people in columns: 100,000 take about 20 MB.
+
+    Args:
+        people: People in the order of extraction. Names of identities and cameras get numbers, as in
+            :class:`~mmosnet.features.Features`.
+
+    Attributes:
+        path: ``N`` texts, see :attr:`ListedPerson.path`; likewise ``place``.
+        place: ``N`` texts.
+        pid: ``(N,)`` int64.
+        camid: ``(N,)`` int64.
+        time: ``(N,)`` float64.
+        errors: Error messages by row.
+        names: Numbers by name, ``names['pid']['anna']``; without keys whose values are all plain numbers.
+        source: ``N`` texts, the place of each path; empty until the extraction sets them.
+        left_out: Number of entries that were not listed, by description; this and the following are set by
+            :func:`~mmosnet.features.sources.list_people`.
+        inputs: Inputs that were listed.
+        options: Options that they were listed with.
+    """
+
+    def __init__(self, people: Sequence[ListedPerson]) -> None:
+        numbers = {key: _numbers(key, people) for key in NAMED}
+        by_name = {key: {str(value): number for value, number in known.items()} for key, known in numbers.items()}
+        self.names = {
+            key: known for key, known in by_name.items() if any(name != str(number) for name, number in known.items())
+        }
+        self.path: list[str] = []
+        self.errors: dict[int, str] = {}
+        self.place: list[str] = []
+        self.left_out: Counter[str] = Counter()
+        self.inputs: list[str] = []
+        self.options = ListingOptions()
+        columns: dict[str, array] = dict(pid=array('q'), camid=array('q'), time=array('d'))
+        for row, person in enumerate(people):
+            self.path.append(person.path)
+            self.place.append(person.place)
+            for key, column in columns.items():
+                value = getattr(person, key)
+                column.append(numbers[key].get(value, value) if key in numbers else value)
+            if person.error:
+                self.errors[row] = person.error
+        self.source = [''] * len(self.path)
+        self.pid, self.camid, self.time = (np.array(column) for column in columns.values())
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def digest(self) -> str:
+        """Return 16 hex digits that identify the list."""
+        digest = hashlib.sha256()
+        for path in self.path:
+            # No file name contains the null byte.
+            digest.update(path.encode('utf-8', 'surrogateescape') + b'\0')
+        for column in (self.pid, self.camid, self.time):
+            digest.update(column.tobytes())
+        for row in self.errors:
+            # A row may have the same columns before and after its mistake is corrected.
+            digest.update(f'error {row}\0'.encode())
+        return digest.hexdigest()[:16]

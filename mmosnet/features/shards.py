@@ -1,4 +1,4 @@
-"""Features in Parquet files: one, or a folder of shards ``shard-00003-of-00012.parquet``. Needs NumPy and pyarrow."""
+"""Read and write features in Parquet files: one file, or a folder of shards ``shard-00003-of-00012.parquet``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError, need
-from mmosnet.features.features import NAMED, TYPES, Features, check_alike
+from mmosnet.features.features import NAME_COLUMNS, NAMED, TYPES, Features, check_alike
 from mmosnet.io.files import whole_file
 from mmosnet.version import __version__
 
-# Of the metadata in a file's schema.
+# Key of our metadata in a file's schema.
 KEY = b'mmosnet'
 SUFFIX = '.parquet'
 SHARD = re.compile(r'shard-(\d{5,})-of-(\d{5,})\.parquet')
 COLUMNS = ('path', *TYPES, 'embedding')
-# Columns of files that have something to put there.
-NAMES = dict(pid='name', camid='camera')
-LATER = ('name', 'camera', 'source')
-# What an extraction says about itself, beside its shards.
-FACTS = 'extraction.json'
+# Optional columns: names of people and cameras, and the source of each path.
+OPTIONAL = (*NAME_COLUMNS.values(), 'source')
+# File beside the shards that describes their extraction.
+EXTRACTION = 'extraction.json'
 
 
 def shard_name(number: int, total: int) -> str:
@@ -37,24 +36,28 @@ def shard_name(number: int, total: int) -> str:
 def write_shard(path: str | Path, features: Features, facts: Mapping[str, object] | None = None) -> Path:
     """Write a Parquet file completely or not at all.
 
-    Columns ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D float32),
-    and if there are any ``name`` and ``camera`` (string, null where there is only a number) and ``source`` (string).
-    The schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``,
-    and SHA-256 digests of the rows (``contents``) and of the JSON without it (``digest``).
+    The columns are ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D
+    float32), and as far as known ``name`` and ``camera`` (string, null for unnamed ones) and ``source`` (string). The
+    schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``, and
+    SHA-256 digests of the rows (``contents``) and of the rest of the JSON (``digest``).
 
     Args:
-        path: The file; its folder is made.
-        features: Features to write; there may be none.
-        facts: Further metadata, in JSON values.
+        path: The file; its folder is created.
+        features: Features to write; there may be no rows.
+        facts: Further metadata, in JSON values; none by default.
 
     Raises:
-        DataError: A path that is no Unicode text, or a number that is not finite in an embedding; names the row.
+        DataError: A path is no Unicode text, or a number in an embedding is not finite; names the row.
         OSError: The file cannot be written, as on a full disk.
     """
     pa, parquet = _pyarrow()
     path = Path(path)
     _check_rows(features, str(path))
-    more: dict[str, list] = {NAMES[key]: _names_of_rows(features, key) for key in NAMED if features.names[key]}
+    more: dict[str, list] = {
+        NAME_COLUMNS[key]: [features.names[key].get(number) for number in getattr(features, key).tolist()]
+        for key in NAMED
+        if features.names[key]
+    }
     more |= dict(source=features.source) if any(features.source) else {}
     schema = pa.schema(
         [
@@ -65,13 +68,13 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
             ('embedding', pa.list_(pa.float32(), features.dimension)),
             *((name, pa.string()) for name in more),
         ],
-        metadata={KEY: json.dumps(_facts(features, facts or {}))},
+        metadata={KEY: json.dumps(_metadata(features, facts or {}))},
     )
     rows = pa.FixedSizeListArray.from_arrays(pa.array(features.embedding.reshape(-1)), features.dimension)
     columns = [features.path, *(getattr(features, name) for name in TYPES), rows, *more.values()]
     table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
     with whole_file(path) as draft, draft.open('wb') as file:
-        # Numbers of embeddings do not repeat, and compress by a few per cent only.
+        # Embeddings would shrink by only a few percent.
         compression = dict.fromkeys((*COLUMNS, *more), 'ZSTD')
         del compression['embedding']
         compression['embedding.list.element'] = 'NONE'
@@ -80,7 +83,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
 
 
 class FeatureShards:
-    """The files of a folder, or one file, to be read one at a time.
+    """Features of a folder, or of one file, read one file at a time.
 
     Args:
         path: A folder of ``*.parquet``, or one such file.
@@ -90,7 +93,7 @@ class FeatureShards:
 
     Raises:
         FileNotFoundError: No such file or folder.
-        DataError: A folder without such files, or with shards missing.
+        DataError: A folder without such files, or with missing shards.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -107,7 +110,7 @@ class FeatureShards:
         """Read one file after the other.
 
         Raises:
-            DataError: A file that is damaged, has other columns, or embeddings of another dimension or model.
+            DataError: A file is damaged, or has other columns, or embeddings of another dimension or model.
         """
         first = None
         for file in self.files:
@@ -120,19 +123,19 @@ class FeatureShards:
     def _check_folder(self) -> None:
         if not self.files:
             raise DataError(f'{self.path} holds no {SUFFIX} file; `mmosnet extract` makes folders of them')
-        found = [match for match in (SHARD.fullmatch(file.name) for file in self.files) if match]
-        totals = {int(match[2]) for match in found}
+        shards = [match for match in (SHARD.fullmatch(file.name) for file in self.files) if match]
+        totals = {int(match[2]) for match in shards}
         if len(totals) > 1:
             raise DataError(
                 f'{self.path} holds shards of several extractions (of {" and of ".join(map(str, sorted(totals)))}): '
                 'extract each into a folder of its own'
             )
-        missing = sorted(set(range(max(totals, default=0))) - {int(match[1]) for match in found})
+        missing = sorted(set(range(max(totals, default=0))) - {int(match[1]) for match in shards})
         if missing:
             raise DataError(
                 f'{self.path}: {len(missing)} of {totals.pop()} shards are missing, the first '
-                f'{shard_name(missing[0], len(missing) + len(found))}: start `mmosnet extract` again, it goes on where '
-                'it was'
+                f'{shard_name(missing[0], len(missing) + len(shards))}: start `mmosnet extract` again, it goes on '
+                'where it was'
             )
 
 
@@ -141,25 +144,26 @@ def read_features(path: str | Path) -> Features:
 
     Raises:
         FileNotFoundError: No such file or folder.
-        DataError: A folder without such files or with shards missing, a file that is damaged or has other columns,
-            or files with embeddings of unlike dimensions or models; names the file, and the row.
+        DataError: A folder without such files or with missing shards, a file that is damaged or has other columns,
+            or embeddings of different dimensions or models; names the file, and the row.
     """
     return Features.concat(list(FeatureShards(path)))
 
 
 def read_shard(path: str | Path) -> Features:
-    """Read one file; it raises the errors of :func:`read_features`."""
+    """Read one file; its errors are those of :func:`read_features`."""
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            facts = _read_facts(file.schema_arrow.metadata, path)
-            _check_schema(pa, file.schema_arrow, facts, path)
+            metadata = _read_metadata(file.schema_arrow.metadata, path)
+            dimension = metadata['dimension']
+            _check_schema(pa, file.schema_arrow, dimension, path)
             stated = file.metadata.num_rows
-            columns = [*COLUMNS, *(name for name in LATER if name in file.schema_arrow.names)]
+            columns = [*COLUMNS, *(name for name in OPTIONAL if name in file.schema_arrow.names)]
             table = file.read(columns=columns).combine_chunks()
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
-    for number in (stated, facts.get('stated_rows', stated)):
+    for number in (stated, metadata.get('stated_rows', stated)):
         if number != len(table):
             raise _damaged(path, f'{len(table)} rows, but it states {number}')
     for name in COLUMNS:
@@ -168,72 +172,70 @@ def read_shard(path: str | Path) -> Features:
             raise DataError(f'{path}, row {row}: {name} is empty; -1 stands for an unknown pid or camid')
     numbers = table['embedding'].combine_chunks().flatten()
     if numbers.null_count:
-        row = numbers.is_null().index(True).as_py() // facts['dimension']
+        row = numbers.is_null().index(True).as_py() // dimension
         raise DataError(f'{path}, row {row}: the embedding lacks a number: delete the file, and extract again')
-    embedding = numbers.to_numpy().reshape(-1, facts['dimension'])
+    embedding = numbers.to_numpy().reshape(-1, dimension)
     columns = {name: table[name].to_numpy() for name in TYPES}
     try:
         columns |= _names_and_sources(pa, table, columns)
-        if 'contents' not in facts:
+        if 'contents' not in metadata:
             columns['names'] = _names_beside(Path(path)) | columns['names']
-        features = Features(embedding, table['path'].to_pylist(), model=facts['model'], **columns)
+        features = Features(embedding, table['path'].to_pylist(), model=metadata['model'], **columns)
     except DataError as e:
         raise DataError(f'{path}: {e}') from e
     _check_rows(features, str(path))
-    if 'contents' in facts and facts['contents'] != _contents(features):
+    if 'contents' in metadata and metadata['contents'] != _contents(features):
         raise _damaged(path, 'the rows are not those that were written')
     return features
 
 
-def read_facts(path: str | Path) -> dict:
-    """Read a file's metadata without its rows: ``dimension``, ``model``, ``rows``, and what its writer added.
+def read_metadata(path: str | Path) -> dict:
+    """Read a file's metadata without its rows: ``dimension``, ``model``, ``rows``, and the ``facts`` of its writer.
 
     Raises:
-        DataError: Damaged, or no file of features.
+        DataError: The file is damaged, or holds no features.
     """
     pa, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
-            facts = _read_facts(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
+            metadata = _read_metadata(file.schema_arrow.metadata, path) | dict(rows=file.metadata.num_rows)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as e:
         raise _damaged(path, e) from e
-    if facts.pop('stated_rows', facts['rows']) != facts['rows']:
-        raise _damaged(path, f'{facts["rows"]} rows are not as many as were written')
-    facts.pop('contents', None)
-    return facts
+    if metadata.pop('stated_rows', metadata['rows']) != metadata['rows']:
+        raise _damaged(path, f'{metadata["rows"]} rows are not as many as were written')
+    metadata.pop('contents', None)
+    return metadata
 
 
 def _names_and_sources(pa: ModuleType, table: Any, numbers: Mapping[str, np.ndarray]) -> dict:
     """Return names by number and the sources of rows, as arguments of :class:`Features`."""
-    found: dict[str, Any] = dict(names={}, source='')
-    for key, column in NAMES.items():
+    names: dict[str, dict[int, str]] = {}
+    for key, column in NAME_COLUMNS.items():
         if column in table.column_names:
-            names = table[column].combine_chunks()
-            rows = np.flatnonzero(names.is_valid().to_numpy(zero_copy_only=False))
-            pairs = set(zip(numbers[key][rows].tolist(), names.take(pa.array(rows)).to_pylist(), strict=True))
-            found['names'][key] = dict(pairs)
-            if len(found['names'][key]) < len(pairs) or -1 in found['names'][key]:
-                number, name = next(pair for pair in pairs if pair[0] == -1 or found['names'][key][pair[0]] != pair[1])
-                raise DataError(f'{key} {number} has the {column} {name!r}, and another one or none is possible')
-    if 'source' in table.column_names:
-        found['source'] = table['source'].to_pylist()
-    return found
+            texts = table[column].combine_chunks()
+            rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
+            pairs = set(zip(numbers[key][rows].tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True))
+            names[key] = dict(pairs)
+            for number, name in pairs:
+                if number == -1 or names[key][number] != name:
+                    raise DataError(f'{key} {number} has the {column} {name!r}, and another one or none is possible')
+    return dict(names=names, source=table['source'].to_pylist() if 'source' in table.column_names else '')
 
 
 def _names_beside(path: Path) -> dict[str, dict[int, str]]:
     """Read the names that an extraction by an older version stored beside its shards."""
     try:
-        facts = json.loads((path.parent / FACTS).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
+        facts = json.loads((path.parent / EXTRACTION).read_text(encoding='utf-8')) if SHARD.fullmatch(path.name) else {}
         names = {key: {number: name for name, number in known.items()} for key, known in facts['names'].items()}
     except (FileNotFoundError, KeyError):
         return {}
     except (ValueError, AttributeError, TypeError, RecursionError) as e:
-        raise DataError(f'{path.parent / FACTS} is damaged ({e}): delete the folder, and extract again') from e
-    return {key: found for key, found in names.items() if key in NAMES}
+        raise DataError(f'{path.parent / EXTRACTION} is damaged ({e}): delete the folder, and extract again') from e
+    return {key: by_number for key, by_number in names.items() if key in NAME_COLUMNS}
 
 
 def _damaged(path: str | Path, error: Exception | str) -> Exception:
-    """Convert an error by which pyarrow reports damage; a missing file stays the same error."""
+    """Return the error for damage that pyarrow reports; a missing file keeps its own error."""
     if isinstance(error, FileNotFoundError):
         return error
     return DataError(
@@ -245,59 +247,52 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
     return need('pyarrow', 'gallery'), need('pyarrow.parquet', 'gallery')
 
 
-def _facts(features: Features, more: Mapping[str, object]) -> dict:
-    facts = dict(version=__version__, dimension=features.dimension, model=features.model, **more)
-    facts |= dict(stated_rows=len(features), contents=_contents(features))
-    return facts | dict(digest=_digest(facts))
-
-
-def _names_of_rows(features: Features, key: str) -> list[str | None]:
-    return [features.names[key].get(number) for number in getattr(features, key).tolist()]
+def _metadata(features: Features, facts: Mapping[str, object]) -> dict:
+    metadata = dict(version=__version__, dimension=features.dimension, model=features.model, **facts)
+    metadata |= dict(stated_rows=len(features), contents=_contents(features))
+    return metadata | dict(digest=_digest(metadata))
 
 
 def _contents(features: Features) -> str:
     """Return the SHA-256 of all rows."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for column in (features.embedding, features.pid, features.camid, features.time):
-        found.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')).data)
-    found.update(json.dumps([features.path, features.source, *map(_sorted, features.names.values())]).encode())
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')).data)
+    names = [sorted(by_number.items()) for by_number in features.names.values()]
+    digest.update(json.dumps([features.path, features.source, *names]).encode())
+    return digest.hexdigest()
 
 
-def _sorted(names: Mapping[int, str]) -> list:
-    return sorted(names.items())
-
-
-def _digest(facts: Mapping[str, object]) -> str:
+def _digest(metadata: Mapping[str, object]) -> str:
     """Return the SHA-256 of the metadata without the digest itself."""
-    return hashlib.sha256(json.dumps({key: facts[key] for key in sorted(facts)}).encode()).hexdigest()
+    return hashlib.sha256(json.dumps({key: metadata[key] for key in sorted(metadata)}).encode()).hexdigest()
 
 
-def _read_facts(metadata: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
+def _read_metadata(of_schema: Mapping[bytes, bytes] | None, path: str | Path) -> dict:
     try:
-        facts = json.loads((metadata or {}).get(KEY, b''))
+        metadata = json.loads((of_schema or {}).get(KEY, b''))
     except (ValueError, RecursionError):
-        facts = None
-    if isinstance(facts, dict) and 'digest' in facts and facts.pop('digest') != _digest(facts):
+        metadata = None
+    if isinstance(metadata, dict) and 'digest' in metadata and metadata.pop('digest') != _digest(metadata):
         raise _damaged(path, 'the metadata are not those that were written')
-    dimension = facts.get('dimension') if isinstance(facts, dict) else None
-    if type(dimension) is not int or dimension < 1 or not isinstance(facts.get('model'), str):
+    dimension = metadata.get('dimension') if isinstance(metadata, dict) else None
+    if type(dimension) is not int or dimension < 1 or not isinstance(metadata.get('model'), str):
         raise DataError(
             f"{path} has no metadata of mmosnet's: write it with `mmosnet extract` or mmosnet.features.write_shard"
         )
-    return facts
+    return metadata
 
 
-def _check_schema(pa: ModuleType, schema: Any, facts: dict, path: str | Path) -> None:
-    wanted = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
-    wanted['embedding'] = pa.list_(pa.float32(), facts['dimension'])
-    wanted |= {name: pa.string() for name in LATER if name in schema.names}
-    for name, kind in wanted.items():
+def _check_schema(pa: ModuleType, schema: Any, dimension: int, path: str | Path) -> None:
+    types = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
+    types['embedding'] = pa.list_(pa.float32(), dimension)
+    types |= {name: pa.string() for name in OPTIONAL if name in schema.names}
+    for name, expected in types.items():
         if name not in schema.names:
             raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: delete it, and extract again')
-        if schema.field(name).type != kind:
+        if schema.field(name).type != expected:
             raise DataError(
-                f'{path}: column {name} is {schema.field(name).type}, not {kind}: delete it, and extract again'
+                f'{path}: column {name} is {schema.field(name).type}, not {expected}: delete it, and extract again'
             )
 
 

@@ -1,15 +1,4 @@
-"""Where people are listed from.
-
-Single images and folders of them as people to extract features of.
-
-People in COCO files to extract features of: boxes in whole frames.
-
-People in a table to extract features of: one CSV file with a row for each.
-
-People in the frames of a video to extract features of, by a file of their boxes.
-
-All people in what a user names: images, folders, tables, COCO files and videos.
-"""
+"""List the people in a user's inputs: images, folders, CSV tables, COCO files, and videos with files of boxes."""
 
 from __future__ import annotations
 
@@ -39,8 +28,15 @@ from mmosnet.io.tables import (
 )
 from mmosnet.io.video import FORMS, FrameBox, VideoFrames, read_boxes
 
-# Of Market-1501 and many others: pid -1 is a piece of a person, 0 somebody whom no query asks for.
+# File names of Market-1501 and many others: pid -1 is a part of a person, 0 a distractor that no query shows.
 MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
+# Groups that a message names.
+MOST_NAMED = 5
+# Columns of tables: the box, and all.
+BOX = ('x', 'y', 'w', 'h')
+COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)
+# The last number in a file name, with the text before and after it.
+NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
 
 
 def people_in_folder(
@@ -49,40 +45,48 @@ def people_in_folder(
     """List every image of a folder as a person; other files are counted in ``left_out``.
 
     Raises:
-        DataError: No image, a link that leads in a loop, or one whose name does not tell what ``options.names`` says.
+        DataError: No image, a link that leads in a loop, or a name that has not the form of ``options.names``.
     """
-    found = find_files(folder)
-    if found.left_out_text():
-        number = found.left_out.total() + len(found.linked)
-        left_out[f'files in {folder} that are no images ({found.left_out_text()})'] += number
-    # images_in says why there is none.
-    for path in found.files or images_in(folder):
+    files = find_files(folder)
+    if files.left_out_text():
+        number = files.left_out.total() + len(files.linked)
+        left_out[f'files in {folder} that are no images ({files.left_out_text()})'] += number
+    # images_in raises the error if there is no image.
+    for path in files.files or images_in(folder):
         yield person_of_file(str(path), camid, options)
 
 
 def person_of_file(path: str, camid: int, options: ListingOptions) -> ListedPerson:
-    """Return the person of an image or of a region of one; errors are those of :func:`people_in_folder`."""
+    """Return the person in an image or in a region of one; errors are those of :func:`people_in_folder`."""
     if not options.names:
         return ListedPerson(path, camid=camid)
-    match = MARKET_NAME.match(Path(split_region(path)[0]).name)
-    if match is None:
-        text = f'{path}: the name does not begin with pid and camera like 0002_c1s1_000451_03.jpg; leave --names out'
-        if not options.skip:
-            raise DataError(text)
-        return ListedPerson(path, camid=camid, error=text)
     try:
+        match = MARKET_NAME.match(Path(split_region(path)[0]).name)
+        if match is None:
+            raise DataError(
+                f'{path}: the name does not begin with pid and camera like 0002_c1s1_000451_03.jpg; leave --names out'
+            )
         pid = number_in_name(match[1], 'pid', path, -1)
-        # One image does not tell whether others say c0, and camid -1 would be unknown.
+        # Cameras count from 1: whether other images have c0 is unknown here, and camid -1 would mean unknown.
         camera = number_in_name(match[2], 'camera', path, 1)
     except DataError as e:
-        if not options.skip:
-            raise
-        return ListedPerson(path, camid=camid, error=str(e))
+        return ListedPerson(path, camid=camid, error=options.reason(e))
     return ListedPerson(path, pid if pid > 0 else -1, camera - 1)
 
 
-# Groups that are named.
-MOST_NAMED = 5
+def _person(path: str, pid: int | str, camera: int | str, time: str, camid: int, place: str) -> ListedPerson:
+    """Return the person of a record, in the whole image.
+
+    Args:
+        path: The image.
+        pid: Identity; -1 if unknown.
+        camera: Camera; -1 if the record names none.
+        time: Seconds or a date; empty if unknown.
+        camid: Camera of the input, if the record names none.
+        place: File and row, for errors.
+    """
+    camera = camid if camera == -1 else camera
+    return ListedPerson(path, pid, camera, seconds(time, f'{place}: time') if time else math.nan, place=place)
 
 
 def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
@@ -94,28 +98,28 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
     Args:
         path: The file.
         camid: Camera of the people whose records name none.
-        options: The rest.
-        left_out: Counts the annotations that are groups or not asked for.
+        options: Further options.
+        left_out: Counter to which the annotations that are groups or were not requested are added.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: Names file, annotation, value and what it should be.
+        DataError: A wrong value; names file, annotation and value, and says what it should be.
     """
     coco = read_coco(path, keep_faulty=True)
     if options.category is not None and options.category not in coco.category_ids:
         names = ', '.join(sorted(coco.category_ids))
         raise DataError(f'{path}: no category {options.category!r}; the file has {names or "none"}')
     _check_named_fields(coco, options)
-    wanted = coco.category_ids.get(options.category)
+    category_id = coco.category_ids.get(options.category)
     boxes = InputBoxes(path, options.margin)
     crowds = []
     for annotation in coco.annotations:
-        if options.category is not None and annotation.get('category_id') != wanted:
+        if options.category is not None and annotation.get('category_id') != category_id:
             left_out[f'annotations in {path} of other categories than {options.category}'] += 1
         elif annotation['id'] not in coco.errors and annotation.get('iscrowd'):
             crowds.append(annotation['id'])
         else:
-            person = _person(coco, annotation, camid, options, boxes)
+            person = _person_of_annotation(coco, annotation, camid, options, boxes)
             if person is None:
                 left_out[f'annotations in {path} of other splits than {options.split}'] += 1
             else:
@@ -129,7 +133,7 @@ def people_in_coco(path: str, camid: int, options: ListingOptions, left_out: Cou
 
 
 def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
-    """Refuse a field name given by the user that no annotation has; warn for a default one."""
+    """Refuse a field name that the user gave and no annotation has; only warn about a default one."""
     for option, place in (('id_key', ()), ('camera_key', coco.images.values())):
         key = getattr(options, option)
         entries = [*coco.annotations, *(a.get('attributes') for a in coco.annotations), *place]
@@ -144,10 +148,10 @@ def _check_named_fields(coco: CocoFile, options: ListingOptions) -> None:
             LOGGER.warning(f'{coco.path}: no annotation has the field {key}; {name} may name another: {others}')
 
 
-def _person(
+def _person_of_annotation(
     coco: CocoFile, annotation: dict, camid: int, options: ListingOptions, boxes: InputBoxes
 ) -> ListedPerson | None:
-    """Return the person in the box; None where it belongs to another split."""
+    """Return the person in the box; None if it belongs to another split."""
     place, path = coco.place(annotation), coco.path
     try:
         if annotation['id'] in coco.errors:
@@ -160,52 +164,43 @@ def _person(
             return None
         path = image_inside(Path(options.root or Path(coco.path).parent), image['file_name'], place)
         camera = identity(_field(options.camera_key, (annotation, own, image), place), f'{place}: {options.camera_key}')
+        pid = identity(_field(options.id_key, (annotation, own), place), f'{place}: {options.id_key}')
         time = _field('time', (annotation, own, image), place)
-        person = ListedPerson(
-            path,
-            identity(_field(options.id_key, (annotation, own), place), f'{place}: {options.id_key}'),
-            camid if camera == -1 else camera,
-            seconds(time, f'{place}: time') if time else float('nan'),
-            place=place,
-        )
+        person = _person(path, pid, camera, time, camid, place)
         return boxes.person(person, annotation['bbox'], place, image)
     except DataError as e:
         return ListedPerson(path, camid=camid, error=options.reason(e), place=place)
 
 
 def _field(key: str, holders: tuple[dict, ...], place: str) -> str:
-    """Return the value of a field as text, from the first of several objects that has it; empty if none has."""
+    """Return a field's value as text from the first object that has it; empty if none has."""
     value = next((holder[key] for holder in holders if holder.get(key) is not None), '')
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise DataError(f'{place}: the field {key!r} is {str(value)[:60]!r}, not a number or a name')
     return str(value).strip()
 
 
-BOX = ('x', 'y', 'w', 'h')
-COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)
-
-
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`; only ``path`` is required.
 
-    Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 where unknown; ``time`` in seconds or
-    as a date; ``x,y,w,h``, a box in the image; ``split``. A warning names others, which are not read.
+    Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 if unknown; ``time`` in seconds or as
+    a date; ``x,y,w,h``, a box in the image; ``split``. Other columns are not read; a warning names them.
 
     Args:
         path: The table.
         camid: Camera of the people whose records name none.
-        options: The rest.
-        left_out: Counts the rows that are not asked for.
+        options: Further options.
+        left_out: Counter to which the rows that were not requested are added.
 
     Raises:
         FileNotFoundError: No such table.
-        DataError: Names the row, the value and what it should be.
+        DataError: A wrong value; names row and value, and says what it should be.
     """
     folder = options.root or str(Path(path).parent)
     columns, rows = read_table(path, ('path',), (), folder, 'mmosnet extract', BOX, keep_faulty=True)
-    found = [name for name in BOX if name in columns]
-    if found and len(found) < len(BOX):
-        raise DataError(f'{path}: the columns {", ".join(found)} alone are no box: give all of {",".join(BOX)}')
+    box = [name for name in BOX if name in columns]
+    if box and len(box) < len(BOX):
+        raise DataError(f'{path}: the columns {", ".join(box)} alone are no box: give all of {",".join(BOX)}')
     others = [column for column in columns if column not in COLUMNS]
     if others:
         LOGGER.warning(f'{path}: the columns {", ".join(others)} are not read; those that are: {", ".join(COLUMNS)}')
@@ -219,24 +214,19 @@ def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Co
     boxes = InputBoxes(path, options.margin)
     for row in rows:
         try:
-            yield _people_table_person(row, camid, boxes)
+            yield _person_of_row(row, camid, boxes)
         except DataError as e:
             yield ListedPerson(row.img_path or path, camid=camid, error=options.reason(e), place=row.place)
     boxes.finish()
 
 
-def _people_table_person(row: TableRow, camid: int, boxes: InputBoxes) -> ListedPerson:
+def _person_of_row(row: TableRow, camid: int, boxes: InputBoxes) -> ListedPerson:
     if row.error:
         raise DataError(row.error)
     cells = row.cells
     camera = camera_number(cells.get('camid', ''), row.place)
-    person = ListedPerson(
-        row.img_path,
-        identity(cells.get('pid', ''), f'{row.place}: pid'),
-        camid if camera == -1 else camera,
-        seconds(cells['time'], f'{row.place}: time') if cells.get('time') else float('nan'),
-        place=row.place,
-    )
+    pid = identity(cells.get('pid', ''), f'{row.place}: pid')
+    person = _person(row.img_path, pid, camera, cells.get('time', ''), camid, row.place)
     box = [cells.get(name, '') for name in BOX]
     if not any(box):
         return person
@@ -249,41 +239,38 @@ def _people_table_person(row: TableRow, camid: int, boxes: InputBoxes) -> Listed
     return boxes.person(person, numbers, row.place)
 
 
-# The last number in the name of a file, behind and before what is equal in all names.
-NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
-
-
 def people_in_video(
     path: str, boxes: str, camid: int, start_time: float, options: ListingOptions, left_out: Counter[str]
 ) -> Iterator[ListedPerson]:
     """List the boxes of a video, or of a folder with its frames as images.
 
-    A person's time is that of the frame: ``start_time`` and its number by the frame rate; of a folder it is unknown
-    without ``options.fps``.
+    A person's time is that of the frame: ``start_time`` plus the frame's number divided by the frame rate. For a folder
+    without ``options.fps`` it is unknown.
 
     Args:
         path: Video file, or folder whose images are the frames.
         boxes: File of the boxes (:func:`~mmosnet.io.video.read_boxes`).
         camid: Number of the camera.
         start_time: Seconds at which the video starts.
-        options: The rest.
-        left_out: Counts the boxes that are not asked for.
+        options: Further options.
+        left_out: Counter to which the boxes that were not requested are added.
 
     Raises:
         FileNotFoundError: No such video, or no such file of boxes.
-        DataError: A damaged file, frames whose numbers do not tell their order, or a box that is wrong; names its row.
+        DataError: A damaged file, frames whose numbers leave their order open, or a wrong box; names its row.
     """
-    read = read_boxes(boxes, options.first_frame, keep_faulty=True)
-    wrong = next((row for row in read if row.error), None)
-    if wrong is not None and not options.skip:
-        options.reason(DataError(wrong.error))
-    if options.tracks_as_pids and not any(row.track >= 0 for row in read):
+    all_rows = read_boxes(boxes, options.first_frame, keep_faulty=True)
+    fault = next((row.error for row in all_rows if row.error), '')
+    if fault:
+        # The first wrong row is named before errors about the whole file.
+        options.reason(DataError(fault))
+    if options.tracks_as_pids and not any(row.track >= 0 for row in all_rows):
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
-    if options.first_frame is None and read[0].number - read[0].frame == 1:
+    if options.first_frame is None and all_rows[0].number - all_rows[0].frame == 1:
         LOGGER.warning(f'{boxes}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not')
-    rows = list(_chosen(read, boxes, options, left_out))
+    rows = list(_requested(all_rows, boxes, options, left_out))
     images = _Frames(path, options.first_frame) if Path(path).is_dir() else None
-    found = InputBoxes(boxes, options.margin)
+    input_boxes = InputBoxes(boxes, options.margin)
     if images is None:
         video = VideoFrames(path, options.fps)
         with closing(video):
@@ -300,15 +287,17 @@ def people_in_video(
             if fps and time >= LAST:
                 raise DataError(f'{row.place}: frame {row.frame} at {fps:g} frames per second is after the year 2099')
             if images is None:
-                yield person._replace(path=frame_path(path, row.frame, found.region(row.box, frame_size, row.place)))
+                region = input_boxes.region(row.box, frame_size, row.place)
+                yield person._replace(path=frame_path(path, row.frame, region))
             else:
-                yield found.person(person._replace(path=images.image(row)), row.box, row.place)
+                yield input_boxes.person(person._replace(path=images.image(row)), row.box, row.place)
         except DataError as e:
             yield person._replace(error=options.reason(e))
-    found.finish()
+    input_boxes.finish()
 
 
-def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
+def _requested(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
+    """Return the boxes that the options request, and faulty rows; count the others."""
     for row in rows:
         if row.error:
             yield row
@@ -325,15 +314,15 @@ def _chosen(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out:
 class _Frames:
     """The images of a folder as the frames of a video.
 
-    Numbers in the names count: 000007.jpg is frame 7 where frame 6 is missing too. Names without numbers, or with
-    several as dates have, are frames in order of the names.
+    Numbers in the names are frame numbers: 000007.jpg is frame 7 even if frame 6 is missing. Images whose names have no
+    number, or differ in more than one, are frames in the order of their names.
 
     Args:
         folder: Folder of the frames.
-        first_frame: What the boxes call the first, if that was said.
+        first_frame: Number of the first frame in the box file, if the user gave it.
 
     Raises:
-        DataError: Names of which it is not clear which frame they are.
+        DataError: Names that leave open which frame they are.
     """
 
     def __init__(self, folder: str, first_frame: int | None) -> None:
@@ -364,7 +353,7 @@ class _Frames:
         """Return the image file of a box's frame.
 
         Raises:
-            DataError: There is none.
+            DataError: There is no such frame.
         """
         if row.frame not in self._by_number:
             first = row.number - row.frame
@@ -377,7 +366,7 @@ class _Frames:
 
 def _natural(path: str) -> list[str | int]:
     """Return a sort key by which 2.jpg precedes 10.jpg."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split('([0-9]+)', path))]
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split('([0-9]+)', path))]
 
 
 FILES: dict[str, Callable[[str, int, ListingOptions, Counter[str]], Iterator[ListedPerson]]] = {
@@ -392,14 +381,14 @@ def list_people(inputs: Sequence[str], options: ListingOptions | None = None) ->
     Args:
         inputs: Images, regions of images, folders of images, CSV tables, COCO files, and videos or folders of their
             frames with files of boxes in ``options.boxes``.
-        options: What else is known; nothing by default.
+        options: Further options; see :class:`~mmosnet.features.people.ListingOptions` for the defaults.
 
     Returns:
-        The people, and counts of what was left out.
+        The people, with counts of the entries that were left out.
 
     Raises:
         FileNotFoundError: An input is missing.
-        DataError: Something in an input is wrong, there is nobody in it, or options do not fit.
+        DataError: An input has a wrong value or no person, or the options do not fit the inputs.
     """
     options = options or ListingOptions()
     videos = _videos(inputs, options)
@@ -414,14 +403,14 @@ def list_people(inputs: Sequence[str], options: ListingOptions | None = None) ->
             people += _people_in(path, camids[path], options, own)
         if len(people) == number:
             others = ''.join(f'; left out {count:,} {text}' for text, count in own.items())
-            raise DataError(f'{path}: there is nobody in it' + ' of that choice' * bool(options.split) + others)
+            raise DataError(f'{path} holds no person' + f' of the split {options.split}' * bool(options.split) + others)
         left_out += own
     alike = alike_text({person.pid for person in people if isinstance(person.pid, str)})
     if alike:
         LOGGER.warning(alike)
-    found = PersonList(people)
-    found.left_out, found.inputs, found.options = left_out, list(inputs), options
-    return found
+    listed = PersonList(people)
+    listed.left_out, listed.inputs, listed.options = left_out, list(inputs), options
+    return listed
 
 
 def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
@@ -436,16 +425,16 @@ def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter
 
 
 def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
-    """Return the box files by the input that they belong to."""
-    named: dict[str, str] = {}
+    """Return the box file of each video or folder of frames."""
+    given: dict[str, str] = {}
     for path in inputs:
         place = os.path.normpath(path)
-        if place in named:
-            raise DataError(f'{path} is named twice' + f', as {named[place]} too' * (named[place] != path))
-        named[place] = path
+        if place in given:
+            raise DataError(f'{path} is named twice' + f', as {given[place]} too' * (given[place] != path))
+        given[place] = path
     videos = [path for path in inputs if Path(path).suffix.lower() in VIDEO_SUFFIXES]
     if not videos and options.boxes:
-        # Of videos that are folders of frames.
+        # Folders of frames.
         videos = [path for path in inputs if Path(path).is_dir()]
     if len(videos) != len(options.boxes):
         raise DataError(

@@ -1,6 +1,6 @@
-"""Galleries of embeddings to search, on FAISS or Milvus. Needs no torch."""
+"""Galleries of people: enroll features, and search them for the nearest. Needs no torch."""
 
-# Importing a back end registers it. What it needs besides, FAISS or Milvus, is imported on use.
+# Importing a back end registers it; FAISS and pymilvus are imported on use.
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.faiss import FaissGallery
 from mmosnet.gallery.milvus import MilvusGallery

@@ -1,8 +1,8 @@
-"""A gallery of people: embeddings of images with where and when they were seen, searched for the nearest.
+"""The interface of galleries, which hold embeddings of people and are searched for the nearest, and their registry.
 
-Two back ends with one interface: FAISS in a folder of one machine (:mod:`mmosnet.gallery.faiss`), and Milvus, a
-distributed vector database (:mod:`mmosnet.gallery.milvus`). What they share is here: what is checked, the
-threshold, and what a search answers. Needs no torch.
+There are two back ends: FAISS in a folder of one machine (:mod:`mmosnet.gallery.faiss`), and Milvus, a distributed
+vector database (:mod:`mmosnet.gallery.milvus`). The base class checks arguments and results, and applies names and the
+threshold. Needs no torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -27,39 +26,39 @@ Numbers = int | Iterable[int] | None
 # People or cameras, by number or by name.
 Named = int | str | Iterable[int | str] | None
 
-# Back ends, in the order in which they are asked for :meth:`Gallery.keeps`.
+# Back ends, the last registered first.
 _BACK_ENDS: list[type[Gallery]] = []
 
 
-def register_back_end(kind: type[Gallery]) -> type[Gallery]:
-    """Let :meth:`Gallery.create` and :meth:`Gallery.open` use a back end; a decorator.
+def register_back_end(back_end: type[Gallery]) -> type[Gallery]:
+    """Register a back end for :meth:`Gallery.create` and :meth:`Gallery.open`; a class decorator.
 
-    The last one registered is asked first.
+    Its :meth:`Gallery.keeps` is called before those of the back ends registered earlier.
     """
-    _BACK_ENDS.insert(0, kind)
-    return kind
+    _BACK_ENDS.insert(0, back_end)
+    return back_end
 
 
-def back_end(uri: str) -> type[Gallery]:
-    """Return the class that keeps galleries at a place."""
-    return next(kind for kind in _BACK_ENDS if kind.keeps(uri))
+def back_end_of(uri: str) -> type[Gallery]:
+    """Return the back end for galleries at a place."""
+    return next(back_end for back_end in _BACK_ENDS if back_end.keeps(uri))
 
 
 class Gallery(ABC):
-    """Images of people, to be searched by their embeddings; :meth:`create` or :meth:`open` gives one.
+    """Images of people that can be searched by their embeddings; use :meth:`create` or :meth:`open`.
 
-    Distances are ``1 - cos`` from 0 to 2 (``'cosine'``) or Euclidean, not squared (``'euclidean'``). Galleries for the
-    cosine distance keep embeddings at length 1.
+    Distances are ``1 - cos`` from 0 to 2 (``'cosine'``) or Euclidean, not squared (``'euclidean'``). Galleries with the
+    cosine distance normalize embeddings to length 1.
 
-    People and cameras are numbers and may have names (:class:`~mmosnet.features.Features`). A name is one person in all
-    features that are enrolled, whatever its number in them; :attr:`names` says which number it has in the gallery.
-    Conditions take either.
+    People and cameras have numbers and may have names (:class:`~mmosnet.features.Features`). A name is the same person
+    in all enrolled features, whatever its number in them; :attr:`names` has the numbers in the gallery. Conditions take
+    numbers or names.
 
-    Back ends implement the methods below the line; they get checked arguments.
+    Back ends implement the methods below the line, whose arguments are checked already.
 
     Args:
-        uri: The folder or the address.
-        settings: Settings as stored in the gallery.
+        uri: Folder or address of the gallery.
+        settings: Settings that are stored in the gallery.
 
     Example:
         >>> with Gallery.create('work_dirs/gallery', dimension=512) as gallery:
@@ -82,30 +81,30 @@ class Gallery(ABC):
         """Create an empty gallery.
 
         Args:
-            uri: A folder, for FAISS; a file ``NAME.db`` or ``http(s)://HOST:PORT``, for Milvus, with ``#COLLECTION``
-                at the end where it is not ``mmosnet``.
-            dimension: Dimension of the embeddings.
-            index: ``'exact'`` compares a query with every image; ``'ivfpq'`` and ``'hnsw'`` with the likely ones, and
-                may miss some.
-            distance: ``'cosine'`` or ``'euclidean'``.
-            model: Digest of the weights that make the embeddings; by default that of the first features enrolled.
+            uri: A folder for FAISS; a file ``NAME.db`` or ``http(s)://HOST:PORT`` for Milvus, followed by
+                ``#COLLECTION`` for another collection than ``mmosnet``.
+            dimension: Dimension of the embeddings. Default: 512.
+            index: ``'exact'`` (default) compares a query with all images, ``'ivfpq'`` and ``'hnsw'`` with likely ones,
+                so that they may miss some.
+            distance: ``'cosine'`` (default) or ``'euclidean'``.
+            model: Digest of the weights that compute the embeddings; by default that of the first enrolled features.
 
         Raises:
-            FileExistsError: There is one.
-            DataError: A setting that cannot be, or a package that is not installed.
+            FileExistsError: The gallery exists already.
+            DataError: A setting is invalid, or a package is not installed.
         """
         settings = GallerySettings(dimension, distance, index, model)
-        return back_end(str(uri))._create(str(uri), settings)
+        return back_end_of(str(uri))._create(str(uri), settings)
 
     @staticmethod
     def open(uri: str | Path) -> Gallery:
         """Open a gallery that :meth:`create` made.
 
         Raises:
-            FileNotFoundError: There is none.
-            DataError: A damaged one, or a package that is not installed.
+            FileNotFoundError: There is no gallery.
+            DataError: The gallery is damaged, or a package is not installed.
         """
-        return back_end(str(uri))._open(str(uri))
+        return back_end_of(str(uri))._open(str(uri))
 
     @property
     def dimension(self) -> int:
@@ -119,7 +118,7 @@ class Gallery(ABC):
 
     @property
     def model(self) -> str:
-        """Digest of the weights that make the embeddings; empty if unknown."""
+        """Digest of the weights that compute the embeddings; empty if unknown."""
         return self.settings.model
 
     @property
@@ -129,32 +128,32 @@ class Gallery(ABC):
 
     @property
     def facts(self) -> dict:
-        """Data about the calibration of the threshold."""
+        """Information about the calibration of the threshold."""
         return dict(self.settings.facts)
 
     def set_threshold(self, value: float | None, facts: Mapping | None = None) -> None:
         """Store the threshold with the gallery.
 
         Args:
-            value: A distance; None to have none.
-            facts: Data about its calibration: rates, data, date; any JSON values.
+            value: A distance; None to remove the threshold.
+            facts: Information about its calibration, such as rates, data and date, in JSON values; none by default.
 
         Raises:
-            DataError: No distance, or facts that JSON cannot hold.
+            DataError: The value is not a distance, or JSON cannot hold the facts.
         """
         value = None if value is None else float(value)
         with self._writing():
             self._save_settings(replace(self.settings, threshold=value, facts=dict(facts or {})))
 
     def check_model(self, model: str, what: str) -> None:
-        """Refuse embeddings of other weights: distances to them mean nothing.
+        """Refuse embeddings of other weights, which cannot be compared with those in the gallery.
 
         Args:
-            model: Their digest; empty if unknown.
-            what: Name of the embeddings in errors.
+            model: Digest of the weights; empty if unknown.
+            what: Name of the embeddings, for errors.
 
         Raises:
-            DataError: It is not the gallery's.
+            DataError: The digest is not that of the gallery.
         """
         if model != self.model:
             raise DataError(
@@ -163,28 +162,30 @@ class Gallery(ABC):
             )
 
     def enroll(self, features: Features, skip_known: bool = False) -> np.ndarray:
-        """Add images: all of them, or none if something goes wrong.
+        """Add images: all of them, or after an error none.
 
-        The first features give a gallery that was created without a model theirs.
+        A gallery that was created without a model takes that of the first features.
 
-        People and cameras that the gallery knows by name get the numbers that they have here. New ones keep the numbers
-        of the features where these are free, and get the lowest free ones otherwise.
+        People and cameras whose names are in the gallery get their numbers in it. New ones keep the numbers of the
+        features if these are free, and else get the lowest free ones.
 
         Args:
-            features: Paths need not be new: an image that is enrolled twice is found twice.
-            skip_known: Leave out images whose path and source the gallery has already (:meth:`known`). Nobody else can
-                enroll the same in between.
+            features: Images to add. An image that is enrolled twice is in the gallery twice.
+            skip_known: Leave out images whose path and source are in the gallery already (:meth:`known`), also those
+                that another process enrolls at the same time. Default: False.
 
         Returns:
-            ``(N,)`` int64, the numbers in the gallery of those that were added, in order.
+            ``(N,)`` int64, the numbers in the gallery of the images that were added, in order.
 
         Raises:
-            DataError: Another dimension or model, NaN, or a vector too short or too long to be compared; nothing is
-                enrolled.
-            OSError: The disk is full, or cannot be written; nothing is enrolled.
+            DataError: The dimension or the model differs, a number is not finite, or a vector is too short or too long
+                to be compared.
+            OSError: The disk is full, or cannot be written.
         """
         if not isinstance(features, Features):
-            raise DataError(f'enroll: {type(features).__name__} given; give Features, of a file those of read_features')
+            raise DataError(
+                f'enroll: {type(features).__name__} given; give Features, such as read_features() returns for a file'
+            )
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
             if skip_known:
@@ -204,14 +205,14 @@ class Gallery(ABC):
             ids: Numbers in the gallery.
             pid: One or several identities, by number or name; -1 for all that are unknown.
             camid: One or several cameras, likewise.
-            before: Seconds; images seen before.
+            before: Time in seconds; images from before that time.
 
         Returns:
-            How many there were.
+            Number of deleted images.
 
         Raises:
-            DataError: No condition, one that cannot be, a name that nobody has, or a number that is the name of
-                somebody else.
+            DataError: There is no condition, a condition is invalid, a name is unknown, or a number is also the name of
+                another person.
         """
         if all(value is None for value in (ids, pid, camid, before)):
             raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
@@ -231,19 +232,20 @@ class Gallery(ABC):
         """Find the nearest images.
 
         Args:
-            embedding: ``(Q, D)`` floating point, of the gallery's model (:meth:`check_model`).
-            top_k: Images a query.
-            camids: Cameras to search, by number or name.
-            not_camids: Cameras to leave out.
-            after: Seconds; not seen before. Images without a time meet no condition on time.
-            before: Seconds; seen before.
+            embedding: ``(Q, D)`` floating point numbers, computed by the gallery's model (:meth:`check_model`).
+            top_k: Images per query. Default: 10.
+            camids: Cameras to search, by number or name; all by default.
+            not_camids: Cameras to leave out; none by default.
+            after: Earliest time in seconds, inclusive. Images without a time meet no condition on time.
+            before: Latest time in seconds, exclusive.
 
         Returns:
-            One list per query, nearest first, of equally near ones the one enrolled first; shorter than ``top_k`` where
+            One list per query, nearest first, equally near images in the order of enrollment; shorter than ``top_k`` if
             fewer images meet the conditions.
 
         Raises:
-            DataError: Embeddings of another shape or with NaN, or a condition that cannot be, as in :meth:`delete`.
+            DataError: The embeddings have another shape or numbers that are not finite, or a condition is invalid, as
+                in :meth:`delete`.
         """
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
@@ -256,37 +258,36 @@ class Gallery(ABC):
         if not len(embedding):
             return []
         return [
-            [self._match(record, distance) for record, distance in found]
-            for found in self._nearest(embedding, int(top_k), where)
+            [self._match(record, distance) for record, distance in nearest]
+            for nearest in self._nearest(embedding, int(top_k), where)
         ]
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[Record]:
         """Return the records of images, in the order of the ids.
 
         Raises:
-            DataError: No such image; names the id.
+            DataError: There is no such image; names the id.
         """
-        wanted = self._wanted(ids)
-        found = {record.id: record for record in self._records(wanted)}
-        self._require(wanted, found)
-        return [found[id] for id in wanted]
+        numbers = _whole(ids)
+        by_id = {record.id: record for record in self._records(numbers)}
+        self._require(numbers, by_id)
+        return [by_id[id] for id in numbers]
 
     def known(self, paths: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
         """Return which paths belong to images in the gallery.
 
         Args:
             paths: ``N`` texts.
-            sources: ``N`` texts, where the paths are; then an image is known that has both. By default a path is known
-                wherever it is.
+            sources: ``N`` texts, the sources of the paths, to be compared too; by default any source will do.
 
         Returns:
             ``(N,)`` bool.
         """
-        found = self._known_paths(paths)
+        images = self._known_paths(paths)
         if sources is not None:
-            return np.array([image in found for image in zip(paths, sources, strict=True)], bool)
-        anywhere = {path for path, _ in found}
-        return np.array([path in anywhere for path in paths], bool)
+            return np.array([image in images for image in zip(paths, sources, strict=True)], bool)
+        known = {path for path, _ in images}
+        return np.array([path in known for path in paths], bool)
 
     @property
     def names(self) -> dict[str, dict[int, str]]:
@@ -299,10 +300,10 @@ class Gallery(ABC):
         Args:
             key: ``'pid'`` or ``'camid'``.
             values: Numbers or names as given.
-            what: The argument, for errors.
+            what: Name of the argument, for errors.
 
         Raises:
-            DataError: A name that is not there, or a number that is the name of somebody else.
+            DataError: A name is unknown, or a number is also the name of another person or camera.
         """
         if values is None:
             return None
@@ -313,26 +314,24 @@ class Gallery(ABC):
         if all(numbers) and not names:
             return given
         by_name = {name: number for number, name in names.items()}
-        found = []
         for value, is_number in zip(listed, numbers, strict=True):
             if not is_number and not isinstance(value, str):
                 raise DataError(f'{what}={value!r}: give a number or a name')
-            found.append(self._number(str(value), names, by_name, what))
-        return found
+        return [self._number(str(value), names, by_name, what) for value in listed]
 
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
-        """Return images with their embeddings, in the order of the ids, to calibrate on or to copy elsewhere.
+        """Return images with their embeddings, in the order of the ids.
 
         Args:
             ids: Numbers of the images; all images, ascending, by default.
 
         Raises:
-            DataError: No such image; names the id.
+            DataError: There is no such image; names the id.
         """
-        wanted = self._wanted(self.ids() if ids is None else ids)
-        records = self.records(wanted)
+        numbers = _whole(self.ids() if ids is None else ids)
+        records = self.records(numbers)
         return Features(
-            embedding=self._embeddings(wanted),
+            embedding=self._embeddings(numbers),
             path=[record.path for record in records],
             pid=np.array([record.pid for record in records], np.int64),
             camid=np.array([record.camid for record in records], np.int64),
@@ -343,7 +342,7 @@ class Gallery(ABC):
         )
 
     def info(self) -> dict:
-        """Return a summary: uri, kind, images, identities, settings, threshold and the back end's own facts."""
+        """Return a summary: uri, kind, images, identities, settings, threshold and entries of the back end."""
         pids = self._counted_pids()
         return dict(
             uri=self.uri,
@@ -362,19 +361,19 @@ class Gallery(ABC):
     def check(self) -> GalleryCheck:
         """Check all records, embeddings and files for damage, without changing anything.
 
-        A search checks what it returns and what it chose that from. A flipped bit in an embedding that moves an image
-        away from the query is seen only here, and where :meth:`compact` copies it.
+        A search checks the images that it returns and their candidates. A flipped bit in an embedding that moves an
+        image away from the query is detected only here, and where :meth:`compact` copies the embedding.
 
         Raises:
-            DataError: A file that cannot be read at all, or a back end that has no checksums of its own.
+            DataError: A file cannot be read at all, or the back end has no checksums of its own.
         """
         raise DataError(f'{self.uri}: only galleries in folders have checksums; Milvus looks after its own files')
 
     def discard(self) -> None:
-        """Close and remove a gallery that holds no image, as one whose first features cannot be enrolled.
+        """Close and remove an empty gallery, such as one whose first features cannot be enrolled.
 
         Raises:
-            DataError: There are images in it.
+            DataError: The gallery holds images.
         """
         if len(self):
             raise DataError(f'{self.uri} holds {len(self):,} images: delete it as a folder, or drop the collection')
@@ -383,9 +382,7 @@ class Gallery(ABC):
     def __enter__(self) -> Gallery:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _match(self, record: Record, distance: float) -> Match:
@@ -398,8 +395,8 @@ class Gallery(ABC):
             names = self._names(key)
             if names or features.names[key]:
                 known = {names.get(number) or str(number): number for number in self._used(key) if number >= 0}
-                wanted = {label: number for number, label in features.labels(key).items()}
-                features = features.renumbered(key, own_numbers(wanted, known, wanted))
+                preferred = {label: number for number, label in features.labels(key).items()}
+                features = features.renumbered(key, own_numbers(preferred, known, preferred))
         return features
 
     def _number(self, text: str, names: Mapping[int, str], by_name: Mapping[str, int], what: str) -> int:
@@ -418,14 +415,10 @@ class Gallery(ABC):
             )
         return number if named is None else named
 
-    @staticmethod
-    def _wanted(ids: Sequence[int] | np.ndarray) -> list[int]:
-        return list(RecordFilter.of(ids=ids).ids or ())
-
-    def _require(self, wanted: Sequence[int], found: Mapping[int, Record]) -> None:
-        missing = [id for id in wanted if id not in found]
+    def _require(self, ids: Sequence[int], existing: Mapping[int, object]) -> None:
+        missing = [id for id in ids if id not in existing]
         if missing:
-            raise DataError(f'{self.uri}: no image with id {missing[0]} ({len(missing)} of {len(wanted)} are missing)')
+            raise DataError(f'{self.uri}: no image with id {missing[0]} ({len(missing)} of {len(ids)} are missing)')
 
     # ------------------------------------------------------------------------------------------------ for back ends
 
@@ -436,7 +429,7 @@ class Gallery(ABC):
     @staticmethod
     @abstractmethod
     def keeps(uri: str) -> bool:
-        """Return whether this back end keeps the galleries at such a place."""
+        """Return whether this back end is the one for galleries at a place."""
 
     @classmethod
     @abstractmethod
@@ -461,12 +454,12 @@ class Gallery(ABC):
         """Count the images by identity, ascending; -1 stands for unknown people."""
 
     def _counted_pids(self) -> dict[int, int]:
-        """Return :meth:`pids` for :meth:`info`, which also works for a damaged gallery."""
+        """Return :meth:`pids` without checks, for :meth:`info` of a damaged gallery."""
         return self.pids()
 
     @abstractmethod
     def compact(self) -> None:
-        """Erase deleted images, as far as the back end still holds them, and update the index."""
+        """Erase deleted images that the back end still holds, and update the index."""
 
     @abstractmethod
     def close(self) -> None:
@@ -474,7 +467,7 @@ class Gallery(ABC):
 
     @abstractmethod
     def _discard(self) -> None:
-        """Close and remove a gallery that holds nothing."""
+        """Close and remove an empty gallery."""
 
     @abstractmethod
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
@@ -482,16 +475,16 @@ class Gallery(ABC):
 
         Args:
             embedding: ``(N, D)`` float32, checked, at length 1 for the cosine distance; N > 0.
-            features: The rest about them.
+            features: Paths, people, cameras and times.
             settings: Settings with the model of the features.
 
         Returns:
-            ``(N,)`` int64, ascending, none of them given before.
+            ``(N,)`` int64, ascending numbers that were never used before.
         """
 
     @abstractmethod
     def _delete(self, where: RecordFilter) -> int:
-        """Delete what meets the conditions, at least one of which is given; return the number of images."""
+        """Delete the images that meet the conditions, at least one of which is given; return their number."""
 
     @abstractmethod
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
@@ -499,7 +492,7 @@ class Gallery(ABC):
 
         Args:
             embedding: ``(Q, D)`` float32, checked, at length 1 for the cosine distance; Q > 0.
-            top_k: Images a query.
+            top_k: Images per query.
             where: Conditions on the images.
 
         Returns:
@@ -511,7 +504,7 @@ class Gallery(ABC):
         """Return the records of those ids that exist, in any order."""
 
     def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Return path and source of the images that have one of the paths, possibly with others."""
+        """Return path and source of at least those images that have one of the paths."""
         return {(record.path, record.source) for record in self._records(self.ids().tolist())}
 
     @abstractmethod
@@ -524,7 +517,7 @@ class Gallery(ABC):
 
     @abstractmethod
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
-        """Return ``(N, D)`` float32 as enrolled, in the order of the ids, all of which exist."""
+        """Return ``(N, D)`` float32 in the order of the ids, all of which exist."""
 
     @abstractmethod
     def _save_settings(self, settings: GallerySettings) -> None:
@@ -532,4 +525,9 @@ class Gallery(ABC):
 
     @abstractmethod
     def _more_info(self) -> dict:
-        """Return the back end's own facts for :meth:`info`, at least ``kind``."""
+        """Return the back end's own entries for :meth:`info`, at least ``kind``."""
+
+
+def _whole(ids: Sequence[int] | np.ndarray) -> list[int]:
+    """Return ids as integers."""
+    return list(RecordFilter.of(ids=ids).ids or ())

@@ -1,13 +1,11 @@
-"""Conditions on records as Milvus writes them: a boolean expression of integers and floats, never of a user's text.
-
-A gallery in Milvus, a distributed vector database: embedded from a file, or a server or cluster.
+"""A gallery in Milvus, a distributed vector database: embedded from a file, or on a server or cluster.
 
 ``NAME.db`` is Milvus Lite in this process, ``http(s)://HOST:PORT`` a server; ``#COLLECTION`` at the end names the
 collection, ``mmosnet`` by default. A server's token (or ``USER:PASSWORD``) is read from the environment variable
 ``MMOSNET_MILVUS_TOKEN``.
 
-Milvus Lite 3 is no small edition of the server: it is written anew in Python and speaks the server's protocol. It is
-meant for trying out and for tests; what outgrows it is on one machine better kept by FAISS.
+Milvus Lite 3 is a separate implementation in Python that speaks the server's protocol. It is meant for trials and
+tests; larger galleries on one machine are better kept by FAISS.
 """
 
 from __future__ import annotations
@@ -25,34 +23,63 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.features import NAME_COLUMNS
 from mmosnet.gallery.base import Gallery, register_back_end
-from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, keeps_milvus, milvus_errors, patiently
-from mmosnet.gallery.settings import VERSION, GallerySettings, Record, RecordFilter
+from mmosnet.gallery.milvus_connection import MilvusAddress, connect, disconnect, keeps_milvus, milvus_errors, retried
+from mmosnet.gallery.settings import FIELDS, VERSION, GallerySettings, Record, RecordFilter
 from mmosnet.gallery.vectors import SPARE, distances
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-# Every id of Milvus is one. Unlike an empty expression, this one may be asked without a limit.
+# All records. Unlike an empty expression it needs no limit.
 EVERYTHING = 'id >= 0'
-# Numbers of images in one expression; longer lists take several.
+# Most ids per expression; longer lists take several.
 MOST_IDS = 10_000
 INT64 = range(-(2**63), 2**63)
+# Fields that collections of version 1 lack; empty texts if unknown.
+TEXTS = (*NAME_COLUMNS.values(), 'source')
+METRICS = dict(cosine='COSINE', euclidean='L2')
+# The collection's property that holds the settings.
+PROPERTY = 'mmosnet'
+# The property that lists the keys, 'pid' and 'camid', with names: names of other keys need not be searched for.
+NAMED_PROPERTY = 'mmosnet.named'
+# Seconds for which names that were read remain valid for searches.
+NAMES_SECONDS = 30.0
+# Limits of Milvus: bytes per text; images per query.
+MOST_TEXT = 65_535
+MOST_RESULTS = 16_384
+# Bytes per message; servers take 64 MiB.
+MESSAGE = 2**24
+# Seconds that any other call may take.
+TIMEOUT = 300.0
+# Candidates by product quantization per image of the result; exact distances decide among them.
+CANDIDATES = 10
+LISTS = 1024
+# Parameters of a search in the whole index: all lists, and the largest value that Milvus takes.
+WIDEST = dict(ivfpq=dict(nprobe=LISTS), hnsw=dict(ef=32_768))
+# Milvus Lite holds the differences of all queries and all embeddings of a segment, 0.2 GB per query.
+EMBEDDED_EUCLIDEAN_QUERIES = 4
+
+# Milvus Lite breaks when two threads write to a collection.
+_lock = threading.RLock()
 
 
 def milvus_expressions(where: RecordFilter) -> list[str]:
-    """Return expressions that together select the records that meet all conditions.
+    """Return boolean expressions that together select the records that meet all conditions.
+
+    They consist of numbers, never of a user's text.
 
     Args:
         where: The conditions.
 
     Returns:
-        Nothing where no record can meet them; one that selects everything without conditions; several, which share no
-        record, where there are many ids.
+        No expression if no record can meet the conditions; one that selects everything if there are no conditions;
+        several, which share no record, if there are many ids.
     """
-    if any(wanted == () for wanted in (where.ids, where.pids, where.camids)):
+    if any(values == () for values in (where.ids, where.pids, where.camids)):
         return []
-    terms = [f'{name} in {_list(wanted)}' for name, wanted in (('pid', where.pids), ('camid', where.camids)) if wanted]
+    terms = [f'{name} in {_list(values)}' for name, values in (('pid', where.pids), ('camid', where.camids)) if values]
     if where.not_camids:
         terms.append(f'camid not in {_list(where.not_camids)}')
     terms += _times(where)
@@ -62,7 +89,7 @@ def milvus_expressions(where: RecordFilter) -> list[str]:
 
 
 def _times(where: RecordFilter) -> list[str]:
-    # Comparisons with null are never true, so that a record without a time meets none. Infinity has no literal.
+    # Comparisons with null are never true: a record without a time meets no condition. Infinity has no literal.
     terms = []
     for sign, limit in (('>=', where.after), ('<', where.before)):
         if limit is not None and math.isfinite(limit):
@@ -79,51 +106,21 @@ def _parts(ids: list[int]) -> Iterator[list[int]]:
 
 
 def _list(numbers: Iterable[int]) -> str:
-    # What int64 cannot hold no record has, and Milvus cannot read.
+    # Milvus cannot read numbers beyond int64, and no record has one.
     return str([int(number) for number in numbers if number in INT64])
-
-
-FIELDS = ('id', 'path', 'pid', 'camid', 'time')
-# What collections lack that were made before people had names and images sources; empty texts where unknown.
-NAMES = dict(pid='name', camid='camera')
-TEXTS = (*NAMES.values(), 'source')
-METRICS = dict(cosine='COSINE', euclidean='L2')
-# The collection's property that holds the settings.
-PROPERTY = 'mmosnet'
-# That of the keys, 'pid' or 'camid', of which some have names: other collections need not be looked through for them.
-NAMED_PROPERTY = 'mmosnet.named'
-# Seconds for which a search may use the names of cameras that an earlier one read.
-NAMES_SECONDS = 30.0
-# Limits of Milvus: bytes per text; images per query.
-MOST_TEXT = 65_535
-MOST_RESULTS = 16_384
-# Of one message, in bytes; servers take 64 MiB.
-MESSAGE = 2**24
-# Seconds that any other call may take.
-TIMEOUT = 300.0
-# Candidates of product quantisation for each image wanted; their exact distances decide.
-CANDIDATES = 10
-LISTS = 1024
-# For searches that look everywhere: all lists; the largest that Milvus takes.
-WIDEST = dict(ivfpq=dict(nprobe=LISTS), hnsw=dict(ef=32_768))
-# Milvus Lite holds the differences of all queries and all embeddings of a segment, 0.2 GB a query.
-EMBEDDED_EUCLIDEAN_QUERIES = 4
-
-# Milvus Lite breaks when two threads write to a collection.
-_turn = threading.RLock()
 
 
 @register_back_end
 class MilvusGallery(Gallery):
-    """See :class:`~mmosnet.gallery.Gallery`.
+    """A gallery in a collection of Milvus; see :class:`~mmosnet.gallery.Gallery`.
 
-    Ids come from the server, so that several machines may enroll at once; they ascend within a call, and as long as one
-    machine enrolls also from call to call. Distances are computed here from the embeddings found, so that they are
-    exact with every index and do not depend on the server's version.
+    The server assigns the ids, so that several machines may enroll at once. Ids ascend within a call, and from call to
+    call as long as one machine enrolls. Distances are computed here from the embeddings that the server returns: they
+    are exact with every index and do not depend on the server's version.
 
-    Names are a field of each image. Which number a name has is read from all images before images of named people are
-    enrolled, and Milvus has no transactions: two machines that enroll new names at the same time may give two of them
-    one number. What needs numbers then refuses to go on, and says which names these are.
+    Names are a field of each image. The numbers of names are read from all images before images of named people are
+    enrolled, and Milvus has no transactions: two machines that enroll new names at the same time may assign one number
+    to two names. Operations that need numbers then raise an error that says which names these are.
     """
 
     def __init__(self, uri: str, settings: GallerySettings, address: MilvusAddress, client: MilvusClient) -> None:
@@ -137,14 +134,14 @@ class MilvusGallery(Gallery):
 
     @staticmethod
     def keeps(uri: str) -> bool:
-        """See the base class."""
+        """Return whether the place is that of a file ``NAME.db`` or of a server."""
         return keeps_milvus(uri)
 
     @classmethod
     def _create(cls, uri: str, settings: GallerySettings) -> MilvusGallery:
         address, settings = MilvusAddress.of(uri), replace(settings, version=VERSION)
         if address.is_embedded and settings.index == 'ivfpq':
-            raise DataError(f"{uri}: Milvus Lite has no product quantisation: index='hnsw', or a Milvus server")
+            raise DataError(f"{uri}: Milvus Lite has no product quantization: index='hnsw', or a Milvus server")
         with _connected(address) as client:
             if client.has_collection(address.collection):
                 raise FileExistsError(f'there is a collection {address.collection} in {address.place} already')
@@ -167,16 +164,16 @@ class MilvusGallery(Gallery):
             raise FileNotFoundError(f'no gallery {uri}: create it with `mmosnet gallery create`')
         with _connected(address) as client:
             if not client.has_collection(address.collection):
-                there = ', '.join(sorted(client.list_collections())) or 'none'
-                raise FileNotFoundError(f'no collection {address.collection} in {address.place}; there are: {there}')
-            settings = _settings(patiently(lambda: client.describe_collection(address.collection)), uri)
-            patiently(lambda: client.load_collection(address.collection, timeout=TIMEOUT))
+                others = ', '.join(sorted(client.list_collections())) or 'none'
+                raise FileNotFoundError(f'no collection {address.collection} in {address.place}; there are: {others}')
+            settings = _settings(retried(lambda: client.describe_collection(address.collection)), uri)
+            retried(lambda: client.load_collection(address.collection, timeout=TIMEOUT))
             return cls(uri, settings, address, client)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with _turn:
-            # Others may have written them.
+        with _lock:
+            # Another process may have changed the settings or the names.
             self._learn(self._call('describe_collection'))
             self._cached_names.clear()
             try:
@@ -187,8 +184,8 @@ class MilvusGallery(Gallery):
     def _learn(self, collection: dict) -> None:
         """Read the description of a collection."""
         self.settings = _settings(collection, self.uri)
-        there = {field['name'] for field in collection['fields']}
-        self._texts = tuple(name for name in TEXTS if name in there)
+        fields = {field['name'] for field in collection['fields']}
+        self._texts = tuple(name for name in TEXTS if name in fields)
         self._named = set(collection['properties'].get(NAMED_PROPERTY, '').split())
 
     def __len__(self) -> int:
@@ -216,19 +213,19 @@ class MilvusGallery(Gallery):
 
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         sizes = _checked_sizes(features) + embedding[0].nbytes
-        named = {key for key in NAMES if features.names[key]}
+        named = {key for key in NAME_COLUMNS if features.names[key]}
         if not self._texts and (named or any(features.source)):
             raise DataError(
                 f'{self.uri}: this collection was made before people had names and images sources: '
                 f'`mmosnet gallery export {self.uri} FOLDER`, and create another one with the features there'
             )
         if named - self._named:
-            # Before the names: whoever looks for some has to find them all.
+            # Before the names themselves, so that no reader misses them.
             self._named |= named
             self._call('alter_collection_properties', properties={NAMED_PROPERTY: ' '.join(sorted(self._named))})
         ids: list[int] = []
         try:
-            # Rows of one message after those of another.
+            # One message after the other.
             for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
                 ids += self._insert([_row(embedding, features, row, self._texts) for row in rows])
             if settings != self.settings:
@@ -245,7 +242,7 @@ class MilvusGallery(Gallery):
     def _delete(self, where: RecordFilter) -> int:
         deleted = 0
         for expression in milvus_expressions(where):
-            # What a delete reports is the number asked for, or the ids, or nothing, as the version has it.
+            # The answer to delete is the number of ids, the ids or nothing, depending on the version.
             deleted += self._count(expression)
             self._call('delete', filter=expression)
         return deleted
@@ -261,19 +258,19 @@ class MilvusGallery(Gallery):
         at_once = max(1, MESSAGE // (candidates * embedding[0].nbytes))
         if self.address.is_embedded and self.distance == 'euclidean':
             at_once = min(at_once, EMBEDDED_EUCLIDEAN_QUERIES)
-        found = []
+        nearest: list[list[tuple[Record, float]]] = []
         for start in range(0, len(embedding), at_once):
             queries = embedding[start : start + at_once]
             expression = '' if where.is_empty else expressions[0]
-            results = self._asked(queries, candidates, expression, _search(self.settings, candidates))
+            results = self._search(queries, candidates, expression, _search_params(self.settings, candidates))
             fewest = min(map(len, results))
             if self.settings.index != 'exact' and fewest < top_k and fewest < self._count(expressions[0]):
-                # The index looked where too few are that meet the conditions.
-                results = self._asked(queries, candidates, expression, WIDEST[self.settings.index])
-            found += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
-        return found
+                # The index looked where too few images meet the conditions.
+                results = self._search(queries, candidates, expression, WIDEST[self.settings.index])
+            nearest += [self._ranked(query, hits)[:top_k] for query, hits in zip(queries, results, strict=True)]
+        return nearest
 
-    def _asked(self, queries: np.ndarray, candidates: int, expression: str, parameters: dict) -> list:
+    def _search(self, queries: np.ndarray, candidates: int, expression: str, parameters: dict) -> list:
         return self._call(
             'search',
             data=list(queries),
@@ -286,7 +283,7 @@ class MilvusGallery(Gallery):
         )
 
     def _ranked(self, query: np.ndarray, hits: Sequence[dict]) -> list[tuple[Record, float]]:
-        """Sort by exact distance, equally near records by id."""
+        """Return records and exact distances, sorted by distance, equally near records by id."""
         if not len(hits):
             return []
         embeddings = np.array([hit['entity']['embedding'] for hit in hits], np.float32)
@@ -298,7 +295,7 @@ class MilvusGallery(Gallery):
         return [_record(row) for row in self._by_id(ids, (*FIELDS, *self._texts))]
 
     def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        # All, and not those asked for: an expression would hold text of users.
+        # All paths: an expression for some would contain a user's text.
         return {(row['path'], row.get('source', '')) for row in self._rows('path', *self._texts[2:])}
 
     def _names(self, key: str) -> dict[int, str]:
@@ -309,8 +306,8 @@ class MilvusGallery(Gallery):
         read, names = self._cached_names.get(key, (-math.inf, {}))
         if time.monotonic() - read > NAMES_SECONDS:
             names = {}
-            for row in self._rows(key, NAMES[key]):
-                number, name = row[key], row[NAMES[key]]
+            for row in self._rows(key, NAME_COLUMNS[key]):
+                number, name = row[key], row[NAME_COLUMNS[key]]
                 if name and names.setdefault(number, name) != name:
                     raise DataError(
                         f'{self.uri}: {key} {number} is {names[number]!r} and {name!r}: two machines have enrolled at '
@@ -324,17 +321,16 @@ class MilvusGallery(Gallery):
         return {row[key] for row in self._rows(key)}
 
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
-        # Messages of that size at most: an embedding has more bytes than its id has digits.
-        found = {row['id']: row['embedding'] for row in self._by_id(ids, ('id', 'embedding'))}
-        self._require(ids, found)
-        return np.array([found[id] for id in ids], np.float32).reshape(len(ids), self.dimension)
+        embeddings = {row['id']: row['embedding'] for row in self._by_id(ids, ('id', 'embedding'))}
+        self._require(ids, embeddings)
+        return np.array([embeddings[id] for id in ids], np.float32).reshape(len(ids), self.dimension)
 
     def _save_settings(self, settings: GallerySettings) -> None:
         self._call('alter_collection_properties', properties={PROPERTY: settings.to_json()})
         self.settings = settings
 
     def _more_info(self) -> dict:
-        server = self._patiently(lambda: self._client.get_server_version())
+        server = self._retried(lambda: self._client.get_server_version())
         return dict(kind='Milvus', server=server, collection=self.address.collection)
 
     def _by_id(self, ids: Sequence[int], fields: Sequence[str]) -> Iterator[dict]:
@@ -346,42 +342,40 @@ class MilvusGallery(Gallery):
     def _rows(self, *fields: str) -> Iterator[dict]:
         """Return some fields of all records, in any order."""
         if self.address.is_embedded:
-            # It goes through all records for each batch of an iterator.
+            # Milvus Lite would read all records for each batch of an iterator.
             yield from self._call('query', filter=EVERYTHING, output_fields=list(fields))
             return
 
         def read() -> list[dict]:
-            found = []
-            rows = self._client.query_iterator(
+            rows: list[dict] = []
+            iterator = self._client.query_iterator(
                 self.address.collection,
                 batch_size=MOST_RESULTS,
                 filter=EVERYTHING,
                 output_fields=list(fields),
                 timeout=TIMEOUT,
             )
-            while batch := rows.next():
-                found += batch
-            rows.close()
-            return found
+            while batch := iterator.next():
+                rows += batch
+            iterator.close()
+            return rows
 
-        yield from self._patiently(read)
+        yield from self._retried(read)
 
     def _count(self, expression: str) -> int:
         return self._call('query', filter=expression, output_fields=['count(*)'])[0]['count(*)']
 
     def _call(self, name: str, **arguments: Any) -> Any:
-        """Call a method of the client about this collection."""
-        return self._patiently(
-            lambda: getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments)
-        )
+        """Call a method of the client for this collection."""
+        return self._retried(lambda: getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments))
 
     def _insert(self, rows: list[dict]) -> list[int]:
-        """Send rows, never twice."""
+        """Send rows, but never twice."""
         from pymilvus.exceptions import MilvusException
 
         def insert() -> list[int]:
             try:
-                # With a timeout pymilvus would send them again after a connection has ended.
+                # With a timeout pymilvus would send the rows again after the connection has ended.
                 answer = self._client.insert(self.address.collection, data=rows, timeout=None, retry_times=0)
             except MilvusException as e:
                 if getattr(e.code, 'name', '') == 'UNAVAILABLE' and 'failed to connect' not in e.message:
@@ -392,16 +386,16 @@ class MilvusGallery(Gallery):
                 raise
             return list(answer['ids'])
 
-        return self._patiently(insert, once=True)
+        return self._retried(insert, once=True)
 
-    def _patiently(self, call: Callable[[], Any], once: bool = False) -> Any:
+    def _retried(self, call: Callable[[], Any], once: bool = False) -> Any:
         if self._client is None:
             raise DataError(f'{self.uri}: this gallery is closed')
         with milvus_errors(self.uri):
-            return patiently(call, self._load, once)
+            return retried(call, self._load, once)
 
     def _load(self) -> None:
-        """Load the collection, which a restarted server may require."""
+        """Load the collection, as a restarted server may require."""
         self._client.load_collection(self.address.collection, timeout=TIMEOUT)
 
 
@@ -443,22 +437,24 @@ def _index(settings: GallerySettings) -> dict:
     if settings.index == 'hnsw':
         return dict(index_type='HNSW', params=dict(M=32, efConstruction=200))
     if settings.index == 'ivfpq':
-        # A byte for about four numbers; the parts have to be equally long.
+        # One byte per four numbers or so; the parts must be equally long.
         parts = next(n for n in range(max(1, settings.dimension // 4), 0, -1) if settings.dimension % n == 0)
         return dict(index_type='IVF_PQ', params=dict(nlist=LISTS, m=parts, nbits=8))
     return dict(index_type='FLAT', params={})
 
 
-def _search(settings: GallerySettings, candidates: int) -> dict:
+def _search_params(settings: GallerySettings, candidates: int) -> dict:
     if settings.index == 'hnsw':
-        # Not below the number wanted; 128 as the recall in docs/gallery.md was measured.
+        # At least the number of candidates; the recall in docs/gallery.md was measured with 128.
         return dict(ef=max(candidates, 128))
     return dict(nprobe=64) if settings.index == 'ivfpq' else {}
 
 
 def _row(embedding: np.ndarray, features: Features, row: int, texts: Sequence[str]) -> dict:
     time = features.time[row].item()
-    named = {name: features.names[key].get(getattr(features, key)[row].item(), '') for key, name in NAMES.items()}
+    named = {
+        name: features.names[key].get(getattr(features, key)[row].item(), '') for key, name in NAME_COLUMNS.items()
+    }
     named['source'] = features.source[row]
     return dict(
         {name: named[name] for name in texts},
@@ -491,11 +487,11 @@ def _checked_sizes(features: Features) -> np.ndarray:
             raise DataError(
                 f'features: row {row}: a {name} of {sizes[row]} bytes; Milvus holds {MOST_TEXT}: shorten it'
             )
-    for key in NAMES:
+    for key in NAME_COLUMNS:
         for name in features.names[key].values():
             if len(name.encode()) > MOST_TEXT:
                 raise DataError(f'features: {key} {name[:60]!r}...: Milvus holds {MOST_TEXT} bytes: shorten it')
     infinite = np.flatnonzero(np.isinf(features.time))
     if len(infinite):
-        raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan where it is unknown')
+        raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan if it is unknown')
     return np.sum(list(columns.values()), axis=0)

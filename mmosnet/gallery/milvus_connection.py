@@ -1,4 +1,4 @@
-"""Where a Milvus collection is, and the connection to it: Milvus Lite in this process, or a server."""
+"""The address of a Milvus collection, and the connection to it: Milvus Lite in this process, or a server."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ TOKEN_VARIABLE = 'MMOSNET_MILVUS_TOKEN'
 COLLECTION = 'mmosnet'
 # Seconds until a server counts as unreachable.
 CONNECT_TIMEOUT = 10.0
-# Seconds in all that a call is tried again while a server starts, and between two tries: the first and the longest.
-RESTART, PAUSE, LONGEST_PAUSE = 60.0, 0.2, 5.0
-# What servers answer meanwhile: unavailable; a collection not loaded, not fully loaded, recovering; its partitions,
-# channels or segments likewise; a node that is not there.
+# Seconds for which a call is repeated while a server starts; the first pause between two calls, and the longest.
+RESTART_TIMEOUT, PAUSE, LONGEST_PAUSE = 60.0, 0.2, 5.0
+# Codes of a server that starts: unavailable; a collection not loaded, not fully loaded, recovering; its partitions,
+# channels or segments likewise; a missing node.
 STARTING = frozenset({2, 101, 103, 106, 201, 202, 500, 501, 503, 600, 601, 901, 902})
-# What they say where the code is one for anything.
+# Words in messages of a server that starts, if the code is a general one.
 STARTING_WORDS = ('not loaded', 'not fully loaded', 'not ready', 'recovering')
-# Of the connection to Milvus Lite, which is in this process: no proxy lies between, and nobody asks whether the other
-# one is still there, which it takes for an attack and ends the connection.
-NEIGHBOUR = {'grpc.enable_http_proxy': 0, 'grpc.keepalive_time_ms': 2**31 - 1}
-# The only names that Milvus takes.
+# Milvus Lite runs in this process: no proxy lies between, and no keepalive pings are sent, which it would take for an
+# attack and end the connection.
+GRPC_OPTIONS = {'grpc.enable_http_proxy': 0, 'grpc.keepalive_time_ms': 2**31 - 1}
+# Valid names of collections.
 NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,254}')
 
-# Milvus Lite serves a file to all of this process, and keeps it from others until it is released.
+# Number of connections to each file: Milvus Lite keeps a file locked for other processes until it is released.
 _users: Counter[Path] = Counter()
 _users_lock = threading.Lock()
 
 
 def keeps_milvus(uri: str) -> bool:
-    """Return whether a gallery's place is one of Milvus, not a folder."""
+    """Return whether a gallery's place is a Milvus address, not a folder."""
     return uri.startswith(('http://', 'https://')) or uri.partition('#')[0].endswith('.db')
 
 
 @dataclass(frozen=True)
 class MilvusAddress:
-    """Where a collection is.
+    """The address of a collection.
 
     Attributes:
-        place: A file ``NAME.db`` of Milvus Lite, or ``http(s)://HOST:PORT`` with ``/DATABASE`` where it is not the
-            default one.
+        place: A file ``NAME.db`` of Milvus Lite, or ``http(s)://HOST:PORT``, with ``/DATABASE`` for another database
+            than the default one.
         collection: Name of the collection.
     """
 
@@ -74,7 +74,7 @@ class MilvusAddress:
         if not NAME.fullmatch(collection):
             raise DataError(f'{uri}: a collection {collection!r}: give letters, digits and underscores after the #')
         if '@' in urlsplit(place).netloc:
-            # Without the address, which is shown and logged.
+            # The message does not repeat the address, because messages are logged.
             raise DataError(f'an address with a password: set the environment variable {TOKEN_VARIABLE}=USER:PASSWORD')
         return cls(place, collection)
 
@@ -93,11 +93,11 @@ def connect(address: MilvusAddress) -> MilvusClient:
     """Open a connection; :func:`disconnect` ends it.
 
     Raises:
-        DataError: No pymilvus or Milvus Lite; a server that cannot be reached or refuses the token; a file that Milvus
-            Lite cannot read or that another process has open.
+        DataError: pymilvus or Milvus Lite is missing, the server cannot be reached or refuses the token, or the file is
+            damaged or open in another process.
     """
     pymilvus = need('pymilvus', 'milvus')
-    # Each error that it raises it also logs, with its traceback.
+    # pymilvus logs each error that it raises, with a traceback.
     logging.getLogger('pymilvus').setLevel(logging.CRITICAL)
     if not address.is_embedded:
         token = os.environ.get(TOKEN_VARIABLE, '')
@@ -107,7 +107,7 @@ def connect(address: MilvusAddress) -> MilvusClient:
     address.path.parent.mkdir(parents=True, exist_ok=True)
     with _users_lock, milvus_errors(address.place):
         with _startup_errors(address.place):
-            client = pymilvus.MilvusClient(str(address.path), timeout=CONNECT_TIMEOUT, grpc_options=NEIGHBOUR)
+            client = pymilvus.MilvusClient(str(address.path), timeout=CONNECT_TIMEOUT, grpc_options=GRPC_OPTIONS)
         _users[address.path] += 1
     return client
 
@@ -125,21 +125,21 @@ def disconnect(client: MilvusClient, address: MilvusAddress) -> None:
             server_manager_instance.release_server(str(address.path))
 
 
-def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None = None, once: bool = False) -> Result:
-    """Call the server; repeat the call for at most :data:`RESTART` seconds while the server starts.
+def retried(call: Callable[[], Result], meanwhile: Callable[[], object] | None = None, once: bool = False) -> Result:
+    """Call the server; repeat the call for at most :data:`RESTART_TIMEOUT` seconds while the server starts.
 
     Args:
-        call: Function to call, and to call again from the beginning.
-        meanwhile: Done before each further try, whether or not it fails; to load the collection.
-        once: It must not be done twice, so that it is only tried again where the server has refused it or was never
-            reached.
+        call: Function to call.
+        meanwhile: Function to call before each repetition, such as loading the collection; its errors are ignored.
+        once: Whether the call must not take effect twice: then it is repeated only if the server has refused it or was
+            not reached.
 
     Raises:
         MilvusException: The server's last answer.
     """
     from pymilvus.exceptions import MilvusException
 
-    end, pause = time.monotonic() + RESTART, PAUSE
+    end, pause = time.monotonic() + RESTART_TIMEOUT, PAUSE
     while True:
         try:
             return call()
@@ -152,7 +152,7 @@ def patiently(call: Callable[[], Result], meanwhile: Callable[[], object] | None
             try:
                 meanwhile()
             except MilvusException:
-                # The call itself tells.
+                # If this matters, the call fails too.
                 continue
 
 
@@ -161,7 +161,7 @@ def _is_starting(error: MilvusException, once: bool) -> bool:
     message = error.message or ''
     name = getattr(error.code, 'name', '')
     if name:
-        # A code of gRPC's: of the connection, which may have ended before the server had done it, or after.
+        # A gRPC code means the connection, which may have ended before or after the call took effect.
         return name == 'UNAVAILABLE' and (not once or 'failed to connect' in message)
     return error.code in STARTING or any(word in message for word in STARTING_WORDS)
 
@@ -174,7 +174,7 @@ def milvus_errors(text: str) -> Iterator[None]:
     try:
         yield
     except MilvusException as e:
-        # Without gRPC's own notes.
+        # Without the notes of gRPC.
         message = re.split(r', (?:channel_state|debug)=', str(e.message))[0]
         raise DataError(f'{text}: Milvus: {" ".join(message.split())}') from e
 

@@ -1,4 +1,4 @@
-"""The records of a gallery in an SQLite file: what the vectors belong to, and how many of them count."""
+"""The records and the state of a gallery in an SQLite file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features.features import NAMED
-from mmosnet.gallery.settings import WITH_CHECKSUMS, GallerySettings, Record
+from mmosnet.gallery.settings import FIELDS, WITH_CHECKSUMS, GallerySettings, Record
 from mmosnet.gallery.vectors import DamagedImage, damage_error, record_checksum, text_checksum
 
-# People and cameras (key 'pid' or 'camid') that have a name beside their number; two never share one.
+# Unique names of people (key 'pid') and cameras (key 'camid').
 NAMES = """
 CREATE TABLE names (
     key TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (key, number), UNIQUE (key, name)
@@ -33,8 +33,7 @@ CREATE TABLE records (
 );
 {NAMES};
 """
-FIELDS = ('id', 'path', 'pid', 'camid', 'time')
-# What galleries of version 1 lack, beside the names.
+# Columns that galleries of version 1 lack, beside the table of names.
 LATER_COLUMNS = (
     ('gallery', 'checksum INTEGER'),
     ('records', 'vector_checksum INTEGER'),
@@ -42,27 +41,27 @@ LATER_COLUMNS = (
     ('records', 'source TEXT'),
 )
 REMEDY = 'restore the file, or create the gallery anew'
-# Seconds that readers and writers wait for each other's moments of exclusive use.
-PATIENCE = 60
-# Rows fetched, and ids asked for, at once.
+# Seconds to wait while another process locks the file.
+BUSY_TIMEOUT = 60
+# Rows per fetch of numbers; ids per query, and rows per fetch of whole records.
 MANY, FEW = 50_000, 500
 
 
 @dataclass(frozen=True)
 class GalleryState:
-    """What files belong to a gallery, and how much of them.
+    """The files that belong to a gallery, and the number of their rows.
 
     Attributes:
         generation: Generation of the vector and index files; :meth:`FaissGallery.compact` begins a new one.
-        rows: Vectors that count, those of deleted images among them; what the file has beyond is of an enrolment that
-            was cut off.
-        indexed: Rows in the index file; 0 for none.
+        rows: Rows of the vector file, including those of deleted images; further rows are left over from an enrollment
+            that was cut off.
+        indexed: Rows in the index file; 0 without one.
         index_bytes: Size of the index file.
         trained: Rows that the index was trained on.
         next_id: Number of the next image.
-        deletions: Deletions so far in this generation.
-        records: Records in the table; None in a gallery without checksums.
-        index_checksum: Checksum of the index file; None where there is none.
+        deletions: Number of deletions in this generation.
+        records: Number of records; None in a gallery without checksums.
+        index_checksum: Checksum of the index file; None without one.
         names_checksum: Checksum of all names; None in a gallery without checksums, which has no names either.
     """
 
@@ -79,19 +78,19 @@ class GalleryState:
 
 
 class RecordTable:
-    """The file ``gallery.sqlite``. Every change is one transaction, together with the state it leads to.
+    """The file ``gallery.sqlite``. Each change is one transaction that includes the new state.
 
     Args:
-        path: The file; :meth:`create` makes it.
+        path: A file that :meth:`create` made.
 
     Raises:
-        DataError: Damaged, or in use for longer than a minute.
-        OSError: It cannot be read or written: the disk is full, the file system read-only.
+        DataError: The file is damaged, or in use for longer than :data:`BUSY_TIMEOUT`.
+        OSError: The file cannot be read or written, as on a full disk or a read-only file system.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # With the version of the file that they were read of.
+        # Names, with the version of the file from which they were read.
         self._known_names: tuple[int, dict[str, dict[int, str]]] | None = None
         with self._errors():
             self.connection = self._connect(path)
@@ -107,11 +106,11 @@ class RecordTable:
 
     @staticmethod
     def _connect(path: Path) -> sqlite3.Connection:
-        # Threads take turns by FaissGallery's lock. No isolation level: transactions are written out below.
-        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        # FaissGallery's lock keeps threads apart. No isolation level: the transactions below are explicit.
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
         # Names of files that are not UTF-8 keep their bytes.
         connection.text_factory = lambda data: data.decode('utf-8', 'surrogateescape')
-        # Deleted rows are overwritten, commits reach the disc, and the file runs no code of its own.
+        # Deleted rows are overwritten, commits reach the disk, and the file cannot run code.
         for pragma in ('secure_delete = ON', 'synchronous = FULL', 'trusted_schema = OFF'):
             connection.execute(f'PRAGMA {pragma}')
         return connection
@@ -143,7 +142,7 @@ class RecordTable:
             state = GalleryState(**json.loads(row[1]))
         except (ValueError, TypeError, RecursionError) as e:
             raise DataError(f'{self.path}: damaged ({e}): {REMEDY}') from e
-        # Both came with one version: a name that is damaged does not make an older gallery of a newer one.
+        # Version 2 added both, so that a damaged column name does not turn a gallery into an older one.
         if checked != (state.records is not None) or (checked and row[2] != text_checksum(*row[:2])):
             raise DataError(f'{self.path}: settings or state are damaged, their checksum is another one: {REMEDY}')
         return settings, state
@@ -151,16 +150,19 @@ class RecordTable:
     def columns(self, from_row: int = -(2**63)) -> np.ndarray:
         """Return the records from a row on, ascending by id, unchecked.
 
+        Args:
+            from_row: First row; all rows by default.
+
         Returns:
             ``(N,)`` with the fields ``row``, ``id``, ``pid``, ``camid``, ``time`` and ``vector_checksum``, which is -1
-            in a gallery without.
+            in a gallery without checksums.
         """
         whole = ('row', 'pid', 'camid', 'vector_checksum')
-        kind = np.dtype([('id', np.int64), ('time', np.float64), *((name, np.int64) for name in whole)])
-        parts = [np.empty(0, kind)]
+        dtype = np.dtype([('id', np.int64), ('time', np.float64), *((name, np.int64) for name in whole)])
+        parts = [np.empty(0, dtype)]
         with self._errors():
             lacking = {'vector_checksum'} - set(self._columns_of('records'))
-            # What is damaged may be of any type.
+            # A damaged value may have any type.
             numbers = ['-1' if name in lacking else f'IFNULL(CAST({name} AS INTEGER), -1)' for name in whole]
             query = f'SELECT id, CAST(time AS REAL), {", ".join(numbers)} FROM records WHERE row >= ? ORDER BY id'
             cursor = self.connection.execute(query, (from_row,))
@@ -168,34 +170,30 @@ class RecordTable:
                 if any(row[0] is None for row in rows):
                     raise sqlite3.DatabaseError('records without an id')
                 rows = [(id, math.nan if time is None else time, *others) for id, time, *others in rows]
-                parts.append(np.array(rows, kind))
+                parts.append(np.array(rows, dtype))
         return np.concatenate(parts)
 
     def records(self, ids: Sequence[int]) -> list[Record]:
         """Return the records of those ids that exist, in any order.
 
         Raises:
-            DataError: One whose checksum does not hold.
+            DataError: The checksum of a record does not match.
         """
-        found = []
+        records = []
         with self.reading():
             people, cameras = self.names().values()
-            for start in range(0, len(ids), FEW):
-                some = ids[start : start + FEW]
-                for (id, path, pid, camid, time, source), is_sound in self._checked(
-                    f'WHERE id IN ({", ".join("?" * len(some))})', some
-                ):
-                    if not is_sound:
-                        raise damage_error(self.path.parent, DamagedImage(id, str(path), 'record'))
-                    names = (people.get(pid, ''), cameras.get(camid, ''), source)
-                    found.append(Record(id, path, pid, camid, math.nan if time is None else time, *names))
-        return found
+            for (id, path, pid, camid, time, source), is_sound in self._checked_by_id(ids):
+                if not is_sound:
+                    raise damage_error(self.path.parent, DamagedImage(id, str(path), 'record'))
+                names = (people.get(pid, ''), cameras.get(camid, ''), source)
+                records.append(Record(id, path, pid, camid, math.nan if time is None else time, *names))
+        return records
 
     def names(self) -> dict[str, dict[int, str]]:
         """Return the names of people (key ``'pid'``) and cameras (``'camid'``) by number; read-only.
 
         Raises:
-            DataError: They are damaged.
+            DataError: The names are damaged.
         """
         with self.reading():
             version = self.version()
@@ -203,15 +201,15 @@ class RecordTable:
                 rows = self._name_rows()
                 if self.head()[1].names_checksum != (_names_checksum(rows) if self._columns_of('names') else None):
                     raise DataError(f'{self.path}: names are damaged, their checksum is another one: {REMEDY}')
-                found = {key: {number: name for other, number, name in rows if other == key} for key in NAMED}
-                self._known_names = (version, found)
+                names = {key: {number: name for other, number, name in rows if other == key} for key in NAMED}
+                self._known_names = (version, names)
             return self._known_names[1]
 
     def _name_rows(self) -> list[tuple[str, int, str]]:
         if not self._columns_of('names'):
             return []
         with self._errors():
-            # Not by an index, which may be damaged by itself.
+            # The table itself: its index may be damaged alone.
             return sorted(self.connection.execute('SELECT key, number, name FROM names NOT INDEXED'))
 
     def damaged(self) -> list[DamagedImage]:
@@ -222,9 +220,9 @@ class RecordTable:
     def check(self) -> str:
         """Return the damage that SQLite finds in the file; empty if there is none."""
         with self._errors():
-            said = [str(row[0]) for row in self.connection.execute('PRAGMA integrity_check(3)')]
-        if said != ['ok']:
-            return ' '.join('; '.join(said).split())
+            answer = [str(row[0]) for row in self.connection.execute('PRAGMA integrity_check(3)')]
+        if answer != ['ok']:
+            return ' '.join('; '.join(answer).split())
         try:
             self.names()
         except DataError as e:
@@ -233,25 +231,26 @@ class RecordTable:
 
     def paths(self, ids: Sequence[int]) -> dict[int, str]:
         """Return the image paths of those ids that exist, unchecked."""
-        found = {}
+        return {row[0]: str(row[1]) for row, _ in self._checked_by_id(ids)}
+
+    def _checked_by_id(self, ids: Sequence[int]) -> Iterator[tuple[tuple, bool]]:
+        """Return :meth:`_checked` records of those ids that exist."""
         for start in range(0, len(ids), FEW):
             some = ids[start : start + FEW]
-            records = self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
-            found |= {row[0]: str(row[1]) for row, _ in records}
-        return found
+            yield from self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
 
     def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[tuple, bool]]:
         """Return :data:`FIELDS` and source of records, and whether their checksums match."""
         with self._errors():
-            shown = (*FIELDS, self._source())
-            cursor = self.connection.execute(f'SELECT {", ".join(shown)}, * FROM records {where}', values)
-            names = [column[0] for column in cursor.description][len(shown) :]
-            place = names.index('checksum') if 'checksum' in names else None
+            fields = (*FIELDS, self._source())
+            cursor = self.connection.execute(f'SELECT {", ".join(fields)}, * FROM records {where}', values)
+            names = [column[0] for column in cursor.description][len(fields) :]
+            checksum = names.index('checksum') if 'checksum' in names else None
             while rows := cursor.fetchmany(FEW):
                 for row in rows:
-                    whole = row[len(shown) :]
-                    is_sound = place is None or whole[place] == record_checksum(names, whole)
-                    yield row[: len(shown)], is_sound
+                    whole = row[len(fields) :]
+                    is_sound = checksum is None or whole[checksum] == record_checksum(names, whole)
+                    yield row[: len(fields)], is_sound
 
     def _source(self) -> str:
         return "IFNULL(source, '')" if 'source' in self._columns_of('records') else "''"
@@ -262,14 +261,14 @@ class RecordTable:
     def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
         """Return path and source of the records that have one of the paths, in one pass over the table."""
         with self._errors():
-            self.connection.execute('CREATE TEMP TABLE wanted (path TEXT)')
+            self.connection.execute('CREATE TEMP TABLE given (path TEXT)')
             try:
                 values = ((_as_bytes(path),) for path in paths)
-                self.connection.executemany('INSERT INTO wanted VALUES (CAST(? AS TEXT))', values)
-                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM wanted)'
+                self.connection.executemany('INSERT INTO given VALUES (CAST(? AS TEXT))', values)
+                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM given)'
                 return set(self.connection.execute(query))
             finally:
-                self.connection.execute('DROP TABLE wanted')
+                self.connection.execute('DROP TABLE given')
 
     def add(
         self,
@@ -283,7 +282,7 @@ class RecordTable:
         Args:
             rows: ``(id, row, path, pid, camid, time, source, vector_checksum)``.
             state: State after the change.
-            settings: Replace those that there are.
+            settings: New settings; the old ones stay by default.
             names: Names of people and cameras by number; some may be known already.
         """
         values = (
@@ -300,7 +299,7 @@ class RecordTable:
             named = {
                 (key, number, name) for key, by_number in (names or {}).items() for number, name in by_number.items()
             }
-            # A number with another name, or a name with another number, ends the transaction.
+            # SQLite refuses a second name for a number, and a second number for a name.
             self.connection.executemany('INSERT INTO names (key, number, name) VALUES (?, ?, ?)', sorted(named - known))
             self._set_head(self._with_names(state), settings)
 
@@ -308,7 +307,7 @@ class RecordTable:
         """Add checksums, and columns for names and sources, to a gallery of version 1.
 
         Args:
-            vectors: Gives the checksums of the vectors in some rows.
+            vectors: Function that returns the checksums of the vectors in some rows.
             state: State after the change.
         """
         with self._transaction('BEGIN IMMEDIATE'):
@@ -320,8 +319,8 @@ class RecordTable:
                 self.connection.execute(NAMES)
             columns = self.columns()
             for start in range(0, len(columns), MANY):
-                some = columns[start : start + MANY]
-                pairs = zip(vectors(some['row']), some['id'].tolist(), strict=True)
+                part = columns[start : start + MANY]
+                pairs = zip(vectors(part['row']), part['id'].tolist(), strict=True)
                 self.connection.executemany('UPDATE records SET vector_checksum = ? WHERE id = ?', pairs)
             self._set_checksums(0)
             self._set_head(self._with_names(state), settings)
@@ -355,7 +354,7 @@ class RecordTable:
             self._set_head(self.head()[1], settings)
 
     def vacuum(self) -> None:
-        """Shrink the file to what is in it."""
+        """Shrink the file to its content."""
         with self._errors():
             self.connection.execute('VACUUM')
 
@@ -375,16 +374,16 @@ class RecordTable:
         self.connection.execute('UPDATE gallery SET settings = ?, state = ?', (known, text))
 
     def _set_checksums(self, first: int) -> None:
-        """Set the checksums of records from an id on, as they are read back."""
+        """Set the checksums of the records from an id on, of the values that SQLite returns."""
         while True:
             cursor = self.connection.execute(f'SELECT * FROM records WHERE id >= ? ORDER BY id LIMIT {MANY}', (first,))
             names = [column[0] for column in cursor.description]
-            rows, place = cursor.fetchall(), names.index('id')
+            rows, id = cursor.fetchall(), names.index('id')
             if not rows:
                 return
-            pairs = ((record_checksum(names, row), row[place]) for row in rows)
+            pairs = ((record_checksum(names, row), row[id]) for row in rows)
             self.connection.executemany('UPDATE records SET checksum = ? WHERE id = ?', pairs)
-            first = rows[-1][place] + 1
+            first = rows[-1][id] + 1
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
@@ -403,27 +402,27 @@ class RecordTable:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Explain SQLite's errors in terms of this file."""
+    """Raise SQLite's errors as errors that name the file and the remedy."""
     try:
         yield
     except sqlite3.ProgrammingError:
-        # The caller's mistake: a gallery that was closed.
+        # A mistake of the caller: the gallery is closed.
         raise
     except sqlite3.OperationalError as e:
         raise _meaning(e, path) from e
     except (sqlite3.DatabaseError, UnicodeDecodeError) as e:
-        # The latter where SQLite's message quotes damaged text.
+        # UnicodeDecodeError: SQLite's message quotes damaged text.
         raise DataError(f'{path}: damaged ({e}): {REMEDY}') from e
 
 
 def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError:
-    """Tell a full disk, an unwritable file, a file in use and a file that is no gallery apart."""
-    # Python 3.10 has the text alone.
+    """Return the error that says whether the disk is full, or the file is read-only, in use or no gallery."""
+    # Python 3.10 has only the text.
     name, text = getattr(error, 'sqlite_errorname', ''), str(error)
     if name == 'SQLITE_FULL' or text.endswith('disk is full'):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     if name == 'SQLITE_READONLY_ROLLBACK':
-        # Python has no text of its own for it.
+        # No error number means this.
         return DataError(
             f'{path}: a process that was writing has been killed, and what it left half done cannot be undone here '
             '(read-only file system, or no permission to write): open the gallery once where it can be written'
@@ -437,7 +436,7 @@ def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError
     if name.startswith('SQLITE_IOERR') or text.startswith('disk I/O error'):
         return OSError(errno.EIO, f'{os.strerror(errno.EIO)} ({name or text})', str(path))
     if name.startswith(('SQLITE_BUSY', 'SQLITE_LOCKED')) or text.endswith('is locked'):
-        return DataError(f'{path}: in use by another process for more than {PATIENCE} s: wait for it')
+        return DataError(f'{path}: in use by another process for more than {BUSY_TIMEOUT} s: wait for it')
     return DataError(f'{path}: no gallery, or damaged ({error}): {REMEDY}')
 
 

@@ -1,4 +1,4 @@
-"""Galleries and searches as tables for people, and searches as JSON for programs."""
+"""Galleries and searches as tables for users, and searches as JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = dict(uri='gallery', bytes='size', same_person='same person')
 
 
 def info_table(info: Mapping) -> str:
-    """Lay out :meth:`mmosnet.gallery.Gallery.info`, one line per fact."""
+    """Return the table of :meth:`mmosnet.gallery.Gallery.info`, one line per entry."""
     rows = dict(info)
     if rows['threshold'] is None:
         rows['threshold'] = 'none: `mmosnet calibrate` finds one'
@@ -27,7 +27,7 @@ def info_table(info: Mapping) -> str:
 
 
 def check_table(check: GalleryCheck) -> str:
-    """Lay out :meth:`mmosnet.gallery.Gallery.check`: what was checked and what is damaged."""
+    """Return the table of :meth:`mmosnet.gallery.Gallery.check`, and the first :data:`MOST_SHOWN` damaged images."""
     bad = {part: sum(image.part == part for image in check.damaged) for part in ('record', 'row', 'embedding')}
     rows = [
         ('records', f'{check.images:,}', f'{bad["record"] + bad["row"]:,} damaged'),
@@ -47,20 +47,20 @@ def check_table(check: GalleryCheck) -> str:
 
 
 def search_table(query: str, matches: Sequence[Match]) -> str:
-    """Lay out the ranked list of one query, one line per image."""
+    """Return the ranked list of one query as a table, one line per image."""
     if not matches:
         return f'{query}: no image in the gallery meets the conditions'
     titles = ('rank', 'distance', 'same person', 'pid', 'camid', 'time', 'path')
     rows = []
     for rank, match in enumerate(matches, 1):
         same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
-        found = (person_of(match), camera_of(match), known_time(match.time))
-        rows.append((str(rank), f'{match.distance:.4f}', same, *found, match.path))
+        cells = (person_of(match), camera_of(match), known_time(match.time))
+        rows.append((str(rank), f'{match.distance:.4f}', same, *cells, match.path))
     return f'{in_one_line(query)}\n{text_table(titles, rows, "rrlllrl")}'
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
-    """Convert a search to JSON values: unknown values are null, and so are names of unnamed people."""
+    """Return a search as JSON values: unknown values and missing names are null."""
 
     def plain(match: Match) -> dict:
         unknown = {name for name in ('pid', 'camid') if getattr(match, name) < 0}
@@ -72,18 +72,22 @@ def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
 
 
 def people_table(people: Sequence[tuple[int, str, int]]) -> str:
-    """Lay out pid, name and number of images of each person."""
+    """Return the table of people.
+
+    Args:
+        people: pid, name and number of images of each.
+    """
     rows = [(known(pid) or 'unknown', name, f'{images:,}') for pid, name, images in people]
     return text_table(('pid', 'name', 'images'), rows, 'rlr')
 
 
 def person_of(record: Record) -> str:
-    """Return what to call the person: the name with the number, or the number; empty if unknown."""
+    """Return the name of the person with the number, or the number alone; empty if unknown."""
     return f'{in_one_line(record.name)} ({record.pid})' if record.name else known(record.pid)
 
 
 def camera_of(record: Record) -> str:
-    """Return what to call the camera: the name with the number, or the number; empty if unknown."""
+    """Return the name of the camera with the number, or the number alone; empty if unknown."""
     return f'{in_one_line(record.camera)} ({record.camid})' if record.camera else known(record.camid)
 
 

@@ -1,4 +1,4 @@
-"""From images of people to their ranked lists."""
+"""Search a gallery for the people in images."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ def search(
     after: float | None = None,
     before: float | None = None,
 ) -> list[list[Match]]:
-    """Search a gallery for the people in images.
+    """Embed images and search a gallery for them.
 
     Args:
-        gallery: Its features were extracted with the same weights.
+        gallery: Gallery whose features were extracted with the same weights.
         embedder: The model: :class:`~mmosnet.features.embedder.ExportedEmbedder` for an exported file, or
             :class:`~mmosnet.apis.embedder.TorchEmbedder` for a config and a checkpoint.
         queries: Paths of images, of regions (``frame.jpg#xywh=120,80,64,190``), or of regions of frames of a video
             (``video.mp4#frame=7&xywh=120,80,64,190``).
-        top_k: Images per query.
-        camids: Cameras to search, by number or name.
+        top_k: Images per query. Default: 10.
+        camids: Cameras to search, by number or name; see :meth:`mmosnet.gallery.Gallery.search`, as for the others.
         not_camids: Cameras to leave out.
-        after: Seconds; not seen before.
-        before: Seconds; seen before.
+        after: Earliest time in seconds.
+        before: Time in seconds from which on images are left out.
 
     Returns:
-        A list per query, as :meth:`mmosnet.gallery.Gallery.search` gives them.
+        One list of matches per query, nearest first.
 
     Raises:
         FileNotFoundError: An image is missing.
-        DataError: A damaged image, a model that is not the gallery's, or a condition that cannot be.
+        DataError: An image is damaged, the model is not the gallery's, or a condition is invalid.
 
     Example:
         >>> with Gallery.open('work_dirs/gallery') as gallery:
@@ -60,13 +60,13 @@ def embed_images(embedder: Embedder, paths: Sequence[str]) -> np.ndarray:
 
     Raises:
         FileNotFoundError: An image is missing.
-        DataError: It is damaged.
+        DataError: An image is damaged.
     """
-    found = []
+    embeddings = []
     with PersonBatches(embedder.read_file, embedder.prepare, WORKERS) as batches:
         for items in batches.read(paths, BATCH_SIZE):
-            for outcome in [item for item in items if isinstance(item, Exception)] or embedder.embed(items):
+            for outcome in embedder.embed_batch(items):
                 if isinstance(outcome, Exception):
                     raise outcome
-                found.append(outcome)
-    return np.stack(found) if found else np.empty((0, embedder.dimension), np.float32)
+                embeddings.append(outcome)
+    return np.array(embeddings, np.float32).reshape(len(paths), embedder.dimension)

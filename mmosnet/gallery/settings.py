@@ -1,11 +1,4 @@
-"""Settings of a gallery, what it is asked and what it answers.
-
-What a gallery was made for: dimension, distance, index, model, and the threshold of its distances.
-
-Conditions that select records of a gallery, on camera, time, identity and number.
-
-What a gallery knows about a person's image, and what a search finds.
-"""
+"""The settings of a gallery, its records, and the conditions that select records."""
 
 from __future__ import annotations
 
@@ -22,9 +15,10 @@ from mmosnet.io.tables import LAST, UNITS, check_seconds
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# Version of the format; a newer one is refused. 2 has names, sources and, in folders, checksums; older mmosnets refuse
-# it.
+# Version of the format, newer ones are refused; and the version that added names, sources and, in folders, checksums.
 VERSION, WITH_CHECKSUMS = 2, 2
+# Fields of a record that every gallery has.
+FIELDS = ('id', 'path', 'pid', 'camid', 'time')
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,11 @@ class GallerySettings:
         index: ``'exact'``, ``'ivfpq'`` or ``'hnsw'``.
         model: Digest of the weights that make the embeddings; empty if unknown.
         threshold: Largest distance at which two images count as one person; None before calibration.
-        facts: About the threshold: how it was found. Anything that JSON can hold.
+        facts: Information about the calibration of the threshold, in JSON values.
         version: Version of the format.
 
     Raises:
-        DataError: A value that cannot be.
+        DataError: An invalid value.
     """
 
     dimension: int
@@ -84,11 +78,11 @@ class GallerySettings:
         """Parse the text that :meth:`to_json` returns.
 
         Args:
-            text: JSON.
-            place: The file, for the error's text.
+            text: JSON text.
+            place: File or collection with the text, for errors.
 
         Raises:
-            DataError: Damaged, or of a newer version.
+            DataError: The text is damaged, or of a newer version.
         """
         remedy = 'restore the file, or create the gallery anew'
         try:
@@ -118,8 +112,8 @@ class RecordFilter:
         pids: Identities; -1 for unknown ones.
         camids: Cameras.
         not_camids: Cameras to leave out.
-        after: Earliest time in seconds, itself included. A record without a time meets no condition on time.
-        before: First time in seconds that is too late, so that two windows ``[a, b)`` and ``[b, c)`` share nothing.
+        after: Earliest time in seconds, inclusive. A record without a time meets no condition on time.
+        before: Latest time in seconds, exclusive, so that the windows ``[a, b)`` and ``[b, c)`` do not overlap.
     """
 
     ids: tuple[int, ...] | None = None
@@ -139,10 +133,10 @@ class RecordFilter:
         after: float | None = None,
         before: float | None = None,
     ) -> RecordFilter:
-        """Build the filter from what users give: one number or several.
+        """Return the filter for a user's arguments: one number or several.
 
         Raises:
-            DataError: No whole number, or a time that is none.
+            DataError: A number is not whole, or a time is not a number of seconds.
         """
         numbers = dict(ids=ids, pids=pids, camids=camids, not_camids=not_camids)
         times = dict(after=after, before=before)
@@ -159,21 +153,21 @@ class RecordFilter:
         """Return which records meet all conditions.
 
         Args:
-            ids: ``(N,)`` integers, as the others.
-            pids: Identities.
-            camids: Cameras.
-            times: ``(N,)`` seconds, nan for unknown.
+            ids: ``(N,)`` integers, numbers in the gallery.
+            pids: ``(N,)`` integers, identities.
+            camids: ``(N,)`` integers, cameras.
+            times: ``(N,)`` seconds, NaN for unknown.
 
         Returns:
             ``(N,)`` bool.
         """
         mask = np.ones(len(ids), bool)
-        for column, wanted in ((ids, self.ids), (pids, self.pids), (camids, self.camids)):
-            if wanted is not None:
-                mask &= np.isin(column, wanted)
+        for column, values in ((ids, self.ids), (pids, self.pids), (camids, self.camids)):
+            if values is not None:
+                mask &= np.isin(column, values)
         if self.not_camids is not None:
             mask &= ~np.isin(camids, self.not_camids)
-        # Comparisons with nan are false.
+        # Comparisons with NaN are false.
         if self.after is not None:
             mask &= times >= self.after
         if self.before is not None:
@@ -195,7 +189,7 @@ def _seconds(name: str, value: float | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or math.isnan(value):
         raise DataError(f'{name}={value!r}: give a number of seconds')
-    # Other units; infinity and the like, all of time, are no mistakes.
+    # Times in milliseconds and the like are refused; infinity means all times.
     if LAST <= value <= LAST * max(UNITS.values()):
         check_seconds(value, f'{name}={value!r}')
     return float(value)
@@ -207,13 +201,13 @@ class Record:
 
     Attributes:
         id: Number of the image in the gallery; numbers are never reused.
-        path: Path of the image; may name a region, ``frame.jpg#xywh=120,80,64,190``.
-        pid: The identity, -1 if unknown.
-        camid: The camera, counted from 0, -1 if unknown.
-        time: Seconds, on whatever clock the features were extracted with; nan if unknown.
-        name: Name of the person; empty where there is only a number.
-        camera: Name of the camera; empty where there is only the number.
-        source: Where the path is: host and folder, as ``mmosnet extract`` noted them; empty if unknown.
+        path: Path of the image or of a region, ``frame.jpg#xywh=120,80,64,190``.
+        pid: Identity; -1 if unknown.
+        camid: Camera, counted from 0; -1 if unknown.
+        time: Seconds by the clock of the features; NaN if unknown.
+        name: Name of the person; empty for an unnamed one.
+        camera: Name of the camera; empty for an unnamed one.
+        source: Host and folder of the path, as ``mmosnet extract`` notes them; empty if unknown.
     """
 
     id: int
@@ -228,7 +222,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Match(Record):
-    """An image that a search found.
+    """An image in the result of a search.
 
     Attributes:
         distance: Distance to the query, as :class:`~mmosnet.gallery.Gallery` defines it.

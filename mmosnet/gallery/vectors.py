@@ -1,19 +1,9 @@
-"""Vectors on disk and indexes over them.
+"""Vectors of a gallery in a folder: checks, distances, checksums, their file, exact search, and FAISS's indexes.
 
-Embeddings as a gallery keeps them, and the distances between them.
-
-Checksums of a gallery's records, embeddings and files: CRC-32, which sees every flipped bit of one of them.
-
-Comparing queries with every vector of a file, in bounded memory.
-
-Vectors in a file that only grows, mapped into memory: float32 in rows, nothing else.
-
-FAISS's indexes over vectors: IVF-PQ and HNSW, in files that are mapped into memory.
-
-An index finds likely candidates among the first rows of a :class:`~mmosnet.gallery.vectors.VectorFile`; which of
-them are nearest, the vectors themselves tell. Rows keep their numbers. Jégou et al., "Product Quantization for Nearest
-Neighbor Search", TPAMI 2011; Malkov and Yashunin, "Efficient and Robust Approximate Nearest Neighbor Search Using
-Hierarchical Navigable Small World Graphs", TPAMI 2020.
+Vectors lie in rows of a file that only grows. A search compares the queries with every row, in bounded memory, or asks
+an index (IVF-PQ or HNSW) for likely candidates among the first rows. Candidates are ranked by their vectors, in double
+precision. Jégou et al., "Product Quantization for Nearest Neighbor Search", TPAMI 2011; Malkov and Yashunin, "Efficient
+and Robust Approximate Nearest Neighbor Search Using Hierarchical Navigable Small World Graphs", TPAMI 2020.
 """
 
 from __future__ import annotations
@@ -33,10 +23,30 @@ import numpy as np
 from mmosnet.errors import DataError, need
 from mmosnet.io.files import sync_folder, whole_file
 
-# Numbers of shorter vectors have lost digits in float32, and with them their direction.
+# Shorter vectors have lost digits in float32, and with them their direction.
 SHORTEST = 2.0**-100
-# FAISS and Milvus square distances in float32, which holds 2 ** 128.
+# FAISS and Milvus square distances in float32, which holds up to 2 ** 128.
 LONGEST = 2.0**60
+# Columns that a record's checksum leaves out: the row, which compacting changes, and the checksum itself.
+UNCOUNTED = ('row', 'checksum')
+# Type of the numbers in a vector file.
+NUMBERS = np.dtype('<f4')
+# Bytes to handle at once: of a file for its checksum, and of vectors.
+PIECE, CHUNK = 1 << 22, 1 << 26
+# Candidates beyond top_k, because FAISS rounds distances and may find several equal that are not.
+SPARE = 16
+# Row of a candidate that does not exist.
+NONE = -1
+# Numbers of a vector per byte of an IVF-PQ code.
+NUMBERS_PER_BYTE = 8
+# Vectors to train on per list and per code: k-means gains little from more.
+TRAINING_VECTORS = 64
+# A search reads one in so many lists, and at least so many.
+LISTS_SHARE, FEWEST_LISTS = 8, 16
+# Neighbors of a vertex in the graph, and candidates kept while the graph is built and searched.
+NEIGHBORS, BUILDING, SEARCHING = 32, 64, 128
+# Candidates that an index returns per image of the result, and at least.
+CANDIDATES, FEWEST_CANDIDATES = 10, 100
 
 
 def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, what: str) -> np.ndarray:
@@ -44,20 +54,21 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
 
     Args:
         embedding: ``(N, D)`` floating point numbers.
-        dimension: D, as the gallery has it.
+        dimension: Dimension D of the gallery.
         distance: ``'cosine'`` or ``'euclidean'``.
         what: Name of the embeddings in errors.
 
     Returns:
-        ``(N, D)`` float32, contiguous; with ``'euclidean'`` it may be the array given.
+        ``(N, D)`` float32, contiguous; for ``'euclidean'`` it may be the same array.
 
     Raises:
-        DataError: Another shape, another type, NaN or infinity, a vector too short to have a cosine, or so long that
-            its squared distances are not finite in float32.
+        DataError: The shape or the type is wrong, a number is not finite, or a vector is too short to have a cosine, or
+            so long that its squared distances are not finite in float32.
     """
     try:
         embedding = np.asarray(embedding)
-    # What torch raises for a tensor with a gradient, or on a GPU; rows of unlike lengths; or no array at all.
+    # torch raises RuntimeError for a tensor with a gradient, TypeError for one on a GPU; NumPy ValueError for rows of
+    # different lengths.
     except (ValueError, TypeError, RuntimeError) as e:
         raise DataError(f'{what}: {e}: give floating point numbers, (N, {dimension})') from e
     if embedding.ndim != 2 or embedding.shape[1] != dimension:
@@ -66,7 +77,7 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
         raise DataError(f'{what}: an array of {embedding.dtype}; give floating point numbers')
     with np.errstate(over='ignore'):
         embedding = np.ascontiguousarray(embedding, np.float32)
-    # In double precision squares of any float32 have a sum.
+    # In double precision the squares of any float32 numbers have a finite sum.
     norms = np.sqrt(np.einsum('nd,nd->n', embedding, embedding, dtype=np.float64))
     if not np.isfinite(norms).all():
         row = int(np.flatnonzero(~np.isfinite(norms))[0])
@@ -90,13 +101,13 @@ def checked_embeddings(embedding: np.ndarray, dimension: int, distance: str, wha
 
 
 def distances(query: np.ndarray, embeddings: np.ndarray, distance: str) -> np.ndarray:
-    """Compute the distances of one query to embeddings in double precision, as searches return them.
+    """Return the distances of one query to embeddings in double precision.
 
-    The libraries' own are rounded to float32, and the Euclidean ones come from ``x² + y² - 2xy``, which for near
-    vectors keeps few digits or none.
+    Those of FAISS and Milvus are rounded to float32, and their Euclidean ones come from ``x² + y² - 2xy``, which for
+    near vectors keeps few digits or none.
 
     Args:
-        query: ``(D,)`` of :func:`checked_embeddings`.
+        query: ``(D,)``, a row that :func:`checked_embeddings` returned.
         embeddings: ``(N, D)``, likewise.
         distance: ``'cosine'`` or ``'euclidean'``.
 
@@ -105,24 +116,18 @@ def distances(query: np.ndarray, embeddings: np.ndarray, distance: str) -> np.nd
     """
     difference = embeddings.astype(np.float64) - query.astype(np.float64)
     squares = np.einsum('nd,nd->n', difference, difference)
-    # |x - y|² = 2 - 2 cos for vectors of length 1; never below 0, as 1 - xy would be.
+    # |x - y|² = 2 - 2 cos for vectors of length 1; unlike 1 - xy it is never below 0.
     return squares / 2 if distance == 'cosine' else np.sqrt(squares)
-
-
-# Columns of a record that its checksum leaves out: the row, which compacting changes, and itself.
-UNCOUNTED = ('row', 'checksum')
-# Bytes of a file read at once.
-PIECE = 1 << 22
 
 
 @dataclass(frozen=True)
 class DamagedImage:
-    """An image whose checksums do not hold.
+    """An image whose checksums do not match.
 
     Attributes:
         id: Number of the image in the gallery.
-        path: As its record has it now, which may be what is damaged.
-        part: ``'record'``, ``'embedding'``, or ``'row'``, by which the record finds its embedding.
+        path: Path in its record, which may itself be damaged.
+        part: The damaged part: ``'record'``, ``'embedding'``, or ``'row'``, the row of the embedding.
     """
 
     id: int
@@ -132,13 +137,13 @@ class DamagedImage:
 
 @dataclass(frozen=True)
 class GalleryCheck:
-    """What a gallery's check has found.
+    """The result of a gallery's check.
 
     Attributes:
         images: Number of checked images.
         damaged: Images whose checksums do not match.
-        files: By file and part what was found: an empty text if all is well, else what is wrong with it.
-        unchecked: What the gallery has no checksum of, with the reason.
+        files: Damage by file name; empty for a sound file.
+        unchecked: Parts without a checksum, with the reason.
     """
 
     images: int
@@ -153,23 +158,23 @@ class GalleryCheck:
 
 
 def record_checksum(names: Sequence[str], values: Sequence) -> int:
-    """Return the checksum of a record.
+    """Return the checksum (CRC-32) of a record.
 
-    All columns count, whichever there are, by name and value. NULL does not, so that a column which a later version
-    adds leaves the checksums as they are.
+    It covers names and values of all columns but NULL values, so that a column which a later version adds keeps the
+    checksums valid.
 
     Args:
         names: Names of the table's columns.
         values: Values as SQLite returns them.
     """
     pairs = [pair for pair in zip(names, values, strict=True) if pair[1] is not None and pair[0] not in UNCOUNTED]
-    # ASCII is the same in every version of Python, and has a form for bytes that are no text.
+    # ascii() gives the same text in every version of Python, also for bytes that are no text.
     return zlib.crc32(ascii(pairs).encode('ascii'))
 
 
 def vector_checksums(vectors: np.ndarray) -> list[int]:
-    """Return the checksum of each row of ``(N, D)`` float32, as its bytes are in the file."""
-    return [zlib.crc32(row) for row in np.ascontiguousarray(vectors, '<f4')]
+    """Return the checksum of each row of ``(N, D)`` float32, by its bytes in the file."""
+    return [zlib.crc32(row) for row in np.ascontiguousarray(vectors, NUMBERS)]
 
 
 def file_checksum(path: Path) -> int:
@@ -195,121 +200,60 @@ def damage_error(gallery: str | Path, image: DamagedImage) -> DataError:
     )
 
 
-# Vectors that FAISS finds are ranked anew by distances of double precision: some more than wanted, for those whose
-# distances it rounds to the same.
-SPARE = 16
-NONE = -1
-
-
-def nearest_rows(queries: np.ndarray, vectors: np.ndarray, wanted: np.ndarray | None, top_k: int) -> np.ndarray:
-    """Return the rows of the nearest vectors by Euclidean distance, in the order of FAISS.
-
-    For vectors of length 1 that is the order by cosine too.
-
-    Args:
-        queries: ``(Q, D)`` float32.
-        vectors: ``(N, D)`` float32, may be mapped from a file.
-        wanted: ``(N,)`` bool, which vectors count; None for all.
-        top_k: Rows a query.
-
-    Returns:
-        ``(Q, K)`` int64, K at most ``top_k`` and a few more, -1 where there are fewer.
-    """
-    faiss = need('faiss', 'gallery')
-    keep = top_k + SPARE
-    best_distances = np.empty((len(queries), 0), np.float32)
-    best_rows = np.empty((len(queries), 0), np.int64)
-    for chunk in chunks(len(vectors), max(1, CHUNK // (4 * vectors.shape[1]))):
-        rows = None
-        block = vectors[chunk]
-        if wanted is not None and not wanted[chunk].all():
-            rows = np.flatnonzero(wanted[chunk])
-            block = block[rows]
-        if not len(block):
-            continue
-        found_distances, found = faiss.knn(queries, np.asarray(block), min(keep, len(block)))
-        found_rows = (found if rows is None else rows[found]) + chunk.start
-        best_distances = np.hstack([best_distances, found_distances])
-        best_rows = np.hstack([best_rows, found_rows])
-        if best_rows.shape[1] > keep:
-            order = np.argpartition(best_distances, keep - 1, axis=1)[:, :keep]
-            best_distances = np.take_along_axis(best_distances, order, axis=1)
-            best_rows = np.take_along_axis(best_rows, order, axis=1)
-    return best_rows
-
-
-def ranked(query: np.ndarray, vectors: np.ndarray, rows: np.ndarray, top_k: int, distance: str) -> tuple:
-    """Rank some rows by distances in double precision, and return the nearest.
-
-    Args:
-        query: ``(D,)`` float32.
-        vectors: ``(N, D)`` float32.
-        rows: ``(K,)`` candidates, -1 for none.
-        top_k: Number of rows to return.
-        distance: ``'cosine'`` or ``'euclidean'``.
-
-    Returns:
-        Rows and distances, ``(top_k,)`` or fewer: by distance, equally near ones by row.
-    """
-    rows = np.unique(rows[rows != NONE])
-    found = distances(query, vectors[rows], distance)
-    order = np.argsort(found, kind='stable')[:top_k]
-    return rows[order], found[order]
-
-
-KIND = np.dtype('<f4')
-# Bytes handled at once where a whole file is gone through.
-CHUNK = 1 << 26
+def chunks(rows: int, size: int) -> Iterator[slice]:
+    """Iterate over slices of at most ``size`` rows."""
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 class VectorFile:
-    """One file of vectors.
+    """A file of float32 vectors in rows, which only grows.
 
     Args:
-        path: Made when the first vectors are appended.
-        dimension: Numbers in a row.
+        path: The file; the first :meth:`append` creates it.
+        dimension: Numbers per row.
     """
 
     def __init__(self, path: Path, dimension: int) -> None:
         self.path = path
         self.dimension = dimension
-        self.row_bytes = dimension * KIND.itemsize
+        self.row_bytes = dimension * NUMBERS.itemsize
 
     def append(self, rows: int, vectors: np.ndarray) -> None:
         """Write vectors behind the first ``rows`` rows, and wait until they are on the disk.
 
-        What the file has beyond those rows, of an enrolment that was cut off, is overwritten.
+        Further rows in the file, from an enrollment that was cut off, are overwritten.
 
         Raises:
             DataError: The file has fewer rows.
-            OSError: There is no space; the file is what it was before.
+            OSError: There is no space; the file is as before.
         """
         new = not self.path.exists()
-        # Without a buffer, which would be written once more where the file is closed.
+        # Without a buffer, which closing the file would write once more.
         with self.path.open('ab', buffering=0) as file:
             try:
                 self._check_size(rows)
                 file.truncate(rows * self.row_bytes)
-                rest = np.ascontiguousarray(vectors, KIND).data.cast('B')
+                rest = np.ascontiguousarray(vectors, NUMBERS).data.cast('B')
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except BaseException as e:
                 self._undo(rows, new)
                 if isinstance(e, OSError):
-                    # Python knows no name for what fails while it writes.
+                    # Errors of write() do not name the file.
                     raise OSError(e.errno, e.strerror, str(self.path)) from e
                 raise
         if new:
             sync_folder(self.path.parent)
 
     def cut(self, rows: int) -> None:
-        """Truncate the file to the first rows, so that the rest takes no space."""
+        """Truncate the file to its first rows."""
         if self.path.exists() and self.path.stat().st_size > rows * self.row_bytes:
             os.truncate(self.path, rows * self.row_bytes)
 
     def map(self, rows: int) -> np.ndarray:
-        """Return the first rows, ``(rows, D)`` float32, read from the disk as they are used.
+        """Return the first rows, ``(rows, D)`` float32, mapped: they are read from the disk on use.
 
         Raises:
             DataError: The file has fewer rows.
@@ -317,14 +261,14 @@ class VectorFile:
         if rows == 0:
             return np.empty((0, self.dimension), np.float32)
         self._check_size(rows)
-        return np.memmap(self.path, KIND, 'r', shape=(rows, self.dimension))
+        return np.memmap(self.path, NUMBERS, 'r', shape=(rows, self.dimension))
 
     def chunk_rows(self) -> int:
         """Return the number of rows per chunk."""
         return max(1, CHUNK // self.row_bytes)
 
     def _undo(self, rows: int, new: bool) -> None:
-        # The first error is the one that counts.
+        # The caller raises the first error.
         with suppress(OSError):
             self.path.unlink() if new else self.cut(rows)
 
@@ -337,30 +281,73 @@ class VectorFile:
             )
 
 
-def chunks(rows: int, size: int) -> Iterator[slice]:
-    """Iterate over slices of at most ``size`` rows."""
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
+def nearest_rows(queries: np.ndarray, vectors: np.ndarray, selected: np.ndarray | None, top_k: int) -> np.ndarray:
+    """Return the rows of the nearest vectors by Euclidean distance, in the order of FAISS.
+
+    For vectors of length 1 that is also the order by cosine.
+
+    Args:
+        queries: ``(Q, D)`` float32.
+        vectors: ``(N, D)`` float32, may be mapped from a file.
+        selected: ``(N,)`` bool, vectors to compare with; None for all.
+        top_k: Rows per query.
+
+    Returns:
+        ``(Q, K)`` int64, K at most ``top_k`` + :data:`SPARE`; -1 where there are fewer vectors.
+    """
+    faiss = need('faiss', 'gallery')
+    keep = top_k + SPARE
+    best_distances = np.empty((len(queries), 0), np.float32)
+    best_rows = np.empty((len(queries), 0), np.int64)
+    for chunk in chunks(len(vectors), max(1, CHUNK // (4 * vectors.shape[1]))):
+        rows = None
+        block = vectors[chunk]
+        if selected is not None and not selected[chunk].all():
+            rows = np.flatnonzero(selected[chunk])
+            block = block[rows]
+        if not len(block):
+            continue
+        block_distances, block_rows = faiss.knn(queries, np.asarray(block), min(keep, len(block)))
+        block_rows = (block_rows if rows is None else rows[block_rows]) + chunk.start
+        best_distances = np.hstack([best_distances, block_distances])
+        best_rows = np.hstack([best_rows, block_rows])
+        if best_rows.shape[1] > keep:
+            order = np.argpartition(best_distances, keep - 1, axis=1)[:, :keep]
+            best_distances = np.take_along_axis(best_distances, order, axis=1)
+            best_rows = np.take_along_axis(best_rows, order, axis=1)
+    return best_rows
 
 
-# Numbers of a vector that become one byte of IVF-PQ's codes.
-NUMBERS_A_BYTE = 8
-# Vectors to train on for each list and each code: k-means gains little from more.
-TRAINING_VECTORS = 64
-# One list in so many is looked through.
-LISTS_SHARE, FEWEST_LISTS = 8, 16
-# Neighbours of a vertex, and candidates kept while the graph is built and searched.
-NEIGHBOURS, BUILDING, SEARCHING = 32, 64, 128
-# Candidates that the vectors are asked about, for each image wanted, and at least.
-CANDIDATES, FEWEST_CANDIDATES = 10, 100
+def ranked(query: np.ndarray, vectors: np.ndarray, rows: np.ndarray, top_k: int, distance: str) -> tuple:
+    """Rank candidates by distances in double precision, and return the nearest.
+
+    Args:
+        query: ``(D,)`` float32.
+        vectors: ``(N, D)`` float32.
+        rows: ``(K,)`` candidates, -1 for none.
+        top_k: Number of rows to return.
+        distance: ``'cosine'`` or ``'euclidean'``.
+
+    Returns:
+        Rows and distances, ``(top_k,)`` or fewer, by distance; equally near ones by row.
+    """
+    rows = np.unique(rows[rows != NONE])
+    exact = distances(query, vectors[rows], distance)
+    order = np.argsort(exact, kind='stable')[:top_k]
+    return rows[order], exact[order]
+
+
+def damaged_index(path: Path) -> DataError:
+    """Return the error to raise for a damaged index file."""
+    return DataError(f'{path}: damaged: `mmosnet gallery compact {path.parent}` makes it anew from the vectors')
 
 
 class VectorIndex:
-    """One index.
+    """An index of the first rows of a :class:`VectorFile`, with the same row numbers.
 
     Args:
         kind: ``'ivfpq'`` or ``'hnsw'``.
-        index: FAISS's.
+        index: Index object of FAISS.
     """
 
     def __init__(self, kind: str, index: Any) -> None:
@@ -369,26 +356,26 @@ class VectorIndex:
 
     @classmethod
     def train(cls, kind: str, vectors: np.ndarray) -> VectorIndex:
-        """Return an empty index trained for vectors like these.
+        """Return an empty index trained on vectors.
 
         Args:
             kind: ``'ivfpq'`` or ``'hnsw'``.
-            vectors: ``(N, D)`` float32; of many a part is looked at, always the same one.
+            vectors: ``(N, D)`` float32; if there are many, a fixed random sample is used.
         """
         faiss = need('faiss', 'gallery')
         dimension = vectors.shape[1]
         if kind == 'hnsw':
-            # Half the memory; the vectors themselves tell the distances.
-            index = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_fp16, NEIGHBOURS)
+            # float16 takes half the memory, and the final distances do not come from the index.
+            index = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_fp16, NEIGHBORS)
             index.hnsw.efConstruction = BUILDING
             index.is_trained = True
             return cls(kind, index)
         lists = 2 ** round(math.log2(math.sqrt(len(vectors))))
-        codes = max(m for m in range(1, dimension + 1) if dimension % m == 0 and m <= dimension / NUMBERS_A_BYTE + 1)
+        codes = max(m for m in range(1, dimension + 1) if dimension % m == 0 and m <= dimension / NUMBERS_PER_BYTE + 1)
         index = faiss.IndexIVFPQ(faiss.IndexFlatL2(dimension), dimension, lists, codes, 8)
         index.pq.cp.max_points_per_centroid = TRAINING_VECTORS
-        wanted = min(len(vectors), max(TRAINING_VECTORS * lists, 40 * 256))
-        rows = np.sort(np.random.default_rng(0).choice(len(vectors), wanted, replace=False))
+        number = min(len(vectors), max(TRAINING_VECTORS * lists, 40 * 256))
+        rows = np.sort(np.random.default_rng(0).choice(len(vectors), number, replace=False))
         index.train(vectors[rows])
         return cls(kind, index)
 
@@ -399,28 +386,33 @@ class VectorIndex:
         Args:
             kind: Kind of index that the file should hold.
             path: File whose size has been checked.
-            mapped: Leave the bulk on the disc; such an index takes no more vectors.
+            mapped: Leave most of the index on the disk; such an index cannot be extended.
 
         Raises:
-            DataError: Damaged.
+            DataError: The file is damaged.
         """
         faiss = need('faiss', 'gallery')
-        # Lists are mapped by one flag, codes and graphs by another, which older versions do not have.
+        # Lists are mapped by one flag, codes and graphs by another, which older versions of FAISS lack.
         flag = faiss.IO_FLAG_MMAP if kind == 'ivfpq' else getattr(faiss, 'IO_FLAG_MMAP_IFC', 0)
         try:
             index = faiss.read_index(str(path), flag if mapped else 0)
         except (RuntimeError, MemoryError) as e:
-            # A hostile one may claim sizes that no memory has.
-            raise damaged(path) from e
+            # A hostile file may claim sizes beyond any memory.
+            raise damaged_index(path) from e
         if not isinstance(index, faiss.IndexIVFPQ if kind == 'ivfpq' else faiss.IndexHNSWSQ):
-            raise damaged(path)
+            raise damaged_index(path)
         return cls(kind, index)
 
     def __len__(self) -> int:
         return self.index.ntotal
 
     def extend(self, vectors: np.ndarray, chunk_rows: int) -> None:
-        """Add the rows that the index does not have yet, out of all vectors ``(N, D)``."""
+        """Add the rows that the index lacks.
+
+        Args:
+            vectors: ``(N, D)`` float32, all rows.
+            chunk_rows: Rows to add at once.
+        """
         start = len(self)
         for chunk in chunks(len(vectors) - start, chunk_rows):
             self.index.add(np.asarray(vectors[start + chunk.start : start + chunk.stop]))
@@ -432,19 +424,20 @@ class VectorIndex:
             try:
                 faiss.write_index(self.index, str(draft))
             except RuntimeError as e:
-                # FAISS has the system's error in its text alone.
+                # FAISS reports the system's error only in its text.
                 causes = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES)
                 code = next((code for code in causes if os.strerror(code) in str(e)), errno.EIO)
                 raise OSError(code, os.strerror(code), str(path)) from e
         return path.stat().st_size
 
-    def candidates(self, queries: np.ndarray, top_k: int, wanted: np.ndarray | None) -> np.ndarray:
+    def candidates(self, queries: np.ndarray, top_k: int, selected: np.ndarray | None) -> np.ndarray:
         """Return rows that are likely the nearest.
 
         Args:
             queries: ``(Q, D)`` float32.
-            top_k: Number of rows that are needed in the end.
-            wanted: ``(N,)`` bool for the rows of the index; None for all. The fewer, the farther the search looks.
+            top_k: Number of rows that the caller finally needs.
+            selected: ``(N,)`` bool, rows of the index to search; None for all. With fewer rows the search visits more
+                of the index.
 
         Returns:
             ``(Q, K)`` int64, -1 for none.
@@ -452,20 +445,15 @@ class VectorIndex:
         faiss = need('faiss', 'gallery')
         count = min(len(self), max(FEWEST_CANDIDATES, CANDIDATES * top_k))
         share, selector = 1.0, None
-        if wanted is not None:
-            share = wanted.mean()
-            bits = np.packbits(wanted, bitorder='little')
+        if selected is not None:
+            share = selected.mean()
+            bits = np.packbits(selected, bitorder='little')
             selector = faiss.IDSelectorBitmap(bits)
         if self.kind == 'ivfpq':
-            # The nearest of few lie in more lists, but still in near ones.
+            # The nearest of few selected rows lie in more lists, but still in near ones.
             lists = math.ceil(max(FEWEST_LISTS, self.index.nlist / LISTS_SHARE) / math.sqrt(share))
             parameters = faiss.SearchParametersIVF(nprobe=min(self.index.nlist, lists), sel=selector)
         else:
             visited = min(len(self), math.ceil(max(SEARCHING, count) / share))
             parameters = faiss.SearchParametersHNSW(efSearch=visited, sel=selector)
         return self.index.search(queries, count, params=parameters)[1]
-
-
-def damaged(path: Path) -> DataError:
-    """Return the error to raise for an index file that is not the one that was written."""
-    return DataError(f'{path}: damaged: `mmosnet gallery compact {path.parent}` makes it anew from the vectors')

@@ -1,6 +1,6 @@
-"""Exported models, run with numpy, OpenCV, Pillow and ONNX Runtime alone: what a device beside a camera needs.
+"""Run exported models with NumPy, OpenCV, Pillow and ONNX Runtime alone, as on an edge device.
 
-Nothing here imports torch or OpenMMLab; docs/deployment.md says how such a device is set up.
+Importing this package imports neither torch nor OpenMMLab; docs/deployment.md describes the set-up of a device.
 """
 
 from mmosnet.io.images import read_image

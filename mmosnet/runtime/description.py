@@ -1,19 +1,16 @@
-"""What an exported model says about itself.
+"""The description that an exported model carries: one JSON document under one key, whatever the format.
 
-The steps by which images get the size that a model takes, as a test pipeline has them: the same numbers.
+It includes the steps that resize an image to the model's size, with the same pixels as the test pipeline. A step is a
+dict of plain values:
 
-A step is a dict of plain values, so that it can stand in a file's metadata:
-
-- ``{'type': 'Resize', 'width', 'height', 'keep_ratio', 'interpolation', 'backend'}``: to this size, or as large as fits
-  into it either way round (mmcv's ``Resize``)
-- ``{'type': 'ResizeEdge', 'scale', 'edge', 'interpolation', 'backend'}``: one edge to this length, the other in
+- ``{'type': 'Resize', 'width', 'height', 'keep_ratio', 'interpolation', 'backend'}``: resize to this size, or with
+  ``keep_ratio`` to the largest size that fits into it in either orientation (mmcv's ``Resize``)
+- ``{'type': 'ResizeEdge', 'scale', 'edge', 'interpolation', 'backend'}``: resize one edge to this length, the other in
   proportion (mmpretrain's ``ResizeEdge``)
-- ``{'type': 'CenterCrop', 'width', 'height'}``: at most this much of the middle (mmcv's ``CenterCrop``)
+- ``{'type': 'CenterCrop', 'width', 'height'}``: crop the center to at most this size (mmcv's ``CenterCrop``)
 
-``backend`` is ``'pillow'``, which averages where it makes images smaller, as the published figures were computed, or
-``'cv2'``, which does not and is faster.
-
-What an exported file says about itself: one JSON document under one key, whatever the format.
+``backend`` is ``'pillow'``, which averages pixels when it shrinks an image and with which the published figures were
+computed, or ``'cv2'``, which does not average and is faster.
 """
 
 from __future__ import annotations
@@ -30,6 +27,12 @@ from PIL import Image
 from mmosnet.errors import DataError
 from mmosnet.version import __version__
 
+# Key of the description in ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
+KEY = 'mmosnet'
+INPUT = 'images'
+# Longest side of a network's input in pixels: it limits the memory that a file's description can request.
+MAX_SIDE = 8192
+TASKS = dict(embedding='reid', attributes='attributes', category='category')
 INTERPOLATIONS = dict(
     nearest=cv2.INTER_NEAREST,
     bilinear=cv2.INTER_LINEAR,
@@ -40,11 +43,11 @@ INTERPOLATIONS = dict(
 
 
 def resized(image: np.ndarray, steps: Sequence[Mapping]) -> np.ndarray:
-    """Apply all steps.
+    """Return the image after all steps.
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        steps: Steps as described above, in order.
+        steps: Steps in order, see :mod:`mmosnet.runtime.description`.
 
     Raises:
         KeyError: A step of another type.
@@ -72,11 +75,8 @@ def _resize_edge(image: np.ndarray, step: Mapping) -> np.ndarray:
 
 
 def _center_crop(image: np.ndarray, step: Mapping) -> np.ndarray:
-    top, left = (
-        # Half of an odd number to the even side, as Python rounds.
-        max(0, round((size - wanted) / 2))
-        for size, wanted in zip(image.shape[:2], (step['height'], step['width']), strict=True)
-    )
+    # round() moves half a pixel to the even side, as in mmcv.
+    top, left = (max(0, round((image.shape[axis] - step[side]) / 2)) for axis, side in enumerate(('height', 'width')))
     return image[top : top + step['height'], left : left + step['width']]
 
 
@@ -89,38 +89,30 @@ def _to_size(image: np.ndarray, size: tuple[int, int], step: Mapping) -> np.ndar
 STEPS = dict(Resize=_resize, ResizeEdge=_resize_edge, CenterCrop=_center_crop)
 
 
-# In ONNX's metadata_props, OpenVINO's rt_info and TorchScript's extra files.
-KEY = 'mmosnet'
-INPUT = 'images'
-# The longest side of a network's input, in pixels: a file's own statement decides how much memory is taken.
-MAX_SIDE = 8192
-TASKS = dict(embedding='reid', attributes='attributes', category='category')
-
-
 @dataclass(frozen=True)
 class ModelDescription:
-    """Input and outputs of an exported model. Plain values only, so that programs without mmosnet can read them.
+    """Input and outputs of an exported model, in plain values that programs without mmosnet can read.
 
     Attributes:
-        outputs: Names of the outputs in order, of ``embedding``, ``attributes``, ``category``.
+        outputs: Names of the outputs in order: some of ``embedding``, ``attributes``, ``category``.
         height: Height of the images in pixels.
         width: Width of the images in pixels.
         channel_order: Order of the input's channels: ``'RGB'`` or ``'BGR'``.
         with_preprocess: The input is ``(N, height, width, 3)`` uint8; else ``(N, 3, height, width)`` float32, from
             which ``mean`` was subtracted and which was divided by ``std``.
-        mean: Mean of each channel in pixel units, RGB or BGR as ``channel_order`` has it without preprocessing.
+        mean: Mean of each channel in pixel units, in the order ``channel_order``.
         std: Standard deviation of each channel, likewise.
-        l2_normalized: The embedding has length 1.
-        attributes: Names of the attributes, in order of the scores.
-        classes: Names of the categories, in order of the scores.
-        resize: Steps from an image of any size to ``(height, width)``, see :mod:`mmosnet.runtime.description`; none
-            where images have that size already.
-        other_transforms: Further transforms of the model's test pipeline, which the runtime does not have.
-        read_by_opencv: Files are read as OpenCV does by itself, see :func:`mmosnet.runtime.read_image`.
-        weights: Digest of the weights that the embedding comes from (:mod:`mmosnet.models.weights`): embeddings
-            of two files with one digest are comparable.
+        l2_normalized: Whether the embedding has length 1.
+        attributes: Names of the attributes, in the order of the scores.
+        classes: Names of the categories, in the order of the scores.
+        resize: Steps from an image of any size to ``(height, width)``, see :mod:`mmosnet.runtime.description`; empty
+            if images must have that size already.
+        other_transforms: Further transforms of the model's test pipeline, which the runtime lacks.
+        read_by_opencv: Whether files are decoded by OpenCV alone, see :func:`mmosnet.runtime.read_image`.
+        weights: Digest of the weights (:mod:`mmosnet.models.weights`): embeddings by two files with the same digest
+            are comparable.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
-        checksum: ``'sha256'`` where the file ends with a checksum (:mod:`mmosnet.io.files`), else empty.
+        checksum: ``'sha256'`` if the file ends with a checksum (:mod:`mmosnet.io.files`), else empty.
         version: Version of mmosnet.
     """
 
@@ -148,7 +140,7 @@ class ModelDescription:
         return TASKS[self.outputs[0]] if len(self.outputs) == 1 else 'multitask'
 
     def preparation(self) -> str:
-        """Describe for users how images of any size are resized to the file's size."""
+        """Return a text that says how images of any size are resized to the file's size."""
         if self.other_transforms:
             return f'prepared outside: the runtime lacks {", ".join(self.other_transforms)}'
         steps = [
@@ -161,39 +153,41 @@ class ModelDescription:
 
         Args:
             image: ``(H, W, 3)`` uint8.
-            name: Name for error messages.
+            name: Name of the image in errors.
 
         Raises:
             DataError: The steps lead to another size.
         """
-        found = resized(image, self.resize)
-        if found.shape[:2] == (self.height, self.width):
-            return found
-        size, wanted = (f'{shape[1]}x{shape[0]}' for shape in (image.shape, (self.height, self.width)))
+        result = resized(image, self.resize)
+        if result.shape[:2] == (self.height, self.width):
+            return result
+        size, result_size, model_size = (
+            f'{shape[1]}x{shape[0]}' for shape in (image.shape, result.shape, (self.height, self.width))
+        )
         if self.resize:
-            what = (
-                f'; resized as in training it is {found.shape[1]}x{found.shape[0]}, the exported model takes {wanted}'
+            raise DataError(
+                f'{name} is {size}; resized as in training it is {result_size}, the exported model takes {model_size} '
+                '(width x height): give an image of another shape'
             )
-            raise DataError(f'{name} is {size}{what} (width x height): give an image of another shape')
-        why = 'the file names no steps of resizing'
+        reason = 'the file names no steps of resizing'
         if self.other_transforms:
-            why = f"the runtime lacks its test pipeline's {', '.join(self.other_transforms)}"
+            reason = f"the runtime lacks its test pipeline's {', '.join(self.other_transforms)}"
         raise DataError(
-            f'{name} is {size}, the exported model takes {wanted} (width x height), and {why}: give images of that size'
+            f'{name} is {size}, the exported model takes {model_size} (width x height), and {reason}: give images of '
+            'that size'
         )
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """Convert images to the file's input; they stay as they are where the file normalizes.
+        """Return images as the file's input; unchanged if the file normalizes them itself.
 
         Args:
             images: ``(N, height, width, 3)`` uint8, BGR.
 
         Raises:
-            DataError: Other arrays.
+            DataError: An array of another shape or type.
         """
-        wanted = (self.height, self.width, 3)
-        if images.ndim != 4 or images.shape[1:] != wanted or images.dtype != np.uint8:
-            raise DataError(f'images are {images.shape} {images.dtype}: give (N, {", ".join(map(str, wanted))}) uint8')
+        if images.ndim != 4 or images.shape[1:] != (self.height, self.width, 3) or images.dtype != np.uint8:
+            raise DataError(f'images are {images.shape} {images.dtype}: give (N, {self.height}, {self.width}, 3) uint8')
         if self.with_preprocess:
             return np.ascontiguousarray(images)
         if self.channel_order == 'RGB':
@@ -210,21 +204,21 @@ class ModelDescription:
         """Parse the line that :meth:`to_json` returns.
 
         Args:
-            text: The line; None where a file has none.
-            path: The file, for the message.
+            text: The line; None if a file has none.
+            path: The file, for errors.
 
         Raises:
-            DataError: Not such a line.
+            DataError: No such line, or impossible values in it.
         """
         try:
-            found = json.loads(text or '')
+            stored = json.loads(text or '')
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, Mapping):
+            stored = None
+        if not isinstance(stored, Mapping):
             raise DataError(f'{path} has no metadata of mmosnet: export it again with `mmosnet export`')
         known = {field.name for field in fields(cls)}
-        # What a later version adds is left out.
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items() if k in known}
+        # Entries that a later version adds are ignored.
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known}
         missing = {'outputs', 'height', 'width'} - set(values)
         if missing:
             raise DataError(f'{path}: its metadata lacks {", ".join(sorted(missing))}: export it again')

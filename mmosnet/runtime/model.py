@@ -1,4 +1,4 @@
-"""An exported file of any format, from images to named outputs."""
+"""Predict images with an exported file of any format."""
 
 from __future__ import annotations
 
@@ -17,23 +17,21 @@ from mmosnet.io.images import TAKEN, as_image, read_image
 from mmosnet.io.media import file_kind
 from mmosnet.io.regions import split_region
 from mmosnet.runtime.description import ModelDescription
-
-# Of the files that :func:`_session` opens.
-SUFFIXES = ('.onnx', '.xml', '.pt')
+from mmosnet.runtime.sessions import SESSIONS
 
 
 class ExportedModel:
-    """Run what ``mmosnet export`` wrote, without torch but for its own format.
+    """Run a model that ``mmosnet export`` wrote; only TorchScript files need torch.
 
     Args:
         path: ``.onnx``, ``.xml`` (OpenVINO, the ``.bin`` beside it) or ``.pt`` (TorchScript).
         threads: Number of threads; the runtime's choice by default.
-        bf16: OpenVINO computes in bfloat16.
-        batch_size: OpenVINO takes this many images at once only, and is faster for it.
+        bf16: Compute in bfloat16; OpenVINO only.
+        batch_size: Fixed number of images per call, which is faster; any number by default. OpenVINO only.
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: Another kind of file, one without our metadata, or a runtime that is not installed.
+        DataError: Another kind of file, one without metadata of mmosnet, or a runtime that is not installed.
 
     Example:
         >>> model = ExportedModel('osnet.onnx')
@@ -45,8 +43,8 @@ class ExportedModel:
         self, path: str | Path, threads: int | None = None, bf16: bool = False, batch_size: int | None = None
     ) -> None:
         self.path = Path(path)
-        if self.path.suffix not in SUFFIXES:
-            raise DataError(f'{path}: name a file that ends in {", ".join(SUFFIXES)}')
+        if self.path.suffix not in SESSIONS:
+            raise DataError(f'{path}: name a file that ends in {", ".join(SESSIONS)}')
         if not self.path.is_file():
             raise FileNotFoundError(f'no exported model {path}; `mmosnet export` writes them')
         if self.path.suffix == '.pt' and find_spec('torch') is None:
@@ -57,17 +55,17 @@ class ExportedModel:
         weights = self.path.with_suffix('.bin')
         lacks_weights = self.path.suffix == '.xml' and not weights.is_file()
         has_checksum = not lacks_weights and check_checksum(self.path)
-        # Runtimes say of a web page or a pointer what they would have liked in its place.
+        # A runtime's own error for a web page or a Git LFS pointer would not name the cause.
         kind = file_kind(self.path)
         if kind.remedy:
             raise DataError(f'{path} is {kind}')
         if lacks_weights:
             raise FileNotFoundError(f'no {weights}, which has the weights of {self.path.name}')
         try:
-            self._session = _session(self.path.suffix)(self.path, threads, **options)
+            self._session = SESSIONS[self.path.suffix](self.path, threads, **options)
         except (DataError, ImportError):
             raise
-        # Every runtime has errors of its own for damaged files.
+        # Every runtime has its own errors for damaged files.
         except Exception as e:
             beside = ', with the .bin beside it' if self.path.suffix == '.xml' else ''
             reason = (str(e).strip().splitlines() or [type(e).__name__])[-1].strip()
@@ -83,18 +81,18 @@ class ExportedModel:
         """Predict images of any size; they are resized, reordered to RGB or BGR and normalized first.
 
         Args:
-            images: Arrays ``(H, W, 3)`` uint8, BGR as OpenCV has them, each of its own size; images of Pillow's; paths
-                of files; paths of regions, ``frame.jpg#xywh=120,80,64,190``. A list, a batch ``(N, H, W, 3)`` or a
-                generator; none at all is no error.
-            batch_size: Images read, held and computed at once.
+            images: A list, a generator or a batch ``(N, H, W, 3)``. Each image is an array ``(H, W, 3)`` uint8, BGR as
+                in OpenCV, of any size; a Pillow image; the path of a file; or the path of a region,
+                ``frame.jpg#xywh=120,80,64,190``. An empty list is allowed.
+            batch_size: Number of images that are read and computed at once. Default: 32.
 
         Returns:
-            ``embedding`` ``(N, D)``, ``attributes`` ``(N, A)`` and ``category`` ``(N, C)``, scores from 0 to 1, as far
-            as the file has them; float32.
+            The file's outputs by name, float32: ``embedding`` ``(N, D)``, and the scores from 0 to 1 ``attributes``
+            ``(N, A)`` and ``category`` ``(N, C)``.
 
         Raises:
             FileNotFoundError: An image is missing.
-            DataError: An image is damaged, something is no image, or the file does not say how to resize it.
+            DataError: An image is damaged, an item is not an image, or the file does not say how to resize it.
         """
         if batch_size < 1:
             raise DataError(f'batch_size={batch_size}: give 1 or more')
@@ -104,11 +102,11 @@ class ExportedModel:
             raise DataError(f'images is one array of shape {images.shape}: give a list of images, or (N, H, W, 3)')
         if not isinstance(images, Iterable) or isinstance(images, (bytes, bytearray, Mapping)):
             raise DataError(f'images is of the type {type(images).__name__}: give a list of images; of each {TAKEN}')
-        size, left, chunks, done = self._batch_size or batch_size, iter(images), [], 0
-        while batch := list(islice(left, size)):
+        size, remaining, chunks, done = self._batch_size or batch_size, iter(images), [], 0
+        while batch := list(islice(remaining, size)):
             chunks.append(self._predict(batch, done))
             done += len(batch)
-        # Of no images the outputs still have their widths.
+        # Without images the outputs still have their widths.
         empty = [{name: value[:0] for name, value in self._predict([self._blank()], 0).items()}] if not chunks else []
         return {name: np.concatenate([chunk[name] for chunk in chunks or empty]) for name in self.description.outputs}
 
@@ -116,13 +114,13 @@ class ExportedModel:
         """Predict images that already have the model's size.
 
         Args:
-            images: ``(N, H, W, 3)`` uint8, BGR, of the size that :attr:`description` says.
+            images: ``(N, H, W, 3)`` uint8, BGR, of the size in :attr:`description`.
 
         Returns:
-            As of :meth:`predict`.
+            The same as :meth:`predict`.
 
         Raises:
-            DataError: Other arrays.
+            DataError: An array of another shape or type.
         """
         if not isinstance(images, np.ndarray):
             raise DataError(
@@ -131,11 +129,16 @@ class ExportedModel:
         return self.run(self.description.prepare(images))
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute the outputs for inputs in the file's form, see :meth:`ModelDescription.prepare`."""
+        """Compute the outputs for inputs that :meth:`ModelDescription.prepare` returned."""
         return dict(zip(self.description.outputs, self._session.run(inputs), strict=True))
 
     def _predict(self, images: Sequence, start: int) -> dict[str, np.ndarray]:
-        """Predict one batch; fill it up where the runtime takes one size only."""
+        """Predict one batch; fill it up if the session has a fixed batch size.
+
+        Args:
+            images: Images as in :meth:`predict`.
+            start: Number of the first image, for errors.
+        """
         sized = list(self._sized(images, start))
         sized += [self._blank()] * ((self._batch_size or len(sized)) - len(sized))
         return {name: value[: len(images)] for name, value in self(np.stack(sized)).items()}
@@ -162,18 +165,3 @@ class ExportedModel:
 
     def _blank(self) -> np.ndarray:
         return np.zeros((self.description.height, self.description.width, 3), np.uint8)
-
-
-def _session(suffix: str) -> type:
-    """Return the class that runs files with a suffix; each needs a package of its own, imported on use."""
-    if suffix == '.onnx':
-        from mmosnet.runtime.sessions import OnnxSession
-
-        return OnnxSession
-    if suffix == '.xml':
-        from mmosnet.runtime.sessions import OpenVinoSession
-
-        return OpenVinoSession
-    from mmosnet.runtime.sessions import TorchScriptSession
-
-    return TorchScriptSession

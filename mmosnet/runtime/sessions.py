@@ -1,10 +1,6 @@
-"""Run exported files.
+"""Run exported files in ONNX Runtime, OpenVINO or torch, on the CPU; each package is imported on use.
 
-ONNX files in ONNX Runtime.
-
-OpenVINO's files, ``.xml`` with their ``.bin``, in OpenVINO.
-
-TorchScript files in torch, the only part of the runtime that needs it.
+A session has ``metadata``, the description that ``mmosnet export`` stored in the file (None without one), and ``run``.
 """
 
 from __future__ import annotations
@@ -14,26 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mmosnet.errors import DataError, need
 from mmosnet.runtime.description import INPUT, KEY
 
-# The key of the entry that names a file, in protobuf.
+# Key of the protobuf entry that names a file with weights.
 EXTERNAL_DATA = b'\n\x08location\x12'
 
 
 class OnnxSession:
-    """An ONNX file in ONNX Runtime, on the CPU.
+    """Run an ONNX file in ONNX Runtime.
 
     Args:
-        path: The file.
+        path: The ``.onnx`` file.
         threads: Number of threads; ONNX Runtime's choice by default.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         runtime = need('onnxruntime', 'onnx')
-        # ONNX Runtime would read them, in some versions from any folder.
+        # ONNX Runtime would read these files, in some versions from any folder.
         if EXTERNAL_DATA in path.read_bytes():
             raise DataError(f'{path} has weights in other files, which are not read: export it with `mmosnet export`')
         options = runtime.SessionOptions()
@@ -49,13 +44,13 @@ class OnnxSession:
 
 
 class OpenVinoSession:
-    """An OpenVINO file on the CPU.
+    """Run an OpenVINO file.
 
     Args:
-        path: The ``.xml`` file.
+        path: The ``.xml`` file; its ``.bin`` lies beside it.
         threads: Number of threads; OpenVINO's choice by default.
-        bf16: Compute in bfloat16, where the CPU can; else in float32.
-        batch_size: Take this many images at once only.
+        bf16: Compute in bfloat16 where the CPU supports it; by default in float32.
+        batch_size: Fixed number of images per call; any number by default.
     """
 
     def __init__(
@@ -77,24 +72,32 @@ class OpenVinoSession:
 
 
 class TorchScriptSession:
-    """A TorchScript file, on the CPU.
+    """Run a TorchScript file in torch.
 
     Args:
-        path: The file.
-        threads: Number of threads of the whole process; it is only set if given.
+        path: The ``.pt`` file.
+        threads: Number of threads of the whole process; unchanged by default.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        import torch
+
         if threads:
             torch.set_num_threads(threads)
         extra = {KEY: ''}
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             self._script = torch.jit.load(str(path), map_location='cpu', _extra_files=extra)
-        found = extra[KEY]
-        self.metadata = found.decode() if isinstance(found, bytes) else found
+        stored = extra[KEY]
+        self.metadata = stored.decode() if isinstance(stored, bytes) else stored
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs in the file's order."""
+        import torch
+
         with torch.inference_mode():
             return [output.numpy() for output in self._script(torch.from_numpy(inputs))]
+
+
+# Sessions by the suffix of the exported file.
+SESSIONS = {'.onnx': OnnxSession, '.xml': OpenVinoSession, '.pt': TorchScriptSession}

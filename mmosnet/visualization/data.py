@@ -10,12 +10,11 @@ import numpy as np
 
 from mmosnet.datasets.check import ImageFacts, Part
 from mmosnet.datasets.transforms import LoadPersonImage
-from mmosnet.drawing.sheets import GREY, blank, fitted, save, write
+from mmosnet.drawing.sheets import CAPTION_LINE, MARGIN, Line, beside, blank, person_card, save_sheet, stacked, write
 from mmosnet.io.media import spread
 
-# Height and width of a picture, height of a line of text, width of the captions, gap between pictures: pixels.
+# Height and width of a picture, width of the captions, gap between pictures: pixels.
 CELL = (128, 64)
-LINE = 20
 CAPTION = 120
 GAP = 8
 # Columns that a screen shows.
@@ -69,32 +68,29 @@ def draw_contact_sheet(people: Sequence[ShownPerson]) -> np.ndarray:
         ``(H, W, 3)`` uint8, BGR. Cameras beyond :data:`MAX_CAMERAS` are left out.
     """
     cameras = sorted({camid for person in people for camid in person.records})[:MAX_CAMERAS]
-    header = blank(LINE, CAPTION)
-    strips = [np.hstack([header] + [_titled(blank(0, CELL[1]), f'camera {camid}') for camid in cameras])]
+    head = blank(CAPTION_LINE + MARGIN, CAPTION + len(cameras) * (CELL[1] + GAP))
+    for column, camid in enumerate(cameras):
+        write(head, f'camera {camid}', CAPTION + column * (CELL[1] + GAP) + MARGIN, CAPTION_LINE - 2)
+    rows = [head]
     for person in people:
-        caption = blank(CELL[0] + LINE, CAPTION)
-        write(caption[:, :-4], f'id {person.name}', 4, 50)
-        write(caption[:, :-4], person.split, 4, 50 + LINE)
-        strips.append(np.hstack([caption] + [_cell(person.records.get(camid, [])) for camid in cameras]))
-    return np.vstack(strips)
+        caption = blank(CELL[0], CAPTION)
+        for line, text in enumerate((f'id {person.name}', person.split)):
+            write(caption[:, :-4], text, MARGIN, 50 + 20 * line)
+        rows.append(beside([caption, *(_card(person.records.get(camid, [])) for camid in cameras)]))
+    return stacked(rows)
+
+
+def _card(records: Sequence[dict]) -> np.ndarray:
+    """Draw a person's first image by one camera, with the number of images."""
+    image = LoadPersonImage()(dict(records[0]))['img'] if records else None
+    text = '1 image' if len(records) == 1 else f'{len(records)} images'
+    return person_card(image, [Line(text)], cell=CELL, gap=GAP)
 
 
 def save_contact_sheet(people: Sequence[ShownPerson], path: str | Path) -> Path:
-    """Draw the sheet into an image file.
+    """Write the sheet of :func:`draw_contact_sheet` into an image file.
 
     Raises:
         OSError: The file cannot be written.
     """
-    return save(draw_contact_sheet(people), path)
-
-
-def _cell(records: Sequence[dict]) -> np.ndarray:
-    picture = fitted(LoadPersonImage()(dict(records[0]))['img'], CELL) if records else blank(*CELL, GREY)
-    return _titled(picture, f'{len(records)} images' if len(records) != 1 else '1 image')
-
-
-def _titled(picture: np.ndarray, text: str) -> np.ndarray:
-    """Return a picture with a line of text below and a gap on its right."""
-    line = blank(LINE, picture.shape[1] + GAP)
-    write(line, text, 4, LINE - 6)
-    return np.vstack([np.hstack([picture, blank(picture.shape[0], GAP)]), line])
+    return save_sheet(draw_contact_sheet(people), path)

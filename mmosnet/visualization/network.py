@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from mmosnet.drawing.figures import TEXT_SIZE, new_figure, save_figure
 from mmosnet.drawing.figures import TITLE_SIZE as GATE_WEIGHT_FIGURE_TITLE_SIZE
-from mmosnet.drawing.sheets import TITLE_SIZE, blank, save, text_width, write
+from mmosnet.drawing.sheets import TITLE_SIZE, blank, save_sheet, text_width, write
 from mmosnet.errors import DataError
 from mmosnet.io.text_tables import text_table
 from mmosnet.models.osnet import OSNet, WeightedFusion
@@ -219,7 +219,7 @@ def save_activation_sheet(images: Sequence[MappedImage], path: str | Path, title
     Raises:
         OSError: The file cannot be written.
     """
-    return save(draw_activation_sheet(images, title), path)
+    return save_sheet(draw_activation_sheet(images, title), path)
 
 
 def _header(width: int, title: Sequence[str]) -> np.ndarray:

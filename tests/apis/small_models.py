@@ -1,4 +1,4 @@
-"""Configs of a narrow OSNet with any head, on 64x32 images, checkpoints of it without training, and their results."""
+"""Configs of a narrow OSNet with any head for 64x32 images, and untrained checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACK = dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split'))
 
 
 def small_config(head: dict, pipeline: list[dict] | None = None) -> Config:
-    """A config for testing, whose data set need not be there."""
+    """Return a config for testing; its data set need not exist."""
     cfg = Config.fromfile(CONFIGS / 'osnet_x0_25_reid_market.py')
     cfg.model.head = head
     cfg.test_dataloader.dataset.pipeline = [LOAD, RESIZE, PACK] if pipeline is None else pipeline
@@ -35,7 +35,7 @@ def small_config(head: dict, pipeline: list[dict] | None = None) -> Config:
 
 
 def small_checkpoint(path: Path, head: dict, **dataset_meta) -> str:
-    """What training leaves, with the names that the data set had."""
+    """Write a checkpoint with the names of a data set; return its path."""
     torch.manual_seed(0)
     model = build_model(small_config(head))
     with torch.no_grad():
@@ -48,7 +48,7 @@ def small_checkpoint(path: Path, head: dict, **dataset_meta) -> str:
 
 
 def assert_close(found: dict, expected: dict, tolerance: float = 1e-5) -> None:
-    """Hold an entry of an inferencer's results against another."""
+    """Assert that two entries of an inferencer's results are equal up to a tolerance."""
     assert found.keys() == expected.keys()
     if 'embedding' in expected:
         np.testing.assert_allclose(found['embedding'], expected['embedding'], rtol=tolerance, atol=tolerance)

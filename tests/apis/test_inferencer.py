@@ -43,7 +43,7 @@ def joint(tmp_path):
 
 @pytest.fixture
 def images():
-    """Of different colours, with some noise."""
+    """Return images of different colors, with some noise."""
     random = np.random.RandomState(0)
     return (random.randint(0, 216, (7, 1, 1, 3)) + random.randint(0, 40, (7, 40, 24, 3))).astype(np.uint8)
 
@@ -193,7 +193,7 @@ def test_bad_inputs_stop_everything_or_keep_their_places(joint, tmp_path, images
 def test_images_that_are_too_small_for_the_network(tmp_path, images):
     checkpoint = small_checkpoint(tmp_path / 'model.pth', REID)
     inferencer = PersonInferencer(small_config(REID, [LOAD, PACK]), checkpoint)
-    with pytest.raises(DataError, match=r'inputs\[1\], 4x24 after the pipeline, is too small'):
+    with pytest.raises(DataError, match=r'inputs\[1\], 4x24'):
         inferencer([images[0], images[1][:4]])
     results = inferencer([images[0], images[1][:4], images[2]], bad_images='skip')
     assert ['error' in result for result in results] == [False, True, False]
@@ -230,7 +230,7 @@ def test_models_by_name_path_config_and_built(tmp_path, images, monkeypatch):
 
 def test_models_that_cannot_be_used(tmp_path):
     checkpoint = small_checkpoint(tmp_path / 'model.pth', REID)
-    with pytest.raises(DataError, match=r"'osnet-x0.25_market' is neither .* Nearest: osnet-x0\.25_reid-market1501"):
+    with pytest.raises(DataError, match=r"'osnet-x0.25_market'.*osnet-x0\.25_reid-market1501"):
         PersonInferencer('osnet-x0.25_market')
     with pytest.raises(FileNotFoundError, match=r'no config gone\.py'):
         PersonInferencer('gone.py')
@@ -245,7 +245,7 @@ def test_models_that_cannot_be_used(tmp_path):
         PersonInferencer(small_config(JOINT), checkpoint)
     with pytest.raises(DataError, match=r'does not fit .*head\.heads\.attributes'):
         PersonInferencer(build_model(small_config(JOINT)), checkpoint)
-    with pytest.raises(DataError, match='head is NoneType, which predicts no embedding'):
+    with pytest.raises(DataError, match='head is NoneType'):
         PersonInferencer(small_config(None))
     with pytest.raises(DataError, match="device='gpu': "):
         PersonInferencer(small_config(REID), checkpoint, 'gpu')
@@ -268,10 +268,10 @@ def test_where_the_pipeline_comes_from(tmp_path, images):
         for found, result in zip(inferencer(images), expected, strict=True):
             assert_close(found, result)
     model._config = None
-    with pytest.raises(DataError, match=r'the model has no config with test_dataloader\.dataset\.pipeline.*pipeline='):
+    with pytest.raises(DataError, match=r'test_dataloader\.dataset\.pipeline.*pipeline='):
         PersonInferencer(model)
     cfg.test_dataloader = None
-    with pytest.raises(DataError, match=r'osnet_x0_25_reid_market\.py has none with test_dataloader'):
+    with pytest.raises(DataError, match=r'osnet_x0_25_reid_market\.py .*test_dataloader'):
         PersonInferencer(cfg, checkpoint)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmosnet.apis.inputs import take_apart
+from mmosnet.apis.inputs import expand_inputs
 from mmosnet.errors import DataError
 from tests.conftest import write_person
 
@@ -13,7 +13,7 @@ IMAGE = np.random.RandomState(0).randint(0, 256, (20, 10, 3), dtype=np.uint8)
 
 
 def names(inputs):
-    return [source.name for source in take_apart(inputs)]
+    return [source.name for source in expand_inputs(inputs)]
 
 
 def test_paths_arrays_folders_and_lists_of_them(tmp_path):
@@ -40,16 +40,16 @@ def test_paths_arrays_folders_and_lists_of_them(tmp_path):
         f'inputs[3]: {in_folder[2]}',
         f'inputs[3]: {in_folder[3]}',
     ]
-    shapes = [source.read().shape for source in take_apart(mixed)]
+    shapes = [source.read().shape for source in expand_inputs(mixed)]
     assert shapes == [(40, 30, 3), *[(20, 10, 3)] * 4, (32, 16, 3), (32, 16, 3)]
 
 
 def test_regions_are_cut_out(tmp_path):
     cv2.imwrite(str(tmp_path / 'frame.png'), IMAGE)
-    (source,) = take_apart(f'{tmp_path}/frame.png#xywh=2,3,4,5')
+    (source,) = expand_inputs(f'{tmp_path}/frame.png#xywh=2,3,4,5')
     np.testing.assert_array_equal(source.read(), IMAGE[3:8, 2:6])
-    (source,) = take_apart([f'{tmp_path}/frame.png#xywh=8,3,4,5'])
-    with pytest.raises(DataError, match=r'^inputs\[0\]: .*#xywh=8,3,4,5: no such region in an image of 10x20'):
+    (source,) = expand_inputs([f'{tmp_path}/frame.png#xywh=8,3,4,5'])
+    with pytest.raises(DataError, match=r'^inputs\[0\]: .*#xywh=8,3,4,5: .*10x20'):
         source.read()
 
 
@@ -57,7 +57,7 @@ def test_arrays_that_torch_would_not_take():
     locked = IMAGE.copy()
     locked.flags.writeable = False
     for image in (IMAGE[:, :, ::-1], IMAGE[::2], locked):
-        (source,) = take_apart(image)
+        (source,) = expand_inputs(image)
         read = source.read()
         np.testing.assert_array_equal(read, image)
         assert read.flags.c_contiguous and read.flags.writeable
@@ -78,21 +78,21 @@ def test_arrays_that_torch_would_not_take():
     ],
 )
 def test_arrays_that_are_no_images(array, message):
-    good, bad = take_apart([IMAGE, array])
+    good, bad = expand_inputs([IMAGE, array])
     assert good.error is None
     with pytest.raises(DataError, match=r'^inputs\[1\] is an array of ' + message):
         bad.read()
 
 
 def test_a_bad_batch_is_as_many_bad_images():
-    sources = list(take_apart([np.zeros((3, 4, 4, 3))]))
+    sources = list(expand_inputs([np.zeros((3, 4, 4, 3))]))
     assert [source.place for source in sources] == ['inputs[0][0]', 'inputs[0][1]', 'inputs[0][2]']
     assert all(isinstance(source.error, DataError) for source in sources)
 
 
 def test_what_is_missing_empty_or_something_else(tmp_path):
     (tmp_path / 'empty').mkdir()
-    missing, region, empty, nothing = take_apart(
+    missing, region, empty, nothing = expand_inputs(
         [tmp_path / 'gone.jpg', f'{tmp_path}/gone.jpg#xywh=0,0,1,1', tmp_path / 'empty', None]
     )
     for source in (missing, region):
@@ -108,14 +108,14 @@ def test_damaged_files(tmp_path, keep):
     write_person(tmp_path / 'a.jpg', 1)
     data = (tmp_path / 'a.jpg').read_bytes()
     (tmp_path / 'a.jpg').write_bytes(data[: int(keep * len(data))])
-    (source,) = take_apart([tmp_path / 'a.jpg'])
+    (source,) = expand_inputs([tmp_path / 'a.jpg'])
     with pytest.raises(DataError, match=r'^inputs\[0\]: .*a\.jpg: unreadable image \(.+\)$'):
         source.read()
 
 
 def test_images_of_pillow():
-    (found,) = take_apart(Image.fromarray(IMAGE[:, :, ::-1]))
+    (found,) = expand_inputs(Image.fromarray(IMAGE[:, :, ::-1]))
     np.testing.assert_array_equal(found.read(), IMAGE)
-    (found,) = take_apart([Image.new('F', (9, 9))])
+    (found,) = expand_inputs([Image.new('F', (9, 9))])
     with pytest.raises(DataError, match=r'inputs\[0\] is a PIL image'):
         found.read()

@@ -26,7 +26,7 @@ RESULTS = [
 ]
 
 
-def test_a_line_an_image():
+def test_one_line_per_image():
     lines = prediction_table(RESULTS).splitlines()
     assert lines == [
         'image    | attributes               | category        | embedding norm | error',
@@ -54,7 +54,7 @@ def test_json_gives_every_number_back(tmp_path):
     assert found['results'][1]['img_path'] is None and found['results'][2] == RESULTS[2]
 
 
-def test_csv_has_a_row_an_image(tmp_path):
+def test_csv_has_one_row_per_image(tmp_path):
     path = save_predictions(RESULTS, tmp_path / 'out.CSV', config='c.py')
     with path.open(newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
@@ -77,7 +77,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_names_of_files_that_are_no_text(tmp_path):
-    """A line stays a line, and the files give each name back, byte by byte."""
+    """A name with a line break stays on one line, and the files keep each byte of it."""
     name = 'b\udcffd\nline.jpg'
     results = [dict(img_path=name, attributes={'hat': 0.5})]
     lines = prediction_table(results).splitlines()
@@ -130,12 +130,18 @@ def test_classes_may_share_a_name(model):
     assert PredictedTasks(model).classes[2] == 'crane'
 
 
-def test_a_sample_becomes_numbers_with_names(model):
+@pytest.fixture
+def sample(model):
+    """Return predictions of a model that names its attributes and categories."""
     model._dataset_meta = dict(attributes=ATTRIBUTE_NAMES, classes=CLASSES)
     sample = MultiTaskDataSample()
     sample.set_field(DataSample(embedding=torch.arange(4.0)), 'reid')
     sample.set_field(DataSample().set_pred_score([0.5, 0.25, 1.0]), 'attributes')
     sample.set_field(DataSample().set_pred_score([0.125, 0.25, 0.5, 0.125]), 'category')
+    return sample
+
+
+def test_a_sample_becomes_numbers_with_names(model, sample):
     result = PredictedTasks(model).read(sample)
     np.testing.assert_array_equal(result.pop('embedding'), [0, 1, 2, 3])
     assert result == dict(
@@ -144,13 +150,8 @@ def test_a_sample_becomes_numbers_with_names(model):
 
 
 @pytest.mark.parametrize('task', ['reid', 'attributes', 'category'])
-def test_a_model_that_has_diverged(model, task):
-    """NaN is no JSON, and no answer."""
-    model._dataset_meta = dict(attributes=ATTRIBUTE_NAMES, classes=CLASSES)
-    sample = MultiTaskDataSample()
-    sample.set_field(DataSample(embedding=torch.ones(4)), 'reid')
-    sample.set_field(DataSample().set_pred_score([0.5, 0.25, 1.0]), 'attributes')
-    sample.set_field(DataSample().set_pred_score([0.25, 0.25, 0.25, 0.25]), 'category')
+def test_a_model_that_has_diverged(model, sample, task):
+    """JSON has no NaN."""
     part = sample.get(task)
     (part.embedding if task == 'reid' else part.pred_score)[1] = torch.nan
     with pytest.raises(DataError, match=r'not finite.*another checkpoint'):

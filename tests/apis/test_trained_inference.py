@@ -1,4 +1,4 @@
-"""Results against those of a Runner, on a checkpoint that a Runner has trained."""
+"""Results of the inferencer are those of the Runner that has trained the checkpoint."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ KEYS = dict(reid=('pid', 'camid', 'split', 'gt_label'), attributes=('gt_score',)
 
 
 def write_data(folder):
-    """People with identities, people with attributes, things of four categories."""
+    """Write people with identities, people with attributes, and things of four categories."""
     write_market(folder / 'market')
     rows = ['path,split,hat,bag,long hair']
     for number in range(12):
@@ -42,7 +42,7 @@ def joint_data(folder, train):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-    """Config, Runner and checkpoint of an epoch of all three tasks."""
+    """Return config, Runner and checkpoint after an epoch of all three tasks."""
     folder = tmp_path_factory.mktemp('joint')
     write_data(folder)
     cfg = load_config(str(CONFIGS / 'osnet_x0_25_reid_market.py'), None, str(folder / 'run'), 'none')

@@ -98,7 +98,7 @@ def test_what_cannot_be_calibrated(calibrate):
     twins = drawn(3)
     twins.embedding[:] = 1
     write_shard('twins.parquet', twins)
-    assert 'Is one person labelled as two?' in calibrate('twins.parquet', '--gallery', gallery_of(drawn(3)))
+    assert 'Is one person labeled as two?' in calibrate('twins.parquet', '--gallery', gallery_of(drawn(3)))
     other = calibrate('labelled.parquet', '--gallery', gallery_of(drawn(3, model='other')))
     assert 'labelled.parquet: embeddings of the model abc, but gallery-other holds those of other' in other
     assert '--distance euclidean: gallery-abc measures cosine' in calibrate(

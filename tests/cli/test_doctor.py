@@ -6,7 +6,7 @@ import pytest
 
 from mmosnet.cli import doctor
 from mmosnet.cli.main import main
-from tests.docs_blocks import REPOSITORY
+from tests.cli.conftest import REPOSITORY
 
 
 @pytest.fixture(scope='module')

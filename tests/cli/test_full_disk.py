@@ -9,7 +9,7 @@ from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, REID, small
 from tests.cli.conftest import Workplace
 from tests.cli.test_visualize import save_checkpoint
 from tests.conftest import write_person
-from tests.gallery.drawn_people import people
+from tests.gallery.random_people import people
 from tests.visualization.test_training import evaluation, train, write_start
 
 pytest.importorskip('resource')

@@ -7,7 +7,7 @@ from mmosnet.cli.main import main
 from mmosnet.features import read_features, write_shard
 from mmosnet.gallery import Gallery
 from tests.cli.command import outcome
-from tests.gallery.drawn_people import named, people
+from tests.gallery.random_people import named, people
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from mmosnet.cli.main import NAMES, build_parser, load, main, summary
 from mmosnet.version import __version__
-from tests.docs_blocks import REPOSITORY
+from tests.cli.conftest import REPOSITORY
 
 
 def output(capsys, *argv):

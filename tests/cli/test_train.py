@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mmosnet.engine.runner import bfloat16_pays
+from mmosnet.models.checkpoints import load_file
 from tests.cli.conftest import REPOSITORY
 from tests.conftest import write_market
 
@@ -16,10 +17,7 @@ TORCHRUN = ('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
 
 
 def weights(path):
-    # The log history is not needed here, the weights are; safe globals are mmosnet's.
-    import mmosnet  # noqa: F401
-
-    return torch.load(path, map_location='cpu', weights_only=True)
+    return load_file(path, map_location='cpu')
 
 
 def assert_same_weights(a, b):

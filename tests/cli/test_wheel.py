@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
+from tests.cli.conftest import REPOSITORY
 from tests.conftest import write_market
-from tests.docs_blocks import REPOSITORY
 
 # Builds in a copy, without the network: only setuptools is needed.
 BUILD = 'import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))'

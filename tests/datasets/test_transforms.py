@@ -11,7 +11,7 @@ from mmengine import fileio
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
-from mmosnet.apis.inputs import ImagePreparation, take_apart
+from mmosnet.apis.inputs import ImagePreparation, expand_inputs
 from mmosnet.datasets import LoadPersonImage, PackTasks, Random2DTranslation, RandomErasing, RandomPatch
 from mmosnet.datasets.check import image_facts
 from mmosnet.datasets.transforms import read_image
@@ -59,7 +59,7 @@ def test_every_reader_gives_the_same(tmp_path, name):
     path = tmp_path / name
     WRITERS[name](path)
     file, region = str(path), f'{path}#xywh=3,11,15,29'
-    (source,), (part,) = take_apart(file), take_apart(region)
+    (source,), (part,) = expand_inputs(file), expand_inputs(region)
     prepare = ImagePreparation([dict(type='mmosnet.LoadPersonImage')], 'mmpretrain')
     exported = ExportedModel.__new__(ExportedModel)
     exported.description = ModelDescription(outputs=('embedding',), height=40, width=20)

@@ -7,43 +7,48 @@ import numpy as np
 import pytest
 
 from mmosnet.drawing.people import (
-    CAPTION,
-    CELL,
+    ATTRIBUTE_TEXT,
     COLUMNS,
-    FRAME,
-    FRAMES,
-    GAP,
-    LINE,
-    LINES,
-    MARGIN,
     PER_SHEET,
-    PREDICTION_SHEET_GAP,
-    PREDICTION_SHEET_TEXT,
-    RANKED_LIST_SHEET_GAP,
-    TEXT,
-    TITLE,
+    PREDICTION_TEXT,
+    ROW_GAP,
     PredictionSheets,
-    ShownImage,
     draw_attribute_sheet,
-    draw_matches,
     draw_ranked_lists,
     per_attribute_table,
+    predicted_attributes,
     save_attribute_sheet,
-    save_matches,
     save_ranked_lists,
-    told_attributes,
 )
-from mmosnet.drawing.sheets import BLUE, GREEN, MARK, RED, blank, printable, write
+from mmosnet.drawing.sheets import (
+    BLUE,
+    CAPTION_LINE,
+    CELL,
+    FRAME,
+    GREEN,
+    LINE,
+    MARGIN,
+    MARK,
+    QUERY_GAP,
+    RED,
+    TITLE_LINE,
+    blank,
+    printable,
+    write,
+)
 from mmosnet.evaluation.metrics import AttributeRow, ShownAttributes
 from mmosnet.evaluation.ranking import ShownQuery
 from mmosnet.visualization.results import MOST_QUERIES
 
 NAMES = ['right', 'wrong', 'missed', 'rightly not predicted', 'exactly']
-WIDTH = CELL[1] + TEXT
+WIDTH = CELL[1] + ATTRIBUTE_TEXT
+# Size of a framed card with three lines below.
+CARD_WIDTH = CELL[1] + 2 * FRAME
+CARD_HEIGHT = CELL[0] + 2 * FRAME + 3 * CAPTION_LINE + MARGIN
 
 
 @pytest.fixture
-def shown(tmp_path):
+def people(tmp_path):
     path = tmp_path / 'person.png'
     cv2.imwrite(str(path), np.full((64, 32, 3), 100, np.uint8))
     people = [
@@ -63,11 +68,11 @@ def has_shape(picture):
     return (picture > 200).all(2)
 
 
-def test_colours_tell_right_from_wrong(shown):
-    sheet = draw_attribute_sheet(shown[:2], columns=3)
-    header = LINE + GAP
+def test_colours_tell_right_from_wrong(people):
+    sheet = draw_attribute_sheet(people[:2], columns=3)
+    header = LINE + ROW_GAP
     # No more columns than people.
-    assert sheet.shape == (header + CELL[0] + GAP, 2 * WIDTH, 3)
+    assert sheet.shape == (header + CELL[0] + ROW_GAP, 2 * WIDTH, 3)
     assert has(sheet[:header], GREEN) and has(sheet[:header], RED)
     person = sheet[header : header + CELL[0], :WIDTH]
     assert (person[5:-5, 5 : CELL[1] - 5] == 100).all()
@@ -89,32 +94,25 @@ def test_colours_tell_right_from_wrong(shown):
     assert (sheet[header + LINE :, WIDTH + CELL[1] :] == 255).all()
 
 
-def test_predictions_that_nobody_can_judge_are_black(shown):
-    sheet = draw_attribute_sheet([replace(shown[0], gt=None)], title=['somebody'])
-    assert sheet.shape == (TITLE + CELL[0] + GAP, WIDTH, 3)
+def test_predictions_that_nobody_can_judge_are_black(people):
+    sheet = draw_attribute_sheet([replace(people[0], gt=None)], title=['somebody'])
+    assert sheet.shape == (TITLE_LINE + CELL[0] + ROW_GAP, WIDTH, 3)
     assert not has(sheet, GREEN) and not has(sheet, RED)
-    lines = [sheet[TITLE + i * LINE : TITLE + (i + 1) * LINE, CELL[1] :] for i in range(4)]
+    lines = [sheet[TITLE_LINE + i * LINE : TITLE_LINE + (i + 1) * LINE, CELL[1] :] for i in range(4)]
     # Three are predicted.
     assert [(line < 128).any() for line in lines] == [True, True, True, False]
 
 
-def test_many_attributes_lengthen_the_row_and_long_names_are_cut(shown):
-    sheet = draw_attribute_sheet(shown, columns=1)
+def test_many_attributes_lengthen_the_row_and_long_names_are_cut(people):
+    sheet = draw_attribute_sheet(people, columns=1)
     # The legend is wider than one person.
-    assert sheet.shape[0] == LINE + GAP + 2 * (CELL[0] + GAP) + 30 * LINE + 4 + GAP
-    assert sheet.shape[1] > WIDTH and (sheet[LINE + GAP :, WIDTH:] == 255).all()
-    (last,) = sheet[-GAP - LINE - 4 :][None]
+    assert sheet.shape[0] == LINE + ROW_GAP + 2 * (CELL[0] + ROW_GAP) + 30 * LINE + 4 + ROW_GAP
+    assert sheet.shape[1] > WIDTH and (sheet[LINE + ROW_GAP :, WIDTH:] == 255).all()
+    (last,) = sheet[-ROW_GAP - LINE - 4 :][None]
     assert has(last, GREEN)
-    beside = draw_attribute_sheet(shown[::-1], columns=2)
+    beside = draw_attribute_sheet(people[::-1], columns=2)
     # The text of the first person ends where the second's picture begins.
-    assert (beside[LINE + GAP + 5 : LINE + GAP + CELL[0] - 5, WIDTH + 5 : WIDTH + CELL[1] - 5] == 100).all()
-
-
-def test_saved_file_reads_back(shown, tmp_path):
-    path = save_attribute_sheet(shown, tmp_path / 'new' / 'sheet.png', columns=2)
-    np.testing.assert_array_equal(cv2.imread(str(path)), draw_attribute_sheet(shown, columns=2))
-    with pytest.raises(OSError, match='cannot encode'):
-        save_attribute_sheet(shown, tmp_path / 'sheet.nothing')
+    assert (beside[LINE + ROW_GAP + 5 : LINE + ROW_GAP + CELL[0] - 5, WIDTH + 5 : WIDTH + CELL[1] - 5] == 100).all()
 
 
 def test_table():
@@ -127,9 +125,7 @@ def test_table():
     ]
 
 
-RANKED_LIST_SHEET_WIDTH = CELL[1] + 2 * FRAME
-HEIGHT = CELL[0] + 2 * FRAME + LINES * CAPTION + MARGIN
-HEADER = TITLE + CAPTION + MARGIN
+HEADER = MARK + CAPTION_LINE + 3 * MARGIN
 
 
 @pytest.fixture
@@ -141,41 +137,41 @@ def paths(tmp_path):
 
 
 @pytest.fixture
-def ranked_list_sheet_shown(paths):
+def queries(paths):
     return [ShownQuery(paths[0], 5, [(paths[1], 5, 0.5, True), (paths[2], 7, 1.25, False)], 0.75, 2, 1)] * 2
 
 
-def test_frames_and_marks_tell_right_from_wrong(ranked_list_sheet_shown):
-    sheet = draw_ranked_lists(ranked_list_sheet_shown, columns=10)
+def test_frames_and_marks_tell_right_from_wrong(queries):
+    sheet = draw_ranked_lists(queries, columns=10)
     # A header, two rows; the query, a gap, ten columns of which eight are empty.
-    assert sheet.shape == (HEADER + 2 * HEIGHT, 11 * RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP, 3)
-    row = sheet[HEADER : HEADER + HEIGHT]
+    assert sheet.shape == (HEADER + 2 * CARD_HEIGHT, 11 * CARD_WIDTH + QUERY_GAP, 3)
+    row = sheet[HEADER : HEADER + CARD_HEIGHT]
     query, first, second = (
-        row[:, :RANKED_LIST_SHEET_WIDTH],
-        row[:, RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP :][:, :RANKED_LIST_SHEET_WIDTH],
-        row[:, 2 * RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP :][:, :RANKED_LIST_SHEET_WIDTH],
+        row[:, :CARD_WIDTH],
+        row[:, CARD_WIDTH + QUERY_GAP :][:, :CARD_WIDTH],
+        row[:, 2 * CARD_WIDTH + QUERY_GAP :][:, :CARD_WIDTH],
     )
     assert [tuple(cell[1, 10]) for cell in (query, first, second)] == [BLUE, GREEN, RED]
     assert [(cell[FRAME + MARK + 5, 20] == value).all() for cell, value in ((first, 100), (second, 200))]
     # Without colours: the white of the marks has another shape, and the query has none.
     corners = [cell[FRAME : FRAME + MARK, -FRAME - MARK : -FRAME].min(2) > 200 for cell in (query, first, second)]
     assert not corners[0].any() and (corners[1] != corners[2]).any()
-    assert (row[:, 3 * RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP :] == 255).all()
+    assert (row[:, 3 * CARD_WIDTH + QUERY_GAP :] == 255).all()
 
 
 def test_what_nobody_knows_has_neither_colour_nor_mark(paths):
     sheet = draw_ranked_lists([ShownQuery(paths[0], -1, [(paths[1], 5, 0.5, None)])], columns=1)
     row = sheet[HEADER:]
-    assert tuple(row[1, RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP + 10]) == BLUE
+    assert tuple(row[1, CARD_WIDTH + QUERY_GAP + 10]) == BLUE
     assert not (row == GREEN).all(2).any() and not (row == RED).all(2).any()
 
 
-def test_a_narrow_sheet_is_as_wide_as_its_title(ranked_list_sheet_shown):
+def test_a_narrow_sheet_is_as_wide_as_its_title(queries):
     title = ['A title that is far wider than a query with the three images that it ranks first, with room, and not cut']
-    sheet = draw_ranked_lists(ranked_list_sheet_shown, columns=3, title=title)
-    assert sheet.shape[0] == HEADER + TITLE + 2 * HEIGHT
-    assert sheet.shape[1] > 4 * RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP
-    assert (sheet[:TITLE, -30:] < 200).any() and (sheet[:TITLE, -2:] == 255).all()
+    sheet = draw_ranked_lists(queries, columns=3, title=title)
+    assert sheet.shape[0] == HEADER + TITLE_LINE + 2 * CARD_HEIGHT
+    assert sheet.shape[1] > 4 * CARD_WIDTH + QUERY_GAP
+    assert (sheet[:TITLE_LINE, -30:] < 200).any() and (sheet[:TITLE_LINE, -2:] == 255).all()
 
 
 def dark(picture):
@@ -187,39 +183,41 @@ def test_figures_of_a_query_are_whole(paths):
     gallery = [(paths[1], 5, 0.5, True)] * 10
     for found in (10, 1000):
         sheet = draw_ranked_lists([ShownQuery(paths[0], 5, gallery, 1.0, found, 1)], columns=10)
-        line = blank(CAPTION, 200)
-        write(line, f'AP 1.00, 10/{found}', MARGIN, CAPTION - 4)
-        bottom = HEADER + HEIGHT - MARGIN
-        drawn = sheet[bottom - CAPTION : bottom, : RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP]
+        line = blank(CAPTION_LINE, 200)
+        write(line, f'AP 1.00, 10/{found}', MARGIN, CAPTION_LINE - 4)
+        bottom = HEADER + CARD_HEIGHT - MARGIN
+        drawn = sheet[bottom - CAPTION_LINE : bottom, : CARD_WIDTH + QUERY_GAP]
         # Every letter, and white behind the last one.
-        np.testing.assert_array_equal(drawn, line[:, : RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP])
-        assert not dark(line)[RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP - 4 :].any()
+        np.testing.assert_array_equal(drawn, line[:, : CARD_WIDTH + QUERY_GAP])
+        assert not dark(line)[CARD_WIDTH + QUERY_GAP - 4 :].any()
 
 
-def test_cameras_are_shown(ranked_list_sheet_shown):
-    with_cameras = [replace(query, camid=3, camids=[0, 12]) for query in ranked_list_sheet_shown]
-    one, other = draw_ranked_lists(ranked_list_sheet_shown, 2), draw_ranked_lists(with_cameras, 2)
-    top = HEADER + CELL[0] + 2 * FRAME + CAPTION
+def test_cameras_are_shown(queries):
+    with_cameras = [replace(query, camid=3, camids=[0, 12]) for query in queries]
+    one, other = draw_ranked_lists(queries, 2), draw_ranked_lists(with_cameras, 2)
+    top = HEADER + CELL[0] + 2 * FRAME + CAPTION_LINE
     changed = (one != other).any(2)
-    assert not changed[:top].any() and not changed[top + CAPTION + 2 : HEADER + HEIGHT].any()
-    lefts = (0, RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP, 2 * RANKED_LIST_SHEET_WIDTH + RANKED_LIST_SHEET_GAP)
+    assert not changed[:top].any() and not changed[top + CAPTION_LINE + 2 : HEADER + CARD_HEIGHT].any()
+    lefts = (0, CARD_WIDTH + QUERY_GAP, 2 * CARD_WIDTH + QUERY_GAP)
     for left, text in zip(lefts, ('camera 3', 'camera 0', 'camera 12'), strict=True):
-        line = blank(CAPTION, RANKED_LIST_SHEET_WIDTH)
-        write(line, text, MARGIN, CAPTION - 4)
-        np.testing.assert_array_equal(other[top : top + CAPTION, left : left + RANKED_LIST_SHEET_WIDTH], line)
+        line = blank(CAPTION_LINE, CARD_WIDTH)
+        write(line, text, MARGIN, CAPTION_LINE - 4)
+        np.testing.assert_array_equal(other[top : top + CAPTION_LINE, left : left + CARD_WIDTH], line)
 
 
 def test_the_largest_sheet_fits_into_a_jpeg_file():
     # 65,535 rows; three lines of title.
-    assert MOST_QUERIES * HEIGHT + HEADER + 3 * TITLE < 65_536
+    assert MOST_QUERIES * CARD_HEIGHT + HEADER + 3 * TITLE_LINE < 65_536
 
 
-def test_ranked_list_sheet_saved_file_reads_back(ranked_list_sheet_shown, tmp_path):
-    path = save_ranked_lists(ranked_list_sheet_shown, tmp_path / 'new' / 'sheet.png', columns=2)
-    np.testing.assert_array_equal(cv2.imread(str(path)), draw_ranked_lists(ranked_list_sheet_shown, columns=2))
+def test_saved_files_read_back(people, queries, tmp_path):
+    path = save_ranked_lists(queries, tmp_path / 'new' / 'ranked.png', columns=2)
+    np.testing.assert_array_equal(cv2.imread(str(path)), draw_ranked_lists(queries, columns=2))
+    path = save_attribute_sheet(people, tmp_path / 'new' / 'attributes.png', columns=2)
+    np.testing.assert_array_equal(cv2.imread(str(path)), draw_attribute_sheet(people, columns=2))
 
 
-PREDICTION_SHEET_GREEN = np.full((40, 20, 3), (0, 255, 0), np.uint8)
+GREEN_IMAGE = np.full((40, 20, 3), (0, 255, 0), np.uint8)
 
 
 def sheets_in(folder):
@@ -228,15 +226,15 @@ def sheets_in(folder):
 
 def test_attributes_from_one_half_on_surest_first():
     result = dict(attributes={'a': 0.5, 'b': 0.49, 'c': 0.9})
-    assert told_attributes(result) == [('c', 0.9), ('a', 0.5)]
-    assert told_attributes({}) == []
+    assert predicted_attributes(result) == [('c', 0.9), ('a', 0.5)]
+    assert predicted_attributes({}) == []
 
 
 def test_images_fill_sheets_and_numbers_go_on(tmp_path):
     for _ in range(2):
         sheets = PredictionSheets(tmp_path / 'new')
         for _ in range(PER_SHEET + 1):
-            sheets.add(PREDICTION_SHEET_GREEN, dict(img_path='folder/a.jpg'))
+            sheets.add(GREEN_IMAGE, dict(img_path='folder/a.jpg'))
         sheets.finish()
         sheets.finish()
     (tmp_path / 'new' / 'predictions_more.jpg').write_bytes(b'')
@@ -244,7 +242,7 @@ def test_images_fill_sheets_and_numbers_go_on(tmp_path):
     (tmp_path / 'new' / 'predictions_more.jpg').unlink()
     found = sheets_in(tmp_path / 'new')
     assert [name for name, _ in found] == [f'predictions_{number:05d}.jpg' for number in range(1, 5)]
-    height, width = CELL[0] + PREDICTION_SHEET_GAP, CELL[1] + PREDICTION_SHEET_TEXT
+    height, width = CELL[0] + ROW_GAP, CELL[1] + PREDICTION_TEXT
     assert found[0][1].shape == (PER_SHEET // COLUMNS * height, COLUMNS * width, 3)
     assert found[1][1].shape == (height, width, 3)
 
@@ -253,68 +251,29 @@ def test_a_picture_with_its_text_and_a_grey_one_for_no_image(tmp_path):
     category = dict(name='cart', label=1, score=0.75)
     attributes = {f'attribute {number}': 0.9 for number in range(12)}
     sheets = PredictionSheets(tmp_path)
-    sheets.add(PREDICTION_SHEET_GREEN, dict(img_path=None, attributes=attributes, category=category))
+    sheets.add(GREEN_IMAGE, dict(img_path=None, attributes=attributes, category=category))
     sheets.add(None, dict(img_path='a.jpg', error='gone'))
     sheets.finish()
     ((_, sheet),) = sheets_in(tmp_path)
     # As tall as fourteen lines need.
-    assert sheet.shape[0] > CELL[0] + PREDICTION_SHEET_GAP and sheet.shape[1] == 2 * (CELL[1] + PREDICTION_SHEET_TEXT)
+    assert sheet.shape[0] > CELL[0] + ROW_GAP and sheet.shape[1] == 2 * (CELL[1] + PREDICTION_TEXT)
     assert sheet[CELL[0] // 2, CELL[1] // 2] == pytest.approx([0, 255, 0], abs=8)
-    assert sheet[CELL[0] // 2, CELL[1] + PREDICTION_SHEET_TEXT + 40] == pytest.approx([225, 225, 225], abs=8)
+    assert sheet[CELL[0] // 2, CELL[1] + PREDICTION_TEXT + 40] == pytest.approx([225, 225, 225], abs=8)
     texts = (
-        sheet[:, CELL[1] : CELL[1] + PREDICTION_SHEET_TEXT].min(axis=(1, 2)) < 128,
-        sheet[:, 2 * CELL[1] + PREDICTION_SHEET_TEXT :].min(axis=(1, 2)) < 128,
+        sheet[:, CELL[1] : CELL[1] + PREDICTION_TEXT].min(axis=(1, 2)) < 128,
+        sheet[:, 2 * CELL[1] + PREDICTION_TEXT :].min(axis=(1, 2)) < 128,
     )
     # Letters in the last line, and in two lines of the other.
-    assert texts[0][-PREDICTION_SHEET_GAP - 20 :].any() and texts[1][:36].any() and not texts[1][40:].any()
+    assert texts[0][-ROW_GAP - 20 :].any() and texts[1][:36].any() and not texts[1][40:].any()
 
 
 def test_names_of_files_that_are_no_text(tmp_path):
     """OpenCV ends the process at half characters, which stand for bytes of a name that are not UTF-8."""
     sheets = PredictionSheets(tmp_path)
     sheets.add(
-        PREDICTION_SHEET_GREEN,
+        GREEN_IMAGE,
         dict(img_path='folder/b\udcffd\nline\0.jpg', category=dict(name='\ud800', label=0, score=1.0)),
     )
     sheets.finish()
     assert [name for name, _ in sheets_in(tmp_path)] == ['predictions_00001.jpg']
     assert printable('b\udcffd\nline\0 é') == 'b?d line? é'
-
-
-MATCH_SHEET_WIDTH = CELL[1] + 2 * FRAME
-
-
-def picture(seed):
-    return np.random.RandomState(seed).randint(0, 256, (32, 16, 3)).astype(np.uint8)
-
-
-def frame_colors(sheet, row_top, number):
-    """The left edge of the frame of each image in a row, the query first."""
-    lefts = [0, *(MATCH_SHEET_WIDTH + GAP + MATCH_SHEET_WIDTH * column for column in range(number - 1))]
-    return [tuple(int(value) for value in sheet[row_top + 60, left + 1]) for left in lefts]
-
-
-def test_frames_say_who_is_the_same():
-    matches = [ShownImage(picture(number), [f'{number}'], same) for number, same in enumerate([True, False, None])]
-    sheet = draw_matches([(ShownImage(picture(9), ['query']), matches)], 0.5)
-    top = 2 * 18 + 4
-    assert frame_colors(sheet, top, 4) == [FRAMES[None], FRAMES[True], FRAMES[False], FRAMES[None]]
-    assert sheet.shape[2] == 3 and sheet.dtype == np.uint8
-
-
-def test_rows_of_any_length_and_images_that_are_gone(tmp_path):
-    query = ShownImage(picture(1), ['query'])
-    gone = ShownImage(None, ['1: 0.100', 'anna'])
-    sheet = draw_matches([(query, [gone] * 12), (query, []), (query, [query])], None)
-    assert sheet.shape[1] == GAP + 13 * MATCH_SHEET_WIDTH
-    # The place of an image that is gone is grey, with words in it.
-    inside = sheet[
-        44 + FRAME : 44 + CELL[0] - FRAME, MATCH_SHEET_WIDTH + GAP + 2 * FRAME : 2 * MATCH_SHEET_WIDTH + GAP - 2 * FRAME
-    ]
-    assert np.mean(inside == 225) > 0.8 and inside.min() < 120
-    save_matches([(query, [gone])], None, tmp_path / 'new' / 'sheet.png')
-    np.testing.assert_array_equal(
-        cv2.imread(str(tmp_path / 'new' / 'sheet.png')), draw_matches([(query, [gone])], None)
-    )
-    with pytest.raises(OSError, match=r'sheet\.txt'):
-        save_matches([(query, [gone])], None, tmp_path / 'sheet.txt')

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmosnet.drawing.sheets import BLACK, MARK, TEXT_SIZE, TITLE_SIZE, blank, mark, save, text_width, write
+from mmosnet.drawing.sheets import BLACK, MARK, TEXT_SIZE, TITLE_SIZE, blank, mark, save_sheet, text_width, write
 
 
 def ink(picture):
@@ -46,6 +46,6 @@ def test_marks_differ_without_their_colours():
     assert abs(brightness[0] - brightness[1]) > 5 and tuple(pictures[0][6, 5]) != BLACK
 
 
-def test_no_picture_of_an_unknown_kind(tmp_path):
-    with pytest.raises(OSError, match='cannot encode'):
-        save(blank(2, 2), tmp_path / 'sheet.nothing')
+def test_no_picture_of_an_unknown_format(tmp_path):
+    with pytest.raises(OSError, match=r'sheet\.nothing'):
+        save_sheet(blank(2, 2), tmp_path / 'sheet.nothing')

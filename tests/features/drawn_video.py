@@ -1,4 +1,4 @@
-"""Videos that tests draw: every frame tells its number."""
+"""Write small videos whose frames show their numbers."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ HEIGHT, WIDTH, FPS = 48, 64, 25
 
 
 def write_video(path: Path, frames: int = 60, codec: str = 'mp4v') -> Path:
-    """Grey frames, in which a white bar stands at a place and a height that belong to the number."""
+    """Write gray frames with a white bar, whose place and height depend on the frame number."""
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), FPS, (WIDTH, HEIGHT))
     assert writer.isOpened()
     for number in range(frames):
@@ -22,7 +22,7 @@ def write_video(path: Path, frames: int = 60, codec: str = 'mp4v') -> Path:
 
 
 def vary_frame_rate(path: Path) -> None:
-    """Let two thirds of the frames of an MP4 file follow each other twice as fast (ISO/IEC 14496-12, box ``stts``)."""
+    """Halve the duration of two thirds of the frames of an MP4 file (ISO/IEC 14496-12, box ``stts``)."""
     data = bytearray(path.read_bytes())
     place = data.rindex(b'stts')
     entries, number, duration = struct.unpack_from('>III', data, place + 8)
@@ -36,7 +36,7 @@ def vary_frame_rate(path: Path) -> None:
 
 
 def turn_video(path: Path) -> None:
-    """Let an MP4 file say that it is to be shown turned clockwise by 90 degrees (ISO/IEC 14496-12, box ``tkhd``)."""
+    """Mark an MP4 file as rotated clockwise by 90 degrees (ISO/IEC 14496-12, box ``tkhd``)."""
     data = bytearray(path.read_bytes())
     # Behind version, times, number, duration, layer, group and volume.
     place = data.rindex(b'tkhd') + 4 + 40
@@ -46,7 +46,7 @@ def turn_video(path: Path) -> None:
 
 
 def all_frames(path: Path) -> list[np.ndarray]:
-    """As reading from the start gives them."""
+    """Return all frames, read from the start."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while True:
         found, frame = capture.read()

@@ -19,10 +19,10 @@ from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
 
-class MeanColours(Embedder):
-    """The mean colour of an image, and how many images were embedded with it; refuses images that are too bright."""
+class MeanColors(Embedder):
+    """Embed an image as its mean color and the size of its batch; refuse images that are too bright."""
 
-    source, model, kind, preparation, dimension = 'colours', '0123456789abcdef', 'means', '', 4
+    source, model, kind, preparation, dimension = 'colors', '0123456789abcdef', 'means', '', 4
 
     def __init__(self):
         self.batches = []
@@ -71,12 +71,13 @@ def folder_of(people, path='out', shard_size=5, overwrite=False, **facts):
 
 
 def extract(people, embedder=None, folder=None, part=None, **options):
-    embedder, folder = embedder or MeanColours(), folder or folder_of(people)
+    embedder, folder = embedder or MeanColors(), folder or folder_of(people)
     with ExtractionProgress(len(people), len(folder.sizes)) as progress:
         Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
             part or Part(), progress
         )
-    return extraction_report(folder, embedder, progress, people.left_out)
+    skipped = None if folder.missing() else folder.finish()
+    return extraction_report(folder, embedder, progress, people.left_out, skipped)
 
 
 def contents(folder='out'):
@@ -84,7 +85,7 @@ def contents(folder='out'):
 
 
 def test_every_person_has_the_features_of_the_own_picture(people):
-    embedder = MeanColours()
+    embedder = MeanColors()
     report = extract(people, embedder)
     found = read_features('out')
     assert found.path == people.path and found.model == '0123456789abcdef'
@@ -96,7 +97,7 @@ def test_every_person_has_the_features_of_the_own_picture(people):
     assert [len(batch) for batch in embedder.batches] == [3, 2] * 4 + [3]
     assert embedder.paths == people.path
     assert 'people     23\nshards     5, of up to 5 people\ndimension  4\n' in report
-    assert 'model      colours (means), weights 0123456789abcdef\n' in report
+    assert 'model      colors (means), weights 0123456789abcdef\n' in report
 
 
 @pytest.mark.parametrize('workers', [1, 8])
@@ -108,13 +109,13 @@ def test_threads_do_not_change_anything(people, workers):
 
 
 class Killed(BaseException):
-    """Like a signal: nothing catches it."""
+    """An interruption that nothing catches, like a signal."""
 
 
 @pytest.mark.parametrize('place', ['between shards', 'in a batch', 'while writing', 'before the name'])
 def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monkeypatch):
     extract(people, folder=folder_of(people, 'whole'))
-    write, embedder = extraction.write_shard, MeanColours()
+    write, embedder = extraction.write_shard, MeanColors()
 
     def dying(path, features, facts):
         if '00002' in path.name:
@@ -131,7 +132,7 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monk
             patch.setattr(
                 embedder,
                 'embed',
-                lambda items: stop() if len(embedder.batches) == 5 else MeanColours.embed(embedder, items),
+                lambda items: stop() if len(embedder.batches) == 5 else MeanColors.embed(embedder, items),
             )
         if place == 'before the name':
             patch.setattr(extraction, 'write_shard', write)
@@ -144,13 +145,13 @@ def test_an_interrupted_extraction_goes_on_and_ends_the_same(people, place, monk
     ]
     with pytest.raises(DataError, match=r'3 of 5 shards are missing'):
         read_features('out')
-    second = MeanColours()
+    second = MeanColors()
     report = extract(people, second)
     # What was there is not computed again.
     assert second.paths == people.path[10:]
     assert '13 in 0 s; 10 were there' in report
     assert contents() == contents('whole')
-    third = MeanColours()
+    third = MeanColors()
     extract(people, third)
     assert third.batches == [] and contents() == contents('whole')
 
@@ -165,7 +166,7 @@ def test_a_damaged_shard_is_made_anew(people):
     for number, damage in ((1, b''), (3, before['shard-00003-of-00005.parquet'][:-30])):
         with open(f'out/shard-0000{number}-of-00005.parquet', 'wb') as file:
             file.write(damage)
-    embedder = MeanColours()
+    embedder = MeanColors()
     extract(people, embedder)
     assert embedder.paths == people.path[5:10] + people.path[15:20]
     assert contents() == before
@@ -184,7 +185,7 @@ def test_parts_together_are_the_whole(people, total):
 def test_the_first_process_waits_for_the_others(people, monkeypatch):
     monkeypatch.setattr(extraction, 'PAUSE', 0)
     folder = folder_of(people)
-    first = Extraction(people, MeanColours(), folder, 3, 1)
+    first = Extraction(people, MeanColors(), folder, 3, 1)
     progress = ExtractionProgress(15, 5)
     first.run(Part(0, 2), progress)
     said = []
@@ -193,7 +194,7 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
         said.append(text)
         for number in (1, 3):
             if not folder.is_done(number):
-                Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), progress)
+                Extraction(people, MeanColors(), folder, 3, 1).run(Part(number, 5), progress)
                 return
 
     first.wait(say)
@@ -203,10 +204,10 @@ def test_the_first_process_waits_for_the_others(people, monkeypatch):
 
 def test_a_process_that_has_stopped_is_named(people, monkeypatch):
     monkeypatch.setattr(extraction, 'PAUSE', 0)
-    monkeypatch.setattr(extraction, 'PATIENCE', 0.01)
-    first, progress = Extraction(people, MeanColours(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
+    monkeypatch.setattr(extraction, 'SHARD_TIMEOUT', 0.01)
+    first, progress = Extraction(people, MeanColors(), folder_of(people), 3, 1), ExtractionProgress(10, 5)
     first.run(Part(0, 3), progress)
-    with pytest.raises(DataError, match=r'missing are 3 of the processes .RANK. 1, 2, which'):
+    with pytest.raises(DataError, match=r'\b3\b.*RANK. 1, 2\b'):
         first.wait(progress.say, 3)
     # Where a shard takes long, it waits longer.
     monkeypatch.setattr(extraction.time, 'sleep', lambda seconds: stop())
@@ -231,7 +232,7 @@ def test_images_that_cannot_be_used(people):
         15: 'no video no.mp4',
         20: 'boxes.csv, row 3: no area',
     }
-    with pytest.raises(DataError, match=r'2.png is too bright. --bad-images skip goes on without it'):
+    with pytest.raises(DataError, match=r'2.png is too bright.*--bad-images skip'):
         extract(people)
     report = extract(people, folder=folder_of(people, 'other', bad_images='skip'), skip=True)
     found = read_features('other')
@@ -264,7 +265,7 @@ def test_another_extraction_is_refused(people):
         (fewer, dict(), 'number of people 23, now 3'),
         (others, dict(), r'people \(images, boxes, identities, cameras or times\)'),
     ]:
-        with pytest.raises(DataError, match=f'out holds another extraction: {message}.*--overwrite'):
+        with pytest.raises(DataError, match=f'out .*{message}.*--overwrite'):
             folder_of(changed, **facts)
     before = contents()
     for overwrite in (False, True):
@@ -283,16 +284,16 @@ def test_folders_that_say_nothing_of_themselves(people):
     facts = json.loads(Path('out/extraction.json').read_text())
     assert facts['shards'] == 5 and facts['images'] == 23
     os.remove('out/extraction.json')
-    with pytest.raises(DataError, match=r'out holds 5 shards and no extraction.json that says what they are'):
+    with pytest.raises(DataError, match=r'out .*5 shards.*extraction.json'):
         folder_of(people)
     Path('out/extraction.json').write_text('{"model": ')
-    with pytest.raises(DataError, match=r'out/extraction.json is damaged'):
+    with pytest.raises(DataError, match=r'out/extraction.json'):
         folder_of(people)
     folder_of(people, overwrite=True)
     assert sorted(contents()) == ['extraction.json']
 
 
-def test_logs_have_a_line_a_shard(people, capsys):
+def test_logs_have_one_line_per_shard(people, capsys):
     extract(people)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(' a second')[0].rpartition(', ')[0] for line in lines] == [
@@ -315,17 +316,17 @@ def test_a_bar_in_a_terminal(people, monkeypatch, capsys):
 
 
 def test_after_a_bad_image_skipping_goes_on(people):
-    """The advice that the error gives."""
+    """As the error advises."""
     Path('7.png').write_bytes(b'broken')
-    with pytest.raises(DataError, match=r'7.png: unreadable image.*--bad-images skip goes on without it'):
+    with pytest.raises(DataError, match=r'7.png.*--bad-images skip'):
         extract(people)
-    embedder = MeanColours()
+    embedder = MeanColors()
     extract(people, embedder, folder_of(people, bad_images='skip'), skip=True)
     assert embedder.paths == [path for path in people.path[5:] if path != '7.png']
     assert json.loads(Path('out/extraction.json').read_text())['bad_images'] == 'skip'
     assert [path for path in people.path if path != '7.png'] == read_features('out').path
     # Back again: somebody is left out already.
-    with pytest.raises(DataError, match=r"--bad-images 'skip', now 'error', and 1 people are left out there already"):
+    with pytest.raises(DataError, match=r"--bad-images 'skip', now 'error'.*1 people"):
         folder_of(people)
     os.remove('out/shard-00001-of-00005.parquet')
     cv2.imwrite('7.png', np.zeros((20, 10, 3), np.uint8))
@@ -361,17 +362,17 @@ def test_the_report_counts_what_was_read(people):
 def test_files_of_others_are_neither_deleted_nor_read(people):
     Path('out').mkdir()
     Path('out/skipped.csv').write_text('mine')
-    with pytest.raises(DataError, match=r'out holds a file skipped.csv that is of no extraction'):
+    with pytest.raises(DataError, match=r'out .*skipped.csv'):
         folder_of(people)
     Path('out/skipped.csv').rename('out/my.csv')
     Path('out/other.parquet').write_text('mine')
     for overwrite in (False, True):
-        with pytest.raises(DataError, match=r'out holds other.parquet'):
+        with pytest.raises(DataError, match=r'out .*other.parquet'):
             folder_of(people, overwrite=overwrite)
     Path('out/other.parquet').rename('out/other.txt')
     extract(people, folder=folder_of(people, overwrite=True))
     Path('out/shard-00000-of-00009.parquet').write_text('mine')
-    with pytest.raises(DataError, match=r'out holds shard-00000-of-00009.parquet'):
+    with pytest.raises(DataError, match=r'out .*shard-00000-of-00009.parquet'):
         folder_of(people)
     assert Path('out/my.csv').read_text() == Path('out/other.txt').read_text() == 'mine'
     with pytest.raises(DataError, match=r'0.png is a file'):
@@ -379,29 +380,29 @@ def test_files_of_others_are_neither_deleted_nor_read(people):
 
 
 def test_of_two_extractions_in_one_folder_one_ends(people):
-    """Whatever the first has written since, the second has the features of its own model alone."""
+    """The second one has features of its own model only, whatever the first one writes meanwhile."""
     first, second = folder_of(people), folder_of(people, 'second', kind='others')
     extract(people, folder=second)
     expected = contents('second')
     # Begun while the first was running.
     os.remove('out/extraction.json')
     second = folder_of(people, kind='others')
-    with pytest.raises(DataError, match=r"computation 'others', now 'means'.*another process has taken the folder"):
+    with pytest.raises(DataError, match=r"'others', now 'means'"):
         extract(people, folder=first)
     # The first writes a last shard at the very moment.
     first.check_own = lambda: None
     for number in range(5):
         folder = first if number == 4 else second
-        Extraction(people, MeanColours(), folder, 3, 1).run(Part(number, 5), ExtractionProgress(5, 5))
+        Extraction(people, MeanColors(), folder, 3, 1).run(Part(number, 5), ExtractionProgress(5, 5))
     assert not second.is_done(4)
-    with pytest.raises(DataError, match=r'shard-00004-of-00005.parquet is damaged, or another process wrote it'):
+    with pytest.raises(DataError, match=r'shard-00004-of-00005.parquet'):
         second.finish()
     extract(people, folder=second)
     assert contents() == expected
 
 
 def steps_of(people, monkeypatch, last=None):
-    """How often an extraction asks the system to make a file last; it is killed at the step ``last``."""
+    """Return how often an extraction changes or syncs a file; it is killed at the step ``last``."""
     steps = []
 
     def counted(real):
@@ -421,7 +422,7 @@ def steps_of(people, monkeypatch, last=None):
 
 
 def test_killed_at_any_step_it_goes_on(people, monkeypatch):
-    """With somebody skipped, so that the list of them is written too."""
+    """One person is skipped, so that the list of skipped people is written too."""
     Path('4.png').write_bytes(b'broken')
     total = steps_of(people, monkeypatch)
     whole = contents()
@@ -438,7 +439,7 @@ def test_killed_at_any_step_it_goes_on(people, monkeypatch):
 
 @pytest.mark.parametrize('size', [0, 100, 1000])
 def test_a_disk_that_takes_no_more(people, size):
-    """Files of more bytes are refused: ``extraction.json`` is the first, then come the shards."""
+    """Larger files are refused: first ``extraction.json``, then the shards."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -483,23 +484,23 @@ def test_names_and_sources_get_into_the_shards(people):
 
 
 def test_the_whole_extraction_in_one_call(people):
-    report = run_extraction(people, MeanColours(), 'whole', shard_size=5, batch_size=3, source='door')
+    report = run_extraction(people, MeanColors(), 'whole', shard_size=5, batch_size=3, source='door')
     assert 'people     23\n' in report and 'weights 0123456789abcdef' in report
     found = read_features('whole')
     assert found.path == people.path and set(found.source) == {'door'}
     # Parts give the same, and go on where others were.
     for number in range(3):
         part = Part(number, 3)
-        run_extraction(people, MeanColours(), 'parts', shard_size=5, batch_size=3, source='door', part=part)
+        run_extraction(people, MeanColors(), 'parts', shard_size=5, batch_size=3, source='door', part=part)
     np.testing.assert_array_equal(read_features('parts').embedding, found.embedding)
-    assert '23 were there' in run_extraction(people, MeanColours(), 'parts', shard_size=5, source='door')
+    assert '23 were there' in run_extraction(people, MeanColors(), 'parts', shard_size=5, source='door')
     with pytest.raises(DataError, match='parts holds another extraction'):
-        run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door')
-    run_extraction(people, MeanColours(), 'parts', shard_size=6, source='door', overwrite=True)
+        run_extraction(people, MeanColors(), 'parts', shard_size=6, source='door')
+    run_extraction(people, MeanColors(), 'parts', shard_size=6, source='door', overwrite=True)
     assert len(list(Path('parts').glob('*.parquet'))) == 4
     for name in ('batch_size', 'workers', 'shard_size'):
         with pytest.raises(DataError, match=f'{name}=0'):
-            run_extraction(people, MeanColours(), 'bad', **{name: 0})
+            run_extraction(people, MeanColors(), 'bad', **{name: 0})
     assert not Path('bad').exists()
 
 

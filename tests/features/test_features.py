@@ -42,7 +42,7 @@ def test_parts_are_joined_in_order():
     joined = Features.concat(parts)
     assert joined.path == ['0.jpg', '1.jpg', '0.jpg', '1.jpg', '2.jpg'] and joined.model == 'a'
     assert joined.embedding.tolist() == [row for part in parts for row in part.embedding.tolist()]
-    with pytest.raises(DataError, match=r'features 0 and 1: embeddings of 3 and 4 numbers'):
+    with pytest.raises(DataError, match=r'features 0 and 1: .*3 and 4'):
         Features.concat([features(), features(dimension=4)])
     with pytest.raises(DataError, match=r"of the models 'a' and unknown"):
         Features.concat([features(), features(model='')])
@@ -50,34 +50,15 @@ def test_parts_are_joined_in_order():
         Features.concat([])
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (dict(embedding=np.ones(3)), r'shape \(3,\): give \(N, D\)'),
-        (dict(embedding=np.ones((2, 0))), 'give'),
-        (dict(path=['a']), r'2 embeddings, but path \(1,\)'),
-        (dict(pid=[1, 2, 3]), r'pid \(3,\)'),
-        (dict(camid=[[1], [2]]), r'camid \(2, 1\)'),
-        (dict(pid=[1.5, 2.0]), 'pid has values that are no whole numbers'),
-        (dict(camid=[np.nan, 2.0]), 'camid has values that are no whole numbers'),
-    ],
-)
-@pytest.mark.filterwarnings('ignore:invalid value encountered in cast')
-def test_columns_that_do_not_fit(change, message):
-    columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
-    with pytest.raises(DataError, match=message):
-        Features(**columns | change)
-
-
 def named(pids, camids=None, **others):
-    """Features of people with these names."""
+    """Return features of people with these names."""
     number = len(pids)
     camids = [0] * number if camids is None else camids
     return Features(np.ones((number, 2)), [str(row) for row in range(number)], pids, camids, [0.0] * number, **others)
 
 
 def called(found, key='pid'):
-    """What the person of each row is called; None where nobody is known."""
+    """Return the name of each row's person; None if unknown."""
     labels = found.labels(key)
     return [labels.get(number) for number in getattr(found, key).tolist()]
 
@@ -87,7 +68,7 @@ def called(found, key='pid'):
     [
         (['anna', 'bob', 'anna'], [1, 2, 1], {1: 'anna', 2: 'bob'}),
         (np.array(['bob', 'anna']), [2, 1], {1: 'anna', 2: 'bob'}),
-        # A name that is a whole number is that number, and nobody else gets it.
+        # A name that is a whole number gets that number.
         (['2', 'anna', 'bob'], [2, 1, 3], {1: 'anna', 3: 'bob'}),
         (['anna', 1, -1, '-1'], [2, 1, -1, -1], {2: 'anna'}),
         (['7', '07'], [7, 1], {1: '07'}),
@@ -117,7 +98,7 @@ def test_joined_features_know_people_by_their_names():
     joined = Features.concat([named(['anna', 'bob'], source='a'), named(['bob', 'carl'], source='b')])
     assert called(joined) == ['anna', 'bob', 'bob', 'carl'] and len(set(joined.pid.tolist())) == 3
     assert joined.source == ['a', 'a', 'b', 'b']
-    # 1 is nobody's number but that of the person 1.
+    # Only the person 1 has the number 1.
     joined = Features.concat([named(['anna', 'bob']), named([1, 2, -1])])
     assert called(joined) == ['anna', 'bob', '1', '2', None] and joined.pid[2:].tolist() == [1, 2, -1]
     joined = Features.concat([named([0, 0], ['door', 'hall']), named([0], [1])])
@@ -164,6 +145,9 @@ def test_equal_features():
     assert named(['anna']) != 'anna'
 
 
+COLUMNS = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
+
+
 @pytest.mark.parametrize('key', ['pid', 'camid'])
 @pytest.mark.parametrize(
     ('values', 'row', 'value'),
@@ -181,6 +165,7 @@ def test_equal_features():
         ([1.0, 1e300], 1, '1e\\+300'),
         ([1, -2], 1, '-2'),
         ([1, 1.5], 1, '1.5'),
+        ([2.0, 1.5], 1, '1.5'),
         (['anna', ''], 1, "''"),
         (['anna', ' '], 1, "' '"),
         (['a\nb', 'anna'], 0, 'a.*b'),
@@ -190,14 +175,18 @@ def test_equal_features():
     ],
 )
 def test_identities_that_are_none(key, values, row, value):
-    columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
     with pytest.raises(DataError, match=rf'{key}.*row {row}.*{value}'):
-        Features(**columns | {key: values})
+        Features(**COLUMNS | {key: values})
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
+        (dict(embedding=np.ones(3)), r'shape \(3,\): give \(N, D\)'),
+        (dict(embedding=np.ones((2, 0))), 'give'),
+        (dict(path=['a']), r'2 embeddings, but path \(1,\)'),
+        (dict(pid=[1, 2, 3]), r'pid \(3,\)'),
+        (dict(camid=[[1], [2]]), r'camid \(2, 1\)'),
         (dict(time=['1.5', '2']), "time, row 0: '1.5'"),
         (dict(time=[0, None]), 'time, row 1: None'),
         (dict(time=[0.5, True]), 'time, row 1: True'),
@@ -224,7 +213,6 @@ def test_identities_that_are_none(key, values, row, value):
         (dict(pid=['a', 'b'], names=dict(pid={1: 'c'})), 'pid has names, and names'),
     ],
 )
-def test_other_columns_that_do_not_fit(change, message):
-    columns = dict(embedding=np.ones((2, 3)), path=['a', 'b'], pid=[1, 2], camid=[0, 0], time=[0, 0])
+def test_columns_that_do_not_fit(change, message):
     with pytest.raises(DataError, match=message):
-        Features(**columns | change)
+        Features(**COLUMNS | change)

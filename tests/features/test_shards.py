@@ -10,7 +10,7 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features, FeatureShards, read_features, write_shard
-from mmosnet.features.shards import read_facts, shard_name
+from mmosnet.features.shards import read_metadata, shard_name
 from mmosnet.version import __version__
 from tests.features.test_features import features
 
@@ -37,7 +37,7 @@ def assert_equal(found, expected):
 def test_a_file_gives_back_what_was_written(tmp_path):
     path = write_shard(tmp_path / 'new' / 'a.parquet', random_features(), dict(skipped=[['x.jpg', 'damaged']]))
     assert_equal(read_features(path), random_features())
-    assert read_facts(path) == dict(
+    assert read_metadata(path) == dict(
         version=__version__, dimension=4, model='0123456789abcdef', skipped=[['x.jpg', 'damaged']], rows=5
     )
     # Equal features give equal files: nothing of when and where is in them.
@@ -69,10 +69,10 @@ def test_a_folder_is_read_in_order(tmp_path):
 def test_what_does_not_belong_together(tmp_path):
     write_shard(tmp_path / 'a.parquet', features())
     write_shard(tmp_path / 'b.parquet', features(dimension=2))
-    with pytest.raises(DataError, match=r'a.parquet and .*b.parquet: embeddings of 3 and 2 numbers'):
+    with pytest.raises(DataError, match=r'a.parquet and .*b.parquet: .*3 and 2'):
         read_features(tmp_path)
     write_shard(tmp_path / 'b.parquet', features(model='b'))
-    with pytest.raises(DataError, match=r"b.parquet: embeddings of the models 'a' and 'b'"):
+    with pytest.raises(DataError, match=r"b.parquet: .*'a' and 'b'"):
         read_features(tmp_path)
 
 
@@ -83,10 +83,10 @@ def test_folders_that_are_not_whole(tmp_path):
         read_features(tmp_path)
     for number in (0, 2):
         write_shard(tmp_path / shard_name(number, 4), features())
-    with pytest.raises(DataError, match=r'2 of 4 shards are missing, the first shard-00001-of-00004.parquet: start'):
+    with pytest.raises(DataError, match=r'2 of 4 shards.*shard-00001-of-00004.parquet'):
         read_features(tmp_path)
     write_shard(tmp_path / shard_name(0, 3), features())
-    with pytest.raises(DataError, match=r'shards of several extractions .of 3 and of 4.'):
+    with pytest.raises(DataError, match=r'of 3 and of 4'):
         read_features(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_damaged_files(tmp_path, damage):
     damaged = dict(empty=b'', cut=content[:-20], text=b'path,pid\n', middle=content[:200] + content[300:])
     damaged['one bit'] = flipped
     path.write_bytes(damaged[damage])
-    with pytest.raises(DataError, match=r'a.parquet is damaged or no Parquet file \('):
+    with pytest.raises(DataError, match=r'a.parquet is damaged'):
         read_features(path)
 
 
@@ -108,8 +108,8 @@ def test_damaged_footers(tmp_path):
     content = path.read_bytes()
     length = int.from_bytes(content[-8:-4], 'little')
     path.write_bytes(content[: -8 - length] + bytes(length) + content[-8:])
-    for read in (read_facts, read_features):
-        with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it, and extract again'):
+    for read in (read_metadata, read_features):
+        with pytest.raises(DataError, match=r'a.parquet is damaged.*delete it'):
             read(path)
 
 
@@ -162,11 +162,11 @@ def test_files_without_our_metadata(tmp_path, metadata):
 def test_features_that_cannot_be_written(tmp_path):
     wrong = features()
     wrong.embedding[2, 1] = np.inf
-    with pytest.raises(DataError, match=r'a.parquet, row 2 \(2.jpg\): the embedding has numbers that are not finite'):
+    with pytest.raises(DataError, match=r'a.parquet, row 2 \(2.jpg\).*not finite'):
         write_shard(tmp_path / 'a.parquet', wrong)
     unnamed = features()
     unnamed.path[1] = os.fsdecode(b'caf\xe9.jpg')
-    with pytest.raises(DataError, match=r"row 1: the name 'caf\\udce9.jpg' is no Unicode text; rename the file"):
+    with pytest.raises(DataError, match=r"row 1: .*'caf\\udce9.jpg'.*rename"):
         write_shard(tmp_path / 'a.parquet', unnamed)
     assert not list(tmp_path.iterdir())
 
@@ -225,7 +225,7 @@ def test_names_that_an_older_extraction_noted_beside_its_shards(tmp_path):
 def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
     features = named_features()
     path = write_shard(tmp_path / 'a.parquet', features, dict(skipped=[['x.jpg', 'damaged']]))
-    content, facts = path.read_bytes(), read_facts(path)
+    content, facts = path.read_bytes(), read_metadata(path)
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], 'little')
     random = np.random.RandomState(0)
     places = [*random.choice(8 * footer, 150, False), *random.choice(range(8 * footer, 8 * len(content)), 150, False)]
@@ -235,12 +235,12 @@ def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
             content[: place // 8] + bytes([content[place // 8] ^ 1 << place % 8]) + content[place // 8 + 1 :]
         )
         try:
-            # What statistics of columns say nobody asks.
+            # Statistics of columns are not read.
             assert read_features(path) == features
         except DataError:
             noticed += 1
         try:
-            found = read_facts(path)
+            found = read_metadata(path)
             assert {key: found[key] for key in ('model', 'dimension', 'rows')} == {
                 key: facts[key] for key in ('model', 'dimension', 'rows')
             }
@@ -254,7 +254,7 @@ def test_rows_that_are_not_those_stated(tmp_path):
     table = pq.read_table(path)
     for changed in (table.slice(0, 19), pa.concat_tables([table, table.slice(0, 1)])):
         pq.write_table(changed, path)
-        for read in (read_features, read_facts):
+        for read in (read_features, read_metadata):
             with pytest.raises(DataError, match=r'a.parquet is damaged'):
                 read(path)
     pq.write_table(table.take(list(reversed(range(20)))), path)

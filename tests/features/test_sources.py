@@ -21,16 +21,14 @@ SKIP = ListingOptions(skip=True)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Two frames of 20x30 in ``frames``, and the folder as the place where paths start."""
-    (tmp_path / 'frames').mkdir()
-    for name in ('a.png', 'b.png'):
-        cv2.imwrite(str(tmp_path / 'frames' / name), np.zeros((20, 30, 3), np.uint8))
+    """Return a working directory with two frames of 20x30 in ``frames``."""
+    frames_folder(tmp_path, 'a.png', 'b.png', below='frames')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def people(inputs, options=PLAIN):
-    """Path, pid, camid and time of each; of an unknown time None."""
+    """Return path, pid, camid and time of each person; None for an unknown time."""
     found = list_people([inputs] if isinstance(inputs, str) else inputs, options)
     times = [None if math.isnan(time) else time for time in found.time]
     return list(zip(found.path, found.pid.tolist(), found.camid.tolist(), times, strict=True))
@@ -56,7 +54,7 @@ def test_names_of_market1501(folder):
     market = ListingOptions(names='market1501')
     expected = [(names[0], -1, 1, None), (names[1], -1, 0, None), (names[2], 7, 5, None)]
     assert people(names, market) == expected
-    with pytest.raises(DataError, match=r'frames/a.png: the name does not begin with pid and camera'):
+    with pytest.raises(DataError, match=r'frames/a.png: .*--names'):
         people('frames', market)
     found = list_people(['frames', *names], replace(market, skip=True))
     assert list(found.errors) == [0, 1] and found.pid.tolist() == [-1, -1, -1, -1, 7]
@@ -106,16 +104,10 @@ def test_people_with_names_are_numbered_over_all_inputs(folder):
     ('text', 'message'),
     [
         ('pid\n1\n', 'no column path'),
-        ('path,pid\n../a.png,1\n', r"row 2: the path '../a.png' leaves"),
-        ('path,camid\nframes/a.png,one\n', "row 2: camid 'one' is not a whole number from 0 up"),
         ('path,x,y\nframes/a.png,1,2\n', 'the columns x, y alone are no box: give all of x,y,w,h'),
         ('path,x,y,w,h\nframes/a.png,1,2,3,\n', 'row 2: the box 1,2,3, is not left, top, width, height'),
-        ('path,x,y,w,h\nframes/a.png,1,2,0,4\n', 'row 2: bbox .* has no area'),
-        ('path,x,y,w,h\nframes/a.png,30,2,3,4\n', 'row 2: bbox .* lies wholly outside its frame of 30x20'),
-        ('path,x,y,w,h\nframes/no.png,1,2,3,4\n', r'row 2: no image frames/no.png; --root says'),
         ('path,x,y,w,h\nframes/a.png,1,2,3,4\nframes/a.png,1,2,3,4\n', 'is in row 2 already'),
-        ('path,time\nframes/a.png,noon\n', "row 2: time 'noon' is neither seconds nor a date"),
-        ('path\n', 'people.csv: there is nobody in it'),
+        ('path\n', 'people.csv holds no person'),
     ],
 )
 def test_mistakes_in_tables(folder, text, message):
@@ -149,11 +141,11 @@ def test_coco_files(folder):
         with pytest.raises(DataError, match=f'all.json: {message}'):
             people('all.json', replace(root, **{option: 'room'}))
     assert list_people(['all.json'], root).names == dict(pid=dict(anna=1), camid=dict(door=1, hall=2))
-    with pytest.raises(DataError, match=r"no category 'bus'; the file has car, person"):
+    with pytest.raises(DataError, match=r"'bus'.*car, person"):
         people('all.json', replace(root, category='bus'))
-    with pytest.raises(DataError, match=r'all.json, annotation 1: no image a.png; --root says where'):
+    with pytest.raises(DataError, match=r'all.json, annotation 1: .*a.png.*--root'):
         people('all.json')
-    with pytest.raises(DataError, match=r'all.json: there is nobody in it of that choice'):
+    with pytest.raises(DataError, match=r'all.json holds no person.* train'):
         people('all.json', replace(root, split='train'))
 
 
@@ -172,7 +164,7 @@ def test_videos(folder):
     assert [person[1] for person in people('door.mp4', replace(one, tracks_as_pids=True))] == [3, 4, 3]
     assert people('door.mp4', replace(one, fps=10))[1][3] == 0.5
     assert people('hall.avi', ListingOptions(boxes=['hall.txt'], min_score=0.5, camid=[2])) == [hall]
-    with pytest.raises(DataError, match=r'door.csv, row 3: no score, on which --min-score 0.5'):
+    with pytest.raises(DataError, match=r'door.csv, row 3: .*--min-score 0.5'):
         people('door.mp4', replace(one, min_score=0.5))
 
 
@@ -183,7 +175,7 @@ def test_folders_of_frames(folder):
     assert people('frames', options) == [(path, 7, 3, None) for path in paths]
     assert [person[3] for person in people('frames', replace(options, fps=10, start_time=[5]))] == [5, 5.1]
     (folder / 'gt.txt').write_text('3,7,1,2,5,6,1\n')
-    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 3 of frames, whose 2 images are 1 to 2'):
+    with pytest.raises(DataError, match=r'gt.txt, row 1: frame 3 of frames, .*1 to 2'):
         people('frames', options)
 
 
@@ -233,7 +225,7 @@ def test_a_digest_tells_lists_apart(folder):
 
 
 def test_numbers_beside_names_are_other_people(folder):
-    """Or one person would be two, and two one."""
+    """Otherwise one person would get two numbers, or two people one."""
     (folder / 'a.csv').write_text('path,pid\nframes/a.png,anna\nframes/b.png,berta\n')
     for name in ('0001_c1s1_000001_00.jpg', '-1_c1s1_000001_00.jpg'):
         (folder / name).write_bytes(b'')
@@ -242,14 +234,14 @@ def test_numbers_beside_names_are_other_people(folder):
     assert found.pid.tolist() == [2, 3, 1, -1] and found.names['pid'] == {'1': 1, 'anna': 2, 'berta': 3}
 
 
-def frames_folder(folder, *names):
-    (folder / 'video').mkdir()
+def frames_folder(folder, *names, below='video'):
+    (folder / below).mkdir()
     for name in names:
-        cv2.imwrite(str(folder / 'video' / name), np.zeros((20, 30, 3), np.uint8))
+        cv2.imwrite(str(folder / below / name), np.zeros((20, 30, 3), np.uint8))
 
 
 def images_of(boxes, **options):
-    """The images that are read for boxes in frames with these numbers, without a header."""
+    """Return the images of boxes in frames with these numbers, listed without a header."""
     Path('boxes.txt').write_text(''.join(f'{number},1,0,0,9,9,1\n' for number in boxes))
     found = people('video', ListingOptions(boxes=['boxes.txt'], **options))
     return [Path(path.partition('#')[0]).name for path, *_ in found]
@@ -264,7 +256,7 @@ def test_frames_are_sorted_by_their_numbers(folder):
 def test_a_frame_that_is_missing_moves_no_others(folder):
     frames_folder(folder, 'f001.png', 'f002.png', 'f004.png')
     assert images_of([1, 2, 4]) == ['f001.png', 'f002.png', 'f004.png']
-    with pytest.raises(DataError, match=r'boxes.txt, row 2: frame 3 of video, whose 3 images are 1 to 4'):
+    with pytest.raises(DataError, match=r'boxes.txt, row 2: frame 3 of video, .*1 to 4'):
         images_of([2, 3])
 
 
@@ -286,19 +278,19 @@ def test_folders_in_which_frames_are_not_clear(folder, names, options, message):
 def test_numbers_of_frames_from_elsewhere(folder):
     frames_folder(folder, '100.png', '101.png', '103.png')
     assert images_of([100, 101, 103], first_frame=100) == ['100.png', '101.png', '103.png']
-    frames_folder(folder / 'video' / '..' / 'frames', 'door_b.png', 'door_a.png')
+    frames_folder(folder, 'door_b.png', 'door_a.png', below='unnumbered')
     (folder / 'boxes.txt').write_text('2,1,0,0,9,9,1\n')
-    names = ['frames/video/door_b.png#xywh=0,0,9,9']
-    assert [path for path, *_ in people('frames/video', ListingOptions(boxes=['boxes.txt']))] == names
+    names = ['unnumbered/door_b.png#xywh=0,0,9,9']
+    assert [path for path, *_ in people('unnumbered', ListingOptions(boxes=['boxes.txt']))] == names
 
 
 GOOD = dict(path='frames/a.png', pid='1', camid='2', time='3', x='1', y='2', w='3', h='4')
 FAULTS = [
     *((dict(x=value), value) for value in ('nan', 'inf', '-inf', '1e400', 'left')),
     *((dict(w=value), 'no area') for value in ('0', '-3')),
-    (dict(x='30'), '30'),
+    (dict(x='30'), 'outside its frame of 30x20'),
     (dict(x='0.1', y='0.2', w='0.3', h='0.5'), '0.1, 0.2, 0.3, 0.5.*shares of the image'),
-    (dict(path='frames/no.png'), 'no.png'),
+    (dict(path='frames/no.png'), 'no.png; --root'),
     (dict(path='frames/text.png'), 'text.png'),
     (dict(path='../a.png'), r'\.\./a.png'),
     (dict(path='/frames/a.png'), '/frames/a.png'),
@@ -385,7 +377,7 @@ def test_a_box_of_a_frame_that_is_wrong_is_left_out_alone(folder, video, row, va
 def test_frames_and_files_that_are_no_time(folder):
     write_video(folder / 'a.mp4', 3)
     (folder / 'a.txt').write_text('1,-1,1,2,3,4,1\n')
-    with pytest.raises(DataError, match=r'a.txt: no box has a track, which --tracks-as-pids could take'):
+    with pytest.raises(DataError, match=r'a.txt: .*--tracks-as-pids'):
         people('a.mp4', ListingOptions(boxes=['a.txt'], tracks_as_pids=True))
     with pytest.raises(DataError, match=r'a.txt, row 1: .*after the year 2099'):
         people('a.mp4', ListingOptions(boxes=['a.txt'], start_time=[4_102_444_800]))
@@ -396,9 +388,7 @@ def test_what_is_left_out_is_counted(folder, caplog):
     (folder / 'frames' / 'c.heic').touch()
     (folder / 'a.csv').write_text('path,split\nframes/a.png,query\nframes/b.png,gallery\n')
     (folder / 'a.txt').write_text('1,7,1,2,3,4,0.9\n2,7,1,2,3,4,0.9\n1,7,1,2,3,4,0.1\n')
-    (folder / 'video').mkdir()
-    for name in ('1.png', '2.png'):
-        cv2.imwrite(f'video/{name}', np.zeros((20, 30, 3), np.uint8))
+    frames_folder(folder, '1.png', '2.png')
     crowd = [dict(id=n, image_id=1, bbox=[1, 2, 3, 4], iscrowd=int(n > 1)) for n in (1, 2, 3)]
     (folder / 'a.json').write_text(json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=crowd)))
     options = replace(PLAIN, split='query', boxes=['a.txt'], min_score=0.5, frame_step=2)
@@ -412,7 +402,7 @@ def test_what_is_left_out_is_counted(folder, caplog):
     (folder / 'a.json').write_text(
         json.dumps(dict(images=[dict(id=1, file_name='frames/a.png')], annotations=crowd[1:]))
     )
-    with pytest.raises(DataError, match=r'a.json: there is nobody in it.*iscrowd'):
+    with pytest.raises(DataError, match=r'a.json holds no person.*iscrowd'):
         list_people(['a.json'], PLAIN)
 
 
@@ -453,7 +443,7 @@ def test_a_corrected_row_is_another_list(folder):
 @pytest.mark.parametrize('kind', ['csv', 'json', 'txt', 'video'])
 @pytest.mark.parametrize('corners', [True, False])
 def test_boxes_that_are_corners_are_refused(folder, kind, corners, caplog):
-    """Most reach beyond their images as widths and heights, and none does as corners."""
+    """Read as widths and heights most boxes reach beyond their images, read as corners none does."""
     write_video(folder / 'a.mp4', 1)
     boxes = [[10, 2, 25, 18], [12, 3, 28, 19], [1, 1, 9, 15], [14, 5, 30, 20]]
     if kind == 'video':

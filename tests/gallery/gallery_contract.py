@@ -1,4 +1,4 @@
-"""What any back end has to do: a class of tests to inherit from, with a fixture ``create``."""
+"""Tests that every back end passes: a class to inherit from, with a fixture ``place``."""
 
 import math
 from dataclasses import asdict
@@ -12,22 +12,35 @@ from hypothesis import strategies as st
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.settings import Record
-from tests.gallery.drawn_people import named, nearest, people
+from tests.gallery.random_people import named, nearest, people
 
 # A fixture's gallery is filled once and only searched.
 SEARCH_ONLY = dict(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class GalleryContract:
-    """Subclasses have a fixture ``create``: ``create(dimension=8, **settings) -> Gallery``, empty, a new one each time.
+    """Subclasses have a fixture ``place``, a function that returns the place of a test's n-th gallery.
 
     Attributes:
         kinds: Kinds of index that give exact results for few images.
-        examples: For hypothesis.
+        examples: Number of examples for hypothesis.
     """
 
     kinds = ('exact',)
     examples = 20
+
+    @pytest.fixture
+    def create(self, place):
+        """Return a function that creates an empty gallery, a new one each time."""
+        opened = []
+
+        def create(dimension=8, **settings):
+            opened.append(Gallery.create(place(len(opened)), dimension, **settings))
+            return opened[-1]
+
+        yield create
+        for gallery in opened:
+            gallery.close()
 
     @pytest.fixture
     def filled(self, create):
@@ -354,6 +367,6 @@ class GalleryContract:
             gallery.close()
 
     def reopened(self, gallery):
-        """The same gallery, opened anew."""
+        """Return the same gallery, opened again."""
         gallery.close()
         return Gallery.open(gallery.uri)

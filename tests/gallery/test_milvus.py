@@ -20,27 +20,22 @@ from mmosnet.gallery import milvus as milvus_gallery
 from mmosnet.gallery.milvus import MOST_IDS, milvus_expressions
 from mmosnet.gallery.milvus_connection import MilvusAddress
 from mmosnet.gallery.settings import GallerySettings, RecordFilter
+from tests.gallery import random_people
 from tests.gallery.gallery_contract import GalleryContract
 
 DIMENSION = 16
 
 
-def people(count=60, seed=0, model='abc', dimension=DIMENSION):
-    random = np.random.RandomState(seed)
-    time = np.where(random.rand(count) < 0.2, np.nan, random.uniform(-50, 50, count).round(1))
-    return Features(
-        embedding=random.randn(count, dimension),
-        path=[f'bühne/{seed}_{i}.jpg#xywh=1,2,3,4' for i in range(count)],
-        pid=random.randint(-1, 5, count),
-        camid=random.randint(-1, 4, count),
-        time=time,
-        model=model,
-    )
+def people(count=60, seed=0, model='abc'):
+    features = random_people.people(count, DIMENSION, seed, model, 'bühne')
+    # Fractions, and times before 1970.
+    features.time = (features.time - 25) * 1.9
+    return features
 
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    """A server that speaks Milvus' protocol, at the other end of a connection as a cluster is."""
+    """Return the address of a server that speaks the protocol of Milvus."""
     started, database, port = start_server_in_thread(str(tmp_path_factory.mktemp('served') / 'data'))
     yield f'http://127.0.0.1:{port}'
     started.stop(grace=0).wait()
@@ -48,36 +43,20 @@ def server(tmp_path_factory):
 
 
 class TestServed(GalleryContract):
-    """Through a connection; product quantisation and graphs come after a server has sorted what it was given."""
+    """Through a connection; a server compares all vectors until it builds an index, later than a test lasts."""
 
     kinds = ('exact', 'ivfpq', 'hnsw')
     examples = 10
 
     @pytest.fixture
-    def create(self, server, request):
-        opened = []
-
-        def create(dimension=8, **settings):
-            name = re.sub(r'\W', '_', f'{request.node.name}_{len(opened)}')
-            opened.append(Gallery.create(f'{server}#{name}', dimension, **settings))
-            return opened[-1]
-
-        yield create
-        for gallery in opened:
-            gallery.close()
+    def place(self, server, request):
+        return lambda number: server + '#' + re.sub(r'\W', '_', f'{request.node.name}_{number}')
 
 
 @pytest.fixture
 def served(server, request):
-    """Address of a collection of the test's own."""
+    """Return the address of a collection for one test."""
     return f'{server}#{request.node.originalname}'
-
-
-def naive(query, features, distance):
-    x, y = features.embedding.astype(np.float64), query.astype(np.float64)
-    if distance == 'euclidean':
-        return np.sqrt(((x - y) ** 2).sum(1))
-    return 1 - x @ y / np.linalg.norm(x, axis=1) / np.linalg.norm(y)
 
 
 @pytest.mark.parametrize('distance', ['cosine', 'euclidean'])
@@ -97,9 +76,9 @@ def test_embedded_it_finds_what_a_loop_finds_and_keeps_it(tmp_path, distance, ca
         assert sum(gallery.pids().values()) == 61
         kept = gallery.features(ids)
     for query, matches in zip(queries, found, strict=True):
-        wanted = naive(query, features, distance)
+        rows, distances = random_people.nearest(features, query, 60, distance)
         by_id = {match.id: match.distance for match in matches}
-        assert [by_id[id] for id in ids] == pytest.approx(wanted, abs=1e-6)
+        assert [by_id[id] for id in ids[rows]] == pytest.approx(distances, abs=1e-6)
         assert by_id[again] == by_id[ids[5]]
         assert matches == sorted(matches, key=lambda match: (match.distance, match.id))
     assert (kept.path, kept.pid.tolist(), kept.camid.tolist()) == (
@@ -192,8 +171,8 @@ def test_threads_and_several_galleries_share_a_file(tmp_path):
             Gallery.open(uri)
 
 
-def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
-    with pytest.raises(DataError, match='no product quantisation'):
+def test_product_quantization_needs_a_server(server, tmp_path, monkeypatch):
+    with pytest.raises(DataError, match='no product quantization'):
         Gallery.create(tmp_path / 'a.db', DIMENSION, 'ivfpq')
     assert milvus_gallery._index(GallerySettings(512, index='ivfpq'))['params']['m'] == 128
     assert milvus_gallery._index(GallerySettings(70, index='ivfpq'))['params']['m'] == 14
@@ -211,15 +190,15 @@ def test_product_quantisation_is_a_servers(server, tmp_path, monkeypatch):
         monkeypatch.setattr(gallery._client, 'search', worse)
         (found,) = gallery.search(features.embedding[:1], top_k=3)
         assert asked == [(3 * milvus_gallery.CANDIDATES + milvus_gallery.SPARE, dict(params=dict(nprobe=64)))]
-        nearest = np.sort(naive(features.embedding[0], features, 'cosine'))[:3]
-        assert [match.distance for match in found] == pytest.approx(nearest, abs=1e-6)
+        _, distances = random_people.nearest(features, features.embedding[0], 3)
+        assert [match.distance for match in found] == pytest.approx(distances, abs=1e-6)
 
 
 def test_what_milvus_cannot_hold(served):
     features = people(3)
     with Gallery.create(served, DIMENSION) as gallery:
         features.path[1] = 'ü' * 40_000
-        with pytest.raises(DataError, match=r'row 1: a path of 80000 bytes; Milvus holds 65535'):
+        with pytest.raises(DataError, match=r'row 1: .*80000.*65535'):
             gallery.enroll(features)
         features.path[1] = 'ü' * 32_000
         features.time[2] = math.inf
@@ -228,7 +207,7 @@ def test_what_milvus_cannot_hold(served):
         features.time[2] = 0
         assert len(gallery) == 0
         gallery.enroll(features)
-        with pytest.raises(DataError, match='top_k=20000: Milvus finds at most 16384'):
+        with pytest.raises(DataError, match=r'top_k=20000: .*16384'):
             gallery.search(features.embedding, top_k=20_000)
         with pytest.raises(DataError, match=r'\(2, 16\)|shape'):
             gallery.search(features.embedding[:, :3])
@@ -245,7 +224,7 @@ def test_what_is_no_gallery(server, tmp_path, capfd):
     Gallery.create(f'{server}#taken', DIMENSION).close()
     with pytest.raises(FileExistsError, match='collection taken'):
         Gallery.create(f'{server}#taken', DIMENSION)
-    with pytest.raises(FileNotFoundError, match=r'no collection missing in .*; there are: .*taken'):
+    with pytest.raises(FileNotFoundError, match=r'collection missing .*taken'):
         Gallery.open(f'{server}#missing')
     client = milvus_connection.connect(MilvusAddress.of(server))
     client.create_collection('foreign', dimension=4)
@@ -269,7 +248,7 @@ def test_addresses(monkeypatch):
     with pytest.raises(DataError, match='MMOSNET_MILVUS_TOKEN') as error:
         Gallery.open('http://root:secret@h:19530')
     assert 'secret' not in str(error.value)
-    with pytest.raises(DataError, match=r'http://127\.0\.0\.1:1: is the server up'):
+    with pytest.raises(DataError, match=r'http://127\.0\.0\.1:1: '):
         Gallery.open('http://127.0.0.1:1')
     given = []
     monkeypatch.setattr('pymilvus.MilvusClient', lambda *args, **more: given.append((args, more)))
@@ -277,7 +256,7 @@ def test_addresses(monkeypatch):
     milvus_connection.connect(MilvusAddress.of('https://h:19530#x'))
     assert given[0][0] == ('https://h:19530',) and given[0][1]['token'] == 'root:secret'
     monkeypatch.setitem(sys.modules, 'pymilvus', None)
-    with pytest.raises(DataError, match=r'mmosnet\[milvus\]'):
+    with pytest.raises(DataError, match='pymilvus'):
         Gallery.create('a.db')
 
 
@@ -298,7 +277,7 @@ CALLS = dict(
 
 
 class Failing:
-    """A method of the client that fails a number of times, before or after it has been done."""
+    """A method of the client that fails a number of times, before or after it takes effect."""
 
     def __init__(self, client, name, error, times, after=False):
         self.method, self.error, self.times, self.after = getattr(client, name), error, times, after
@@ -317,7 +296,7 @@ class Failing:
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(milvus_connection, 'PAUSE', 0.01)
-    monkeypatch.setattr(milvus_connection, 'RESTART', 0.2)
+    monkeypatch.setattr(milvus_connection, 'RESTART_TIMEOUT', 0.2)
 
 
 @pytest.mark.parametrize('error', [NOT_LOADED, UNREACHED], ids=['not loaded', 'not reached'])
@@ -357,7 +336,7 @@ def test_images_are_never_sent_twice(served, monkeypatch, impatient):
         # Whether they arrived is not known.
         failing = Failing(gallery._client, 'insert', BROKEN_OFF, 1, after=True)
         monkeypatch.setattr(gallery._client, 'insert', failing)
-        with pytest.raises(DataError, match=r'the connection ended while 5 images were sent') as error:
+        with pytest.raises(DataError, match=r'5 images') as error:
             gallery.enroll(people(5, seed=9))
         assert failing.done == 1 and 'channel_state' not in str(error.value)
         # A mistake is no reason to wait.
@@ -421,7 +400,7 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
 
 
 def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
-    """As two machines give them that enroll at the same time."""
+    """As after two machines have enrolled at the same time."""
     with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
         first = gallery.enroll(Features(**vars(people(1)) | dict(pid=['anna'], names={})))
         monkeypatch.setattr(type(gallery), '_used', lambda gallery, key: [])

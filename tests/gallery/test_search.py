@@ -14,7 +14,7 @@ from tests.conftest import write_person
 
 
 class MeanColors(Embedder):
-    """The mean color of the upper and of the lower half."""
+    """Embed an image as the mean colors of its upper and lower half."""
 
     source, model, kind, dimension = 'colors', 'abc', 'means', 6
 
@@ -27,7 +27,7 @@ class MeanColors(Embedder):
 
 @pytest.fixture
 def gallery(tmp_path, monkeypatch):
-    """Seven people, an image each."""
+    """Return a gallery of seven people with one image each."""
     monkeypatch.chdir(tmp_path)
     paths = [f'{pid}.png' for pid in range(7)]
     for pid, path in enumerate(paths):

@@ -13,7 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmosnet.apis.inputs import take_apart
+from mmosnet.apis.inputs import expand_inputs
 from mmosnet.datasets import ImageNet, Market1501, ReIDFolder
 from mmosnet.datasets.check import image_files
 from mmosnet.errors import DataError
@@ -153,7 +153,7 @@ def _imagenet(root):
 
 
 def _inferencer(root):
-    for source in (sources := list(take_apart(str(root)))):
+    for source in (sources := list(expand_inputs(str(root)))):
         if source.error is not None:
             raise source.error
     return [source.img_path for source in sources]

@@ -1,4 +1,4 @@
-"""The runtime's steps give the pixels of the transforms that they stand for."""
+"""The runtime's steps give the same pixels as the transforms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From image files, regions and frames to what the trained model gives."""
+"""An exported model gives the outputs of the trained model, from image files, regions and arrays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def exported(model, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def frame(tmp_path_factory):
-    """A frame with people of several sizes."""
+    """Return the path of a frame for boxes of several sizes."""
     image = cv2.resize(np.random.RandomState(0).randint(0, 256, (24, 40, 3), dtype=np.uint8), (400, 240))
     path = tmp_path_factory.mktemp('frames') / 'frame.jpg'
     cv2.imwrite(str(path), image)
@@ -87,7 +87,7 @@ def test_other_steps(checkpoint, tmp_path, frame, steps):
 def test_steps_that_end_at_another_size(exported, frame):
     short = described(exported.path, resize=[dict(type='CenterCrop', width=32, height=64)])
     assert short.predict([frame])['embedding'].shape == (1, 512)
-    with pytest.raises(DataError, match=r'is 30x99; .* it is 30x64, the exported model takes 32x64'):
+    with pytest.raises(DataError, match=r'30x99.*30x64.*32x64'):
         short.predict([f'{frame}#xywh=0,0,30,99'])
 
 
@@ -127,7 +127,7 @@ def test_mistakes(exported, frame, tmp_path):
 
 
 def test_images_in_memory(exported, frame, tmp_path):
-    """Whatever holds the same picture gives the same numbers."""
+    """Objects with the same pixels give the same numbers."""
     pixels = cv2.imread(frame)
     right = exported.predict([frame])['embedding']
     exif = Image.Exif()
@@ -172,7 +172,7 @@ def test_what_is_no_image_is_named_with_what_is_taken(exported, images, named):
 
 
 def described(path, **changes):
-    """A copy of a file whose metadata says something else; None leaves an entry out."""
+    """Return the model of a file with changed metadata; None removes an entry."""
     graph = onnx.load(path)
     # The checksum is that of another file.
     del graph.metadata_props[1:]
@@ -187,7 +187,7 @@ def test_files_of_older_versions_take_their_own_size_only(exported, frame):
     older = described(exported.path, resize=None, other_transforms=None, weights=None, task=None)
     image = np.zeros((64, 32, 3), np.uint8)
     np.testing.assert_array_equal(older.predict([image])['embedding'], exported.predict([image])['embedding'])
-    with pytest.raises(DataError, match=r'frame\.jpg is 400x240, the exported model takes 32x64 .*names no steps'):
+    with pytest.raises(DataError, match=r'frame\.jpg is 400x240.*32x64'):
         older.predict([frame])
 
 
@@ -198,9 +198,9 @@ def test_pipelines_that_the_runtime_does_not_have(checkpoint, tmp_path, frame):
     padded = ExportedModel(tmp_path / 'model.onnx')
     assert (padded.description.resize, padded.description.other_transforms) == ((), ('Pad',))
     assert padded.predict([np.zeros((64, 32, 3), np.uint8)])['embedding'].shape == (1, 512)
-    with pytest.raises(DataError, match=r"frame\.jpg: .*takes arrays only, prepared by its test pipeline's Pad"):
+    with pytest.raises(DataError, match=r'frame\.jpg: .*Pad'):
         padded.predict([frame])
-    with pytest.raises(DataError, match=r"images\[0\] is 31x64.*lacks its test pipeline's Pad"):
+    with pytest.raises(DataError, match=r'images\[0\] is 31x64.*Pad'):
         padded.predict([np.zeros((64, 31, 3), np.uint8)])
 
 
@@ -214,7 +214,7 @@ def test_description(exported, tmp_path):
     assert said['task'] == 'multitask' and said['resize'][0]['width'] == 32
     assert ModelDescription.from_json(description.to_json(), 'a file') == description
     assert ModelDescription(('embedding',), 2, 1).task == 'reid'
-    with pytest.raises(DataError, match='a file: its metadata lacks height, width'):
+    with pytest.raises(DataError, match=r'a file: .*height, width'):
         ModelDescription.from_json('{"outputs": ["embedding"]}', 'a file')
 
 
@@ -270,7 +270,7 @@ def test_deep_metadata_are_refused(exported):
 
 
 def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
-    """Formats and precisions of one model have one digest, other weights another."""
+    """All formats and precisions of a model have one digest; other weights have another one."""
     export_model(model, tmp_path / 'half.onnx', 'fp16', l2_normalize=True, with_preprocess=True)
     assert ExportedModel(tmp_path / 'half.onnx').description.weights == exported.description.weights
     other = load_model(small_config(REID), small_checkpoint(tmp_path / 'reid.pth', REID), testing=True)

@@ -1,4 +1,4 @@
-"""A device has numpy, OpenCV, Pillow and ONNX Runtime, what they want, and mmosnet: nothing else can be imported."""
+"""The runtime in an environment of NumPy, OpenCV, Pillow, ONNX Runtime, their requirements and mmosnet alone."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ sys.meta_path.append(Installed)
 
 
 def distributions():
-    """Those that a device installs: a build of OpenCV, and their requirements."""
+    """Return the packages of a device: those that it installs, and their requirements."""
     known = packages_distributions()
     found, left = {}, [known['cv2'][0], 'numpy', 'pillow', *known.get('simplejpeg', ()), 'onnxruntime']
     while left:
@@ -45,7 +45,7 @@ def distributions():
 
 @pytest.fixture(scope='module')
 def device():
-    """Runs a program in an environment of these packages alone."""
+    """Return a function that runs a program in an environment of these packages alone."""
     found = distributions()
     names = {file.parts[0].partition('.')[0] for one in found for file in one.files}
     folders = {str(one.locate_file('')) for one in found} | {str(Path(mmosnet.__file__).parents[1])}

@@ -6,12 +6,11 @@ import pytest
 from mmengine.config import Config
 
 from mmosnet.datasets.check import ImageFacts, load_parts, read_images
-from mmosnet.drawing.sheets import GREY
+from mmosnet.drawing.sheets import CAPTION_LINE, GREY, MARGIN
 from mmosnet.visualization.data import (
     CAPTION,
     CELL,
     GAP,
-    LINE,
     MAX_CAMERAS,
     ShownPerson,
     choose_people,
@@ -32,11 +31,12 @@ def people(tmp_path):
 
 def test_rows_are_people_and_columns_cameras(people):
     sheet = draw_contact_sheet(people)
-    row, column = CELL[0] + LINE, CELL[1] + GAP
-    assert sheet.shape == (LINE + 2 * row, CAPTION + 3 * column, 3)
+    line = CAPTION_LINE + MARGIN
+    row, column = CELL[0] + line, CELL[1] + GAP
+    assert sheet.shape == (line + 2 * row, CAPTION + 3 * column, 3)
 
     def cell(i, j):
-        return sheet[LINE + i * row : LINE + i * row + CELL[0], CAPTION + j * column : CAPTION + j * column + CELL[1]]
+        return sheet[line + i * row : line + i * row + CELL[0], CAPTION + j * column : CAPTION + j * column + CELL[1]]
 
     # Proportions stay: a tall image leaves its sides grey, a square one its top and bottom.
     assert (cell(0, 0)[:, 20:44] == 100).all() and (cell(0, 0)[:, :16] == GREY).all()
@@ -45,8 +45,8 @@ def test_rows_are_people_and_columns_cameras(people):
     for i, j in ((0, 1), (1, 0), (1, 2)):
         assert (cell(i, j) == GREY).all(), 'nobody by this camera'
     # A long name stays in its caption.
-    assert (sheet[LINE + row :, CAPTION - 3 : CAPTION] == 255).all()
-    assert (sheet[LINE : LINE + row, :CAPTION] < 255).any()
+    assert (sheet[line + row :, CAPTION - 3 : CAPTION] == 255).all()
+    assert (sheet[line : line + row, :CAPTION] < 255).any()
 
 
 def test_many_cameras_are_cut(people):

@@ -1,4 +1,4 @@
-"""Features for the tests, and what a search in them should find, the slow way."""
+"""Random features for tests of galleries, and naive searches in them."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from mmosnet.features import Features
 
 
 def people(number, dimension=8, seed=0, model='abc', names='p'):
-    """Random features; some without person, camera or time, some twice the same."""
+    """Return random features; some have no person, camera or time, and one embedding comes twice."""
     random = np.random.RandomState(seed)
     embedding = random.randn(number, dimension).astype(np.float32)
     if number > 3:
@@ -22,7 +22,7 @@ def people(number, dimension=8, seed=0, model='abc', names='p'):
 
 
 def named(pids, camids=None, seed=0, source=''):
-    """Features of people, and by cameras, with these names."""
+    """Return features of people and cameras with these names."""
     number = len(pids)
     embedding = np.random.RandomState(seed).randn(number, 8)
     path = [f'crops/{seed}/{row}.jpg' for row in range(number)]
@@ -31,15 +31,23 @@ def named(pids, camids=None, seed=0, source=''):
 
 
 def nearest(features, query, top_k, distance='cosine', wanted=None):
-    """Rows and distances of one query's nearest, in double precision, from the definitions."""
-    rows, found = [], []
+    """Return rows and distances of one query's nearest, in double precision, from the definitions."""
+    rows, distances = [], []
     x = query.astype(np.float64)
     for row in range(len(features)):
         if wanted is None or wanted[row]:
             y = features.embedding[row].astype(np.float64)
             cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             rows.append(row)
-            found.append(1 - cosine if distance == 'cosine' else np.linalg.norm(x - y))
+            distances.append(1 - cosine if distance == 'cosine' else np.linalg.norm(x - y))
     # Copies of one vector are equally far, whatever the rounding.
-    order = np.lexsort((rows, np.round(found, 9)))[:top_k]
-    return np.array(rows, int)[order], np.array(found)[order]
+    order = np.lexsort((rows, np.round(distances, 9)))[:top_k]
+    return np.array(rows, int)[order], np.array(distances)[order]
+
+
+def everything(gallery):
+    """Return all that a gallery holds, comparable."""
+    features = gallery.features()
+    columns = [features.embedding.tobytes(), features.path, features.pid.tolist(), features.camid.tolist()]
+    matches = [(match.id, match.distance, match.path) for match in gallery.search(np.ones((1, 8)), 99)[0]]
+    return [*columns, repr(features.time), gallery.ids().tolist(), gallery.pids(), matches, gallery.settings]
