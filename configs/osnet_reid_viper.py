@@ -1,4 +1,4 @@
-"""OSNet x1.0 on VIPeR: fine-tuned from the large data sets, the mean of 20 splits.
+"""OSNet x1.0 on VIPeR: fine-tuned from the large data sets, the mean of 20 splits, which are ours.
 
     mmosnet train-splits osnet_reid_viper
 

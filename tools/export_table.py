@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         '--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), default=(256, 128), help='of the images (256 128)'
     )
     scores = kinds.add_parser('scores', help="scores on the config's test set, by format and precision")
-    scores.add_argument('config', help='config file, or name of a model in configs/README.md')
+    scores.add_argument('config', help='config file, or a name that "mmosnet configs" lists')
     scores.add_argument('checkpoint', help='checkpoint file, or "released" for the weights of the name')
     scores.add_argument('--images', metavar='FOLDER', required=True, help='images to calibrate int8 on')
     scores.add_argument('--calibration-images', type=int, default=200, metavar='N', help='at most (200)')
