@@ -24,8 +24,7 @@ GRID_NAME = re.compile(r'(\d+)_(\d+)', re.ASCII)
 
 
 class NumberedSplits(ReIDDataset):
-    """A data set with several divisions into train, query and gallery; its result is their mean. GRID publishes its ten;
-    those of VIPeR are ours.
+    """A data set with several divisions into train, query and gallery; its result is their mean.
 
     Args:
         split_index: Number of the division, from 0.
@@ -47,8 +46,7 @@ class NumberedSplits(ReIDDataset):
 
 @DATASETS.register_module()
 class VIPeR(NumberedSplits):
-    """VIPeR: 632 identities in two cameras, 20 splits; its result is their mean. GRID publishes its ten;
-    those of VIPeR are ours.
+    """VIPeR: 632 identities in two cameras, 20 splits; its result is their mean.
 
     ``data_root`` (or ``VIPeR`` in it) holds ``cam_a`` and ``cam_b``. There are no official splits. Ours are ten random
     halves, the same on every machine, each used twice after the same training: splits 0, 2, ... search images of
@@ -100,8 +98,7 @@ class VIPeR(NumberedSplits):
 
 @DATASETS.register_module()
 class GRID(NumberedSplits):
-    """GRID: 250 pairs of images, 775 distractors, 10 official splits; its result is their mean. GRID publishes its ten;
-    those of VIPeR are ours.
+    """GRID: 250 pairs of images, 775 distractors, 10 official splits; its result is their mean.
 
     ``data_root`` (or ``underground_reid`` in it) holds ``probe``, ``gallery`` and ``features_and_partitions.mat``. A
     name ``0001_1_25004_107_32_106_221.jpeg`` states pid 1 and the first camera (camid 0); pid 0 are distractors.
