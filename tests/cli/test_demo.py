@@ -33,7 +33,7 @@ def test_without_arguments(tmp_path):
 def test_mistakes_get_a_message(demo, tmp_path):
     small_config(CATEGORY).dump(tmp_path / 'objects.py')
     small_checkpoint(tmp_path / 'objects.pth', CATEGORY, classes=CLASSES)
-    assert 'tells category, and gives no embedding to search with' in demo('objects.py', 'objects.pth')
+    assert 'gives no embedding to search with' in demo('objects.py', 'objects.pth')
     assert demo('--gallery', 'nowhere').startswith('error: ')
     assert demo('objects.py') == 'error: objects.py has no released weights in model-index.yml: name a checkpoint'
     assert demo('osnet-x0.25_multitask').startswith("error: 'osnet-x0.25_multitask' is neither a config")
