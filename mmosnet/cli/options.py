@@ -6,7 +6,10 @@ import argparse
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -93,7 +96,7 @@ def add_amp(parser: argparse._ActionsContainer) -> argparse.Action:
 
 
 def add_launcher(parser: argparse._ActionsContainer) -> argparse.Action:
-    """Add ``--launcher``, and the option that ``torch.distributed.launch`` passes; see :func:`set_local_rank`."""
+    """Add ``--launcher``, and the option that ``torch.distributed.launch`` passes; see :func:`load_run`."""
     action = parser.add_argument(
         '--launcher', choices=LAUNCHERS, default='none', help='how the processes of a distributed run were started'
     )
@@ -102,10 +105,24 @@ def add_launcher(parser: argparse._ActionsContainer) -> argparse.Action:
     return action
 
 
-def set_local_rank(args: argparse.Namespace) -> None:
-    """Set the variable that mmengine reads to the rank that ``torch.distributed.launch`` has passed as an option."""
+def add_run(parser: argparse._ActionsContainer) -> None:
+    """Add the options of a run with mmengine's runner: ``--data-root``, ``--cfg-options`` and ``--launcher``."""
+    add_data_root(parser)
+    add_cfg_options(parser)
+    add_launcher(parser)
+
+
+def load_run(args: argparse.Namespace) -> Config:
+    """Return the config of a run, with the overrides of the options that :func:`add_run` and others have added.
+
+    The rank that ``torch.distributed.launch`` passes as an option goes into the variable that mmengine reads.
+    """
     if args.local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    from mmosnet.engine.launch import load_config
+
+    overrides = parse_cfg_options(args.cfg_options)
+    return load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)
 
 
 def parse_cfg_options(pairs: Sequence[str] | None) -> dict[str, object]:

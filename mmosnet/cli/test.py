@@ -43,22 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='also report AUC, EER, and the true positive rate and distance threshold at false positive rates',
     )
-    options.add_data_root(parser)
-    options.add_cfg_options(parser)
-    options.add_launcher(parser)
+    options.add_run(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    options.set_local_rank(args)
     from mmosnet.engine import launch
     from mmosnet.engine.report import evaluate_targets
     from mmosnet.engine.runner import warn_slow_bfloat16
     from mmosnet.errors import DataError
     from mmosnet.models.build import RELEASED, find_trained
 
-    overrides = options.parse_cfg_options(args.cfg_options)
-    cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)
+    cfg = options.load_run(args)
     if args.work_dir is None:
         # The results of the training run stay.
         cfg.work_dir = os.path.join(cfg.work_dir, 'test')

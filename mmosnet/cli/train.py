@@ -42,20 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="scale the learning rate by the total batch size over the recipe's",
     )
-    options.add_data_root(parser)
-    options.add_cfg_options(parser)
-    options.add_launcher(parser)
+    options.add_run(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    options.set_local_rank(args)
     from mmosnet.engine import launch
     from mmosnet.engine.report import evaluate_best
     from mmosnet.engine.runner import watched_processes
 
-    overrides = options.parse_cfg_options(args.cfg_options)
-    cfg = launch.load_config(args.config, overrides, args.work_dir, args.launcher, args.data_root)
+    cfg = options.load_run(args)
     args.interruption.advice = lambda: launch.resume_advice(cfg.work_dir)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
