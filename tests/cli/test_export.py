@@ -66,4 +66,4 @@ def test_mistakes_get_a_message(export, monkeypatch):
     assert 'reid.py has no released weights' in export('reid.py', 'released')
     assert export(*model, '--format', 'tflite') == 2
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    assert "pip install 'mmosnet[onnx]'" in export(*model)
+    assert "pip install 'onnx>=1.16' 'onnxruntime>=1.18'" in export(*model)
