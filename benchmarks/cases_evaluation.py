@@ -242,9 +242,9 @@ def our_distances(distances: str, **size: int) -> dict:
     ReRankedDistances(query.features[:20], gallery.features[:100], settings=settings).rows(0, 20)
     memory = PeakResidentMemory()
     start = time.perf_counter()
-    found = ReRankedDistances(query.features, gallery.features, settings=settings).rows(0, len(query))
+    rows = ReRankedDistances(query.features, gallery.features, settings=settings).rows(0, len(query))
     answer = dict(seconds=time.perf_counter() - start, result=distances, facts=memory.facts())
-    np.save(distances, found.numpy())
+    np.save(distances, rows.numpy())
     return answer
 
 
@@ -266,7 +266,7 @@ def peer_distances(distances: str, **size: int) -> dict:
     pairs = ((query, gallery), (query, query), (gallery, gallery))
     memory = PeakResidentMemory()
     start = time.perf_counter()
-    found = re_ranking(*(compute_distance_matrix(a.features, b.features).numpy() for a, b in pairs))
+    rows = re_ranking(*(compute_distance_matrix(a.features, b.features).numpy() for a, b in pairs))
     answer = dict(seconds=time.perf_counter() - start, result=distances, facts=memory.facts())
-    np.save(distances, found)
+    np.save(distances, rows)
     return answer
