@@ -51,7 +51,7 @@ def test_config_builds(path, tmp_path):
 
 
 def pipelines(dataset):
-    """Of a data set, or of each that it joins."""
+    """Return the pipeline of a data set, or those of the data sets that it joins."""
     if 'datasets' in dataset:
         return [pipeline for joined in dataset.datasets.values() for pipeline in pipelines(joined)]
     return [dataset.pipeline]

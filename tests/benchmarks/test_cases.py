@@ -31,7 +31,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def no_peer(monkeypatch):
-    """As if torchreid were not installed."""
+    """Make the peer look like a package that is not installed."""
     find_spec = peer.find_spec
     monkeypatch.setattr(peer, 'find_spec', lambda name: None if name == 'torchreid' else find_spec(name))
 

@@ -117,7 +117,7 @@ def gallery_of(features):
 
 
 def test_people_of_two_files_are_known_by_their_names(calibrate):
-    """In each file they have other numbers."""
+    """Names mean the same person in both files, although their numbers differ."""
     features = drawn(40)
     for number, name in enumerate(('one', 'two')):
         half = features[number::2]

@@ -64,7 +64,7 @@ def has(picture, color):
 
 
 def has_shape(picture):
-    """Where a mark is white."""
+    """Return where a mark is white."""
     return (picture > 200).all(2)
 
 

@@ -137,7 +137,7 @@ def test_mistakes_of_attributes(change, names, message):
 
 
 def half(rank, folder):
-    """What one of two processes does: every other sample, the set padded to an even number."""
+    """Evaluate in one of two processes: every other sample, with the set padded to an even number."""
     # mmengine collects the results in a folder below the current one.
     os.chdir(folder)
     meeting = f'file://{folder}/meeting'

@@ -400,7 +400,7 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
 
 
 def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
-    """As after two machines have enrolled at the same time."""
+    """Two machines that enroll at the same time may give one number to two names."""
     with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
         first = gallery.enroll(Features(**vars(people(1)) | dict(pid=['anna'], names={})))
         monkeypatch.setattr(type(gallery), '_used', lambda gallery, key: [])

@@ -63,7 +63,7 @@ def pillow(path):
 
 
 def write_jpegs(folder):
-    """One file of each kind of JPEG that people have."""
+    """Write one file of each common kind of JPEG."""
     folder.mkdir()
     image = cv2.resize(np.random.RandomState(0).randint(0, 256, (9, 5, 3), dtype=np.uint8), (37, 75))
     rgb, exif = Image.fromarray(image), Image.Exif()
@@ -245,7 +245,7 @@ def test_other_kinds_are_named(tmp_path, data, kind):
 
 @pytest.mark.parametrize(('tag', 'value'), [(254, 1), (50706, 0x00000401), (262, 32803)])
 def test_raw_photos_in_tiff_are_refused(tmp_path, tag, value):
-    """What they hold first is a small picture, or the cells of a sensor."""
+    """The first picture in a raw file is a small preview, or the values of the sensor."""
     old = (262, 1) if tag == 262 else (278, 18)
     data = tiff(SIXTEEN, 16)
     (tmp_path / 'a.tif').write_bytes(data)

@@ -284,7 +284,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path, monkeypatch):
-    """No weights anywhere, and nothing to be reached."""
+    """There are no weights on the disk, and no host can be reached."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('MMOSNET_WEIGHTS', raising=False)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))

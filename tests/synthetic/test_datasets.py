@@ -334,7 +334,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_start_draws_anew(tmp_path):
 
 
 def test_labels_are_those_of_the_same_picture(tmp_path):
-    """By the pictures' bytes: no number in a file name is trusted."""
+    """Pictures are compared by their bytes, since numbers in file names prove nothing."""
     options = dict(data_root=str(tmp_path), generation=dict(SMALLER, num_distractors=3, num_test_pids=3))
     labelled = SyntheticAttributes(split=('train', 'val', 'test'), **options)
     by_bytes = {}
