@@ -178,7 +178,7 @@ def test_product_quantization_needs_a_server(server, tmp_path, monkeypatch):
     assert milvus_gallery._index(GallerySettings(70, index='ivfpq'))['params']['m'] == 14
     assert milvus_gallery._index(GallerySettings(2, index='ivfpq'))['params']['m'] == 1
     features = people()
-    with Gallery.create(f'{server}#quantised', DIMENSION, 'ivfpq') as gallery:
+    with Gallery.create(f'{server}#quantized', DIMENSION, 'ivfpq') as gallery:
         gallery.enroll(features)
         search, asked = gallery._client.search, []
 
