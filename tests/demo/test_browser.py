@@ -170,8 +170,8 @@ def test_enroll_and_delete(tab, drawn, tmp_path):
     tab.wait_for_selector('#mm-files .file-preview')
     tab.get_by_label('Camera', exact=True).fill('6')
     tab.click('#mm-enroll')
-    tab.wait_for_selector('#mm-told p')
-    assert tab.inner_text('#mm-told p') == 'Enrolled 2 images of person 225.' and len(drawn[0].gallery) == before + 2
+    tab.wait_for_selector('#mm-report p')
+    assert tab.inner_text('#mm-report p') == 'Enrolled 2 images of person 225.' and len(drawn[0].gallery) == before + 2
     assert tab.locator('#mm-people .mm-card', has_text='person 225').count() == 1
     tab.wait_for_function(f"document.getElementById('mm-about').innerText.includes('{before + 2} images')")
     # Another visitor sees the present number too.
@@ -181,8 +181,8 @@ def test_enroll_and_delete(tab, drawn, tmp_path):
     tab.wait_for_selector('#mm-people .mm-card')
     tab.get_by_label('All images of person').fill('225')
     tab.click('#mm-delete')
-    tab.wait_for_selector('#mm-told p:has-text("Deleted 2 images.")')
+    tab.wait_for_selector('#mm-report p:has-text("Deleted 2 images.")')
     assert len(drawn[0].gallery) == before
     tab.wait_for_function(f"document.getElementById('mm-about').innerText.includes('{before} images')")
     tab.click('#mm-delete')
-    tab.wait_for_selector('#mm-told [role=alert]:has-text("There is no person 225 in the gallery.")')
+    tab.wait_for_selector('#mm-report [role=alert]:has-text("There is no person 225 in the gallery.")')
