@@ -187,12 +187,12 @@ class ExportablePeer(nn.Module):
 def best_inference_cases(settings: Settings) -> Sequence[Case]:
     """Return cases of x1.0 and x0.25, 256x128, batch 1 and 32: the fastest path, then all beside the peer's export."""
     widths, batches = (('x0.25',), (1,)) if settings.quick else (WIDTHS, BATCHES)
-    found = []
+    cases = []
     for width in widths:
         for batch in batches:
             name = f'{width}, batch {batch}'
-            found.append(Case(f'{name}, fastest, peer eager', partial(fastest_contest, width, batch, settings)))
-            found += [
+            cases.append(Case(f'{name}, fastest, peer eager', partial(fastest_contest, width, batch, settings)))
+            cases += [
                 Case(
                     f'{name}, {path.name}, peer exported',
                     partial(exported_contest, width, batch, path, settings),
@@ -200,7 +200,7 @@ def best_inference_cases(settings: Settings) -> Sequence[Case]:
                 )
                 for path in PATHS
             ]
-    return found
+    return cases
 
 
 def exported_contest(width: str, batch: int, path: ExportPath, settings: Settings) -> Contest:

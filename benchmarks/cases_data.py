@@ -177,7 +177,7 @@ def _load_epoch(batches: OurBatches | PeerBatches) -> Lap:
     seconds = time.perf_counter() - start
     count = len(means)
     result = {'batches': count, 'images': images, 'mean': sum(means) / count, 'mean square': sum(squares) / count}
-    return Lap(seconds, result, {'images a second': images / seconds})
+    return Lap(seconds, result, {'images per second': images / seconds})
 
 
 PEER_TRAINING = Path(__file__).parent / 'peer_training.py'

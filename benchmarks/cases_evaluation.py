@@ -71,19 +71,19 @@ SMALL = SearchSize(200, 1000, 50, 4, 100)
 def draw_search(size: SearchSize) -> tuple[Embeddings, Embeddings]:
     """Return query and gallery of a test set, always the same."""
     generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(size.pids + 1, LATENT_SIZE, generator=generator)
+    centers = torch.randn(size.pids + 1, LATENT_SIZE, generator=generator)
     basis = torch.randn(LATENT_SIZE, EMBEDDING_SIZE, generator=generator) / LATENT_SIZE**0.5
-    query = _draw(size.queries, 0, size, centres, basis, generator)
-    return query, _draw(size.gallery, size.distractors, size, centres, basis, generator)
+    query = _draw(size.queries, 0, size, centers, basis, generator)
+    return query, _draw(size.gallery, size.distractors, size, centers, basis, generator)
 
 
 def _draw(
-    num_images: int, distractors: int, size: SearchSize, centres: Tensor, basis: Tensor, generator: torch.Generator
+    num_images: int, distractors: int, size: SearchSize, centers: Tensor, basis: Tensor, generator: torch.Generator
 ) -> Embeddings:
     known = num_images - distractors
     pids = torch.cat([torch.arange(size.pids), torch.randint(0, size.pids, (known,), generator=generator)])[:known] + 1
     strangers = torch.randn(distractors, LATENT_SIZE, generator=generator)
-    latent = torch.cat([centres[pids], strangers])
+    latent = torch.cat([centers[pids], strangers])
     latent += IDENTITY_NOISE * torch.randn(num_images, LATENT_SIZE, generator=generator)
     features = latent @ basis
     features += NOISE * torch.randn(num_images, EMBEDDING_SIZE, generator=generator)
@@ -119,8 +119,8 @@ def large_evaluation_cases(settings: Settings) -> Sequence[Case]:
         Case(
             f'growth, {GROWTH[0]} to {GROWTH[-1]}',
             partial(growth_contest, GROWTH, settings),
-            # The time of a pair at the largest size over that at the smallest: linear is 1, quadratic here 16.
-            Target(at_most={'growth of a pair': 1.25}),
+            # The time per pair at the largest size over that at the smallest: linear is 1, quadratic here 16.
+            Target(at_most={'growth per pair': 1.25}),
         ),
     ]
 
@@ -148,8 +148,8 @@ def growth_contest(sizes: Sequence[SearchSize], settings: Settings) -> Contest:
     def ours() -> Lap:
         laps = [run_fresh(f'{__name__}:our_scores', settings.threads, **size.as_dict()) for size in sizes]
         pairs = [lap.seconds / (size.queries * size.gallery) for lap, size in zip(laps, sizes, strict=True)]
-        facts = {f'ns a pair, {size}': 1e9 * pair for size, pair in zip(sizes, pairs, strict=True)}
-        return Lap(laps[-1].seconds, facts=facts | {'growth of a pair': pairs[-1] / pairs[0]})
+        facts = {f'ns per pair, {size}': 1e9 * pair for size, pair in zip(sizes, pairs, strict=True)}
+        return Lap(laps[-1].seconds, facts=facts | {'growth per pair': pairs[-1] / pairs[0]})
 
     return Contest(ours, repeats=3, keep_first=True)
 
@@ -242,9 +242,9 @@ def our_distances(distances: str, **size: int) -> dict:
     ReRankedDistances(query.features[:20], gallery.features[:100], settings=settings).rows(0, 20)
     memory = PeakResidentMemory()
     start = time.perf_counter()
-    found = ReRankedDistances(query.features, gallery.features, settings=settings).rows(0, len(query))
+    rows = ReRankedDistances(query.features, gallery.features, settings=settings).rows(0, len(query))
     answer = dict(seconds=time.perf_counter() - start, result=distances, facts=memory.facts())
-    np.save(distances, found.numpy())
+    np.save(distances, rows.numpy())
     return answer
 
 
@@ -266,7 +266,7 @@ def peer_distances(distances: str, **size: int) -> dict:
     pairs = ((query, gallery), (query, query), (gallery, gallery))
     memory = PeakResidentMemory()
     start = time.perf_counter()
-    found = re_ranking(*(compute_distance_matrix(a.features, b.features).numpy() for a, b in pairs))
+    rows = re_ranking(*(compute_distance_matrix(a.features, b.features).numpy() for a, b in pairs))
     answer = dict(seconds=time.perf_counter() - start, result=distances, facts=memory.facts())
-    np.save(distances, found)
+    np.save(distances, rows)
     return answer

@@ -182,7 +182,7 @@ def _with_memory(device: str, work: Callable[[], object]) -> Callable[[], Lap]:
 
     def lap() -> Lap:
         torch.cuda.reset_peak_memory_stats()
-        found = repeated()
-        return Lap(found.seconds, found.result, {'peak GPU GiB': torch.cuda.max_memory_allocated() / 2**30})
+        measured = repeated()
+        return Lap(measured.seconds, measured.result, {'peak GPU GiB': torch.cuda.max_memory_allocated() / 2**30})
 
     return lap

@@ -67,12 +67,12 @@ def parity_rows(
         DataError: A file disagrees with its model.
     """
     for arch, width, task in product(archs, widths, tasks):
-        model, found = build_variant(arch, width, task, size), []
+        model, differences = build_variant(arch, width, task, size), []
         for suffix in FORMATS.values():
             with tempfile.TemporaryDirectory() as folder:
                 parities = export_model(model, Path(folder) / f'model{suffix}')
-            found.append(max(parity.difference for parity in parities))
-        yield f'{arch} x{width:g}, {task}', found
+            differences.append(max(parity.difference for parity in parities))
+        yield f'{arch} x{width:g}, {task}', differences
 
 
 # Suffix and precision of the file, and whether it is run in bfloat16.

@@ -207,14 +207,14 @@ class GalleryBenchmark:
         with PeakAnonymousMemory() as memory, Gallery.open(self.uri) as gallery:
             _search(gallery, embedding[:1], 1)
             _, speed = _search(gallery, embedding[1:2], 1)
-            found, result.batch = _search(gallery, embedding, BATCH)
+            matched, result.batch = _search(gallery, embedding, BATCH)
             camera_found, _ = _search(gallery, embedding, BATCH, **camera)
             few = embedding[: min(SINGLE, max(3, int(SINGLE_SECONDS * speed)))]
             _, result.single = _search(gallery, few, 1)
             _, result.camera_single = _search(gallery, few, 1, **camera)
         result.memory = memory.peak
         nearest = self.nearest(embedding, [range(CAMERAS), [CAMERAS - 1]])
-        result.recall, result.camera_recall = _recall(found, nearest[0]), _recall(camera_found, nearest[1])
+        result.recall, result.camera_recall = _recall(matched, nearest[0]), _recall(camera_found, nearest[1])
         self._save()
         return result
 
@@ -240,7 +240,7 @@ class GalleryBenchmark:
                 best[part] = _smallest(
                     np.hstack([best[part][0], distances[:, columns]]), np.hstack([best[part][1], rows])
                 )
-        return [[[_path(row) for row in rows] for rows in found.tolist()] for _, found in best]
+        return [[[_path(row) for row in rows] for rows in matched.tolist()] for _, matched in best]
 
     def _files(self) -> list[Path]:
         return [path for path in self.folder.rglob('*') if path.is_file()]
@@ -347,12 +347,12 @@ class PeakAnonymousMemory:
 
 def _search(gallery: Gallery, embedding: np.ndarray, batch: int, **conditions: object) -> tuple[list[list[str]], float]:
     """Return the paths of the 10 nearest images of each query, and queries per second."""
-    found = []
+    matched = []
     start = time.perf_counter()
     for first in range(0, len(embedding), batch):
-        found += gallery.search(embedding[first : first + batch], TOP_K, **conditions)
+        matched += gallery.search(embedding[first : first + batch], TOP_K, **conditions)
     seconds = time.perf_counter() - start
-    return [[match.path for match in matches] for matches in found], len(embedding) / seconds
+    return [[match.path for match in matches] for matches in matched], len(embedding) / seconds
 
 
 def _smallest(distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -364,5 +364,5 @@ def _smallest(distances: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     return np.take_along_axis(distances, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
-def _recall(found: list[list[str]], nearest: list[list[str]]) -> float:
-    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found, nearest, strict=True)]))
+def _recall(matched: list[list[str]], nearest: list[list[str]]) -> float:
+    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(matched, nearest, strict=True)]))

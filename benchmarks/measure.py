@@ -295,9 +295,9 @@ class Measurement:
         return asdict(self) | derived
 
     @classmethod
-    def from_json(cls, found: dict) -> Measurement:
+    def from_json(cls, content: dict) -> Measurement:
         """Return the measurement of :meth:`as_json`."""
-        return cls(**{name: found[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
 
 def measure(row: Row, case: Case, settings: Settings, say: Callable[[str], None]) -> Measurement:

@@ -29,8 +29,8 @@ def why_no_peer() -> str:
     """Return why torchreid cannot be measured; an empty text if it can."""
     if find_spec(PEER) is None:
         return f"no peer: {PEER} is not installed (pip install -e '.[peer]')"
-    found = installed_version(PEER)
-    return '' if found in (None, WANTED_VERSION) else f'the peer is {PEER} {found}, not {WANTED_VERSION}'
+    installed = installed_version(PEER)
+    return '' if installed in (None, WANTED_VERSION) else f'the peer is {PEER} {installed}, not {WANTED_VERSION}'
 
 
 def has_peer() -> bool:

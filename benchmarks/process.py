@@ -99,18 +99,18 @@ def seconds_until(command: Sequence[str], pattern: str, threads: int, to_end: bo
         # With its workers it is a group of processes, ended together.
         start_new_session=True,
     )
-    line, found = '', False
+    line, matched = '', False
     try:
         for line in process.stdout:
-            found = found or re.search(pattern, line) is not None
-            if found and not to_end:
+            matched = matched or re.search(pattern, line) is not None
+            if matched and not to_end:
                 break
         if to_end:
             process.wait(TIMEOUT)
         seconds = time.perf_counter() - start
     finally:
         _end_group(process)
-    if not found:
+    if not matched:
         raise NotMeasured(f'{Path(command[-1]).name} ended without the line waited for: {line.strip()}')
     return Lap(seconds)
 
@@ -126,8 +126,8 @@ def _end_group(process: subprocess.Popen) -> None:
 def main() -> None:
     function, arguments, answer = sys.argv[1:]
     module, name = function.split(':')
-    found = getattr(import_module(module), name)(**json.loads(arguments))
-    Path(answer).write_text(json.dumps(found))
+    result = getattr(import_module(module), name)(**json.loads(arguments))
+    Path(answer).write_text(json.dumps(result))
 
 
 if __name__ == '__main__':

@@ -64,7 +64,7 @@ def read_report(path: str | Path) -> Report:
         raise FileNotFoundError(f'no file {path}; tools/benchmark.py --json FILE writes one')
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
-        content['measurements'] = [Measurement.from_json(found) for found in content['measurements']]
+        content['measurements'] = [Measurement.from_json(entry) for entry in content['measurements']]
         return Report(**content)
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise DataError(f'{path} was not written by tools/benchmark.py --json ({type(e).__name__}: {e})') from e
@@ -83,7 +83,9 @@ def merge_reports(reports: Sequence[Report]) -> Report:
             raise DataError(f'these runs are not one: {name} is {" and ".join(sorted(values))}')
     if any(report.quick != first.quick for report in reports):
         raise DataError('quick runs measure other sizes: do not mix them with full ones')
-    cases = {(found.row, found.case): found for report in reports for found in report.measurements}
+    cases = {
+        (measurement.row, measurement.case): measurement for report in reports for measurement in report.measurements
+    }
     latest = max(reports, key=lambda report: report.date)
     command = '; '.join(dict.fromkeys(report.command for report in reports))
     return Report(latest.machine, command, latest.date, first.quick, list(cases.values()))
@@ -99,9 +101,9 @@ def table_lines(report: Report, rows: Sequence[Row]) -> list[list[str]]:
     """Return the rows of the table: one per case, and one for the geometric mean if a row has a target for it."""
     lines = []
     for row in rows:
-        found = [measurement for measurement in report.measurements if measurement.row == row.name]
-        lines += [_case_cells(measurement) for measurement in found]
-        mean = mean_ratio(found)
+        measurements = [measurement for measurement in report.measurements if measurement.row == row.name]
+        lines += [_case_cells(measurement) for measurement in measurements]
+        mean = mean_ratio(measurements)
         if row.target.mean_ratio is not None and mean is not None:
             reached = None if report.quick else mean >= row.target.mean_ratio
             cells = ['', '', f'{mean:.2f}x', '', f'>= {row.target.mean_ratio:g}x', verdict(reached)]
@@ -222,12 +224,12 @@ def describe_machine(threads: int) -> dict:
     cpu = _read('/proc/cpuinfo')
     model = re.search(r'^model name\s*: (.+)$', cpu, re.M)
     flags = re.search(r'^flags\s*: (.+)$', cpu, re.M)
-    found = set(flags[1].split()) if flags else set()
+    supported = set(flags[1].split()) if flags else set()
     memory = re.search(r'MemTotal:\s+(\d+) kB', _read('/proc/meminfo'))
     cuda = torch.cuda.is_available()
     return dict(
         cpu=model[1] if model else platform.processor() or platform.machine(),
-        instruction_sets=[name for name in INSTRUCTION_SETS if name in found],
+        instruction_sets=[name for name in INSTRUCTION_SETS if name in supported],
         cores=num_cores(),
         threads=threads,
         memory_gib=round(int(memory[1]) / 2**20, 1) if memory else None,
@@ -237,7 +239,7 @@ def describe_machine(threads: int) -> dict:
         python=platform.python_version(),
         mmosnet=__version__,
         revision=revision(),
-        packages={name: found for name in PACKAGES if (found := installed_version(name)) is not None},
+        packages={name: version for name in PACKAGES if (version := installed_version(name)) is not None},
     )
 
 

@@ -80,11 +80,11 @@ def select_rows(names: Sequence[str] | None, device: str | None, rows: Sequence[
     """
     chosen = set()
     for name in names or ['*']:
-        found = [row.name for row in rows if row.name == name]
-        found = found or [row.name for row in rows if row.name.startswith(name) or fnmatchcase(row.name, name)]
-        if not found:
+        matching = [row.name for row in rows if row.name == name]
+        matching = matching or [row.name for row in rows if row.name.startswith(name) or fnmatchcase(row.name, name)]
+        if not matching:
             raise DataError(f'no row {name!r} in the benchmark, choose from {", ".join(row.name for row in rows)}')
-        chosen.update(found)
+        chosen.update(matching)
     selected = [row for row in rows if row.name in chosen and device in (None, row.device)]
     if not selected:
         raise DataError(f'none of {", ".join(sorted(chosen))} runs on {device}')

@@ -1,4 +1,4 @@
-"""OSNet-IBN x1.0 trained on Market-1501 to be used elsewhere: instance normalization and colour jitter.
+"""OSNet-IBN x1.0 trained on Market-1501 to be used elsewhere: instance normalization and color jitter.
 
     mmosnet train osnet_ibn_reid_market
 

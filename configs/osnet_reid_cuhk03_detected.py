@@ -2,7 +2,7 @@
 
     mmosnet train osnet_reid_cuhk03_detected
 
-Paper, ImageNet initialisation, as reported: Rank-1 72.3, mAP 67.8. Not yet run by us: needs the data set.
+Paper, ImageNet initialization, as reported: Rank-1 72.3, mAP 67.8. Not yet run by us: needs the data set.
 """
 
 _base_ = [

@@ -2,7 +2,7 @@
 
     mmosnet train osnet_reid_market_cosine
 
-Paper, ImageNet initialisation, as reported: Rank-1 94.8, mAP 84.9. Not yet run by us: needs the data set.
+Paper, ImageNet initialization, as reported: Rank-1 94.8, mAP 84.9. Not yet run by us: needs the data set.
 """
 
 _base_ = [

@@ -1,4 +1,4 @@
-"""OSNet x1.0 on Market-1501 with cross-entropy + 0.5 x batch-hard triplet loss, 16 identities x 4 images a batch.
+"""OSNet x1.0 on Market-1501 with cross-entropy + 0.5 x batch-hard triplet loss, 16 identities x 4 images per batch.
 
     mmosnet train osnet_reid_market_triplet
 

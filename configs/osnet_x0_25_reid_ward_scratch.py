@@ -2,7 +2,7 @@
 
     mmosnet train osnet_x0_25_reid_ward_scratch --data-root FOLDER
 
-WARD (Martinel and Micheloni, CVPRW 2012) in Market-1501's layout: six evenly spaced images a person and camera,
+WARD (Martinel and Micheloni, CVPRW 2012) in Market-1501's layout: six evenly spaced images per person and camera,
 persons 1-35 in bounding_box_train, persons 36-70 in query (one image a person and camera) and bounding_box_test.
 
 Measured with OMP_NUM_THREADS=1 after 40 epochs: mAP 0.325, 0.252, 0.324 and Rank-1 0.362, 0.248, 0.362 for seeds 0, 1

@@ -1,4 +1,4 @@
-"""As osnet_x0_25_reid_ward_scratch.py, with translation, colour jitter and random erasing: 630 images need them.
+"""As osnet_x0_25_reid_ward_scratch.py, with translation, color jitter and random erasing: 630 images need them.
 
     mmosnet train osnet_x0_25_reid_ward_scratch_augmented --data-root FOLDER
 

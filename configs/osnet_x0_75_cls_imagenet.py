@@ -11,7 +11,7 @@ _base_ = './osnet_cls_imagenet.py'
 model = dict(backbone=dict(widen_factor=0.75), neck=dict(in_channels=384))
 
 # Two thirds of the weights of x1.0 overfit less and need less to keep them from it; crops of a few per cent of the
-# image rarely show what it is labelled with (MobileNet, arXiv 1704.04861, section 3.2, limits them for small networks).
+# image rarely show what it is labeled with (MobileNet, arXiv 1704.04861, section 3.2, limits them for small networks).
 train_pipeline = [
     _base_.train_pipeline[0],
     dict(type='RandomResizedCrop', scale=224, crop_ratio_range=(0.15, 1.0), backend='pillow'),

@@ -45,7 +45,7 @@ def full_disk(size: int) -> Iterator[None]:
 
 
 def write_person(path: Path, pid: int, height: int = 32, width: int = 16) -> None:
-    """A noisy picture whose colours tell the identity."""
+    """A noisy picture whose colors tell the identity."""
     random = np.random.RandomState(zlib.crc32(path.name.encode()))
     top, bottom = np.random.RandomState(pid + 10).randint(0, 256, (2, 3))
     image = np.vstack([np.full((height // 2, width, 3), color, np.uint8) for color in (top, bottom)])

@@ -38,7 +38,7 @@ def small_config(name: str, work_dir: Path, data_root: Path | None = None, **opt
         data_root and str(data_root),
     )
     for hook in cfg.custom_hooks:
-        if hook.type == 'mmosnet.BaseFreezeHook':
+        if hook.type == 'mmosnet.BaseFreezeHook' and hook.num_epochs >= cfg.train_cfg.max_epochs:
             hook.num_epochs = 0
     for loader in LOADERS:
         for transform in cfg[f'{loader}_dataloader'].dataset.get('pipeline', ()):

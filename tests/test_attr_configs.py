@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
-from mmosnet.engine.report import test_best as report_best
+from mmosnet.engine.report import evaluate_best
 from mmosnet.errors import DataError
 from mmosnet.models.checkpoints import read_state_dict
 from tests.conftest import write_market
@@ -57,7 +57,7 @@ def test_one_epoch(tmp_path, name, write, num_attributes):
 
     # Validation chose it, test reports it.
     assert (tmp_path / 'run' / 'best_attributes_mA_epoch_1.pth').is_file()
-    metrics = report_best(runner)
+    metrics = evaluate_best(runner)
     assert set(metrics) == {f'attributes/{key}' for key in ('mA', 'Accuracy', 'Precision', 'Recall', 'F1', 'mAP')}
     assert all(0 <= value <= 1 for value in metrics.values()) and metrics['attributes/mA'] > 0
     tested = json.loads((tmp_path / 'run' / 'test' / 'results.json').read_text())
@@ -72,7 +72,7 @@ def test_demo(tmp_path):
     runner = Runner.from_cfg(small('synthetic', tmp_path / 'run', **options))
     runner.train()
     assert runner.model.head.loss_module.pos_ratio.isfinite().all()
-    assert 0 < report_best(runner)['attributes/mA'] < 1
+    assert 0 < evaluate_best(runner)['attributes/mA'] < 1
     metric = runner.val_loop.evaluator.metrics[0]
     assert [row.name for row in metric.per_attribute][:3] == ['Female', 'AgeOver60', 'Age18-60']
     assert all(Path(person.img_path).is_file() for person in metric.shown)

@@ -9,8 +9,8 @@ from mmosnet.models import OSNet
 from mmosnet.models.checkpoints import load_file
 from tests.conftest import write_market
 from tests.datasets.category_miniatures import write_imagenet
+from tests.small_configs import small_config
 from tests.test_cls_configs import imagenet_options, small_cls
-from tests.test_config_runs import small
 
 LOADERS = ('train', 'val', 'test')
 
@@ -39,7 +39,7 @@ def trained(folder):
 
 def reid_config(folder, work_dir, checkpoint, name='osnet_x0_25_reid_market', **options):
     roots = {f'{loader}_dataloader.dataset.data_root': str(folder / 'market') for loader in LOADERS}
-    cfg = small(name, work_dir, 6, **roots, **options)
+    cfg = small_config(name, work_dir, **{'model.head.num_classes': 6, **roots, **options})
     cfg.load_from = str(checkpoint)
     return cfg
 

@@ -51,7 +51,7 @@ def test_config_builds(path, tmp_path):
 
 
 def pipelines(dataset):
-    """Of a data set, or of each that it joins."""
+    """Return the pipeline of a data set, or those of the data sets that it joins."""
     if 'datasets' in dataset:
         return [pipeline for joined in dataset.datasets.values() for pipeline in pipelines(joined)]
     return [dataset.pipeline]
@@ -133,7 +133,7 @@ def test_images_are_read_resized_and_erased_as_by_the_released_code(path):
             assert not transform.type.startswith(('Load', 'RandomErasing')), 'not ours'
 
 
-def test_cross_domain_recipes_jitter_colours_and_never_erase():
+def test_cross_domain_recipes_jitter_colors_and_never_erase():
     distances = dict(osnet_ibn_reid_market='euclidean', osnet_ain_reid_market='cosine', osnet_ibn_reid_d_m_c='cosine')
     for name, distance in distances.items():
         cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')

@@ -338,7 +338,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(unbuffered, charac
 
 
 def test_a_fault_during_the_imports_is_one_line(tmp_path):
-    """As in a container whose disk is read-only, where torch finds no folder for temporary files."""
+    """In a container with a read-only disk, torch finds no folder for temporary files."""
     broken = "raise FileNotFoundError(2, 'No usable temporary directory found in', '/tmp')\n"
     (tmp_path / 'mmpretrain').mkdir()
     (tmp_path / 'mmpretrain' / '__init__.py').write_text(f"__version__ = '1.2.0'\n{broken}")

@@ -1,4 +1,4 @@
-"""What ``import mmosnet`` costs and changes: nothing; and what it sees to: plain ``OSNet`` is known everywhere."""
+"""``import mmosnet`` is cheap, changes nothing in other packages, and makes plain ``OSNet`` known everywhere."""
 
 import subprocess
 import sys

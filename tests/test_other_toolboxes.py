@@ -73,7 +73,7 @@ def test_backbone_builds_in_the_scope_of_the_toolbox(path):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_images_are_normalised_as_in_pretraining(path):
+def test_images_are_normalized_as_in_pretraining(path):
     preprocessor = Config.fromfile(path).model.data_preprocessor
     assert (preprocessor.mean, preprocessor.std) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
     # OpenMMLab reads images as BGR.

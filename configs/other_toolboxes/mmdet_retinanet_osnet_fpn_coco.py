@@ -24,7 +24,7 @@ model = dict(
     backbone=dict(
         type='OSNet',
         out_indices=(0, 1, 2),  # strides 4, 8, 16
-        # As mmdet does with ResNet: two images a GPU are too few for batch statistics, the first layers stay as they
+        # As mmdet does with ResNet: two images per GPU are too few for batch statistics, the first layers stay as they
         # are. From random weights, delete the next three lines.
         frozen_stages=1,
         norm_eval=True,

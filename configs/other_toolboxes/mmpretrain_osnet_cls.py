@@ -1,4 +1,4 @@
-"""mmpretrain: a folder of images a category, classified by OSNet x1.0 from random weights.
+"""mmpretrain: one folder of images per category, classified by OSNet x1.0 from random weights.
 
     python tools/train.py configs/other_toolboxes/mmpretrain_osnet_cls.py
 

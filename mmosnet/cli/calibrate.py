@@ -14,7 +14,7 @@ EXAMPLES = """\
   mmosnet calibrate work_dirs/features --fmr 0.001
   mmosnet calibrate work_dirs/features --fmr 0.001 --gallery work_dirs/gallery --cross-camera
   mmosnet calibrate --gallery work_dirs/gallery              on the gallery's own images with known pids
-  mmosnet calibrate labelled.parquet --gallery people.db --figure threshold.png
+  mmosnet calibrate labeled.parquet --gallery people.db --figure threshold.png
 """
 PAGE = 'gallery.md'
 

@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     out_dir = Path(args.out_dir or Path(cfg.work_dir) / 'check_data')
     check_writable(out_dir / 'check_data.json')
     parts, errors = load_parts(cfg)
-    facts = read_images(parts, args.num_workers)
-    findings = find_all(parts, facts, camera_rule(cfg))
+    images = read_images(parts, args.num_workers)
+    findings = find_all(parts, images, camera_rule(cfg))
     broken = errors + broken_things(findings)
     head = (cfg.get('model') or {}).get('head') or {}
     warnings = warnings_of(findings, head.get('num_classes'))
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     with whole_file(out_dir / 'check_data.json') as draft:
         draft.write_text(report, encoding='utf-8')
     lines = [*report_lines(findings, broken, warnings), '']
-    people = choose_people(parts, facts)
+    people = choose_people(parts, images)
     if people:
         lines.append(f'picture  {save_sheet(draw_contact_sheet(people), out_dir / "contact_sheet.jpg")}')
     lines.append(f'numbers  {out_dir / "check_data.json"}')

@@ -61,11 +61,11 @@ PROBE_SECONDS = 120
 PROBE = """
 import json, sys
 import torch
-facts = dict(threads=torch.get_num_threads(), capability=torch.backends.cpu.get_cpu_capability(), gpus=[])
+report = dict(threads=torch.get_num_threads(), capability=torch.backends.cpu.get_cpu_capability(), gpus=[])
 if torch.cuda.is_available():
-    facts['gpus'] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-facts['cuda'] = torch.version.cuda
-print(json.dumps(facts), flush=True)
+    report['gpus'] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+report['cuda'] = torch.version.cuda
+print(json.dumps(report), flush=True)
 from mmosnet.engine.runner import bfloat16_pays
 print(json.dumps(dict(bfloat16=bfloat16_pays())), flush=True)
 """
@@ -160,7 +160,7 @@ def probe() -> dict:
     """Return what torch reports about this machine, or an ``error`` if torch or the stack cannot be imported."""
     if _version('torch') is None:
         return {}
-    facts: dict = {}
+    report: dict = {}
     try:
         done = subprocess.run(
             [sys.executable, '-c', PROBE], capture_output=True, text=True, errors='replace', timeout=PROBE_SECONDS
@@ -169,12 +169,12 @@ def probe() -> dict:
         return dict(error=f'importing torch and mmosnet takes more than {PROBE_SECONDS} seconds')
     for line in done.stdout.splitlines():
         if line.startswith('{'):
-            facts |= json.loads(line)
+            report |= json.loads(line)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         ended = f'the process ended with {done.returncode}'
-        facts['error'] = lines[-1] if lines and done.returncode > 0 else ended
-    return facts
+        report['error'] = lines[-1] if lines and done.returncode > 0 else ended
+    return report
 
 
 def folders() -> list[dict]:

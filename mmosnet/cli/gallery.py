@@ -209,14 +209,14 @@ def info(args: argparse.Namespace) -> str:
     from mmosnet.gallery.report import info_table, people_table
 
     with Gallery.open(args.gallery) as gallery:
-        facts = gallery.info()
+        entries = gallery.info()
         people = [(pid, gallery.names['pid'].get(pid, ''), images) for pid, images in gallery.pids().items()]
         if args.json:
             keys = ('pid', 'name', 'images')
             more = dict(people=[dict(zip(keys, one, strict=True)) for one in people]) if args.people else {}
-            return json.dumps(facts | dict(facts=gallery.facts) | more, indent=1)
+            return json.dumps(entries | dict(facts=gallery.facts) | more, indent=1)
         calibration = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.facts.items())
-        return info_table(facts) + calibration + (f'\n\n{people_table(people)}' if args.people else '')
+        return info_table(entries) + calibration + (f'\n\n{people_table(people)}' if args.people else '')
 
 
 def _shards(paths: Sequence[str]) -> list[FeatureShards]:

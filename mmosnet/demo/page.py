@@ -540,7 +540,7 @@ class Page:
                 gone_id = _field('Or the image with id', 'id', 'mm-gone-id')
                 delete = gr.Button('Delete', variant='stop', elem_id='mm-delete')
             with gr.Column(scale=3, min_width=320):
-                report = gr.HTML(elem_id='mm-told')
+                report = gr.HTML(elem_id='mm-report')
                 people = gr.HTML(elem_id='mm-people', js_on_load=PICK)
         enroll.click(self.enroll, [files, pid, camera], [report, people, about], **QUIET).then(
             lambda: None, None, files, api_visibility='private'

@@ -15,7 +15,7 @@ from mmosnet.io.files import whole_file
 
 Color = tuple[int, int, int]
 # BGR. Green and red also differ in brightness, for people who confuse the two, and never stand without a badge.
-WHITE, GREY, BLACK = (255, 255, 255), (225, 225, 225), (40, 40, 40)
+WHITE, GRAY, BLACK = (255, 255, 255), (225, 225, 225), (40, 40, 40)
 GREEN, RED, BLUE = (95, 140, 0), (0, 60, 210), (190, 110, 0)
 #: Frame of a card: the person of the query, somebody else, unknown.
 FRAME_COLORS = {True: GREEN, False: RED, None: BLUE}
@@ -162,7 +162,7 @@ def fitted(image: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
     scale = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
     height, width = (max(1, round(scale * side)) for side in image.shape[:2])
     shrunk = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    picture = blank(*cell, GREY)
+    picture = blank(*cell, GRAY)
     top, left = (cell[0] - height) // 2, (cell[1] - width) // 2
     picture[top : top + height, left : left + width] = shrunk
     return picture
@@ -243,7 +243,7 @@ def person_card(
     Returns:
         ``(H, W, 3)`` uint8, BGR.
     """
-    picture = blank(*cell, GREY) if image is None else fitted(image, cell)
+    picture = blank(*cell, GRAY) if image is None else fitted(image, cell)
     for number, text in enumerate(absent if image is None else ()):
         write(picture, text, 10, cell[0] // 2 + LINE * number)
     if framed:

@@ -212,11 +212,11 @@ def _some(names: list[str]) -> str:
     return ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
 
 
-def _differences(model: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def _differences(model: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> list[str]:
     """Return one line per name that is only on one side or has two shapes."""
-    names = {**model, **found}
+    names = {**model, **loaded}
     shapes = [
-        [str(tuple(side[name].shape)) if name in side else 'nothing' for side in (model, found)] for name in names
+        [str(tuple(side[name].shape)) if name in side else 'nothing' for side in (model, loaded)] for name in names
     ]
     return [f'{name}: model {a}, checkpoint {b}' for name, (a, b) in zip(names, shapes, strict=True) if a != b]
 
@@ -284,7 +284,7 @@ def _optimizer_misfits(
 
 
 def _check_resumed(
-    runner: Runner, model: nn.Module, checkpoint: Mapping, found: Mapping[str, Tensor], source: str
+    runner: Runner, model: nn.Module, checkpoint: Mapping, loaded: Mapping[str, Tensor], source: str
 ) -> None:
     """Refuse to resume the training of another model or optimizer.
 
@@ -292,7 +292,7 @@ def _check_resumed(
         DataError: Counts the entries that do not fit and names the first.
     """
     state = model.state_dict()
-    lines = _differences(state, found)
+    lines = _differences(state, loaded)
     averages = checkpoint.get('ema_state_dict')
     if averages is not None:
         # Named as in the model, beside a counter of steps.
@@ -351,19 +351,19 @@ class CheckpointFitHook(Hook):
         model = unwrapped(runner.model)
         # Without a name mmengine loads the latest.
         source = str(runner._load_from or Path(runner.work_dir) / 'last_checkpoint')
-        found = weights_in(checkpoint, source)
+        loaded = weights_in(checkpoint, source)
         state = model.state_dict()
         # In a test the training loop is at most a config.
         testing = not isinstance(runner._train_loop, BaseLoop)
         if runner._resume and not testing:
-            _check_resumed(runner, model, checkpoint, found, source)
+            _check_resumed(runner, model, checkpoint, loaded, source)
             return
-        check_fit(state, found, source, testing)
+        check_fit(state, loaded, source, testing)
         fitting = {
-            name: found[name] for name, value in state.items() if name in found and found[name].shape == value.shape
+            name: loaded[name] for name, value in state.items() if name in loaded and loaded[name].shape == value.shape
         }
         new = [name for name in state if name not in fitting]
-        surplus = [name for name in found if name not in state]
+        surplus = [name for name in loaded if name not in state]
         left_out = f'; left out: {_some(surplus)}' if surplus else ''
         runner.logger.info(
             f'{source}: {len(fitting)} entries used; new in the model: {_some(new) or "nothing"}{left_out}'

@@ -452,21 +452,21 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         DataError: It cannot be resumed, with these settings or at all; or no checkpoint in the work directory can.
     """
     if checkpoint == 'auto':
-        found = find_newest(cfg.work_dir, (cfg.get('default_hooks') or {}).get('checkpoint'))
+        chosen = find_newest(cfg.work_dir, (cfg.get('default_hooks') or {}).get('checkpoint'))
     else:
-        found = read_resumable(checkpoint)
-    if found is None:
+        chosen = read_resumable(checkpoint)
+    if chosen is None:
         MMLogger.get_current_instance().info(f'Nothing to resume in {cfg.work_dir}: starting anew')
         return
-    check_settings(found, cfg)
+    check_settings(chosen, cfg)
     files = checkpoint_files(cfg.work_dir) if checkpoint != 'auto' and cfg.get('work_dir') else []
-    if files and files[0].name != Path(found.path).name:
+    if files and files[0].name != Path(chosen.path).name:
         MMLogger.get_current_instance().warning(
             f'{files[0]} is there too: --resume without a name goes on from that one until this training has come as '
             'far. Delete what is not to be gone on from'
         )
     cfg.resume = True
-    cfg.load_from = found.path
+    cfg.load_from = chosen.path
     add_missing_hook(cfg, 'CheckpointFitHook')
 
 

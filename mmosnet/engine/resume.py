@@ -189,17 +189,17 @@ def _optimizers(saved: object) -> Iterator[Mapping | None]:
         yield from (part if isinstance(part, Mapping) else None for part in saved.values())
 
 
-def check_settings(found: FoundCheckpoint, cfg: Config) -> None:
+def check_settings(checkpoint: FoundCheckpoint, cfg: Config) -> None:
     """Refuse to resume with incompatible settings; log each of the other differences on one line.
 
     Args:
-        found: The checkpoint.
+        checkpoint: The checkpoint.
         cfg: The present settings.
 
     Raises:
         DataError: The checkpoint has more epochs or iterations than the training, or other schedules.
     """
-    meta, path = found.content['meta'], found.path
+    meta, path = checkpoint.content['meta'], checkpoint.path
     for counter, key in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
         most = (cfg.get('train_cfg') or {}).get(key)
         if isinstance(most, int) and meta[counter] > most:

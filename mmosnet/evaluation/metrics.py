@@ -142,12 +142,12 @@ class AttributeMetric(BaseMetric):
 
     def _names(self, sample: dict) -> list[str]:
         """Return the attributes' names, after checking that there is one for each predicted score."""
-        predicted, labelled = len(sample['pred_score']), len(sample['gt_score'])
-        names = list((self.dataset_meta or {}).get('attributes') or (f'attribute {i}' for i in range(labelled)))
-        if not predicted == labelled == len(names):
+        predicted, labeled = len(sample['pred_score']), len(sample['gt_score'])
+        names = list((self.dataset_meta or {}).get('attributes') or (f'attribute {i}' for i in range(labeled)))
+        if not predicted == labeled == len(names):
             raise DataError(
                 f'The model predicts {predicted} attributes and the data set has {len(names)}, with labels of '
-                f'{labelled}: give the model the data set that it was trained for, or set num_classes={labelled} in '
+                f'{labeled}: give the model the data set that it was trained for, or set num_classes={labeled} in '
                 'the attribute head and train it'
             )
         return names

@@ -1,7 +1,7 @@
-"""Re-ranking with k-reciprocal neighbours (Zhong et al., CVPR 2017), in memory that grows with the neighbourhoods.
+"""Re-ranking with k-reciprocal neighbors (Zhong et al., CVPR 2017), in memory that grows with the neighborhoods.
 
-Two images of one person tend to name each other among their nearest neighbours, and to have many neighbours in
-common. Each image is described by the set of its k-reciprocal neighbours (section 3.2), weighted by their nearness and
+Two images of one person tend to name each other among their nearest neighbors, and to have many neighbors in
+common. Each image is described by the set of its k-reciprocal neighbors (section 3.2), weighted by their nearness and
 averaged over its nearest few (sections 3.3 and 3.4); the Jaccard distance of two such sets, mixed with the original
 distance, ranks again (section 3.5).
 
@@ -29,7 +29,7 @@ class ReRanking:
     """Settings of a re-ranking; the defaults are the paper's.
 
     Args:
-        k1: Neighbours, besides the image itself, that must name each other.
+        k1: Neighbors, besides the image itself, that must name each other.
         k2: Nearest images, itself among them, over which a set is averaged; 1 does not average.
         lambda_value: Weight of the original distance, within [0, 1].
         mode: ``'paper'`` takes squared distances; ``'released'`` squares them once more, as the code released with
@@ -57,12 +57,12 @@ class ReRanking:
 class ReRankedDistances:
     """Distances after re-ranking, for :func:`~mmosnet.evaluation.ranking.match_ranks`.
 
-    Building it compares every image with every other; what it keeps are the sparse sets. The neighbours are found on
+    Building it compares every image with every other; what it keeps are the sparse sets. The neighbors are found on
     the features' device, the sets on the CPU.
 
     Args:
         query: ``(Q, D)``.
-        gallery: ``(G, D)``. Queries and gallery images are neighbours alike, whatever their cameras.
+        gallery: ``(G, D)``. Queries and gallery images are neighbors alike, whatever their cameras.
         distance: ``'euclidean'``, squared, or ``'cosine'``: 1 - cos, half the squared distance on the sphere. What
             counts is their ratio to the largest one.
         settings: Settings of the re-ranking.
@@ -107,7 +107,7 @@ def reciprocal_neighbors(nearest: np.ndarray, k: int) -> sparse.csr_array:
 
     Args:
         nearest: Indices, nearest first, ``(N, at least k + 1 or N)``.
-        k: Neighbours besides the image itself.
+        k: Neighbors besides the image itself.
 
     Returns:
         ``(N, N)`` int32, 1 where they are.
@@ -119,7 +119,7 @@ def reciprocal_neighbors(nearest: np.ndarray, k: int) -> sparse.csr_array:
 def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
     """Expand k-reciprocal neighbors by those of each neighbor that shares most of its own (equation 4).
 
-    A neighbour's k1 / 2 reciprocal neighbours join when more than two thirds of them are there already.
+    A neighbor's k1 / 2 reciprocal neighbors join when more than two thirds of them are there already.
 
     Args:
         nearest: Indices, nearest first, ``(N, at least k1 + 1 or N)``.
@@ -129,7 +129,7 @@ def expanded_neighbors(nearest: np.ndarray, k1: int) -> sparse.csr_array:
         ``(N, N)`` int32, positive where column's image belongs to row's set.
     """
     wide = reciprocal_neighbors(nearest, k1)
-    # Half a neighbour is rounded to the even number, as by the released code.
+    # Half a neighbor is rounded to the even number, as by the released code.
     narrow = reciprocal_neighbors(nearest, round(k1 / 2))
     shared = (wide @ narrow.T).multiply(wide).tocsr()
     sizes = narrow.sum(1)

@@ -4,7 +4,7 @@ Scores use the pairs of the ranking: every query with every gallery image that t
 of millions of pairs of two people, but far fewer of one person. The latter are held in memory, and for each of their
 distances the closer pairs of two people are counted, a chunk of queries at a time; so all numbers are exact.
 
-Thresholds for given false-match rates compare every labelled image with every other one in the same way. A false-match
+Thresholds for given false-match rates compare every labeled image with every other one in the same way. A false-match
 rate depends on the choice of people, much more than the number of pairs suggests: one person who looks like many
 others is in many false matches. Its interval therefore comes from the jackknife over people (Efron & Stein, The Annals
 of Statistics, 1981): how much the rate changes when a person is left out. It needs one count per person and, unlike
@@ -388,7 +388,7 @@ def _between(pairs: PairDistances, first_out: float, distance: str) -> float | N
     below = [numbers[numbers < first_out] for numbers in (pairs.positives, pairs.closest_negatives)]
     last_in = max([numbers[-1].item() for numbers in below if len(numbers)], default=0.0)
     ends = _unit(torch.tensor([last_in, first_out], dtype=torch.float64), distance)
-    # It is 0 if one image shows two people, or is labelled so.
+    # It is 0 if one image shows two people, or is labeled so.
     return ends.mean().item() if first_out > 0 else None
 
 

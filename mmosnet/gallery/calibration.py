@@ -128,7 +128,7 @@ def labeled_features(places: Sequence[str], gallery: Gallery | None, most: int) 
                 f'{name}: embeddings of {features.dimension} numbers, {gallery.uri} has {gallery.dimension}'
             )
     if not (features.pid >= 0).any():
-        raise DataError(f'{name}: no image has a pid: extract labelled images, or give pids in a table of people')
+        raise DataError(f'{name}: no image has a pid: extract labeled images, or give pids in a table of people')
     return features[chosen_people(features.pid, most)]
 
 

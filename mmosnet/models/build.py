@@ -128,10 +128,10 @@ def load_weights(model: nn.Module, checkpoint: str, testing: bool = False) -> No
         DataError: It belongs to another network; names the first entry that differs.
     """
     _require(checkpoint)
-    found, dataset_meta = read_checkpoint(checkpoint)
+    loaded, dataset_meta = read_checkpoint(checkpoint)
     state = model.state_dict()
-    check_fit(state, found, checkpoint, testing)
-    model.load_state_dict({n: v for n, v in found.items() if n in state and v.shape == state[n].shape}, strict=False)
+    check_fit(state, loaded, checkpoint, testing)
+    model.load_state_dict({n: v for n, v in loaded.items() if n in state and v.shape == state[n].shape}, strict=False)
     model._dataset_meta = dataset_meta
 
 

@@ -459,7 +459,7 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
         if mark is None:
             continue
         prefix = mark[1]
-        found = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+        part = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
         notes = [f'found under {".".join(place)}'] if place not in ((), ('state_dict',)) else []
         taken_off = prefix + COMPILED * any(COMPILED in name for name in entries if isinstance(name, str))
         notes += [f'{taken_off!r} taken off its names'] if taken_off else []
@@ -467,11 +467,11 @@ def find_osnet(checkpoint: object) -> FoundOSNet | None:
         others += [str(name) for name in entries if not isinstance(name, str) and str(name) not in others]
         if others:
             notes.append(f'left out {len(others)} entries beside it, the first {others[0]!r}')
-        norms = [name.removesuffix('running_var') for name in found if name.endswith('running_var')]
-        new = [f'{norm}num_batches_tracked' for norm in norms if f'{norm}num_batches_tracked' not in found]
+        norms = [name.removesuffix('running_var') for name in part if name.endswith('running_var')]
+        new = [f'{norm}num_batches_tracked' for norm in norms if f'{norm}num_batches_tracked' not in part]
         if new:
             notes.append(f'{len(new)} missing num_batches_tracked set to 0')
-        return FoundOSNet(found | {name: torch.tensor(0) for name in new}, bool(mark['released']), notes)
+        return FoundOSNet(part | {name: torch.tensor(0) for name in new}, bool(mark['released']), notes)
     return None
 
 

@@ -241,8 +241,8 @@ class JointHead(BaseModule):
             if self._fewest_samples(head, len(rows)) < self._needed_samples(head):
                 losses[f'{task}_loss'] = self._zero_loss(feats, head)
                 continue
-            labelled = tuple(feat[torch.tensor(rows, device=feat.device)] for feat in feats)
-            for name, value in head.loss(labelled, [data_samples[row].get(task) for row in rows]).items():
+            labeled = tuple(feat[torch.tensor(rows, device=feat.device)] for feat in feats)
+            for name, value in head.loss(labeled, [data_samples[row].get(task) for row in rows]).items():
                 losses[f'{task}_{name}'] = value * self.loss_weights[task] if 'loss' in name else value
         return losses
 
@@ -279,9 +279,9 @@ class JointHead(BaseModule):
             data_samples = [None] * len(feats[-1])
         samples = [MultiTaskDataSample() if sample is None else sample for sample in data_samples]
         for task, head in self.heads.items():
-            labelled = [task in sample for sample in samples]
+            labeled = [task in sample for sample in samples]
             parts = [sample.get(task) if task in sample else DataSample() for sample in samples]
-            for sample, part, mask in zip(samples, head.predict(feats, parts), labelled, strict=True):
+            for sample, part, mask in zip(samples, head.predict(feats, parts), labeled, strict=True):
                 part.set_field(mask, 'eval_mask', field_type='metainfo')
                 sample.set_field(part, task)
         return samples

@@ -386,15 +386,15 @@ class OSNet(BaseModule):
 
     def _pretrained_part(self, cfg: dict) -> dict[str, Tensor]:
         """Return this backbone's entries in a checkpoint of a backbone or of a whole model."""
-        found = read_state_dict(cfg['checkpoint'])
+        state = read_state_dict(cfg['checkpoint'])
         prefix = cfg.get('prefix')
         if prefix is None:
-            prefix = 'backbone.' if any(name.startswith('backbone.') for name in found) else ''
+            prefix = 'backbone.' if any(name.startswith('backbone.') for name in state) else ''
         prefix = prefix.rstrip('.') + '.' if prefix else ''
         # Reading removes the prefixes of some programs.
-        while prefix and not any(name.startswith(prefix) for name in found):
+        while prefix and not any(name.startswith(prefix) for name in state):
             prefix = prefix.partition('.')[2]
-        part = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+        part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         needed = self.state_dict()
         lines = misfits(needed, part)
         if lines:

@@ -251,8 +251,8 @@ def from_torchreid(
     Raises:
         DataError: An entry is unknown, missing or of the wrong shape; it is named.
     """
-    found = find_osnet(state_dict)
-    state_dict = found.state if found else state_dict
+    network = find_osnet(state_dict)
+    state_dict = network.state if network else state_dict
     model = describe_released(state_dict)
     layout = released_layout(model.arch)
     unknown = [key for key in state_dict if key not in layout]
@@ -455,14 +455,14 @@ def _renamed(
     checkpoint: Any, source: str, keep_classifier: bool = False
 ) -> tuple[OrderedDict[str, Tensor], ReleasedModel]:
     """Return the released network in a checkpoint under our names; log the network and removed entries."""
-    found = find_osnet(checkpoint)
-    if found is None and not isinstance(checkpoint, Mapping):
+    network = find_osnet(checkpoint)
+    if network is None and not isinstance(checkpoint, Mapping):
         raise DataError(f'{source} holds no weights: it is a {type(checkpoint).__name__}, not a state dict')
     try:
-        state_dict, model = from_torchreid(found.state if found else checkpoint, keep_classifier)
+        state_dict, model = from_torchreid(network.state if network else checkpoint, keep_classifier)
     except DataError as e:
         raise DataError(f'{source}: {e}') from e
-    notes = found.notes
+    notes = network.notes
     if model.num_classes is not None and not keep_classifier:
         notes = [*notes, f'left out its classifier of {model.num_classes} classes']
     details = '; '.join([f'{len(state_dict)} entries', *notes])
@@ -523,16 +523,16 @@ def recognize(checkpoint: Any, source: str) -> object:
     Raises:
         DataError: A released network is incomplete; names file and entry.
     """
-    found = find_osnet(checkpoint)
-    if found is None or not (found.released or found.notes):
+    network = find_osnet(checkpoint)
+    if network is None or not (network.released or network.notes):
         return checkpoint
-    if found.released:
+    if network.released:
         meta = checkpoint.get('meta')
         return dict(meta=meta if isinstance(meta, dict) else {}, state_dict=_renamed(checkpoint, source)[0])
-    MMLogger.get_current_instance().info(f'{source}: OSNet; {"; ".join(found.notes)}')
+    MMLogger.get_current_instance().info(f'{source}: OSNet; {"; ".join(network.notes)}')
     # Weights at the top are in the state dict now.
     whole = {name: value for name, value in checkpoint.items() if not isinstance(value, Tensor)}
-    return dict(whole, state_dict=found.state)
+    return dict(whole, state_dict=network.state)
 
 
 def _contiguous(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

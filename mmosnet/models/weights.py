@@ -43,12 +43,12 @@ def _stage(name: str) -> str:
     return '.'.join(parts[: 2 if parts[0] in ('stages', 'transitions') else 1])
 
 
-def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def misfits(needed: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> list[str]:
     """Compare names and shapes.
 
     Args:
         needed: State dict of the model, or of a part of it.
-        found: Tensors of the checkpoint under the same names.
+        loaded: Tensors of the checkpoint under the same names.
 
     Returns:
         One line, name and both shapes, for each needed entry that is missing or has another shape, and for each
@@ -57,12 +57,12 @@ def misfits(needed: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[s
     """
     lines = []
     for name, tensor in needed.items():
-        shape = tuple(found[name].shape) if name in found else None
+        shape = tuple(loaded[name].shape) if name in loaded else None
         if shape != tuple(tensor.shape):
             lines.append(f'{name}: model {tuple(tensor.shape)}, checkpoint {"nothing" if shape is None else shape}')
     stages = {_stage(name) for name in needed}
-    surplus = [name for name in found if name not in needed and _stage(name) in stages]
-    return lines + [f'{name}: model nothing, checkpoint {tuple(found[name].shape)}' for name in surplus]
+    surplus = [name for name in loaded if name not in needed and _stage(name) in stages]
+    return lines + [f'{name}: model nothing, checkpoint {tuple(loaded[name].shape)}' for name in surplus]
 
 
 def predicts(name: str) -> bool:
@@ -70,7 +70,7 @@ def predicts(name: str) -> bool:
     return name.startswith('head.') and not {'classifier', 'loss_module', 'metric_loss'} & set(name.split('.'))
 
 
-def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str, testing: bool = False) -> None:
+def check_fit(model: Mapping[str, Tensor], loaded: Mapping[str, Tensor], source: str, testing: bool = False) -> None:
     """Refuse a checkpoint of another network.
 
     The backbone must fit entirely, and the neck too if the checkpoint has one. In training heads may differ: other data
@@ -78,20 +78,20 @@ def check_fit(model: Mapping[str, Tensor], found: Mapping[str, Tensor], source: 
 
     Args:
         model: State dict of the whole model.
-        found: Tensors of the checkpoint, without ``module.`` prefixes.
+        loaded: Tensors of the checkpoint, without ``module.`` prefixes.
         source: Origin of the weights, for error messages.
         testing: Refuse a checkpoint without the model's neck and heads: they would predict by chance.
 
     Raises:
         DataError: Counts the entries that do not fit and names the first.
     """
-    parts = PARTS if testing or any(name.startswith('neck.') for name in found) else PARTS[:1]
+    parts = PARTS if testing or any(name.startswith('neck.') for name in loaded) else PARTS[:1]
     lines = misfits(
         {name: value for name, value in model.items() if name.startswith(parts)},
-        {name: value for name, value in found.items() if name.startswith(parts)},
+        {name: value for name, value in loaded.items() if name.startswith(parts)},
     )
     if testing:
-        lines += misfits(*({name: v for name, v in state.items() if predicts(name)} for state in (model, found)))
+        lines += misfits(*({name: v for name, v in state.items() if predicts(name)} for state in (model, loaded)))
     if lines:
         raise DataError(
             f'{source} does not fit the model: {len(lines)} entries differ, the first {lines[0]}. '

@@ -176,7 +176,7 @@ def data_name(dataset: Dataset, key: str = '') -> str:
 
     Args:
         dataset: The data set.
-        key: Of a joint data set, name only the parts that have this key in their metainfo.
+        key: Name only those parts of a joint data set that have this key in their metainfo.
     """
     parts = getattr(dataset, 'datasets', None) or [dataset]
     parts = [part for part in parts if getattr(part, 'metainfo', {}).get(key)] or parts

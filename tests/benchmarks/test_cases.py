@@ -31,7 +31,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def no_peer(monkeypatch):
-    """As if torchreid were not installed."""
+    """Make the peer look like a package that is not installed."""
     find_spec = peer.find_spec
     monkeypatch.setattr(peer, 'find_spec', lambda name: None if name == 'torchreid' else find_spec(name))
 
@@ -125,7 +125,7 @@ def test_data_loading(tmp_path, monkeypatch):
     contest = cases_data.data_loading_contest(DrawnImages(tmp_path, 2), 12)
     lap = contest.ours()
     assert (lap.result['batches'], lap.result['images']) == (5, 60)
-    assert lap.facts['images a second'] > 0
+    assert lap.facts['images per second'] > 0
     contest.compare(lap.result, contest.peer().result)
 
 

@@ -11,7 +11,7 @@ def outcome(capsys: pytest.CaptureFixture, *argv: object) -> str | int:
     """Run a command.
 
     Args:
-        capsys: Of the test.
+        capsys: The fixture of the test.
         argv: What follows ``mmosnet``.
 
     Returns:

@@ -67,8 +67,8 @@ class Workplace:
             arguments: The tool and its arguments.
             fresh: Share not even the imports with other runs; slower by these.
             launcher: Arguments of Python before the tool; the process is fresh then.
-            processes: Of a distributed run.
-            limits: Of the process, as of :meth:`WarmProcess.run`; not with ``fresh`` or a launcher.
+            processes: Number of processes of a distributed run.
+            limits: Limits of the process, as in :meth:`WarmProcess.run`; not with ``fresh`` or a launcher.
         """
         tool, *rest = map(str, arguments)
         command = [str(REPOSITORY / 'tools' / tool), *rest]

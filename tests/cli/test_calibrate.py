@@ -27,7 +27,7 @@ def calibrate(tmp_path, monkeypatch, capsys):
     """The command in this process: gives what it prints, or its error."""
     monkeypatch.chdir(tmp_path)
 
-    write_shard('labelled.parquet', drawn(40))
+    write_shard('labeled.parquet', drawn(40))
     return lambda *arguments: outcome(capsys, 'calibrate', *arguments)
 
 
@@ -43,7 +43,7 @@ def test_a_gallery_answers_the_same_person(calibrate, uri):
     with Gallery.create(uri, 16) as gallery:
         gallery.enroll(enrolled)
         assert gallery.search(enrolled.embedding[:1])[0][0].same_person is None
-    output = calibrate('labelled.parquet', '--fmr', 0.01, '--gallery', uri, '--figure', 'seen/threshold.png')
+    output = calibrate('labeled.parquet', '--fmr', 0.01, '--gallery', uri, '--figure', 'seen/threshold.png')
     with Gallery.open(uri) as gallery:
         threshold, facts = gallery.threshold, gallery.facts
         assert f'stored   {threshold:.4f} with {uri}' in output and 'picture  seen/threshold.png' in output
@@ -54,7 +54,7 @@ def test_a_gallery_answers_the_same_person(calibrate, uri):
     assert (facts['wanted_fmr'], facts['people'], facts['images']) == (0.01, 40, 160)
     assert (facts['genuine_pairs'], facts['impostor_pairs']) == (240, 40 * 39 // 2 * 16)
     assert facts['fmr'] <= 0.01 and facts['interval'][0] < facts['fmr'] < facts['interval'][1]
-    assert (facts['set'], facts['model'], facts['cross_camera']) == (['labelled.parquet'], 'abc', False)
+    assert (facts['set'], facts['model'], facts['cross_camera']) == (['labeled.parquet'], 'abc', False)
     assert facts['date'] == date.today().isoformat()
     # A search of this gallery: 40 images, each a false match with that chance.
     assert f'40 images: {40 * facts["fmr"]:.1f}; one or more in' in output
@@ -62,20 +62,20 @@ def test_a_gallery_answers_the_same_person(calibrate, uri):
 
 
 def test_thresholds_of_all_rates_and_what_they_are_worth(calibrate):
-    output = calibrate('labelled.parquet', '--fmr', 3e-5)
+    output = calibrate('labeled.parquet', '--fmr', 3e-5)
     lines = [row(output, rate) for rate in ('0.1', '0.01', '0.001', '0.0001', '3e-05')]
     thresholds = [float(line[0]) for line in lines]
     assert thresholds == sorted(thresholds, reverse=True)
     assert ['too few pairs' in line[4] for line in lines] == [False, False, False, True, True]
     assert '40 people: 240 pairs of one person, 12,480 of two; cosine distance' in output
     assert 'WARNING: a rate of 3e-05 needs 100,000 pairs of two people or more, there are 12,480' in output
-    across = calibrate('labelled.parquet', '--cross-camera', '--distance', 'euclidean')
+    across = calibrate('labeled.parquet', '--cross-camera', '--distance', 'euclidean')
     assert '160 pairs by two cameras of one person, 6,240 of two; euclidean distance' in across
-    assert 'WARNING' not in calibrate('labelled.parquet', '--fmr', 0.001)
-    assert '40 images of 10 people' in calibrate('labelled.parquet', '--images', 43)
+    assert 'WARNING' not in calibrate('labeled.parquet', '--fmr', 0.001)
+    assert '40 images of 10 people' in calibrate('labeled.parquet', '--images', 43)
 
 
-def test_the_gallery_itself_may_be_the_labelled_set(calibrate):
+def test_the_gallery_itself_may_be_the_labeled_set(calibrate):
     with Gallery.create('gallery', 16, distance='euclidean') as gallery:
         gallery.enroll(drawn(30))
     output = calibrate('--gallery', 'gallery')
@@ -87,8 +87,8 @@ def test_the_gallery_itself_may_be_the_labelled_set(calibrate):
 def test_what_cannot_be_calibrated(calibrate):
     assert calibrate() == 'error: nothing to compare: give FEATURES, or --gallery with images whose pids are known'
     assert 'no folder or file of features none' in calibrate('none')
-    assert 'a false-match rate of 2.0' in calibrate('labelled.parquet', '--fmr', 2)
-    assert '--images 1' in calibrate('labelled.parquet', '--images', 1)
+    assert 'a false-match rate of 2.0' in calibrate('labeled.parquet', '--fmr', 2)
+    assert '--images 1' in calibrate('labeled.parquet', '--images', 1)
     unknown = drawn(4)
     unknown.pid[:] = -1
     write_shard('unknown.parquet', unknown)
@@ -99,10 +99,10 @@ def test_what_cannot_be_calibrated(calibrate):
     twins.embedding[:] = 1
     write_shard('twins.parquet', twins)
     assert 'Is one person labeled as two?' in calibrate('twins.parquet', '--gallery', gallery_of(drawn(3)))
-    other = calibrate('labelled.parquet', '--gallery', gallery_of(drawn(3, model='other')))
-    assert 'labelled.parquet: embeddings of the model abc, but gallery-other holds those of other' in other
+    other = calibrate('labeled.parquet', '--gallery', gallery_of(drawn(3, model='other')))
+    assert 'labeled.parquet: embeddings of the model abc, but gallery-other holds those of other' in other
     assert '--distance euclidean: gallery-abc measures cosine' in calibrate(
-        'labelled.parquet', '--gallery', 'gallery-abc', '--distance', 'euclidean'
+        'labeled.parquet', '--gallery', 'gallery-abc', '--distance', 'euclidean'
     )
     write_shard('wide.parquet', drawn(4, dimension=17))
     assert 'embeddings of 17 numbers, gallery-abc has 16' in calibrate('wide.parquet', '--gallery', 'gallery-abc')
@@ -117,7 +117,7 @@ def gallery_of(features):
 
 
 def test_people_of_two_files_are_known_by_their_names(calibrate):
-    """In each file they have other numbers."""
+    """Names mean the same person in both files, although their numbers differ."""
     features = drawn(40)
     for number, name in enumerate(('one', 'two')):
         half = features[number::2]

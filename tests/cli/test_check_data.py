@@ -77,7 +77,7 @@ def test_boxes_in_frames_are_checked_trained_evaluated_and_shown_as_crops(workpl
     sheet = cv2.imread(str(workplace.folder / 'run' / 'ranked_lists.jpg'))
     # The first frame begins below the texts, which keep off the border.
     top = int(np.argmax(sheet[:, 1].min(axis=1) < 100))
-    # Crops fill their cells. A frame of 90 x 60 would show its grey ground at the middle of the top.
+    # Crops fill their cells. A frame of 90 x 60 would show its gray ground at the middle of the top.
     for column in range(3):
         left = 4 + column * 88 + (16 if column else 0)
         assert sheet[top + 4 + 30, left + 40].mean() > 100

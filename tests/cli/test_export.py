@@ -26,7 +26,7 @@ def test_a_table_and_scores(export, tmp_path):
     output = export('reid.py', 'reid.pth', '--with-preprocess', *options)
     rows = {line.split('  ')[0]: line for line in output.splitlines()}
     assert 'work_dirs/reid/reid.onnx' in rows['file'] and ' MB, fp32' in rows['file']
-    assert '(N, 64, 32, 3) uint8, not normalised, BGR' in rows['input']
+    assert '(N, 64, 32, 3) uint8, not normalized, BGR' in rows['input']
     assert 'Resize(width=32, height=64, keep_ratio=False, interpolation=bilinear, backend=cv2)' in rows['images']
     assert len(rows['weights'].split()[-1]) == 16
     assert {'batch 1', 'batch 2', 'batch 7', 'batch 32'} <= rows.keys() and 'ms an image, PyTorch' in output
@@ -66,4 +66,4 @@ def test_mistakes_get_a_message(export, monkeypatch):
     assert 'reid.py has no released weights' in export('reid.py', 'released')
     assert export(*model, '--format', 'tflite') == 2
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    assert "pip install 'mmosnet[onnx]'" in export(*model)
+    assert "pip install 'onnx>=1.16' 'onnxruntime>=1.18'" in export(*model)

@@ -149,7 +149,7 @@ def test_processes_share_the_shards(extract, monkeypatch):
 
 
 def test_a_killed_process_goes_on_without_torch(extract):
-    """Where neither torch nor OpenMMLab can be imported, and the process gets SIGKILL."""
+    """A process that can import neither torch nor OpenMMLab gets SIGKILL; the next one resumes."""
     Path('crops').mkdir()
     for number in range(300):
         cv2.imwrite(f'crops/{number:03d}.png', np.random.RandomState(number).randint(0, 255, (64, 32, 3), np.uint8))
@@ -240,7 +240,7 @@ def test_a_full_disk(extract, size):
 
 
 def test_another_preparation_of_images_is_noticed(extract):
-    """With the same weights: another size of images, and other means."""
+    """The weights are the same, but the size of the images and the means differ."""
     command = ('joint.pth', 'market/query', '--out', 'features', '--shard-size', 3)
     extract('joint.py', *command)
     os.remove('features/shard-00001-of-00003.parquet')

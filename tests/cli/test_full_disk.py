@@ -37,11 +37,11 @@ CASES = {
     'onnx': (100_000, 'old/a.onnx', (*EXPORT, 'old/a.onnx')),
     'openvino': (800_000, 'old/a.xml', (*EXPORT, 'old/a.xml', '--format', 'openvino')),
     'torchscript': (100_000, 'old/a.pt', (*EXPORT, 'old/a.pt', '--format', 'torchscript')),
-    'calibrate': (5000, 'old/a.png', ('calibrate.py', 'labelled.parquet', '--figure', 'old/a.png')),
+    'calibrate': (5000, 'old/a.png', ('calibrate.py', 'labeled.parquet', '--figure', 'old/a.png')),
     'train, log': (6000, 'old/results.json', ('train.py', 'tiny.py', '--work-dir', 'old')),
     'test': (20_000, 'old/ranked_lists.jpg', ('test.py', *TRAINED, '--work-dir', 'old')),
     'extract': (6000, 'old/a.txt', ('extract.py', *MODEL, 'crops', '--out', 'old/new')),
-    'gallery': (0, 'old/a.txt', ('gallery.py', 'create', 'old/new', 'labelled.parquet')),
+    'gallery': (0, 'old/a.txt', ('gallery.py', 'create', 'old/new', 'labeled.parquet')),
     'convert_torchreid': (
         *(0, 'old/a.pth'),
         ('convert_torchreid.py', 'tiny.pth', 'old/a.pth', '--to-torchreid', '--force'),
@@ -60,7 +60,7 @@ def workplace(tmp_path_factory, warm_process):
     save_checkpoint(workplace, 'tiny.pth')
     for number in range(3):
         write_person(folder / 'crops' / f'{number}.jpg', number)
-    write_shard(folder / 'labelled.parquet', people(40))
+    write_shard(folder / 'labeled.parquet', people(40))
     write_start(folder / 'log', '20260101_000000', [train(1, 1), evaluation(1)])
     return workplace
 

@@ -103,7 +103,7 @@ def test_options_of_several_commands_are_read_as_mmengine_reads_them():
 
 
 def completions(line: str) -> set[str]:
-    """What the shell offers at the end of a line, by argcomplete's protocol."""
+    """Return what the shell offers at the end of a line, by argcomplete's protocol."""
     pytest.importorskip('argcomplete')
     environ = dict(os.environ, _ARGCOMPLETE='1', COMP_LINE=line, COMP_POINT=str(len(line)), COMP_TYPE='9')
     environ |= dict(_ARGCOMPLETE_IFS='\n', _ARGCOMPLETE_SUPPRESS_SPACE='1', _ARGCOMPLETE_STDOUT_FILENAME='/dev/stdout')

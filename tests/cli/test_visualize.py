@@ -27,7 +27,7 @@ def visualize(workplace, capsys):
 
 
 def save_checkpoint(workplace, name='model.pth', seed=0, **options):
-    """What training leaves, without the training; another data set's head is left out."""
+    """Write a checkpoint as a training leaves it, but without the head, which would be another data set's."""
     torch.manual_seed(seed)
     cfg = Config.fromfile(workplace.config)
     cfg.model.backbone.update(options)

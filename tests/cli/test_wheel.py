@@ -1,4 +1,4 @@
-"""What a wheel brings along, used in an empty folder where no clone is."""
+"""A wheel, used in an empty folder without a clone."""
 
 import os
 import subprocess

@@ -37,9 +37,9 @@ class WarmProcess:
 
         Args:
             command: The file and its arguments.
-            folder: Where it runs.
-            processes: How many of them, which find each other as those of torchrun do.
-            limits: Of the process, by their names in ``resource``: ``RLIMIT_FSIZE=0`` makes every disk a full one.
+            folder: Its working directory.
+            processes: Number of processes, which find each other as those of torchrun do.
+            limits: Limits of the process, by their names in ``resource``: with ``RLIMIT_FSIZE=0`` every disk is full.
 
         Returns:
             Their common output, and the exit code of the first that failed.
@@ -71,7 +71,7 @@ def distributed_environs(processes: int) -> list[dict[str, str]]:
 
 
 def import_everything() -> None:
-    """What tools import, so that the forks need not."""
+    """Import what the tools import, so that forked processes need not."""
     import matplotlib.backends.backend_agg
     import matplotlib.pyplot  # noqa: F401
     import scipy.sparse  # noqa: F401
@@ -85,7 +85,7 @@ def import_everything() -> None:
 
 
 def run_tool(command: list[str], folder: str, outputs: list[int], limits: dict, environ: dict[str, str]) -> None:
-    """In a fork: run a Python file as if it had been started."""
+    """Run a Python file in a forked process, as if it had been started there."""
     import numpy as np
     import torch
 

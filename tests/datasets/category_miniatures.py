@@ -12,15 +12,15 @@ import mmosnet.datasets
 
 
 def write_imagenet(root: Path, categories: int = 6, train: int = 4, val: int = 2, size: int = 72) -> Path:
-    """ImageNet's folders: ``train/n00000000/*.JPEG`` and ``val`` likewise; categories differ in colour."""
+    """ImageNet's folders: ``train/n00000000/*.JPEG`` and ``val`` likewise; categories differ in color."""
     random = np.random.RandomState(0)
     for category in range(categories):
-        colour = np.random.RandomState(category).randint(0, 256, 3)
+        color = np.random.RandomState(category).randint(0, 256, 3)
         for split, number in (('train', train), ('val', val)):
             folder = root / split / f'n{category:08d}'
             folder.mkdir(parents=True)
             for index in range(number):
-                image = np.clip(colour + random.randint(-40, 41, (size, size + 8, 3)), 0, 255).astype(np.uint8)
+                image = np.clip(color + random.randint(-40, 41, (size, size + 8, 3)), 0, 255).astype(np.uint8)
                 (folder / f'{split}_{index}.JPEG').write_bytes(cv2.imencode('.jpg', image)[1].tobytes())
     return root
 

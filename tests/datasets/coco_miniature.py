@@ -12,12 +12,12 @@ BOXES = ([10, 10, 20, 40], [50, 12, 20, 40])
 
 
 def person_colors(person: int) -> np.ndarray:
-    """Colours of the upper and the lower half of a person, BGR; never the grey of the frame."""
+    """Colors of the upper and the lower half of a person, BGR; never the gray of the frame."""
     return np.random.RandomState(person).randint(130, 256, (2, 3))
 
 
 def write_frame(path: Path, people: tuple[int, int]) -> None:
-    """Two people on a grey ground, losslessly."""
+    """Two people on a gray ground, losslessly."""
     image = np.full((*FRAME, 3), 60, np.uint8)
     for (left, top, width, height), person in zip(BOXES, people, strict=True):
         for half, color in enumerate(person_colors(person)):

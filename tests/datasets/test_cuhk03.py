@@ -36,7 +36,7 @@ def test_new_protocol(tmp_path, version, boxes):
     for record in [record for split in SPLITS for record in records[split]]:
         pair, person, view, index = (int(n) for n in record['img_path'].rpartition('/')[2][:-4].split('_'))
         assert record['camid'] == view - 1 == (index > 5)
-        # The picture is upright and has its colours in the right order.
+        # The picture is upright and has its colors in the right order.
         image = cv2.imread(record['img_path'])
         assert image.shape == (6, 4, 3)
         assert np.array_equal(image[..., ::-1], cuhk03_image(pair, person, index))

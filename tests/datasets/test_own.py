@@ -303,7 +303,7 @@ def test_no_table_empty_table_and_other_encodings(table_root):
         ReIDTable(write_table(table_root, 'crops/ä.jpg,anna,0,train,,', encoding='latin-1'))
 
 
-LABELLED = [
+LABELED = [
     'crops/a.jpg,anna,0,train,1,0,coat',
     'crops/b.jpg,anna,1,train,,,',
     '"crops/c, d.jpg",bob,0,train,1,1,anorak',
@@ -314,7 +314,7 @@ LABELS = 'path,pid,camid,split,hat,bag,kind'
 
 
 def test_labels_of_attributes(table_root):
-    train = ReIDTable(write_table(table_root, *LABELLED, header=LABELS), attributes=['bag', 'hat'])
+    train = ReIDTable(write_table(table_root, *LABELED, header=LABELS), attributes=['bag', 'hat'])
     found = infos(train)
     assert [r['gt_score'].tolist() if 'gt_score' in r else None for r in found] == [[0, 1], None, [1, 1]]
     assert found[0]['gt_score'].dtype == np.float32
@@ -330,7 +330,7 @@ def test_labels_of_attributes(table_root):
 
 
 def test_categories_are_numbered_over_all_splits(table_root):
-    train = ReIDTable(write_table(table_root, *LABELLED, header=LABELS), category='kind')
+    train = ReIDTable(write_table(table_root, *LABELED, header=LABELS), category='kind')
     assert train.metainfo['classes'] == ['anorak', 'coat', 'suit']
     assert [r.get('gt_category') for r in infos(train)] == [1, None, 0]
     test = ReIDTable(str(table_root), split=('query', 'gallery'), category='kind', test_mode=True)
@@ -350,7 +350,7 @@ def test_categories_are_numbered_over_all_splits(table_root):
 )
 def test_broken_labels_are_named(table_root, row, message):
     with pytest.raises(DataError, match=r'people\.csv, ' + message):
-        ReIDTable(write_table(table_root, LABELLED[0], row, header=LABELS), attributes=['hat', 'bag'])
+        ReIDTable(write_table(table_root, LABELED[0], row, header=LABELS), attributes=['hat', 'bag'])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_broken_labels_are_named(table_root, row, message):
 )
 def test_wrong_choice_of_columns(table_root, options, message):
     with pytest.raises(DataError, match=r'people\.csv: ' + message):
-        ReIDTable(write_table(table_root, *LABELLED, header=LABELS), **options)
+        ReIDTable(write_table(table_root, *LABELED, header=LABELS), **options)
 
 
 def test_columns_without_any_label(table_root):

@@ -1,4 +1,4 @@
-"""What the server gives to whom: its page to this machine, its own files, and nothing else."""
+"""The server gives its page and its own files to this machine, and nothing else."""
 
 import gc
 import json

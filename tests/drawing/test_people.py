@@ -64,11 +64,11 @@ def has(picture, color):
 
 
 def has_shape(picture):
-    """Where a mark is white."""
+    """Return where a mark is white."""
     return (picture > 200).all(2)
 
 
-def test_colours_tell_right_from_wrong(people):
+def test_colors_tell_right_from_wrong(people):
     sheet = draw_attribute_sheet(people[:2], columns=3)
     header = LINE + ROW_GAP
     # No more columns than people.
@@ -85,7 +85,7 @@ def test_colours_tell_right_from_wrong(people):
         (False, True),
         (False, False),
     ]
-    # Marks in front, so that colours are not needed: a tick, a cross, nothing where one is missed.
+    # Marks in front, so that colors are not needed: a tick, a cross, nothing where one is missed.
     marks = [line[:, 6 : 6 + MARK] for line in lines]
     assert has(marks[0], GREEN) and has(marks[1], RED) and (marks[3] == 255).all()
     assert (has_shape(marks[0]) != has_shape(marks[1])).any()
@@ -153,13 +153,13 @@ def test_frames_and_marks_tell_right_from_wrong(queries):
     )
     assert [tuple(cell[1, 10]) for cell in (query, first, second)] == [BLUE, GREEN, RED]
     assert [(cell[FRAME + MARK + 5, 20] == value).all() for cell, value in ((first, 100), (second, 200))]
-    # Without colours: the white of the marks has another shape, and the query has none.
+    # Without colors: the white of the marks has another shape, and the query has none.
     corners = [cell[FRAME : FRAME + MARK, -FRAME - MARK : -FRAME].min(2) > 200 for cell in (query, first, second)]
     assert not corners[0].any() and (corners[1] != corners[2]).any()
     assert (row[:, 3 * CARD_WIDTH + QUERY_GAP :] == 255).all()
 
 
-def test_what_nobody_knows_has_neither_colour_nor_mark(paths):
+def test_what_nobody_knows_has_neither_color_nor_mark(paths):
     sheet = draw_ranked_lists([ShownQuery(paths[0], -1, [(paths[1], 5, 0.5, None)])], columns=1)
     row = sheet[HEADER:]
     assert tuple(row[1, CARD_WIDTH + QUERY_GAP + 10]) == BLUE

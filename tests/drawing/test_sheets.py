@@ -34,7 +34,7 @@ def test_a_part_of_a_picture_is_written_on_in_place():
     assert not ink(picture)[:, :99].any() and ink(picture)[:, 100:].any()
 
 
-def test_marks_differ_without_their_colours():
+def test_marks_differ_without_their_colors():
     pictures = [blank(30, 30), blank(30, 30)]
     for picture, right in zip(pictures, (True, False), strict=True):
         mark(picture, right, 5, 6)

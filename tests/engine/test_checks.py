@@ -371,7 +371,7 @@ def test_a_loss_that_is_nan_ends_the_training_and_keeps_the_last_good_checkpoint
 @pytest.mark.parametrize(('fault', 'entry'), [('gradient', 'layer.weight'), ('statistics', 'norm.running_var')])
 @pytest.mark.parametrize('by_epoch', [True, False])
 def test_weights_that_are_nan_are_not_saved_though_the_loss_is_finite(tmp_path, fault, entry, by_epoch):
-    """In the last step before a checkpoint: the only one kept is not deleted for it."""
+    """NaN in the last step before a checkpoint does not delete the only checkpoint that is kept."""
     folder = tmp_path / 'run'
     checkpoint = EPOCHS if by_epoch else dict(by_epoch=False, interval=2)
     with pytest.raises(DataError, match=rf'{entry}.*epoch 2, iteration 2 of 2'):

@@ -254,7 +254,7 @@ def noise(results):
 
 
 def pk_sampler(dataset):
-    # Three images an identity for K = 4: at least one of each comes twice.
+    # Three images per identity for K = 4: at least one of each comes twice.
     return PKSampler(dataset, num_pids=2, num_instances=4, seed=0)
 
 

@@ -110,7 +110,7 @@ def test_without_targets_there_is_the_test_data():
 
 
 class Run(SimpleNamespace):
-    """As much of a Runner as the hook asks for."""
+    """The part of a Runner that the hook uses."""
 
     hooks = ()
     val_loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=[]))
@@ -167,7 +167,7 @@ def test_what_is_no_number_is_never_the_best_and_null_in_the_file(tmp_path):
 
 
 def test_a_score_that_is_not_evaluated_is_noticed_before_the_first_epoch(tmp_path):
-    """As where a task is left out of a joint model; mmengine ends in a KeyError after the first evaluation."""
+    """A joint model may lack the task; mmengine would raise a KeyError after the first evaluation."""
 
     def start(save_best, *prefixes):
         metrics = [SimpleNamespace(prefix=prefix) for prefix in prefixes]

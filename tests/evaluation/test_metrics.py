@@ -137,7 +137,7 @@ def test_mistakes_of_attributes(change, names, message):
 
 
 def half(rank, folder):
-    """What one of two processes does: every other sample, the set padded to an even number."""
+    """Evaluate in one of two processes: every other sample, with the set padded to an even number."""
     # mmengine collects the results in a folder below the current one.
     os.chdir(folder)
     meeting = f'file://{folder}/meeting'
@@ -408,11 +408,11 @@ def test_bad_settings_fail_when_the_metric_is_built(options, message):
 @pytest.fixture(scope='module')
 def people():
     generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(12, 6, generator=generator)
+    centers = torch.randn(12, 6, generator=generator)
     return [
         dict(
             sample_idx=i,
-            embedding=centres[i % 12] + 0.5 * torch.randn(6, generator=generator),
+            embedding=centers[i % 12] + 0.5 * torch.randn(6, generator=generator),
             pid=i % 12,
             camid=i // 12 % 3,
             split='query' if i < 36 else 'gallery',

@@ -12,7 +12,7 @@ from mmosnet.evaluation.re_ranking import MODES, ReRankedDistances, ReRanking, e
 
 
 def naive_re_ranking(query, gallery, k1, k2, lambda_value, power=1):
-    """The paper's equations with sets and loops, float64; neighbours by a stable sort of the undivided distances."""
+    """The paper's equations with sets and loops, float64; neighbors by a stable sort of the undivided distances."""
     features = torch.cat([query, gallery]).double()
     distmat = torch.cdist(features, features, compute_mode='donot_use_mm_for_euclid_dist').square().round(decimals=9)
     nearest = distmat.sort(dim=1, stable=True).indices.tolist()
@@ -45,7 +45,7 @@ def naive_re_ranking(query, gallery, k1, k2, lambda_value, power=1):
 
 
 def people(count, num_people=8, dimensions=6):
-    """Images scattered around their person's centre."""
+    """Images scattered around their person's center."""
     return torch.randn(num_people, dimensions)[torch.arange(count) % num_people] + 0.6 * torch.randn(count, dimensions)
 
 
@@ -139,7 +139,7 @@ def test_chunks_change_nothing(monkeypatch, chunk):
     assert torch.equal(torch.cat([ranked.rows(start, min(start + 4, 13)) for start in range(0, 13, 4)]), expected)
 
 
-def test_memory_grows_with_the_neighbourhoods():
+def test_memory_grows_with_the_neighborhoods():
     torch.manual_seed(0)
     sizes = []
     for count in (400, 800):

@@ -108,7 +108,7 @@ def test_equals_a_naive_loop(monkeypatch, kind, distance, same_camera, chunk):
     torch.manual_seed(0)
 
     def images(count):
-        # Of whole numbers for cosine: many directions coincide, to the last bit only without normalising.
+        # Of whole numbers for cosine: many directions coincide, to the last bit only without normalizing.
         features = dict(
             random=torch.randn(count, 4),
             rounded=torch.eye(4)[torch.randint(0, 4, (count,))] if distance == 'cosine' else

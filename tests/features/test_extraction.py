@@ -316,7 +316,7 @@ def test_a_bar_in_a_terminal(people, monkeypatch, capsys):
 
 
 def test_after_a_bad_image_skipping_goes_on(people):
-    """As the error advises."""
+    """The command that the error advises goes on."""
     Path('7.png').write_bytes(b'broken')
     with pytest.raises(DataError, match=r'7.png.*--bad-images skip'):
         extract(people)

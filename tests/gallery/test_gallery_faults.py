@@ -188,7 +188,7 @@ print(gallery.enroll(people(900, seed=2)).max(), *holds(), gallery.info()['index
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='no such limit on this system')
 def test_files_that_cannot_grow(tmp_path):
-    """As on a full disk; files may not be larger than a limit."""
+    """A full disk is simulated by a limit on the size of files."""
     command = [sys.executable, '-c', SCRIPT, str(tmp_path / 'new' / 'gallery')]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -226,7 +226,7 @@ def test_errors_of_sqlite_tell_causes_apart(tmp_path, monkeypatch):
 
 
 def test_a_gallery_that_cannot_be_written_is_searched(tmp_path, monkeypatch):
-    """As on a read-only file system; a privileged user may write whatever a file's mode is."""
+    """A read-only file system is simulated, since a privileged user may write to files of any mode."""
     with Gallery.create(tmp_path / 'gallery', 8) as gallery:
         gallery.enroll(people(20))
     opened = os.open

@@ -178,7 +178,7 @@ def test_product_quantization_needs_a_server(server, tmp_path, monkeypatch):
     assert milvus_gallery._index(GallerySettings(70, index='ivfpq'))['params']['m'] == 14
     assert milvus_gallery._index(GallerySettings(2, index='ivfpq'))['params']['m'] == 1
     features = people()
-    with Gallery.create(f'{server}#quantised', DIMENSION, 'ivfpq') as gallery:
+    with Gallery.create(f'{server}#quantized', DIMENSION, 'ivfpq') as gallery:
         gallery.enroll(features)
         search, asked = gallery._client.search, []
 
@@ -400,7 +400,7 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
 
 
 def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
-    """As after two machines have enrolled at the same time."""
+    """Two machines that enroll at the same time may give one number to two names."""
     with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
         first = gallery.enroll(Features(**vars(people(1)) | dict(pid=['anna'], names={})))
         monkeypatch.setattr(type(gallery), '_used', lambda gallery, key: [])

@@ -18,7 +18,7 @@ def expected_mask():
 
 
 def run_lengths():
-    """Of the same, column by column, background first."""
+    """Return the run lengths of the same mask, column by column, background first."""
     return dict(size=list(SIZE), counts=[13, 4, 2, 4, 2, 4, 19])
 
 

@@ -63,7 +63,7 @@ def pillow(path):
 
 
 def write_jpegs(folder):
-    """One file of each kind of JPEG that people have."""
+    """Write one file of each common kind of JPEG."""
     folder.mkdir()
     image = cv2.resize(np.random.RandomState(0).randint(0, 256, (9, 5, 3), dtype=np.uint8), (37, 75))
     rgb, exif = Image.fromarray(image), Image.Exif()
@@ -245,7 +245,7 @@ def test_other_kinds_are_named(tmp_path, data, kind):
 
 @pytest.mark.parametrize(('tag', 'value'), [(254, 1), (50706, 0x00000401), (262, 32803)])
 def test_raw_photos_in_tiff_are_refused(tmp_path, tag, value):
-    """What they hold first is a small picture, or the cells of a sensor."""
+    """The first picture in a raw file is a small preview, or the values of the sensor."""
     old = (262, 1) if tag == 262 else (278, 18)
     data = tiff(SIXTEEN, 16)
     (tmp_path / 'a.tif').write_bytes(data)
@@ -265,7 +265,7 @@ def png_of(width, height):
 
 
 def tiled_tiff(side):
-    """A grey image of 10 x 10 pixels in a tile that is larger."""
+    """A gray image of 10 x 10 pixels in a tile that is larger."""
     data = zlib.compress(bytes(1000))
     tags = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: side, 323: side, 324: 8, 325: len(data)}
     entries = b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags.items())
@@ -357,7 +357,7 @@ def write_turned(path, rgb, orientation):
         rgb.save(path, exif=exif, **(dict(lossless=True) if path.suffix == '.webp' else {}))
 
 
-FILES = ('a.jpg', 'grey.jpg', 'a.png', 'late.png', 'a.webp', 'a.tif', 'packed.tif')
+FILES = ('a.jpg', 'gray.jpg', 'a.png', 'late.png', 'a.webp', 'a.tif', 'packed.tif')
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
@@ -376,7 +376,7 @@ def test_images_are_turned_as_their_exif_data_say(tmp_path, orientation):
     }[orientation]
     for name in FILES:
         path = tmp_path / name
-        picture = rgb.convert('L') if name == 'grey.jpg' else rgb
+        picture = rgb.convert('L') if name == 'gray.jpg' else rgb
         write_turned(path, picture, orientation)
         image = read_image(path)
         assert image.shape == ((40, 20, 3) if orientation < 5 else (20, 40, 3)) == (*read_size(path), 3), name
@@ -413,7 +413,7 @@ def test_damaged_exif_data_and_xmp_turn_nothing(tmp_path):
 
 
 def tiff(values, bits, kind=1, photometric=1, big=False):
-    """A grey TIFF file: numbers of this many bits, kind 1 unsigned, 2 signed, 3 floating-point."""
+    """A gray TIFF file: numbers of this many bits, kind 1 unsigned, 2 signed, 3 floating-point."""
     order = '>' if big else '<'
     data = values.tobytes()
     height, width = values.shape
@@ -509,19 +509,19 @@ def palette_image():
     return picture
 
 
-GREY = np.asarray(PICTURE.convert('L'))
+GRAY = np.asarray(PICTURE.convert('L'))
 KINDS = {
     '1-bit': (saved(Image.fromarray(MASK), 'PNG'), np.dstack([MASK * 255] * 3)),
     '1-bit tiff': (saved(Image.fromarray(MASK), 'TIFF'), np.dstack([MASK * 255] * 3)),
-    'grey': (saved(PICTURE.convert('L'), 'PNG'), np.dstack([GREY] * 3)),
-    'grey with a transparent value': (saved(PICTURE.convert('L'), 'PNG', transparency=3), np.dstack([GREY] * 3)),
+    'gray': (saved(PICTURE.convert('L'), 'PNG'), np.dstack([GRAY] * 3)),
+    'gray with a transparent value': (saved(PICTURE.convert('L'), 'PNG', transparency=3), np.dstack([GRAY] * 3)),
     'palette': (saved(palette_image(), 'PNG'), RGB),
     'palette with a transparent color': (saved(palette_image(), 'PNG', transparency=3), RGB),
     'palette with alpha': (saved(palette_image(), 'PNG', transparency=bytes(range(96))), RGB),
     'palette bmp': (saved(palette_image(), 'BMP'), RGB),
     'palette gif': (saved(palette_image(), 'GIF'), RGB),
     'gif with a transparent color': (saved(palette_image(), 'GIF', transparency=3), RGB),
-    'LA': (saved(with_alpha(PICTURE.convert('L')), 'PNG'), np.dstack([GREY] * 3)),
+    'LA': (saved(with_alpha(PICTURE.convert('L')), 'PNG'), np.dstack([GRAY] * 3)),
     'RGBA': (saved(with_alpha(PICTURE.copy()), 'PNG'), RGB),
     'RGBA tiff': (saved(with_alpha(PICTURE.copy()), 'TIFF'), RGB),
     'CMYK tiff': (saved(PICTURE.convert('CMYK'), 'TIFF'), RGB),

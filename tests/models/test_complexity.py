@@ -79,7 +79,7 @@ def test_necks_are_counted_too(pooling):
     model = Model(OSNet(widen_factor=0.5, **SHORT), neck=PooledLinearNeck(192, 32, pooling=pooling))
     complexity = count_complexity(model, 64, 48)
     assert complexity.total == count_by_hooks(model, 64, 48)
-    # Weights, biases and a batch normalisation.
+    # Weights, biases and a batch normalization.
     assert complexity.parts['neck'] == Count(192 * 32 + 32 + 2 * 32, 192 * 32, 32)
 
 

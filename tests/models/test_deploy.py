@@ -15,7 +15,7 @@ from mmosnet.models.osnet import FUSIONS
 
 
 def with_statistics(model: torch.nn.Module) -> torch.nn.Module:
-    """Statistics as after training: every normalisation does something."""
+    """Statistics as after training: every normalization does something."""
     torch.manual_seed(0)
     for module in model.modules():
         if isinstance(module, _BatchNorm):
@@ -82,7 +82,7 @@ def test_twice_is_once():
 
 
 @pytest.mark.parametrize('neck', [LinearNeck, PooledLinearNeck])
-def test_a_neck_takes_in_its_normalisation(neck):
+def test_a_neck_takes_in_its_normalization(neck):
     model = with_statistics(neck(8, 4, gap_dim=2, act_cfg=dict(type='ReLU')))
     (trained,), (deployed,) = both_outputs(model, torch.rand(3, 8, 4, 2))
     torch.testing.assert_close(deployed, trained)

@@ -236,7 +236,7 @@ class TestReleasedCode:
         images = torch.randn(2, 3, height, width)
         with torch.no_grad():
             feature_map = peer.eval().featuremaps(images)
-            # Each side's own rounding, after five instance normalisations.
+            # Each side's own rounding, after five instance normalizations.
             torch.testing.assert_close(ours.eval().backbone(images)[-1], feature_map, rtol=1e-5, atol=2e-5)
             embedding = peer(images)
             torch.testing.assert_close(ours(images), embedding, rtol=1e-5, atol=1e-5)
@@ -284,7 +284,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path, monkeypatch):
-    """No weights anywhere, and nothing to be reached."""
+    """There are no weights on the disk, and no host can be reached."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('MMOSNET_WEIGHTS', raising=False)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))

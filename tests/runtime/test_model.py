@@ -144,8 +144,8 @@ def test_images_in_memory(exported, frame, tmp_path):
     np.testing.assert_allclose(
         exported.predict(batch)['embedding'], exported.predict(list(batch))['embedding'], atol=1e-5, rtol=0
     )
-    grey = exported.predict([upright.convert('L'), cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), 8)])
-    assert np.abs(np.diff(grey['embedding'], axis=0)).max() < 0.05
+    gray = exported.predict([upright.convert('L'), cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), 8)])
+    assert np.abs(np.diff(gray['embedding'], axis=0)).max() < 0.05
 
 
 @pytest.mark.parametrize(

@@ -334,14 +334,14 @@ def test_a_full_disk_leaves_nothing_and_the_next_start_draws_anew(tmp_path):
 
 
 def test_labels_are_those_of_the_same_picture(tmp_path):
-    """By the pictures' bytes: no number in a file name is trusted."""
+    """Pictures are compared by their bytes, since numbers in file names prove nothing."""
     options = dict(data_root=str(tmp_path), generation=dict(SMALLER, num_distractors=3, num_test_pids=3))
-    labelled = SyntheticAttributes(split=('train', 'val', 'test'), **options)
+    labeled = SyntheticAttributes(split=('train', 'val', 'test'), **options)
     by_bytes = {}
-    for index in range(len(labelled)):
-        record = labelled.get_data_info(index)
+    for index in range(len(labeled)):
+        record = labeled.get_data_info(index)
         by_bytes[Path(record['img_path']).read_bytes()] = record['gt_score']
-    assert len(by_bytes) == len(labelled)
+    assert len(by_bytes) == len(labeled)
     people = SyntheticPeople(attributes=True, split=('train', 'query', 'gallery'), **options)
     with_labels = 0
     for index in range(len(people)):
@@ -351,7 +351,7 @@ def test_labels_are_those_of_the_same_picture(tmp_path):
         if expected is not None:
             assert np.array_equal(record['gt_score'], expected)
             with_labels += 1
-    assert with_labels == len(labelled)
+    assert with_labels == len(labeled)
     assert people.metainfo['attributes'] == list(ATTRIBUTES)
     train = SyntheticAttributes(**options)
     assert SyntheticPeople(attributes=True, **options).metainfo['pos_ratio'] == train.metainfo['pos_ratio']

@@ -31,7 +31,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def run_here(function, threads, **arguments):
-    """What run_fresh does, in this process."""
+    """Do in this process what run_fresh does in a fresh one."""
     module, name = function.split(':')
     found = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
     return Lap(**json.loads(json.dumps(found)))

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmosnet.datasets.check import ImageFacts, load_parts, read_images
-from mmosnet.drawing.sheets import CAPTION_LINE, GREY, MARGIN
+from mmosnet.drawing.sheets import CAPTION_LINE, GRAY, MARGIN
 from mmosnet.visualization.data import (
     CAPTION,
     CELL,
@@ -38,12 +38,12 @@ def test_rows_are_people_and_columns_cameras(people):
     def cell(i, j):
         return sheet[line + i * row : line + i * row + CELL[0], CAPTION + j * column : CAPTION + j * column + CELL[1]]
 
-    # Proportions stay: a tall image leaves its sides grey, a square one its top and bottom.
-    assert (cell(0, 0)[:, 20:44] == 100).all() and (cell(0, 0)[:, :16] == GREY).all()
-    assert (cell(0, 2)[40:88] == 100).all() and (cell(0, 2)[:30] == GREY).all()
+    # Proportions stay: a tall image leaves its sides gray, a square one its top and bottom.
+    assert (cell(0, 0)[:, 20:44] == 100).all() and (cell(0, 0)[:, :16] == GRAY).all()
+    assert (cell(0, 2)[40:88] == 100).all() and (cell(0, 2)[:30] == GRAY).all()
     assert (cell(1, 1) == 100).all()
     for i, j in ((0, 1), (1, 0), (1, 2)):
-        assert (cell(i, j) == GREY).all(), 'nobody by this camera'
+        assert (cell(i, j) == GRAY).all(), 'nobody by this camera'
     # A long name stays in its caption.
     assert (sheet[line + row :, CAPTION - 3 : CAPTION] == 255).all()
     assert (sheet[line : line + row, :CAPTION] < 255).any()

@@ -107,8 +107,8 @@ def test_an_image_without_differences_is_all_zero():
 def test_planted_activation_is_bright_at_its_place_and_dark_elsewhere():
     features = torch.zeros(1, 4, 8, 4)
     features[0, 2, 1, 3] = -5  # top right
-    grey = np.full((64, 32, 3), 128, np.uint8)
-    picture = overlay(grey, activation_maps(features)[0]).astype(int)
+    gray = np.full((64, 32, 3), 128, np.uint8)
+    picture = overlay(gray, activation_maps(features)[0]).astype(int)
     assert picture.shape == (64, 32, 3)
     # Row 1 of 8, column 3 of 4: the middle of its cell is at (12, 28).
     assert picture[12, 28].sum() > 3 * 128 > picture[56, 4].sum()
