@@ -26,7 +26,6 @@ WITHOUT_TORCH = ('errors', 'features', 'gallery', 'io', 'progress', 'runtime', '
 
 __all__ = [
     '__version__',
-    'allow_package_bases',
     *(public_names(__name__) if find_spec('torch') is not None else WITHOUT_TORCH),
 ]
 

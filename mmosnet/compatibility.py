@@ -259,7 +259,10 @@ def register_backbone() -> None:
     """
     from mmengine.registry import MODELS
 
-    MODELS.register_module(name='OSNet', module=_build_backbone)
+    # A reload of the package is no error; another toolbox's class of this name is one.
+    registered = MODELS.module_dict.get('OSNet')
+    if registered is None or not registered.__module__.startswith('mmosnet.'):
+        MODELS.register_module(name='OSNet', module=_build_backbone)
 
 
 def _build_backbone(*args: Any, **kwargs: Any) -> object:

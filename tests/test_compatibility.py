@@ -309,7 +309,18 @@ def test_bases_that_are_not_there(tmp_path, base, named):
     (tmp_path / 'mine.py').write_text(f'_base_ = {base!r}\n')
     with pytest.raises(FileNotFoundError, match=named):
         find_config(tmp_path / 'mine.py')
-    # What mmengine refuses stays refused.
-    (tmp_path / 'mine.py').write_text("_base_ = 'elsewhere::a/b.py'\n")
-    with pytest.raises(AssertionError):
+
+
+@pytest.mark.parametrize(
+    ('text', 'named'),
+    [
+        # What mmengine refuses stays refused.
+        ("_base_ = 'elsewhere::a/b.py'", 'elsewhere'),
+        ("_base_ = ['mmosnet::osnet_reid_market.py', 'mmosnet::osnet_reid_msmt17.py']", 'bases set .* and .* more'),
+        ('model = dict(\n', 'mine.py, line 1'),
+    ],
+)
+def test_mistakes_in_a_config_file_name_it(tmp_path, text, named):
+    (tmp_path / 'mine.py').write_text(f'{text}\n')
+    with pytest.raises(DataError, match=f'mine.py.*{named}' if 'mine.py' not in named else named):
         find_config(tmp_path / 'mine.py')

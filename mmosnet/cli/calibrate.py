@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from contextlib import nullcontext
+    from pathlib import Path
 
     from mmosnet.errors import DataError
     from mmosnet.gallery import Gallery
@@ -64,6 +65,10 @@ def run(args: argparse.Namespace) -> None:
     if not args.features and not args.gallery:
         raise DataError('nothing to compare: give FEATURES, or --gallery with images whose pids are known')
     if args.figure:
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        if Path(args.figure).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+            raise DataError(f'--figure {args.figure}: name a file that ends in .png, .jpg, .svg or .pdf')
         check_writable(args.figure)
     with Gallery.open(args.gallery) if args.gallery else nullcontext() as gallery:
         distance = args.distance or (gallery.distance if gallery else 'cosine')

@@ -50,7 +50,7 @@ CHANGED = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     words = parser.add_argument('words', nargs='*', metavar='WORD', help='only configs that all of these words match')
-    words.completer = options.complete_config  # type: ignore[attr-defined]
+    options.complete_by_configs(words)
     parser.add_argument(
         '--copy',
         nargs='?',

@@ -31,9 +31,6 @@ def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: s
         from mmosnet.features.embedder import ExportedEmbedder
 
         return ExportedEmbedder(args.exported)
-    from mmosnet.errors import need
-
-    need('torch', 'lite')
     from mmosnet.apis.embedder import TorchEmbedder
     from mmosnet.engine.launch import merge_options
     from mmosnet.models.build import find_trained

@@ -44,7 +44,7 @@ PART = re.compile(r'([0-9]+)/([0-9]+)')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.usage = '%(prog)s (CONFIG CHECKPOINT | --exported FILE) INPUT [INPUT ...] --out FOLDER [options]'
-    parser.add_argument(
+    inputs = parser.add_argument(
         'inputs',
         nargs='+',
         metavar='INPUT',
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'in front a config ("mmosnet configs" lists them) and a checkpoint file or "released", unless --exported is '
         'given',
     )
+    options.complete_by_configs(inputs)
     parser.add_argument('--out', required=True, metavar='FOLDER', help='folder for the features')
     parser.add_argument('--overwrite', action='store_true', help='delete features of another extraction in the folder')
     model = parser.add_argument_group('model')

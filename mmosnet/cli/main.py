@@ -16,11 +16,13 @@ import difflib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from mmosnet.compatibility import SUPPORTED_VERSIONS, check_versions
 from mmosnet.errors import user_errors
 from mmosnet.version import __version__
 
@@ -57,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if '_ARGCOMPLETE' in os.environ:
         complete()
+    # A program that was started without a standard output or error, as `>&-` does, has None here.
+    sys.stdout = sys.stdout or open(os.devnull, 'w')  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, 'w')  # noqa: SIM115
     if sys.stdout.errors == 'strict' and hasattr(sys.stdout, 'reconfigure'):
         # Escape file names that are not Unicode text: printing them would raise an error otherwise.
         sys.stdout.reconfigure(errors='backslashreplace')
@@ -79,12 +84,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser = build_parser(name, module)
             args = parse(parser, rest)
             args.interruption = interruption
-            return module.run(args) or 0
+            with _named_remedy():
+                return module.run(args) or 0
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
             return 1
         return end.code or 0
+
+
+@contextmanager
+def _named_remedy() -> Iterator[None]:
+    """Name the command that installs a missing part of the stack, where a command has met only its absence."""
+    try:
+        yield
+    except ModuleNotFoundError as e:
+        if e.name is not None and e.name.partition('.')[0] in SUPPORTED_VERSIONS:
+            check_versions()
+        raise
 
 
 def load(name: str) -> ModuleType:

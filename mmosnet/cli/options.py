@@ -46,8 +46,7 @@ def add_config(parser: argparse._ActionsContainer, nargs: str | None = None, **s
     settings.setdefault('metavar', 'CONFIG')
     settings.setdefault('help', 'file of a config, or name of a config or model: "mmosnet configs" lists them')
     action = parser.add_argument('config', nargs=nargs, **settings)
-    # argcomplete reads this attribute.
-    action.completer = complete_config  # type: ignore[attr-defined]
+    complete_by_configs(action)
     return action
 
 
@@ -163,6 +162,12 @@ def complete_config(prefix: str, **_: object) -> list[str]:
     from mmosnet.compatibility import config_names
 
     return [name for name in config_names() if name.startswith(prefix)]
+
+
+def complete_by_configs(action: argparse.Action) -> None:
+    """Let argcomplete offer names of configs for an argument; where none fits, the shell offers files."""
+    # argcomplete reads this attribute.
+    action.completer = complete_config  # type: ignore[attr-defined]
 
 
 def _key_value(text: str) -> str:

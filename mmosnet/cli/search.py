@@ -33,7 +33,7 @@ PAGE = 'gallery.md'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.usage = '%(prog)s (CONFIG CHECKPOINT | --exported FILE) GALLERY QUERY [QUERY ...] [options]'
-    parser.add_argument(
+    arguments = parser.add_argument(
         'arguments',
         nargs='+',
         metavar='GALLERY QUERY',
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'frame of a video (video.mp4#frame=7&xywh=120,80,64,190); in front a config ("mmosnet configs" lists them) '
         'and a checkpoint file or "released", unless --exported is given',
     )
+    options.complete_by_configs(arguments)
     add_model(parser.add_argument_group('model'))
     what = parser.add_argument_group('search')
     what.add_argument('--top-k', type=options.positive, default=10, metavar='K', help='images per query (10)')

@@ -44,7 +44,7 @@ from mmosnet.engine.safe_checkpoint import install_safe_checkpoints
 from mmosnet.errors import DataError
 from mmosnet.evaluation.distances import QueryExpansion
 from mmosnet.evaluation.re_ranking import ReRanking
-from mmosnet.models.build import find_config_path
+from mmosnet.models.build import find_config_path, read_config
 from mmosnet.synthetic.datasets import write_synthetic_objects, write_synthetic_people
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -341,7 +341,7 @@ def load_config(
     """
     check_launcher(launcher, os.environ)
     path = find_config_path(path)
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     merge_options(cfg, options)
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
     cfg.launcher = launcher
@@ -384,7 +384,13 @@ def check_numbers(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build a Runner that loads checkpoints safely and, with any config, saves them by our ``CheckpointHook``."""
+    """Build a Runner that loads checkpoints safely and, with any config, saves them by our ``CheckpointHook``.
+
+    Raises:
+        DataError: The config has no model.
+    """
+    if cfg.get('model') is None:
+        raise DataError(f'{cfg.filename} has no model')
     install_safe_checkpoints()
     _name_checkpoint_hook(cfg)
     with connection_errors():

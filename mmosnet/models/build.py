@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,10 +32,34 @@ def find_config(model: str | Path) -> tuple[Config, str | None]:
     """
     path = find_config_path(model)
     if path == str(model):
-        return Config.fromfile(path), None
+        return read_config(path), None
     if find_config_file(str(model)):
-        return Config.fromfile(path), released_weights(Path(path))
-    return Config.fromfile(path), ModelHub.get(str(model)).weights
+        return read_config(path), released_weights(Path(path))
+    return read_config(path), ModelHub.get(str(model)).weights
+
+
+def read_config(path: str | Path) -> Config:
+    """Read the file of a config.
+
+    Raises:
+        DataError: It is not Python, two of its bases have the same setting, or one is of a package unknown to mmengine.
+    """
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as e:
+        # mmengine parses a text, so that the error does not know the file.
+        file = path if e.filename in (None, '<unknown>') else e.filename
+        raise DataError(f'{file}, line {e.lineno}: {e.msg}') from e
+    except KeyError as e:
+        same = re.search(r'Duplicate keys: {(.*)}', str(e.args[0]))
+        if same is None:
+            raise
+        keys = sorted(re.findall(r"'(.*?)'", same[1]))
+        more = f' and {len(keys) - 3} more keys' if len(keys) > 3 else ''
+        raise DataError(f'{path}: two of its bases set {", ".join(keys[:3])}{more}: keep one of the bases') from e
+    except AssertionError as e:
+        # mmengine refuses bases of packages that it does not know.
+        raise DataError(f'{path}: {e}') from e
 
 
 def find_config_path(model: str | Path) -> str:

@@ -130,3 +130,8 @@ def test_people_of_two_files_are_known_by_their_names(calibrate):
         for name in ('one', 'two'):
             gallery.enroll(read_features(f'{name}.parquet'))
     assert '160 images of 60 people: ' in calibrate('--gallery', 'gallery', '--fmr', 0.01)
+
+
+@pytest.mark.parametrize('name', ['threshold.abc', 'threshold'])
+def test_a_figure_of_an_unknown_format_is_refused_first(calibrate, name):
+    assert 'ends in .png' in str(calibrate('labelled.parquet', '--figure', name))

@@ -87,6 +87,31 @@ def test_a_mistake_is_one_line_and_code_1(capsys, tmp_path, monkeypatch):
     assert 'a=[1,(2' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('command', ['demo', 'check-data x', 'calibrate x', 'configs osnet_reid_market --copy'])
+def test_a_missing_stack_is_one_line_with_the_remedy(tmp_path, command):
+    program = (
+        'import sys\nfrom importlib.machinery import PathFinder\nfind = PathFinder.find_spec\n'
+        'def without(name, path=None, target=None):\n'
+        '    missing = name.partition(".")[0] in ("torch", "torchvision", "mmengine", "mmcv", "mmpretrain")\n'
+        '    return None if missing else find(name, path, target)\n'
+        'PathFinder.find_spec = without\nfrom mmosnet.cli.main import main\nsys.exit(main(sys.argv[1:]))\n'
+    )
+    argv = [sys.executable, '-c', program, *command.split()]
+    done = subprocess.run(
+        argv, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=str(REPOSITORY))
+    )
+    assert done.returncode == 1 and done.stderr.startswith('error: mmosnet needs torch'), done.stderr
+    assert done.stderr.count('\n') == 1 and 'pip install' in done.stderr
+
+
+def test_a_closed_standard_output_is_no_error(monkeypatch):
+    # As Python sets it after `>&-`.
+    monkeypatch.setattr(sys, 'stdout', None)
+    monkeypatch.setattr(sys, 'stderr', None)
+    assert main(['configs', 'osnet_reid_market']) == 0
+    assert main(['trian']) == 2
+
+
 def test_options_of_several_commands_are_read_as_mmengine_reads_them():
     from mmengine.config import DictAction
 
@@ -118,6 +143,7 @@ def test_the_shell_completes_commands_options_and_names():
     assert {'osnet_reid_market', 'osnet-x1.0_reid-market1501'} <= completions('mmosnet train osnet') | completions(
         'mmosnet configs osnet-x1.0_reid-m'
     )
+    assert {'osnet_reid_grid'} == completions('mmosnet search osnet_reid_g')
     # The marker that argcomplete's own activation looks for, and the script.
     assert 'PYTHON_ARGCOMPLETE_OK' in (REPOSITORY / 'mmosnet' / 'cli' / 'main.py').read_text()[:1024]
 
