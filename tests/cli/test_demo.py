@@ -38,4 +38,4 @@ def test_mistakes_get_a_message(demo, tmp_path):
     assert demo('objects.py') == 'error: objects.py has no released weights in model-index.yml: name a checkpoint'
     assert demo('osnet-x0.25_multitask').startswith("error: 'osnet-x0.25_multitask' is neither a config")
     assert demo('objects.py', 'gone.pth').startswith('error: no checkpoint gone.pth')
-    assert demo('--images', '.').startswith('error: --images is for the pictures of a --gallery')
+    assert demo('--images', '.').startswith('error: --images is for the pictures of --gallery')

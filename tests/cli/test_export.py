@@ -29,7 +29,7 @@ def test_a_table_and_scores(export, tmp_path):
     assert '(N, 64, 32, 3) uint8, not normalized, BGR' in rows['input']
     assert 'Resize(width=32, height=64, keep_ratio=False, interpolation=bilinear, backend=cv2)' in rows['images']
     assert len(rows['weights'].split()[-1]) == 16
-    assert {'batch 1', 'batch 2', 'batch 7', 'batch 32'} <= rows.keys() and 'ms an image, PyTorch' in output
+    assert {'batch 1', 'batch 2', 'batch 7', 'batch 32'} <= rows.keys() and 'ms per image, PyTorch' in output
     assert '+0.0000' in rows['reid/mAP']
     assert 'Warning' not in output
     assert ExportedModel('work_dirs/reid/reid.onnx').description.with_preprocess
@@ -39,7 +39,7 @@ def test_options(export):
     output = export(
         'joint.py', 'joint.pth', '--format', 'torchscript', '--out', 'new/a.pt', '--l2-normalize', '--no-timing'
     )
-    assert 'embedding of length 1, attributes, category' in output and 'ms an image' not in output
+    assert 'embedding of length 1, attributes, category' in output and 'ms per image' not in output
     assert ExportedModel('new/a.pt').description.l2_normalized
 
 

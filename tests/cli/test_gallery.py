@@ -147,7 +147,7 @@ def test_a_path_of_two_devices_is_two_images(gallery, tmp_path):
     assert said.startswith('2 images enrolled\n2 ') and 'no source' in said
     assert gallery('enroll', 'gallery', 'none.parquet').startswith('0 images enrolled, 2 left out')
     said = gallery('create', 'other', 'none.parquet') + gallery('enroll', 'other', 'b.parquet')
-    assert 'without a source' in said and rows(said)['images'] == '4'
+    assert 'no source' in said and rows(said)['images'] == '4'
 
 
 def test_a_create_that_fails_may_be_repeated(gallery, features, tmp_path):
