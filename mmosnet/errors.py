@@ -77,8 +77,7 @@ class Interruption:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        if hasattr(os, 'register_at_fork'):
-            os.register_at_fork(after_in_child=self._leave)
+        _watching.add(self)
         threading.Thread(target=self._watch, name='signals', daemon=True).start()
 
     def stop(self) -> None:
@@ -87,13 +86,9 @@ class Interruption:
             signal.set_wakeup_fd(self._previous_fd)
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
-            self._writer.shutdown(socket.SHUT_RDWR)
-
-    def _leave(self) -> None:
-        """Stop watching in a forked process: its signals must not reach the thread of the main process."""
-        # A library may fork in another thread, where Python does not allow this call.
-        with suppress(ValueError):
-            signal.set_wakeup_fd(-1)
+            _watching.discard(self)
+            # Ends the thread, which closes the other end. The socket would stay open as long as this object otherwise.
+            self._writer.close()
 
     def say(self) -> None:
         """Report once that the program was interrupted."""
@@ -140,6 +135,23 @@ class Interruption:
         for child in active_children():
             child.kill()
         os._exit(128 + self.signal)
+
+
+# Interruptions whose signal handlers are installed: one, or none.
+_watching: set[Interruption] = set()
+
+
+def _leave() -> None:
+    """Stop watching in a forked process: its signals must not reach the thread of the main process."""
+    # A library may fork in another thread, where Python does not allow this call.
+    with suppress(ValueError):
+        if _watching:
+            signal.set_wakeup_fd(-1)
+
+
+# Once: Python keeps what is registered, and with it all that it refers to.
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_leave)
 
 
 @contextmanager

@@ -123,6 +123,19 @@ def test_signals_are_given_back_and_ignored_ones_stay_ignored():
         signal.signal(signal.SIGINT, before[0])
 
 
+@pytest.mark.skipif(not Path('/proc/self/fd').is_dir(), reason='counts open files as Linux lists them')
+def test_no_file_stays_open():
+    def open_files():
+        return len(os.listdir('/proc/self/fd'))
+
+    before = open_files()
+    for _ in range(20):
+        with user_errors():
+            pass
+    # The last thread may still be about to close its end.
+    assert open_files() < before + 10
+
+
 @pytest.mark.parametrize('program', [('-m', 'mmosnet', 'train'), (str(ROOT / 'tools' / 'train.py'),)])
 def test_ctrl_c_while_a_command_imports_leaves_no_traceback(tmp_path, program):
     (tmp_path / 'torch.py').write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
