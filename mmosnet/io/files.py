@@ -204,7 +204,11 @@ def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
                 draft.mkdir()
             else:
                 draft.touch()
-            descriptor = _lock(draft)
+            if descriptor:
+                os.close(descriptor)
+                descriptor = None
+            with suppress(FileNotFoundError):
+                descriptor = _lock(draft)
         yield draft
     except OSError as e:
         if descriptor is None and e.errno is not None:
@@ -222,39 +226,42 @@ def _draft(path: Path, is_folder: bool = False) -> Iterator[Path]:
 
 
 def _lock(draft: Path) -> int:
-    """Lock a draft; if the file system has no locks, drafts count as abandoned after an hour."""
+    """Lock a draft, after the process that is just removing it; without locks in the file system do nothing."""
     descriptor = os.open(draft, os.O_RDONLY) if flock else 0
     if flock:
         with suppress(OSError):
-            flock(descriptor, LOCK_EX | LOCK_NB)
+            flock(descriptor, LOCK_EX)
     return descriptor
-
-
-def _is_locked(draft: Path) -> bool:
-    if flock is None:
-        return False
-    descriptor = os.open(draft, os.O_RDONLY)
-    try:
-        flock(descriptor, LOCK_EX | LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove the drafts of killed processes: those of this path, and old ones of any other."""
     for draft in path.parent.glob('.draft-*'):
-        # Another process may remove it at the same time.
+        # It is locked, or another process removes it at the same time.
         with suppress(OSError):
             own = draft.name.endswith(f'-{_short(path.name)}')
             old = time.time() - draft.stat().st_mtime > ABANDONED_SECONDS
-            if (own or old) and not _is_locked(draft):
-                if draft.is_dir():
-                    shutil.rmtree(draft)
-                else:
-                    draft.unlink()
+            if own or old:
+                _remove_unlocked(draft)
+
+
+def _remove_unlocked(draft: Path) -> None:
+    """Remove a draft, holding its lock: a process that has just created it waits for the lock, and creates it again.
+
+    Raises:
+        OSError: The draft is locked, or not there.
+    """
+    descriptor = os.open(draft, os.O_RDONLY) if flock else 0
+    try:
+        if flock:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink()
+    finally:
+        if descriptor:
+            os.close(descriptor)
 
 
 def read_json(path: Path, remedy: str) -> Any:

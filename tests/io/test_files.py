@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,10 @@ import torch
 
 from mmosnet.io.files import ABANDONED_SECONDS, check_writable, draft_folder, whole_file
 from tests.conftest import full_disk
+
+
+class Stop(Exception):
+    """Ends the writing of a file before it is whole."""
 
 
 def names(folder):
@@ -157,3 +163,19 @@ def test_old_drafts_of_other_files_are_removed(old):
     with whole_file(old) as draft:
         draft.write_text('new')
     assert names(old.parent) == ['.draft-0-c.json', 'a.json']
+
+
+@pytest.mark.parametrize('draft', [whole_file, draft_folder])
+def test_many_writers_of_one_file_lose_no_draft(tmp_path, draft):
+    """Each looks for abandoned drafts of this file while others have just created theirs."""
+
+    def write():
+        for _ in range(200):
+            with suppress(Stop), draft(tmp_path / 'file') as unfinished:
+                assert unfinished.exists()
+                raise Stop
+
+    with ThreadPoolExecutor(4) as pool:
+        for writer in [pool.submit(write) for _ in range(4)]:
+            writer.result()
+    assert not list(tmp_path.iterdir())
