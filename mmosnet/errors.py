@@ -483,6 +483,8 @@ def need(name: str, extra: str) -> ModuleType:
     """
     # With this module OpenVINO reports each import to Google Analytics, and NNCF each use. Both work without it.
     sys.modules.setdefault('openvino_telemetry', None)
+    # ONNX Runtime 1.32 numbers the machine and reports to Microsoft, from a thread that starts with the import.
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
     try:
         return import_module(name)
     except ImportError as e:
