@@ -79,10 +79,11 @@ class ImageEmbedder(ABC):
         items = [
             self.prepare(name, cut_region(frame, region, swap=rgb)) for name, region in zip(names, regions, strict=True)
         ]
-        embeddings = self.embed(items)
-        for embedding in embeddings:
+        embeddings = []
+        for embedding in self.embed(items):
             if isinstance(embedding, Exception):
                 raise embedding
+            embeddings.append(embedding)
         return np.stack(embeddings)
 
     def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:

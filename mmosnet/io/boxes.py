@@ -46,7 +46,7 @@ def as_boxes(boxes: object) -> np.ndarray:
         if rows.any():
             row = int(rows.argmax())
             raise DataError(f'boxes[{row}] is {values[row].tolist()}, with {fault}')
-    if ((values >= 0) & (values <= 1)).all() and (values % 1).any():
+    if len(values) and values.min() >= 0 and values.max() <= 1 and (values % 1).any():
         raise DataError(f'boxes[0] is {values[0].tolist()}, and all look like shares of the frame: {EXPECTED}')
     return values
 
@@ -65,9 +65,9 @@ def pixel_boxes(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     limits = np.array([width, height])
     corners, ends = boxes[:, :2], boxes[:, 2:]
-    inside = ((ends > corners) & (corners < limits) & (ends > 0)).all(1)
+    inside = np.all((ends > corners) & (corners < limits) & (ends > 0), axis=1, keepdims=True)
     rounded = np.hstack([np.floor(corners).clip(0), np.minimum(np.ceil(ends), limits)])
-    return np.where(inside[:, None], rounded, 0).astype(np.int64)
+    return np.where(inside, rounded, 0).astype(np.int64)
 
 
 def _array(value: object) -> np.ndarray:

@@ -13,7 +13,8 @@ from mmosnet.errors import DataError
 from mmosnet.io.boxes import as_boxes, pixel_boxes
 from mmosnet.io.regions import box_with_margin
 
-CORNER = st.floats(-30, 60, width=32)
+# Eighths of pixels: widths and heights are exact.
+CORNER = st.integers(-240, 480).map(lambda eighths: eighths / 8)
 
 
 @settings(max_examples=200, deadline=None)
@@ -27,9 +28,8 @@ def test_regions_are_those_of_the_boxes_of_files(corners):
             assert not region.any()
         elif max(right - left, bottom - top) > 1:
             expected, _ = box_with_margin([left, top, right - left, bottom - top], (20, 30), 0, 'box')
-            # Width and height are differences, which are rounded.
             ends = expected.left + expected.width, expected.top + expected.height
-            assert np.abs(region - [expected.left, expected.top, *ends]).max() <= 1
+            assert region.tolist() == [expected.left, expected.top, *ends]
         assert (region[:2] >= 0).all() and (region[2:] <= [30, 20]).all()
 
 
