@@ -1,0 +1,138 @@
+"""Identify the people in videos of cameras: write who was where.
+
+Inputs are videos, or folders of frames, each with a file of boxes as detectors and trackers write them. A gallery keeps
+the people. Each track is compared with them: it is a known person, or a new one who gets the next number and is kept
+in the gallery, or unsure. Several videos are taken together in order of time. --out gets sightings.csv with a row per
+sighting, and per video its boxes with people as ids (NAME.mot.txt), the video with labeled boxes (NAME.mp4), and in
+people/ a sheet per person. The same command resumes an interrupted run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from mmosnet.cli import options
+
+if TYPE_CHECKING:
+    from mmosnet.features.people import ListingOptions
+    from mmosnet.gallery import Gallery
+
+EXAMPLES = """\
+  mmosnet identify MODEL work_dirs/people door.mp4 --boxes door.txt --camid 0 --threshold 0.3 --out today
+  mmosnet identify MODEL work_dirs/people door.mp4 hall.mp4 --boxes door.txt hall.txt --camid 0 1 \\
+      --start-time 2026-05-01T12:00:00+02:00 2026-05-01T12:00:30+02:00 --travel-time 0:1=20 --out today
+  mmosnet identify osnet.onnx work_dirs/people door.mp4 --boxes door.csv --camid 0 --out today      without torch
+  mmosnet identify CONFIG --checkpoint FILE work_dirs/people frames/ --boxes det.txt --fps 25 --camid 3 --out today
+
+MODEL is the name of a model with released weights, a config with --checkpoint, or a file of mmosnet export.
+The gallery is created if it does not exist. It needs a threshold: "mmosnet calibrate" finds one, or give --threshold.
+needs the extra "gallery", and for an exported file also "onnx" or "openvino"
+"""
+PAGE = 'identities.md'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.usage = '%(prog)s MODEL GALLERY VIDEO [VIDEO ...] --boxes FILE [FILE ...] --camid N [N ...] --out FOLDER'
+    model = parser.add_argument(
+        'model', metavar='MODEL', help='name of a model or config ("mmosnet configs" lists them), or exported file'
+    )
+    options.complete_by_configs(model)
+    parser.add_argument('gallery', metavar='GALLERY', help='folder, file NAME.db, or address; created if there is none')
+    parser.add_argument('videos', nargs='+', metavar='VIDEO', help='video, or folder of frames')
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='folder for the results')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='delete other results in the folder and what the gallery holds of these videos',
+    )
+    parser.add_argument('--checkpoint', metavar='FILE', help='weights of MODEL (its released ones)')
+    options.add_device(parser)
+    _add_video(parser.add_argument_group('video'))
+    _add_people(parser.add_argument_group('people'))
+    output = parser.add_argument_group('output')
+    output.add_argument('--no-video', action='store_true', help='do not write videos with labeled boxes')
+    output.add_argument('--no-sheets', action='store_true', help='do not write a sheet per person')
+
+
+def _add_video(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--boxes',
+        nargs='+',
+        required=True,
+        metavar='FILE',
+        help='one file per video: CSV with frame,x,y,w,h[,track][,score], or rows in the format of the MOTChallenge',
+    )
+    group.add_argument(
+        '--camid', type=int, nargs='+', required=True, metavar='N', help='camera of all videos, or one per video'
+    )
+    group.add_argument(
+        '--start-time',
+        nargs='+',
+        default=(),
+        metavar='T',
+        help='start of all videos, or one per video: seconds, or 2026-05-01T12:00:00+02:00 (0)',
+    )
+    group.add_argument('--fps', type=float, help='frames per second (those of the video)')
+    group.add_argument(
+        '--first-frame',
+        type=int,
+        metavar='N',
+        help='number of the first frame in files of boxes (0 if the first row names the columns, else 1)',
+    )
+    group.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
+    group.add_argument(
+        '--frame-step', type=options.positive, default=1, metavar='N', help='only frames 0, N, 2N ... (1)'
+    )
+    group.add_argument(
+        '--box-margin',
+        type=float,
+        default=0.0,
+        metavar='SHARE',
+        help='margin around boxes, as a share of their size: 0.1 for a tenth on each side (0)',
+    )
+    group.add_argument(
+        '--bad-images',
+        choices=('error', 'skip'),
+        default='error',
+        help='stop at damaged frames and at rows that cannot be used, or leave them out and count them (error)',
+    )
+
+
+def _add_people(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        '--per',
+        choices=('track', 'frame'),
+        help='decide once per track, or anew in each frame (track, if the boxes have tracks)',
+    )
+    group.add_argument(
+        '--frames', type=options.positive, default=16, metavar='N', help='boxes to embed per track (16)'
+    )
+    group.add_argument(
+        '--decide-after',
+        type=options.positive,
+        metavar='N',
+        help='decide a track after N boxes, as a live system would (at the end of the track)',
+    )
+    group.add_argument(
+        '--threshold', type=float, metavar='D', help='largest distance to a known person (that of the gallery)'
+    )
+    group.add_argument(
+        '--margin',
+        type=float,
+        metavar='D',
+        help='unsure where the second nearest person is not further away by this distance',
+    )
+    group.add_argument(
+        '--travel-time',
+        nargs='+',
+        default=(),
+        metavar='A:B=SECONDS',
+        help='shortest time from camera A to camera B and back: nobody is seen in both within less',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    args.interruption.advice = lambda: 'decisions so far are kept: the same command goes on from here'

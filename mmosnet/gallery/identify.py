@@ -1,0 +1,352 @@
+"""Identify the people in videos: embed their boxes, decide track by track, write who was where. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from mmosnet.drawing.sheets import CELL, fitted, save_sheet
+from mmosnet.drawing.sightings import LabeledBox, draw_sightings, person_sheet
+from mmosnet.errors import DataError
+from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, tracks_of
+from mmosnet.gallery.base import Gallery
+from mmosnet.gallery.sightings import (
+    JOURNAL,
+    TABLE,
+    UNSURE,
+    Decision,
+    Journal,
+    VideoSightings,
+    output_names,
+    people_of,
+    report,
+    write_mot,
+    write_table,
+)
+from mmosnet.io.files import check_writable
+from mmosnet.io.media import LOGGER
+from mmosnet.io.regions import split_frame, split_region
+from mmosnet.io.video_writer import whole_video
+from mmosnet.progress import ProgressBar
+
+PER = ('track', 'frame')
+SHEETS = 'people'
+# Sightings on a person's sheet.
+MOST_SHOWN = 64
+# Records that are read at once.
+MANY = 10_000
+
+
+class FrameEmbedder(Protocol):
+    """What :class:`mmosnet.Embedder` offers."""
+
+    source: str
+    model: str
+    dimension: int
+
+    def __call__(self, frame: np.ndarray, boxes: Any) -> np.ndarray:
+        """Return ``(N, D)`` embeddings of the boxes ``(N, 4)``, left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class IdentifyOptions:
+    """Options of :func:`identify`.
+
+    Attributes:
+        per: ``'track'`` decides once per track, ``'frame'`` once per box; by default tracks where every file of boxes
+            has them.
+        frames: Number of boxes to embed per track, evenly spread over it.
+        after: Decide a track after this number of boxes; by default at its end.
+        pool: How to pool the embeddings of a track (:func:`~mmosnet.features.tracks.pool_track`).
+        draw_videos: Whether to write the videos with labeled boxes.
+        draw_sheets: Whether to write a sheet per person.
+        overwrite: Whether to delete results of another run in the folder, and the images of these videos in the
+            gallery.
+        skip: Whether to go on without the rest of a damaged video, instead of raising an error.
+
+    Raises:
+        DataError: An invalid value.
+    """
+
+    per: str | None = None
+    frames: int = 16
+    after: int | None = None
+    pool: str = 'quality'
+    draw_videos: bool = True
+    draw_sheets: bool = True
+    overwrite: bool = False
+    skip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.per is not None and self.per not in PER:
+            raise DataError(f'per={self.per!r}: choose from {", ".join(PER)}')
+        for name in ('frames', 'after'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f'{name}={value}: give a number of boxes, 1 or more')
+
+
+def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
+    """Return whether to decide per track or per frame.
+
+    Args:
+        videos: The videos.
+        per: ``'track'`` or ``'frame'`` as the user asks for; None for tracks where every video has them.
+
+    Raises:
+        DataError: Tracks are asked for, and a file has none.
+    """
+    without = [
+        video.boxes_path
+        for video in videos
+        if not any(box.row.track >= 0 for boxes in video.boxes.values() for box in boxes)
+    ]
+    if per == 'track' and without:
+        raise DataError(f'{without[0]}: no box has a track: give --per frame, or boxes of a tracker')
+    return per or ('frame' if without else 'track')
+
+
+def place_of(path: str) -> str:
+    """Return the place of a path, which tells equal paths on several machines apart, as ``mmosnet extract`` does."""
+    host = socket.gethostname()
+    return host if os.path.isabs(path) else f'{host}:{os.getcwd()}'
+
+
+def run_facts(
+    videos: Sequence[CameraVideo], gallery: Gallery, embedder: FrameEmbedder, per: str, options: IdentifyOptions
+) -> dict[str, Any]:
+    """Return what the decisions depend on, in JSON values: another run in the same folder differs in some of it."""
+    return dict(
+        videos=[[video.path, video.camid, video.start, video.fps, *video.size, _size(video.path)] for video in videos],
+        boxes=[_digest(video) for video in videos],
+        gallery=gallery.uri,
+        model=embedder.model,
+        per=per,
+        frames=options.frames,
+        after=options.after,
+        pool=options.pool,
+    )
+
+
+def _size(path: str) -> int:
+    return len(os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+
+
+def _digest(video: CameraVideo) -> str:
+    """Return 16 hex digits of the boxes that are identified."""
+    digest = hashlib.sha256()
+    for boxes in video.boxes.values():
+        for box in boxes:
+            digest.update(repr((box.row.frame, box.row.track, box.row.box, box.region)).encode())
+    return digest.hexdigest()[:16]
+
+
+def images_of(gallery: Gallery, videos: Sequence[CameraVideo]) -> list[int]:
+    """Return the ids of the images in a gallery that are of some videos, by path and source."""
+    places = {(os.path.normpath(video.path), place_of(video.path)) for video in videos}
+    found, ids = [], gallery.ids()
+    for start in range(0, len(ids), MANY):
+        for record in gallery.records(ids[start : start + MANY]):
+            file, frame, _ = split_frame(record.path)
+            file = os.path.normpath(file if frame is not None else os.path.dirname(split_region(record.path)[0]))
+            if (file, record.source) in places:
+                found.append(record.id)
+    return found
+
+
+def check_outputs(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> None:
+    """Check before a long computation that the results can be written, and replace none of the inputs.
+
+    Raises:
+        DataError: A result would replace a video or a file of boxes.
+        OSError: The folder cannot be written.
+    """
+    inputs = {Path(path).resolve() for video in videos for path in (video.path, video.boxes_path)}
+    for path in result_files(folder, videos, options):
+        if path.resolve() in inputs:
+            raise DataError(f'{path} would replace an input: name another folder for the results')
+    check_writable(folder / TABLE)
+
+
+def result_files(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> list[Path]:
+    """Return the files of the results, without the sheets of people."""
+    names = list(output_names(videos))
+    files = [folder / TABLE, folder / JOURNAL, *(folder / f'{name}.mot.txt' for name in names)]
+    return files + [folder / f'{name}.mp4' for name in names] * options.draw_videos
+
+
+class _Deciding:
+    """Embeds the boxes of videos in order of time, and decides who they show.
+
+    Args:
+        videos: The videos.
+        embedder: The model.
+        people: The people of the gallery.
+        journal: Decisions of an interrupted run, and those that are made.
+        per: ``'track'`` or ``'frame'``.
+        options: Further options.
+        progress: Counts the frames.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[CameraVideo],
+        embedder: FrameEmbedder,
+        people: People,
+        journal: Journal,
+        per: str,
+        options: IdentifyOptions,
+        progress: ProgressBar,
+    ) -> None:
+        self._videos, self._embedder, self._people, self._journal = videos, embedder, people, journal
+        self._options, self._progress = options, progress
+        self._ended: set[int] = set()
+        # Per video: what to embed by frame, and the tracks to decide after each frame.
+        self._tracks: list[dict[int, Track]] = [{} for _ in videos]
+        self._boxes: list[dict[int, list[PersonBox]]] = []
+        self._due: list[dict[int, list[Track]]] = []
+        for number, video in enumerate(videos):
+            due: dict[int, list[Track]] = defaultdict(list)
+            boxes: dict[int, list[PersonBox]] = defaultdict(list)
+            if per == 'track':
+                self._tracks[number] = {one.number: one for one in tracks_of(video, options.frames, options.after)}
+                for track in self._tracks[number].values():
+                    if (number, track.number, -1) not in journal.keys:
+                        due[track.decided].append(track)
+                        for box in track.chosen:
+                            boxes[box.row.frame].append(box)
+            else:
+                for frame, some in video.boxes.items():
+                    if (number, frame, 0) not in journal.keys:
+                        boxes[frame] = some
+            self._due.append(due)
+            self._boxes.append(boxes)
+        # Embeddings of tracks that are not decided yet, with the boxes that they are of.
+        self._open: dict[tuple[int, int], list[tuple[np.ndarray, PersonBox]]] = defaultdict(list)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames to read."""
+        return sum(map(len, self._boxes))
+
+    def run(self) -> None:
+        """Read, embed and decide."""
+        for _, number, frame in in_order_of_time(self._videos, [sorted(boxes) for boxes in self._boxes]):
+            self._progress.advance()
+            if number in self._ended:
+                continue
+            video, boxes = self._videos[number], self._boxes[number][frame]
+            try:
+                image = video.read(frame)
+            except DataError as e:
+                self._end(number, frame, e)
+                continue
+            corners = [[left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)]
+            embeddings = self._embedder(image, np.array(corners))
+            if self._tracks[number]:
+                for embedding, box in zip(embeddings, boxes, strict=True):
+                    self._open[number, box.row.track].append((embedding, box))
+                self._decide_tracks(number, frame, self._due[number].get(frame, []))
+            else:
+                self._decide_boxes(number, frame, embeddings, boxes)
+
+    def _end(self, number: int, frame: int, error: DataError) -> None:
+        """Go on without the rest of a damaged video, or raise an error."""
+        video = self._videos[number]
+        if not self._options.skip:
+            raise DataError(
+                f'{error}. What was decided before is kept, and the same command goes on there: repair the video, or '
+                'leave out its rest with --bad-images skip'
+            ) from error
+        LOGGER.warning(f'{error}. The rest of {video.path} is left out')
+        lost = sum(len(boxes) for later, boxes in self._boxes[number].items() if later >= frame)
+        video.left_out[f'boxes of {video.path} from frame {frame} on, which cannot be read'] += lost
+        self._ended.add(number)
+        tracks = [track for due in self._due[number].values() for track in due if (number, track.number) in self._open]
+        self._decide_tracks(number, frame, tracks)
+
+
+def draw_results(
+    folder: Path,
+    sightings: Sequence[VideoSightings],
+    names: dict[int, str],
+    options: IdentifyOptions,
+    progress: ProgressBar,
+) -> None:
+    """Write the videos with labeled boxes, and a sheet per person; reads the videos once more.
+
+    Args:
+        folder: Folder of the results.
+        sightings: The videos with their decisions.
+        names: Names of people by pid.
+        options: Which pictures to write.
+        progress: Counts the frames.
+    """
+    people = people_of(sightings) if options.draw_sheets else {}
+    # Small JPEGs, by image: a sheet is drawn when all videos are read.
+    wanted: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for of_person in people.values():
+        for _, seen in of_person[:MOST_SHOWN]:
+            wanted[seen.decision.video][seen.decision.shown].add(seen.decision.image)
+    crops: dict[str, bytes] = {}
+    for number, (name, of_video) in enumerate(zip(output_names([s.video for s in sightings]), sightings, strict=True)):
+        video = of_video.video
+        with ExitStack() as stack:
+            stack.enter_context(closing(video))
+            write = None
+            if options.draw_videos:
+                write = stack.enter_context(whole_video(folder / f'{name}.mp4', video.fps, video.size))
+                frames = video.all_frames()
+            else:
+                frames = ((frame, video.read(frame)) for frame in sorted(wanted[number]))
+            for frame, image in frames:
+                decided = of_video.of_frame(frame)
+                for box, _ in decided:
+                    path = video.region_path(box)
+                    if path in wanted[number].get(frame, ()):
+                        left, top, width, height = box.region
+                        card = fitted(image[top : top + height, left : left + width], CELL)
+                        crops[path] = cv2.imencode('.jpg', card)[1].tobytes()
+                if write is not None:
+                    labels = [
+                        LabeledBox(tuple(box.row.box), *_label(decision, names)) for box, decision in decided
+                    ]
+                    draw_sightings(image, labels, f'camera {video.camid}   {video.time(frame):.2f} s')
+                    write(image)
+                progress.advance()
+    for pid, of_person in people.items():
+        cards = []
+        for of_video, seen in of_person[:MOST_SHOWN]:
+            decision, video = seen.decision, of_video.video
+            crop = crops.get(decision.image)
+            distance = '' if decision.distance is None else f'{decision.distance:.3f}'
+            time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
+            lines = [f'camera {video.camid}', time, f'{decision.verdict} {distance}', *decision.attributes]
+            cards.append((None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), 1), lines))
+        more = f', the first {MOST_SHOWN}' * (len(of_person) > MOST_SHOWN)
+        title = [f'{_person(pid, names)}: seen {len(of_person):,} times{more}']
+        save_sheet(person_sheet(title, cards), folder / SHEETS / f'{pid}.jpg')
+
+
+def _label(decision: Decision | None, names: dict[int, str]) -> tuple[str, int]:
+    """Return text and pid of a box."""
+    if decision is None:
+        return '', -1
+    if decision.verdict == UNSURE:
+        return 'unsure', -1
+    distance = '' if decision.distance is None else f' {decision.distance:.2f}'
+    return f'{_person(decision.pid, names)} {decision.verdict}{distance}', decision.pid
+
+
+def _person(pid: int, names: dict[int, str]) -> str:
+    return f'{names[pid]} ({pid})' if pid in names else f'person {pid}'
