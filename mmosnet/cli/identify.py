@@ -106,9 +106,7 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         choices=('track', 'frame'),
         help='decide once per track, or anew in each frame (track, if the boxes have tracks)',
     )
-    group.add_argument(
-        '--frames', type=options.positive, default=16, metavar='N', help='boxes to embed per track (16)'
-    )
+    group.add_argument('--frames', type=options.positive, default=16, metavar='N', help='boxes to embed per track (16)')
     group.add_argument(
         '--decide-after',
         type=options.positive,

@@ -69,14 +69,14 @@ class CameraVideo:
             if options.fps is None:
                 raise DataError(f'{path} is a folder of frames, which has no frame rate: give --fps')
             self.fps = options.fps
+            rows = [row for row in rows if self._is_there(row, options)]
+            if not rows:
+                raise DataError(f'{boxes}: no box is in a frame of {path}: is it of another video?')
             self.size = frame_size(self._folder.image(rows[0]), {}, rows[0].place)
-            for row in rows:
-                # Names the row of a frame that is not there.
-                self._folder.image(row)
         else:
             video = self._opened()
             self.fps, self.size = video.fps, (video.height, video.width)
-            self._check_last(rows[-1])
+            self._check_last(rows[-1], options)
         if start + rows[-1].frame / self.fps >= LAST:
             raise DataError(f'{rows[-1].place}: frame {rows[-1].frame} at {self.fps:g} frames per second is after 2099')
         self.boxes = self._regions(rows, options)
@@ -148,7 +148,7 @@ class CameraVideo:
         for row in requested(all_rows, self.boxes_path, options, self.left_out):
             if row.error:
                 options.reason(DataError(row.error))
-                self.left_out[f'rows of {self.boxes_path} that cannot be used'] += 1
+                self._leave_out()
             else:
                 rows.append(row)
         if not rows:
@@ -156,17 +156,33 @@ class CameraVideo:
             raise DataError(f'{self.boxes_path} has no box of {self.path}{others}')
         return rows
 
-    def _check_last(self, row: FrameBox) -> None:
+    def _is_there(self, row: FrameBox, options: ListingOptions) -> bool:
+        """Return whether a folder has the frame of a row."""
+        try:
+            self._folder.image(row)
+        except DataError as e:
+            options.reason(e)
+            self._leave_out()
+            return False
+        return True
+
+    def _check_last(self, row: FrameBox, options: ListingOptions) -> None:
         """Refuse boxes of another video before anything is computed."""
         try:
             self._opened().read(row.frame)
         except DataError as e:
-            raise DataError(
-                f'{row.place}: frame {row.number}; {e}. Is {self.boxes_path} of another video, or does it count frames '
-                'from another number (--first-frame)?'
-            ) from e
+            # Otherwise reading ends there.
+            options.reason(
+                DataError(
+                    f'{row.place}: frame {row.number}; {e}. Is {self.boxes_path} of another video, or does it count '
+                    'frames from another number (--first-frame)?'
+                )
+            )
         finally:
             self.close()
+
+    def _leave_out(self) -> None:
+        self.left_out[f'rows of {self.boxes_path} that cannot be used'] += 1
 
     def _regions(self, rows: Sequence[FrameBox], options: ListingOptions) -> dict[int, list[PersonBox]]:
         boxes: dict[int, list[PersonBox]] = defaultdict(list)
@@ -175,16 +191,18 @@ class CameraVideo:
         height, width = self.size
         for row in rows:
             left, top, box_width, box_height = row.box
-            if box_width > 0 and box_height > 0:
-                # Trackers go on with boxes of people who have left the frame.
-                if left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0:
-                    outside += 1
-                    continue
+            is_outside = left >= width or top >= height or left + box_width <= 0 or top + box_height <= 0
+            # Trackers go on with boxes of people who have left the frame.
+            if is_outside and box_width > 0 and box_height > 0:
+                outside += 1
+                continue
             try:
-                boxes[row.frame].append(PersonBox(row, clipper.region(row.box, self.size, row.place)))
+                region = clipper.region(row.box, self.size, row.place)
             except DataError as e:
                 options.reason(e)
-                self.left_out[f'rows of {self.boxes_path} that cannot be used'] += 1
+                self._leave_out()
+            else:
+                boxes[row.frame].append(PersonBox(row, region))
         clipper.finish()
         if not boxes:
             raise DataError(

@@ -251,7 +251,9 @@ class _Deciding:
             except DataError as e:
                 self._end(number, frame, e)
                 continue
-            corners = [[left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)]
+            corners = [
+                [left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)
+            ]
             embeddings = self._embedder(image, np.array(corners))
             if self._tracks[number]:
                 for embedding, box in zip(embeddings, boxes, strict=True):
@@ -318,9 +320,7 @@ def draw_results(
                         card = fitted(image[top : top + height, left : left + width], CELL)
                         crops[path] = cv2.imencode('.jpg', card)[1].tobytes()
                 if write is not None:
-                    labels = [
-                        LabeledBox(tuple(box.row.box), *_label(decision, names)) for box, decision in decided
-                    ]
+                    labels = [LabeledBox(tuple(box.row.box), *_label(decision, names)) for box, decision in decided]
                     draw_sightings(image, labels, f'camera {video.camid}   {video.time(frame):.2f} s')
                     write(image)
                 progress.advance()

@@ -258,7 +258,9 @@ def write_mot(path: Path, sightings: VideoSightings) -> None:
         for box, decision in sightings.of_frame(frame):
             pid = -1 if decision is None else decision.pid
             score = box.row.score if box.row.score == box.row.score else 1.0
-            lines.append(f'{frame + 1},{pid},{",".join(f"{side:.10g}" for side in box.row.box)},{score:.10g},-1,-1,-1\n')
+            lines.append(
+                f'{frame + 1},{pid},{",".join(f"{side:.10g}" for side in box.row.box)},{score:.10g},-1,-1,-1\n'
+            )
     _write(path, ''.join(lines))
 
 
