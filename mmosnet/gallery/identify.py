@@ -278,6 +278,64 @@ class _Deciding:
         self._decide_tracks(number, frame, tracks)
 
 
+def identify(
+    videos: Sequence[CameraVideo],
+    people: People,
+    embedder: FrameEmbedder,
+    out: str | Path,
+    options: IdentifyOptions | None = None,
+    disable_progress: bool = False,
+) -> str:
+    """Identify the people in videos, and write who was where.
+
+    ``out`` gets ``sightings.csv``, a row per sighting; ``NAME.mot.txt`` per video, its boxes with people as ids;
+    ``NAME.mp4`` per video, with labeled boxes; ``people/PID.jpg``, a sheet per person; and ``identify.jsonl``, the
+    journal by which the same call resumes an interrupted one. Frames are decoded in order and once, and once more for
+    the pictures. Memory does not grow with the length of videos and tracks.
+
+    Args:
+        videos: The videos (:func:`~mmosnet.features.videos.open_videos`).
+        people: The people of a gallery, who may be none yet.
+        embedder: The model.
+        out: Folder for the results.
+        options: Further options; see :class:`IdentifyOptions` for the defaults.
+        disable_progress: Whether to show no progress. Default: False.
+
+    Returns:
+        The report, a table.
+
+    Raises:
+        DataError: The gallery has no threshold, is of another model or holds images of these videos; the folder has
+            results of another run; or a video is damaged.
+        OSError: The results cannot be written.
+    """
+    options = options or IdentifyOptions()
+    folder, gallery = Path(out), people.gallery
+    if len(gallery) or gallery.model:
+        gallery.check_model(embedder.model, f'people in videos by {embedder.source}')
+    per = per_of(videos, options.per)
+    check_outputs(folder, videos, options)
+    run = run_facts(videos, gallery, embedder, per, options)
+    if options.overwrite:
+        forget(folder, videos, gallery)
+    with closing(Journal(folder, run)) as journal, ExitStack() as stack:
+        if not journal.decisions:
+            _refuse_known(gallery, videos)
+        for video in videos:
+            stack.enter_context(closing(video))
+        with ProgressBar(0, 'frames', disable_progress) as progress:
+            deciding = _Deciding(videos, embedder, people, journal, per, options, progress)
+            progress.total = deciding.frames
+            deciding.run()
+        decisions = journal.decisions
+    sightings = [
+        VideoSightings(video, [one for one in decisions if one.video == number]) for number, video in enumerate(videos)
+    ]
+    write_results(folder, sightings, gallery, options, disable_progress)
+    left_out = [('left out', f'{count:,} {reason}') for video in videos for reason, count in video.left_out.items()]
+    return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
+
+
 def draw_results(
     folder: Path,
     sightings: Sequence[VideoSightings],
