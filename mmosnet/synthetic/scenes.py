@@ -522,8 +522,8 @@ def _video_writer(path: Path, fps: int, size: tuple[int, int]) -> Iterator[cv2.V
     try:
         if not writer.isOpened():
             raise DataError(
-                f'OpenCV {cv2.__version__} cannot write the video {path}: install opencv-python from PyPI, whose builds '
-                'have the encoder of MPEG-4'
+                f'OpenCV {cv2.__version__} cannot write the video {path}: install opencv-python from PyPI, '
+                'whose builds have the encoder of MPEG-4'
             )
         yield writer
     finally:
