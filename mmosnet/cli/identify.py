@@ -10,6 +10,8 @@ people/ a sheet per person. The same command resumes an interrupted run.
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmosnet.cli import options
@@ -30,6 +32,7 @@ The gallery is created if it does not exist. It needs a threshold: "mmosnet cali
 needs the extra "gallery", and for an exported file also "onnx" or "openvino"
 """
 PAGE = 'identities.md'
+TRAVEL = re.compile(r'(\d+):(\d+)=(\d+(?:\.\d+)?)', re.ASCII)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,5 +135,67 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the command."""
+    """Run the command; messages of mmengine go to standard error."""
     args.interruption.advice = lambda: 'decisions so far are kept: the same command goes on from here'
+    import sys
+    from contextlib import redirect_stdout
+
+    from mmosnet.errors import need
+    from mmosnet.features.videos import open_videos
+    from mmosnet.frames import Embedder
+    from mmosnet.gallery.identify import IdentifyOptions, identify
+
+    if not (args.no_video and args.no_sheets):
+        need('matplotlib', 'viz')
+    options = IdentifyOptions(
+        per=args.per,
+        frames=args.frames,
+        after=args.decide_after,
+        draw_videos=not args.no_video,
+        draw_sheets=not args.no_sheets,
+        overwrite=args.overwrite,
+        skip=args.bad_images == 'skip',
+    )
+    travel_times = _travel_times(args.travel_time)
+    videos = open_videos(args.videos, _listing_options(args))
+    with redirect_stdout(sys.stderr):
+        embedder = Embedder(args.model, args.checkpoint, args.device or _default_device(args.model))
+
+
+def _listing_options(args: argparse.Namespace) -> ListingOptions:
+    """Return the options of the boxes."""
+    from mmosnet.features.people import ListingOptions
+    from mmosnet.io.tables import seconds
+
+    return ListingOptions(
+        camid=args.camid,
+        boxes=args.boxes,
+        margin=args.box_margin,
+        first_frame=args.first_frame,
+        min_score=args.min_score,
+        frame_step=args.frame_step,
+        fps=args.fps,
+        start_time=[seconds(text, '--start-time') for text in args.start_time],
+        skip=args.bad_images == 'skip',
+    )
+
+
+def _travel_times(texts: Sequence[str]) -> dict[tuple[int, int], float]:
+    """Return the shortest time between cameras by their numbers.
+
+    Raises:
+        DataError: A text has not the form ``A:B=SECONDS``, or a pair comes twice.
+    """
+    from mmosnet.errors import DataError
+
+    times: dict[tuple[int, int], float] = {}
+    for text in texts:
+        match = TRAVEL.fullmatch(text)
+        if match is None:
+            raise DataError(f'--travel-time {text}: give A:B=SECONDS, 0:1=20 for 20 s between the cameras 0 and 1')
+        pair = min(int(match[1]), int(match[2])), max(int(match[1]), int(match[2]))
+        if pair[0] == pair[1] or pair in times:
+            what = 'one camera' if pair[0] == pair[1] else 'given twice'
+            raise DataError(f'--travel-time {text}: {what}; give each pair of two cameras once')
+        times[pair] = float(match[3])
+    return times

@@ -47,7 +47,7 @@ class LabeledBox:
         pid: The person, which selects the color; -1 draws in gray.
     """
 
-    box: tuple[float, float, float, float]
+    box: Sequence[float]
     text: str
     pid: int = -1
 
@@ -102,7 +102,7 @@ def person_sheet(title: Sequence[str], seen: Sequence[tuple[np.ndarray | None, S
     return stacked([head, grid(cards, COLUMNS, ROW_GAP)]) if cards else head
 
 
-def _corners(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
     left, top, width, height = box
     return left, top, left + width, top + height
 

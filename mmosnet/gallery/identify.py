@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from mmosnet.gallery.sightings import (
     UNSURE,
     Decision,
     Journal,
+    SeenPerson,
     VideoSightings,
     output_names,
     people_of,
@@ -195,7 +196,6 @@ class _Deciding:
         journal: Decisions of an interrupted run, and those that are made.
         per: ``'track'`` or ``'frame'``.
         options: Further options.
-        progress: Counts the frames.
     """
 
     def __init__(
@@ -206,10 +206,9 @@ class _Deciding:
         journal: Journal,
         per: str,
         options: IdentifyOptions,
-        progress: ProgressBar,
     ) -> None:
         self._videos, self._embedder, self._people, self._journal = videos, embedder, people, journal
-        self._options, self._progress = options, progress
+        self._options = options
         self._ended: set[int] = set()
         # Per video: what to embed by frame, and the tracks to decide after each frame.
         self._tracks: list[dict[int, Track]] = [{} for _ in videos]
@@ -239,10 +238,14 @@ class _Deciding:
         """Number of frames to read."""
         return sum(map(len, self._boxes))
 
-    def run(self) -> None:
-        """Read, embed and decide."""
+    def run(self, progress: ProgressBar) -> None:
+        """Read, embed and decide.
+
+        Args:
+            progress: Counts the frames.
+        """
         for _, number, frame in in_order_of_time(self._videos, [sorted(boxes) for boxes in self._boxes]):
-            self._progress.advance()
+            progress.advance()
             if number in self._ended:
                 continue
             video, boxes = self._videos[number], self._boxes[number][frame]
@@ -323,10 +326,9 @@ def identify(
             _refuse_known(gallery, videos)
         for video in videos:
             stack.enter_context(closing(video))
-        with ProgressBar(0, 'frames', disable_progress) as progress:
-            deciding = _Deciding(videos, embedder, people, journal, per, options, progress)
-            progress.total = deciding.frames
-            deciding.run()
+        deciding = _Deciding(videos, embedder, people, journal, per, options)
+        with ProgressBar(deciding.frames, 'frames to identify', disable_progress) as progress:
+            deciding.run(progress)
         decisions = journal.decisions
     sightings = [
         VideoSightings(video, [one for one in decisions if one.video == number]) for number, video in enumerate(videos)
@@ -336,12 +338,51 @@ def identify(
     return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
 
 
+def forget(folder: Path, videos: Sequence[CameraVideo], gallery: Gallery) -> None:
+    """Delete the results in a folder, and the images of some videos in a gallery."""
+    doomed = images_of(gallery, videos)
+    if doomed:
+        gallery.delete(doomed)
+    # Last: until then an interrupted call can be given again.
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def _refuse_known(gallery: Gallery, videos: Sequence[CameraVideo]) -> None:
+    """Raise an error if a gallery holds images of videos that are to be identified for the first time."""
+    known = images_of(gallery, videos)
+    if known:
+        (record,) = gallery.records(known[:1])
+        raise DataError(
+            f'{gallery.uri} holds {len(known):,} images of these videos, the first {record.path}: they were identified '
+            'before, into another folder. Name that folder (--out) to get its results again, or start with '
+            '--overwrite, which deletes these images'
+        )
+
+
+def write_results(
+    folder: Path,
+    sightings: Sequence[VideoSightings],
+    gallery: Gallery,
+    options: IdentifyOptions,
+    disable_progress: bool = False,
+) -> None:
+    """Write all results but the journal; see :func:`identify`."""
+    write_table(folder / TABLE, sightings, gallery.names)
+    for name, of_video in zip(output_names([one.video for one in sightings]), sightings, strict=True):
+        write_mot(folder / f'{name}.mot.txt', of_video)
+    for old in (folder / SHEETS).glob('*.jpg'):
+        # Of a run before; a person may be gone.
+        if old.stem.isdigit():
+            old.unlink()
+    draw_results(folder, sightings, gallery.names['pid'], options, disable_progress)
+
+
 def draw_results(
     folder: Path,
     sightings: Sequence[VideoSightings],
-    names: dict[int, str],
+    names: Mapping[int, str],
     options: IdentifyOptions,
-    progress: ProgressBar,
+    disable_progress: bool = False,
 ) -> None:
     """Write the videos with labeled boxes, and a sheet per person; reads the videos once more.
 
@@ -350,53 +391,65 @@ def draw_results(
         sightings: The videos with their decisions.
         names: Names of people by pid.
         options: Which pictures to write.
-        progress: Counts the frames.
+        disable_progress: Whether to show no progress. Default: False.
     """
     people = people_of(sightings) if options.draw_sheets else {}
-    # Small JPEGs, by image: a sheet is drawn when all videos are read.
-    wanted: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    wanted: list[dict[int, set[str]]] = [defaultdict(set) for _ in sightings]
     for of_person in people.values():
         for _, seen in of_person[:MOST_SHOWN]:
             wanted[seen.decision.video][seen.decision.shown].add(seen.decision.image)
+    # As small JPEGs: a sheet is drawn when all videos are read.
     crops: dict[str, bytes] = {}
-    for number, (name, of_video) in enumerate(zip(output_names([s.video for s in sightings]), sightings, strict=True)):
-        video = of_video.video
-        with ExitStack() as stack:
-            stack.enter_context(closing(video))
-            write = None
-            if options.draw_videos:
-                write = stack.enter_context(whole_video(folder / f'{name}.mp4', video.fps, video.size))
-                frames = video.all_frames()
-            else:
-                frames = ((frame, video.read(frame)) for frame in sorted(wanted[number]))
-            for frame, image in frames:
-                decided = of_video.of_frame(frame)
-                for box, _ in decided:
-                    path = video.region_path(box)
-                    if path in wanted[number].get(frame, ()):
-                        left, top, width, height = box.region
-                        card = fitted(image[top : top + height, left : left + width], CELL)
-                        crops[path] = cv2.imencode('.jpg', card)[1].tobytes()
-                if write is not None:
-                    labels = [LabeledBox(tuple(box.row.box), *_label(decision, names)) for box, decision in decided]
-                    draw_sightings(image, labels, f'camera {video.camid}   {video.time(frame):.2f} s')
-                    write(image)
-                progress.advance()
+    total = sum(max(one.video.boxes) + 1 if options.draw_videos else len(some) for one, some in zip(sightings, wanted))
+    names_of_videos = output_names([one.video for one in sightings])
+    with ProgressBar(total, 'frames to draw', disable_progress) as progress:
+        for name, of_video, some in zip(names_of_videos, sightings, wanted, strict=True):
+            with closing(of_video.video):
+                path = folder / f'{name}.mp4' if options.draw_videos else None
+                for frame, image in _drawn(of_video, path, some, names):
+                    for box, _ in of_video.of_frame(frame) if frame in some else ():
+                        image_path = of_video.video.region_path(box)
+                        if image_path in some[frame]:
+                            left, top, width, height = box.region
+                            card = fitted(image[top : top + height, left : left + width], CELL)
+                            crops[image_path] = cv2.imencode('.jpg', card)[1].tobytes()
+                    # Frames behind the last box are not in the total.
+                    progress.advance(int(progress.done < total))
     for pid, of_person in people.items():
-        cards = []
-        for of_video, seen in of_person[:MOST_SHOWN]:
-            decision, video = seen.decision, of_video.video
-            crop = crops.get(decision.image)
-            distance = '' if decision.distance is None else f'{decision.distance:.3f}'
-            time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
-            lines = [f'camera {video.camid}', time, f'{decision.verdict} {distance}', *decision.attributes]
-            cards.append((None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), 1), lines))
-        more = f', the first {MOST_SHOWN}' * (len(of_person) > MOST_SHOWN)
-        title = [f'{_person(pid, names)}: seen {len(of_person):,} times{more}']
-        save_sheet(person_sheet(title, cards), folder / SHEETS / f'{pid}.jpg')
+        more = f', the first {MOST_SHOWN} are shown' * (len(of_person) > MOST_SHOWN)
+        times = f'{len(of_person):,} sighting{"s" * (len(of_person) > 1)}'
+        cards = [_card(of_video, seen, crops) for of_video, seen in of_person[:MOST_SHOWN]]
+        save_sheet(person_sheet([f'{_person(pid, names)}: {times}{more}'], cards), folder / SHEETS / f'{pid}.jpg')
 
 
-def _label(decision: Decision | None, names: dict[int, str]) -> tuple[str, int]:
+def _drawn(
+    of_video: VideoSightings, path: Path | None, frames: Collection[int], names: Mapping[int, str]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield number and image of the frames that are to be read, and write the video with labeled boxes if asked for."""
+    video = of_video.video
+    if path is None:
+        yield from ((frame, video.read(frame)) for frame in sorted(frames))
+        return
+    with whole_video(path, video.fps, video.size) as write:
+        for frame, image in video.all_frames():
+            yield frame, image
+            labels = [LabeledBox(box.row.box, *_label(decision, names)) for box, decision in of_video.of_frame(frame)]
+            drawn = image.copy()
+            draw_sightings(drawn, labels, f'camera {video.camid}   {video.time(frame):.2f} s')
+            write(drawn)
+
+
+def _card(of_video: VideoSightings, seen: SeenPerson, crops: Mapping[str, bytes]) -> tuple[np.ndarray | None, list[str]]:
+    """Return image and text of a sighting on the sheet of a person."""
+    decision, video = seen.decision, of_video.video
+    crop = crops.get(decision.image)
+    image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+    distance = '' if decision.distance is None else f' {decision.distance:.3f}'
+    time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
+    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}', *decision.attributes]
+
+
+def _label(decision: Decision | None, names: Mapping[int, str]) -> tuple[str, int]:
     """Return text and pid of a box."""
     if decision is None:
         return '', -1
@@ -406,5 +459,5 @@ def _label(decision: Decision | None, names: dict[int, str]) -> tuple[str, int]:
     return f'{_person(decision.pid, names)} {decision.verdict}{distance}', decision.pid
 
 
-def _person(pid: int, names: dict[int, str]) -> str:
+def _person(pid: int, names: Mapping[int, str]) -> str:
     return f'{names[pid]} ({pid})' if pid in names else f'person {pid}'
