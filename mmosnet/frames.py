@@ -91,18 +91,11 @@ class Embedder:
             raise DataError(f'frame is {fault}')
         regions = pixel_boxes(as_boxes(boxes), *frame.shape[:2])
         valid = regions[:, 2] > 0
-        if self._rgb:
-            frame = frame[:, :, ::-1]
-        items = [
-            self._embedder.prepare(f'boxes[{row}]', np.ascontiguousarray(frame[top:bottom, left:right]))
-            for row, (left, top, right, bottom) in enumerate(regions.tolist())
-            if right
-        ]
+        rows = np.flatnonzero(valid)
         embeddings = np.zeros((len(regions), self.dimension), np.float32)
-        for row, embedding in zip(np.flatnonzero(valid), self._embedder.embed(items) if items else (), strict=True):
-            if isinstance(embedding, Exception):
-                raise embedding
-            embeddings[row] = embedding
+        if len(rows):
+            names = [f'boxes[{row}]' for row in rows]
+            embeddings[rows] = self._embedder.embed_regions(frame, regions[rows], names, self._rgb)
         if self._normalize:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny)
         self._local.valid = valid
