@@ -8,7 +8,7 @@ threshold. Needs no torch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +220,54 @@ class Gallery(ABC):
             pids, camids = self.numbers_of('pid', pid, 'pid'), self.numbers_of('camid', camid, 'camid')
             return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before))
 
+    def relabel(self, ids: Numbers, pid: int) -> int:
+        """Move images to another person, who keeps the name, if any; all of them, or after an error none.
+
+        Names of people who lose their last image are erased. On a Milvus server the moved images get new numbers.
+
+        Args:
+            ids: Numbers of the images in the gallery.
+            pid: Number of the person, who may be new; -1 for unknown.
+
+        Returns:
+            Number of moved images.
+
+        Raises:
+            DataError: There is no such image, or the number is none of a person.
+        """
+        pid, numbers = _person(pid), sorted(set(_whole(ids)))
+        with self._writing():
+            self._require(numbers, {record.id: record for record in self._records(numbers)})
+            if numbers:
+                self._relabel(numbers, pid, self._names('pid').get(pid, ''))
+        return len(numbers)
+
+    def rename(self, pid: int, name: str) -> None:
+        """Give a person a name, or another one.
+
+        Args:
+            pid: Number of the person, who has images in the gallery.
+            name: The name; empty for none.
+
+        Raises:
+            DataError: There is no such person, another one has that name, or the name is a whole number, which would
+                be mistaken for the number of a person.
+        """
+        pid = _person(pid)
+        name = checked_name(name, 'name') if name != '' else ''
+        if name.removeprefix('-').isdigit():
+            raise DataError(f'name={name!r}: a whole number, which could be mistaken for a pid: give another name')
+        with self._writing():
+            ids, pids = self.identities()
+            names = self._names('pid')
+            if pid < 0 or pid not in pids:
+                raise DataError(f'{self.uri}: pid {pid} has no image, and so no name')
+            other = next((number for number, known in names.items() if known == name and number != pid), None)
+            if other is not None and name:
+                raise DataError(f'name={name!r}: that of pid {other} in {self.uri}: merge them, or give another name')
+            if names.get(pid, '') != name:
+                self._rename(pid, name, ids[pids == pid].tolist())
+
     def search(
         self,
         embedding: np.ndarray,
@@ -318,6 +366,13 @@ class Gallery(ABC):
             if not is_number and not isinstance(value, str):
                 raise DataError(f'{what}={value!r}: give a number or a name')
         return [self._number(str(value), names, by_name, what) for value in listed]
+
+    def version(self) -> Hashable:
+        """Return a value that changes with the images of the gallery, as far as the back end tells it cheaply.
+
+        Galleries in folders notice every change, also by other processes; Milvus only one in the number of images.
+        """
+        return len(self)
 
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
         """Return images with their embeddings, in the order of the ids.
@@ -450,6 +505,10 @@ class Gallery(ABC):
         """Return the numbers of all images, ``(N,)`` int64, ascending."""
 
     @abstractmethod
+    def identities(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of all images, ascending, and their identities, unchecked; both ``(N,)`` int64."""
+
+    @abstractmethod
     def pids(self) -> dict[int, int]:
         """Count the images by identity, ascending; -1 stands for unknown people."""
 
@@ -485,6 +544,14 @@ class Gallery(ABC):
     @abstractmethod
     def _delete(self, where: RecordFilter) -> int:
         """Delete the images that meet the conditions, at least one of which is given; return their number."""
+
+    @abstractmethod
+    def _relabel(self, ids: Sequence[int], pid: int, name: str) -> None:
+        """Move images, all of which exist, to a person with that name, which is empty for none."""
+
+    @abstractmethod
+    def _rename(self, pid: int, name: str, ids: Sequence[int]) -> None:
+        """Name a person with these images; the name is checked, and empty for none."""
 
     @abstractmethod
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
@@ -528,6 +595,14 @@ class Gallery(ABC):
         """Return the back end's own entries for :meth:`info`, at least ``kind``."""
 
 
-def _whole(ids: Sequence[int] | np.ndarray) -> list[int]:
+def _person(pid: int) -> int:
+    """Return the number of a person, or -1."""
+    whole = isinstance(pid, (int, np.integer)) and not isinstance(pid, bool)
+    if not whole or not -1 <= pid < 2**63:
+        raise DataError(f'pid={pid!r}: give the number of a person, or -1 for unknown')
+    return int(pid)
+
+
+def _whole(ids: Numbers | np.ndarray) -> list[int]:
     """Return ids as integers."""
     return list(RecordFilter.of(ids=ids).ids or ())

@@ -142,6 +142,16 @@ class FaissGallery(Gallery):
         """Return all ids; see :meth:`Gallery.ids`."""
         return self._view().columns['id'].copy()
 
+    def identities(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and their identities; see :meth:`Gallery.identities`."""
+        columns = self._view().columns
+        return columns['id'].copy(), columns['pid'].copy()
+
+    def version(self) -> tuple:
+        """Return what tells states of the gallery apart; see :meth:`Gallery.version`."""
+        state = self._view().state
+        return state.generation, state.rows, state.deletions, state.names_checksum
+
     def pids(self) -> dict[int, int]:
         """Count images by identity; see :meth:`Gallery.pids`."""
         self._check_records()
@@ -270,7 +280,28 @@ class FaissGallery(Gallery):
             with self._lock:
                 self._table.remove(doomed, state)
                 self._version = None
+                self._keep_view(view, state, ~np.isin(view.columns['id'], doomed))
         return len(doomed)
+
+    def _relabel(self, ids: Sequence[int], pid: int, name: str) -> None:
+        view = self._view()
+        state = replace(view.state, deletions=view.state.deletions + 1)
+        with self._lock:
+            self._table.relabel(ids, pid, state)
+            self._version = None
+
+    def _rename(self, pid: int, name: str, ids: Sequence[int]) -> None:
+        with self._lock:
+            self._table.rename(pid, name, self._view().state)
+            self._version = None
+
+    def _keep_view(self, view: View, state: GalleryState, left: np.ndarray) -> None:
+        """Take the records that are left over into the next view, which would read all of them again."""
+        alive = np.zeros(state.rows, bool)
+        alive[view.columns['row'][left]] = True
+        if not view.misplaced:
+            self._cached = replace(view, state=self._table.head()[1], columns=view.columns[left], alive=alive)
+            self._version = self._table.version()
 
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
         done: dict[int, list[tuple[Record, float]]] = {}

@@ -194,6 +194,11 @@ class MilvusGallery(Gallery):
     def ids(self) -> np.ndarray:
         return np.sort(np.fromiter((row['id'] for row in self._rows('id')), np.int64))
 
+    def identities(self) -> tuple[np.ndarray, np.ndarray]:
+        rows = sorted((row['id'], row['pid']) for row in self._rows('id', 'pid'))
+        ids, pids = np.array(rows, np.int64).reshape(-1, 2).T
+        return ids, pids
+
     def pids(self) -> dict[int, int]:
         return dict(sorted(Counter(row['pid'] for row in self._rows('pid')).items()))
 
@@ -219,15 +224,12 @@ class MilvusGallery(Gallery):
                 f'{self.uri}: this collection was made before people had names and images sources: '
                 f'`mmosnet gallery export {self.uri} FOLDER`, and create another one with the features there'
             )
-        if named - self._named:
-            # Before the names themselves, so that no reader misses them.
-            self._named |= named
-            self._call('alter_collection_properties', properties={NAMED_PROPERTY: ' '.join(sorted(self._named))})
+        self._announce(named)
         ids: list[int] = []
         try:
             # One message after the other.
             for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
-                ids += self._insert([_row(embedding, features, row, self._texts) for row in rows])
+                ids += self._send('insert', [_row(embedding, features, row, self._texts) for row in rows])
             if settings != self.settings:
                 self._save_settings(settings)
         except BaseException as e:
@@ -246,6 +248,26 @@ class MilvusGallery(Gallery):
             deleted += self._count(expression)
             self._call('delete', filter=expression)
         return deleted
+
+    def _announce(self, named: set[str]) -> None:
+        """Note the keys that have names before these are sent, so that no reader misses them."""
+        if named - self._named:
+            self._named |= named
+            self._call('alter_collection_properties', properties={NAMED_PROPERTY: ' '.join(sorted(self._named))})
+
+    def _relabel(self, ids: Sequence[int], pid: int, name: str) -> None:
+        if name and not self._texts:
+            raise DataError(f'{self.uri}: this collection was made before people had names: create another one')
+        self._announce({'pid'} if name else set())
+        changes = dict(pid=pid, **({NAME_COLUMNS['pid']: name} if self._texts else {}))
+        rows = [dict(row, **changes) for row in self._by_id(ids, ('embedding', *FIELDS, *self._texts))]
+        # One message after the other; in one message, old and new rows change places at once.
+        at_once = max(1, MESSAGE // (4 * self.dimension + 4 * MOST_TEXT))
+        for start in range(0, len(rows), at_once):
+            self._send('upsert', rows[start : start + at_once])
+
+    def _rename(self, pid: int, name: str, ids: Sequence[int]) -> None:
+        self._relabel(ids, pid, name)
 
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
         if top_k > MOST_RESULTS:
@@ -369,14 +391,14 @@ class MilvusGallery(Gallery):
         """Call a method of the client for this collection."""
         return self._retried(lambda: getattr(self._client, name)(self.address.collection, timeout=TIMEOUT, **arguments))
 
-    def _insert(self, rows: list[dict]) -> list[int]:
-        """Send rows, but never twice."""
+    def _send(self, method: str, rows: list[dict]) -> list[int]:
+        """Send rows by the client's ``insert`` or ``upsert``, but never twice."""
         from pymilvus.exceptions import MilvusException
 
-        def insert() -> list[int]:
+        def send() -> list[int]:
             try:
                 # With a timeout pymilvus would send the rows again after the connection has ended.
-                answer = self._client.insert(self.address.collection, data=rows, timeout=None, retry_times=0)
+                answer = getattr(self._client, method)(self.address.collection, data=rows, timeout=None, retry_times=0)
             except MilvusException as e:
                 if getattr(e.code, 'name', '') == 'UNAVAILABLE' and 'failed to connect' not in e.message:
                     raise DataError(
@@ -386,7 +408,7 @@ class MilvusGallery(Gallery):
                 raise
             return list(answer['ids'])
 
-        return self._retried(insert, once=True)
+        return self._retried(send, once=True)
 
     def _retried(self, call: Callable[[], Any], once: bool = False) -> Any:
         if self._client is None:

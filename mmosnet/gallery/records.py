@@ -59,7 +59,7 @@ class GalleryState:
         index_bytes: Size of the index file.
         trained: Rows that the index was trained on.
         next_id: Number of the next image.
-        deletions: Number of deletions in this generation.
+        deletions: Number of deletions in this generation, and of times that images moved to another person.
         records: Number of records; None in a gallery without checksums.
         index_checksum: Checksum of the index file; None without one.
         names_checksum: Checksum of all names; None in a gallery without checksums, which has no names either.
@@ -98,7 +98,7 @@ class RecordTable:
     @classmethod
     def create(cls, path: Path, settings: GallerySettings) -> None:
         """Create the file."""
-        with _errors(path), closing(cls._connect(path)) as connection:
+        with sqlite_errors(path), closing(cls._connect(path)) as connection:
             connection.executescript(SCHEMA)
             settings = replace(settings, version=WITH_CHECKSUMS)
             row = (settings.to_json(), json.dumps(asdict(GalleryState(records=0, names_checksum=_names_checksum([])))))
@@ -331,10 +331,32 @@ class RecordTable:
             cursor = self.connection.executemany('DELETE FROM records WHERE id = ?', ((id,) for id in ids))
             if cursor.rowcount != len(ids):
                 raise sqlite3.DatabaseError(f'{cursor.rowcount} of {len(ids)} records could be deleted')
-            for key in {row[0] for row in self._name_rows()} & {*NAMED}:
-                query = f'DELETE FROM names WHERE key = ? AND number NOT IN (SELECT {key} FROM records)'
-                self.connection.execute(query, (key,))
+            self._remove_unused_names()
             self._set_head(self._with_names(state))
+
+    def relabel(self, ids: Sequence[int], pid: int, state: GalleryState) -> None:
+        """Move records, all of which exist, to a person; remove the names of people without records."""
+        with self._transaction('BEGIN IMMEDIATE'):
+            self.connection.executemany('UPDATE records SET pid = ? WHERE id = ?', ((pid, id) for id in ids))
+            for id in ids:
+                cursor = self.connection.execute('SELECT * FROM records WHERE id = ?', (id,))
+                checksum = record_checksum([column[0] for column in cursor.description], cursor.fetchone())
+                self.connection.execute('UPDATE records SET checksum = ? WHERE id = ?', (checksum, id))
+            self._remove_unused_names()
+            self._set_head(self._with_names(state))
+
+    def rename(self, pid: int, name: str, state: GalleryState) -> None:
+        """Replace the name of a person; an empty one removes it."""
+        with self._transaction('BEGIN IMMEDIATE'):
+            self.connection.execute("DELETE FROM names WHERE key = 'pid' AND number = ?", (pid,))
+            if name:
+                self.connection.execute("INSERT INTO names (key, number, name) VALUES ('pid', ?, ?)", (pid, name))
+            self._set_head(self._with_names(state))
+
+    def _remove_unused_names(self) -> None:
+        for key in {row[0] for row in self._name_rows()} & {*NAMED}:
+            query = f'DELETE FROM names WHERE key = ? AND number NOT IN (SELECT {key} FROM records)'
+            self.connection.execute(query, (key,))
 
     def renumber(self, state: GalleryState) -> None:
         """Renumber the rows from 0 without gaps."""
@@ -397,25 +419,30 @@ class RecordTable:
                     self.connection.execute('ROLLBACK')
 
     def _errors(self) -> AbstractContextManager:
-        return _errors(self.path)
+        return sqlite_errors(self.path)
 
 
 @contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors as errors that name the file and the remedy."""
+def sqlite_errors(path: Path, remedy: str = REMEDY) -> Iterator[None]:
+    """Raise SQLite's errors as errors that name the file and the remedy.
+
+    Args:
+        path: The file.
+        remedy: Advice on a damaged file.
+    """
     try:
         yield
     except sqlite3.ProgrammingError:
         # A mistake of the caller: the gallery is closed.
         raise
     except sqlite3.OperationalError as e:
-        raise _meaning(e, path) from e
+        raise _meaning(e, path, remedy) from e
     except (sqlite3.DatabaseError, UnicodeDecodeError) as e:
         # UnicodeDecodeError: SQLite's message quotes damaged text.
-        raise DataError(f'{path}: damaged ({e}): {REMEDY}') from e
+        raise DataError(f'{path}: damaged ({e}): {remedy}') from e
 
 
-def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError:
+def _meaning(error: sqlite3.OperationalError, path: Path, remedy: str) -> DataError | OSError:
     """Return the error that says whether the disk is full, or the file is read-only, in use or no gallery."""
     # Python 3.10 has only the text.
     name, text = getattr(error, 'sqlite_errorname', ''), str(error)
@@ -437,7 +464,7 @@ def _meaning(error: sqlite3.OperationalError, path: Path) -> DataError | OSError
         return OSError(errno.EIO, f'{os.strerror(errno.EIO)} ({name or text})', str(path))
     if name.startswith(('SQLITE_BUSY', 'SQLITE_LOCKED')) or text.endswith('is locked'):
         return DataError(f'{path}: in use by another process for more than {BUSY_TIMEOUT} s: wait for it')
-    return DataError(f'{path}: no gallery, or damaged ({error}): {REMEDY}')
+    return DataError(f'{path}: no gallery, or damaged ({error}): {remedy}')
 
 
 def _names_checksum(rows: Sequence[tuple[str, int, str]]) -> int:

@@ -349,6 +349,63 @@ class GalleryContract:
         assert len(gallery.enroll(named(['anna'], source='b'), skip_known=True)) == 1
         assert len(gallery.enroll(features)) == 3 and len(gallery) == 7
 
+    def test_images_move_to_another_person(self, create):
+        gallery = create()
+        features = named(['anna', 'bob', 'bob', 'carl'], ['door', -1, 'hall', 'door'], source='a')
+        ids = gallery.enroll(features)
+        before, first = gallery.features(ids), gallery.version()
+        assert gallery.relabel(ids[1:3], 1) == 2 and gallery.relabel([], 1) == 0
+        assert gallery.version() != first or len(gallery) == 4
+        by_path = {record.path: record for record in gallery.records(gallery.ids())}
+        assert [by_path[path].name for path in features.path] == ['anna', 'anna', 'anna', 'carl']
+        assert gallery.names['pid'] == {1: 'anna', 3: 'carl'} and gallery.pids() == {1: 3, 3: 1}
+        numbers, pids = gallery.identities()
+        assert numbers.tolist() == gallery.ids().tolist() and sorted(pids.tolist()) == [1, 1, 1, 3]
+        moved = next(record.id for record in by_path.values() if record.path == features.path[2])
+        # Somebody without a name, and nobody.
+        assert gallery.relabel(moved, 8) == 1 and gallery.pids() == {1: 2, 3: 1, 8: 1}
+        assert gallery.relabel(next(id for id in gallery.ids() if gallery.records([id])[0].pid == 3), -1) == 1
+        gallery = self.reopened(gallery)
+        after = gallery.features()
+        order = [after.path.index(path) for path in features.path]
+        assert after.pid[order].tolist() == [1, 1, 8, -1] and gallery.names['pid'] == {1: 'anna'}
+        np.testing.assert_array_equal(after.embedding[order], before.embedding)
+        assert [after.source[row] for row in order] == before.source
+        assert after.labels('camid') == before.labels('camid')
+        (matches,) = gallery.search(features.embedding[2:3], top_k=1)
+        assert (matches[0].path, matches[0].pid, matches[0].name) == (features.path[2], 8, '')
+        for wrong in (-2, 1.5, 2**63, True, 'anna'):
+            with pytest.raises(DataError, match='pid='):
+                gallery.relabel(gallery.ids(), wrong)
+        with pytest.raises(DataError, match='999999'):
+            gallery.relabel([*gallery.ids(), 999999], 1)
+        assert gallery.pids() == {-1: 1, 1: 2, 8: 1}
+
+    def test_people_get_names(self, create):
+        gallery = create()
+        gallery.enroll(named(['anna', 5, 5, -1]))
+        gallery.rename(5, 'Zoe\u0308')
+        assert gallery.names['pid'] == {1: 'anna', 5: 'Zoë'} and gallery.pids() == {-1: 1, 1: 1, 5: 2}
+        gallery.rename(1, 'anne')
+        gallery.rename(1, 'anne')
+        gallery.rename(5, '')
+        gallery = self.reopened(gallery)
+        assert gallery.names['pid'] == {1: 'anne'}
+        for pid, name in ((5, 'anne'), (7, 'x'), (-1, 'x'), (5, ' '), (5, '12'), (5, 'a\nb')):
+            with pytest.raises(DataError, match=f'{pid}|name'):
+                gallery.rename(pid, name)
+
+    def test_its_version_tells_changes(self, create):
+        gallery = create()
+        other = Gallery.open(gallery.uri)
+        versions = [other.version(), other.version()]
+        ids = gallery.enroll(people(6))
+        versions.append(other.version())
+        gallery.delete(ids=ids[:1])
+        versions.append(other.version())
+        assert versions[0] == versions[1] and len(set(versions)) == 3 and gallery.version() == versions[-1]
+        other.close()
+
     def test_an_empty_one_may_be_discarded(self, create):
         gallery = create()
         gallery.enroll(people(2))
