@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mmosnet.cli import options
 
 if TYPE_CHECKING:
     from mmosnet.features.people import ListingOptions
+    from mmosnet.frames import Embedder
     from mmosnet.gallery import Gallery
 
 EXAMPLES = """\
@@ -31,7 +33,7 @@ MODEL is the name of a model with released weights, a config with --checkpoint, 
 The gallery is created if it does not exist. It needs a threshold: "mmosnet calibrate" finds one, or give --threshold.
 needs the extra "gallery", and for an exported file also "onnx" or "openvino"
 """
-PAGE = 'identities.md'
+PAGE = 'who_was_where.md'
 TRAVEL = re.compile(r'(\d+):(\d+)=(\d+(?:\.\d+)?)', re.ASCII)
 
 
@@ -48,13 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='delete other results in the folder and what the gallery holds of these videos',
+        help='take back what was decided about these videos before, if it is the last in the log of the gallery',
     )
     parser.add_argument('--checkpoint', metavar='FILE', help='weights of MODEL (its released ones)')
     options.add_device(parser)
     _add_video(parser.add_argument_group('video'))
     _add_people(parser.add_argument_group('people'))
-    output = parser.add_argument_group('output')
+    _add_output(parser.add_argument_group('output'))
+
+
+def _add_output(output: argparse._ArgumentGroup) -> None:
     output.add_argument('--no-video', action='store_true', help='do not write videos with labeled boxes')
     output.add_argument('--no-sheets', action='store_true', help='do not write a sheet per person')
 
@@ -130,7 +135,11 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         nargs='+',
         default=(),
         metavar='A:B=SECONDS',
-        help='shortest time from camera A to camera B and back: nobody is seen in both within less',
+        help='shortest time from camera A to camera B and back: nobody is seen in both within less; 0 for cameras that '
+        'see the same place (without one, nobody is in two cameras at the same time)',
+    )
+    group.add_argument(
+        '--log', metavar='FILE', help='log of the decisions about the gallery (people.sqlite in its folder)'
     )
 
 
@@ -139,14 +148,16 @@ def run(args: argparse.Namespace) -> None:
     args.interruption.advice = lambda: 'decisions so far are kept: the same command goes on from here'
     import sys
     from contextlib import redirect_stdout
+    from importlib.util import find_spec
 
-    from mmosnet.errors import need
+    from mmosnet.errors import DataError
     from mmosnet.features.videos import open_videos
     from mmosnet.frames import Embedder
     from mmosnet.gallery.identify import IdentifyOptions, identify
+    from mmosnet.gallery.people import People
 
-    if not (args.no_video and args.no_sheets):
-        need('matplotlib', 'viz')
+    if find_spec('matplotlib') is None and not (args.no_video and args.no_sheets):
+        raise DataError('pictures are drawn with matplotlib: pip install matplotlib, or give --no-video --no-sheets')
     options = IdentifyOptions(
         per=args.per,
         frames=args.frames,
@@ -156,10 +167,45 @@ def run(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         skip=args.bad_images == 'skip',
     )
-    travel_times = _travel_times(args.travel_time)
+    limits = dict(threshold=args.threshold, margin=args.margin, travel_times=_travel_times(args.travel_time))
     videos = open_videos(args.videos, _listing_options(args))
+    # mmengine logs to stdout, which is for the result.
     with redirect_stdout(sys.stderr):
-        embedder = Embedder(args.model, args.checkpoint, args.device or _default_device(args.model))
+        embedder = Embedder(args.model, args.checkpoint, args.device or _device(args.model))
+    with _gallery(args, embedder) as gallery, People(gallery, args.log, model=embedder.model, **limits) as people:
+        print(identify(videos, people, embedder, args.out, options))
+
+
+def _device(model: str) -> str:
+    """Return a GPU if there is one, and the CPU for exported files."""
+    from pathlib import Path
+
+    from mmosnet.runtime.sessions import SESSIONS
+
+    if Path(model).suffix in SESSIONS:
+        return 'cpu'
+    from mmengine.device import get_device
+
+    return get_device()
+
+
+@contextmanager
+def _gallery(args: argparse.Namespace, embedder: Embedder) -> Iterator[Gallery]:
+    """Open the gallery, or create it."""
+    from mmosnet.errors import DataError
+    from mmosnet.gallery import Gallery
+
+    try:
+        gallery = Gallery.open(args.gallery)
+    except FileNotFoundError as e:
+        if args.threshold is None:
+            raise DataError(
+                f'no gallery {args.gallery}: to create it, give --threshold; or make it with `mmosnet gallery create '
+                f'{args.gallery} FEATURES`, and find the threshold with `mmosnet calibrate`'
+            ) from e
+        gallery = Gallery.create(args.gallery, embedder.dimension, model=embedder.model)
+    with gallery:
+        yield gallery
 
 
 def _listing_options(args: argparse.Namespace) -> ListingOptions:

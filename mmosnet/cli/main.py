@@ -31,7 +31,7 @@ COMMANDS = {
     'Start': ('demo', 'configs', 'check-data', 'draw'),
     'Train and evaluate': ('train', 'test', 'train-splits', 'ablation'),
     'Use': ('infer', 'export', 'convert'),
-    'Cameras and galleries': ('extract', 'gallery', 'search', 'calibrate'),
+    'Cameras and galleries': ('extract', 'gallery', 'search', 'calibrate', 'identify'),
     'Look inside': ('visualize', 'complexity'),
     'Maintain': ('doctor',),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import socket
 from collections import defaultdict
@@ -20,8 +21,12 @@ from mmosnet.drawing.sightings import LabeledBox, draw_sightings, person_sheet
 from mmosnet.errors import DataError
 from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, tracks_of
 from mmosnet.gallery.base import Gallery
+from mmosnet.gallery.people import People
+from mmosnet.gallery.people_input import Sighting
 from mmosnet.gallery.sightings import (
     JOURNAL,
+    KNOWN,
+    NEW,
     TABLE,
     UNSURE,
     Decision,
@@ -44,8 +49,6 @@ PER = ('track', 'frame')
 SHEETS = 'people'
 # Sightings on a person's sheet.
 MOST_SHOWN = 64
-# Records that are read at once.
-MANY = 10_000
 
 
 class FrameEmbedder(Protocol):
@@ -68,11 +71,10 @@ class IdentifyOptions:
             has them.
         frames: Number of boxes to embed per track, evenly spread over it.
         after: Decide a track after this number of boxes; by default at its end.
-        pool: How to pool the embeddings of a track (:func:`~mmosnet.features.tracks.pool_track`).
         draw_videos: Whether to write the videos with labeled boxes.
         draw_sheets: Whether to write a sheet per person.
-        overwrite: Whether to delete results of another run in the folder, and the images of these videos in the
-            gallery.
+        overwrite: Whether to replace the results in the folder and to take back, by :meth:`People.undo`, what was
+            decided about these videos before.
         skip: Whether to go on without the rest of a damaged video, instead of raising an error.
 
     Raises:
@@ -82,7 +84,6 @@ class IdentifyOptions:
     per: str | None = None
     frames: int = 16
     after: int | None = None
-    pool: str = 'quality'
     draw_videos: bool = True
     draw_sheets: bool = True
     overwrite: bool = False
@@ -124,18 +125,20 @@ def place_of(path: str) -> str:
 
 
 def run_facts(
-    videos: Sequence[CameraVideo], gallery: Gallery, embedder: FrameEmbedder, per: str, options: IdentifyOptions
+    videos: Sequence[CameraVideo], people: People, embedder: FrameEmbedder, per: str, options: IdentifyOptions
 ) -> dict[str, Any]:
     """Return what the decisions depend on, in JSON values: another run in the same folder differs in some of it."""
+    gallery = people.gallery
     return dict(
         videos=[[video.path, video.camid, video.start, video.fps, *video.size, _size(video.path)] for video in videos],
         boxes=[_digest(video) for video in videos],
         gallery=gallery.uri,
         model=embedder.model,
+        threshold=[people.threshold, people.track_threshold, people.band, people.margin, gallery.threshold],
+        travel_times=[[*pair, seconds] for pair, seconds in sorted(people.travel_times.items())],
         per=per,
         frames=options.frames,
         after=options.after,
-        pool=options.pool,
     )
 
 
@@ -152,17 +155,11 @@ def _digest(video: CameraVideo) -> str:
     return digest.hexdigest()[:16]
 
 
-def images_of(gallery: Gallery, videos: Sequence[CameraVideo]) -> list[int]:
-    """Return the ids of the images in a gallery that are of some videos, by path and source."""
-    places = {(os.path.normpath(video.path), place_of(video.path)) for video in videos}
-    found, ids = [], gallery.ids()
-    for start in range(0, len(ids), MANY):
-        for record in gallery.records(ids[start : start + MANY]):
-            file, frame, _ = split_frame(record.path)
-            file = os.path.normpath(file if frame is not None else os.path.dirname(split_region(record.path)[0]))
-            if (file, record.source) in places:
-                found.append(record.id)
-    return found
+def is_of(path: str, source: str, videos: Sequence[CameraVideo]) -> bool:
+    """Return whether an image is of one of some videos, by path and source."""
+    file, frame, _ = split_frame(path)
+    file = os.path.normpath(file if frame is not None else os.path.dirname(split_region(path)[0]))
+    return any(file == os.path.normpath(video.path) and source == place_of(video.path) for video in videos)
 
 
 def check_outputs(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> None:
@@ -280,6 +277,52 @@ class _Deciding:
         tracks = [track for due in self._due[number].values() for track in due if (number, track.number) in self._open]
         self._decide_tracks(number, frame, tracks)
 
+    def _decide_tracks(self, number: int, frame: int, tracks: Sequence[Track]) -> None:
+        """Decide the tracks of a video that end, in the order of their numbers."""
+        video = self._videos[number]
+        for track in tracks:
+            embeddings, boxes = zip(*self._open.pop((number, track.number)), strict=True)
+            shown = max(boxes, key=lambda box: box.region.width * box.region.height)
+            span = video.time(track.boxes[0].row.frame), video.time(boxes[-1].row.frame)
+            sighting = self._people.observe(
+                np.stack(embeddings),
+                video.camid,
+                span,
+                track=f'{video.path} {track.number}',
+                path=video.region_path(shown),
+                source=place_of(video.path),
+            )
+            self._journal.add([_decision(number, frame, track.number, 0, sighting, video, shown)])
+
+    def _decide_boxes(self, number: int, frame: int, embeddings: np.ndarray, boxes: Sequence[PersonBox]) -> None:
+        """Decide the boxes of a frame, no two of which are the same person."""
+        video = self._videos[number]
+        sightings = self._people.observe_frame(
+            embeddings,
+            video.camid,
+            video.time(frame),
+            paths=[video.region_path(box) for box in boxes],
+            source=place_of(video.path),
+        )
+        self._journal.add(
+            [
+                _decision(number, frame, -1, row, sighting, video, box)
+                for row, (sighting, box) in enumerate(zip(sightings, boxes, strict=True))
+            ]
+        )
+
+
+def _decision(
+    number: int, frame: int, track: int, row: int, sighting: Sighting, video: CameraVideo, shown: PersonBox
+) -> Decision:
+    verdict = {True: KNOWN, False: NEW, None: UNSURE}[sighting.known]
+    distance, runner_up = (None if math.isnan(value) else value for value in (sighting.distance, sighting.runner_up))
+    scores = distance, runner_up, sighting.confidence, sighting.reason
+    return Decision(
+        number, frame, track, row, verdict, sighting.pid, sighting.nearest, *scores, video.region_path(shown),
+        shown.row.frame,
+    )  # fmt: skip
+
 
 def identify(
     videos: Sequence[CameraVideo],
@@ -316,14 +359,19 @@ def identify(
     folder, gallery = Path(out), people.gallery
     if len(gallery) or gallery.model:
         gallery.check_model(embedder.model, f'people in videos by {embedder.source}')
+    if people.threshold is None and gallery.threshold is None:
+        raise DataError(
+            f'{gallery.uri} has no threshold: `mmosnet calibrate FEATURES --gallery {gallery.uri}` finds one; or give '
+            '--threshold'
+        )
     per = per_of(videos, options.per)
     check_outputs(folder, videos, options)
-    run = run_facts(videos, gallery, embedder, per, options)
+    run = run_facts(videos, people, embedder, per, options)
     if options.overwrite:
-        forget(folder, videos, gallery)
+        undo(folder, videos, people)
     with closing(Journal(folder, run)) as journal, ExitStack() as stack:
         if not journal.decisions:
-            _refuse_known(gallery, videos)
+            _refuse_known(people, videos)
         for video in videos:
             stack.enter_context(closing(video))
         deciding = _Deciding(videos, embedder, people, journal, per, options)
@@ -338,24 +386,45 @@ def identify(
     return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
 
 
-def forget(folder: Path, videos: Sequence[CameraVideo], gallery: Gallery) -> None:
-    """Delete the results in a folder, and the images of some videos in a gallery."""
-    doomed = images_of(gallery, videos)
-    if doomed:
-        gallery.delete(doomed)
+def undo(folder: Path, videos: Sequence[CameraVideo], people: People) -> None:
+    """Take back the decisions about some videos, the last ones in the log of a gallery, and delete their journal.
+
+    Raises:
+        DataError: Somebody else was identified since, or it is too long ago to be undone.
+    """
+    operations: dict[int, list[dict]] = defaultdict(list)
+    for entry in people.log():
+        if not entry['undone'] and entry['event'] != 'undo' and entry['operation'] is not None:
+            operations[entry['operation']].append(entry)
+    own = [
+        any(entry['path'] and is_of(entry['path'], entry['source'], videos) for entry in entries)
+        for entries in operations.values()
+    ]
+    count = sum(own)
+    if not all(own[len(own) - count :]):
+        raise DataError(
+            f'{people.gallery.uri}: after these videos were identified, others were, or people were changed: only the '
+            'last decisions can be taken back. Identify into another gallery'
+        )
+    if count > people.undo_operations:
+        raise DataError(
+            f'{people.gallery.uri}: {count:,} decisions about these videos, of which only the last '
+            f'{people.undo_operations:,} can be taken back. Identify into another gallery'
+        )
+    for _ in range(count):
+        people.undo()
     # Last: until then an interrupted call can be given again.
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
-def _refuse_known(gallery: Gallery, videos: Sequence[CameraVideo]) -> None:
-    """Raise an error if a gallery holds images of videos that are to be identified for the first time."""
-    known = images_of(gallery, videos)
+def _refuse_known(people: People, videos: Sequence[CameraVideo]) -> None:
+    """Raise an error if people were seen before in videos that are to be identified for the first time."""
+    known = [seen for seen in people.sightings() if is_of(seen.path, seen.source, videos)]
     if known:
-        (record,) = gallery.records(known[:1])
         raise DataError(
-            f'{gallery.uri} holds {len(known):,} images of these videos, the first {record.path}: they were identified '
-            'before, into another folder. Name that folder (--out) to get its results again, or start with '
-            '--overwrite, which deletes these images'
+            f'{people.gallery.uri} has {len(known):,} sightings in these videos, the first {known[0].path}: they were '
+            'identified before, into another folder. Name that folder (--out) to get its results again, or start with '
+            '--overwrite, which takes these decisions back'
         )
 
 
@@ -400,7 +469,10 @@ def draw_results(
             wanted[seen.decision.video][seen.decision.shown].add(seen.decision.image)
     # As small JPEGs: a sheet is drawn when all videos are read.
     crops: dict[str, bytes] = {}
-    total = sum(max(one.video.boxes) + 1 if options.draw_videos else len(some) for one, some in zip(sightings, wanted))
+    total = sum(
+        max(one.video.boxes) + 1 if options.draw_videos else len(some)
+        for one, some in zip(sightings, wanted, strict=True)
+    )
     names_of_videos = output_names([one.video for one in sightings])
     with ProgressBar(total, 'frames to draw', disable_progress) as progress:
         for name, of_video, some in zip(names_of_videos, sightings, wanted, strict=True):
@@ -439,14 +511,16 @@ def _drawn(
             write(drawn)
 
 
-def _card(of_video: VideoSightings, seen: SeenPerson, crops: Mapping[str, bytes]) -> tuple[np.ndarray | None, list[str]]:
+def _card(
+    of_video: VideoSightings, seen: SeenPerson, crops: Mapping[str, bytes]
+) -> tuple[np.ndarray | None, list[str]]:
     """Return image and text of a sighting on the sheet of a person."""
     decision, video = seen.decision, of_video.video
     crop = crops.get(decision.image)
     image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
     distance = '' if decision.distance is None else f' {decision.distance:.3f}'
     time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
-    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}', *decision.attributes]
+    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}']
 
 
 def _label(decision: Decision | None, names: Mapping[int, str]) -> tuple[str, int]:

@@ -1,7 +1,8 @@
 """Who was where: the decisions about people in videos, their journal, and their files. Needs no torch.
 
-A decision is written to the journal, ``identify.jsonl``, as soon as it is made, so that an interrupted run goes on where
-it has ended. The results, ``sightings.csv`` and a file in the MOTChallenge's format per video, are written from it.
+A decision is written to the journal, ``identify.jsonl``, as soon as it is made, so that an interrupted run goes on
+where it has ended. The results, ``sightings.csv`` and a file in the MOTChallenge's format per video, are written from
+it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ VERDICTS = (KNOWN, NEW, UNSURE)
 PAUSE = 1.0
 COLUMNS = (
     'video', 'camid', 'camera', 'track', 'pid', 'name', 'verdict', 'first_frame', 'last_frame', 'boxes', 'start', 'end',
-    'distance', 'runner_up', 'confidence', 'attributes', 'image',
+    'nearest', 'distance', 'runner_up', 'confidence', 'reason', 'image',
 )  # fmt: skip
 
 
@@ -45,12 +46,13 @@ class Decision:
         box: Number of the box within its frame, for a single box; 0 for a track.
         verdict: ``'known'``, ``'new'`` or ``'unsure'``.
         pid: The person; -1 where unsure.
-        distance: Distance to the person, or to the nearest one where unsure; None for the first person of a gallery.
-        runner_up: Distance to the second nearest person; None where there is none.
-        confidence: From 0 to 1.
+        nearest: The person that ``distance`` belongs to; -1 for none.
+        distance: Distance to the known person, or else to the nearest one; None where there is none.
+        runner_up: Distance to the nearest other person; None where there is none.
+        confidence: From 0 to 1; see :class:`~mmosnet.gallery.people_input.Sighting`, as for ``reason``.
+        reason: Reason for the verdict.
         image: Path of the image that shows the person best.
         shown: Frame of this image.
-        attributes: Names of the attributes that the model predicts.
     """
 
     video: int
@@ -59,12 +61,13 @@ class Decision:
     box: int
     verdict: str
     pid: int
+    nearest: int
     distance: float | None
     runner_up: float | None
-    confidence: float | None
+    confidence: float
+    reason: str
     image: str
     shown: int
-    attributes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -136,9 +139,7 @@ class Journal:
         try:
             head, *lines = [json.loads(line) for line in data[:end].splitlines()]
             known = head['run']
-            self.decisions = [
-                Decision(**{**one, 'attributes': tuple(one['attributes'])}) for one in chain.from_iterable(lines)
-            ]
+            self.decisions = [Decision(**one) for one in chain.from_iterable(lines)]
         except (ValueError, TypeError, KeyError) as e:
             raise DataError(f'{self.path}: damaged ({e}): --overwrite identifies the people anew') from e
         different = [key for key in {**known, **run} if known.get(key) != run.get(key)]
@@ -146,8 +147,8 @@ class Journal:
             key = different[0]
             raise DataError(
                 f'{self.path.parent} holds the results of another run, {key} {_short(known.get(key))} and now '
-                f'{_short(run.get(key))}: name another --out, or start with --overwrite, which also deletes from the '
-                'gallery what it holds of these videos'
+                f'{_short(run.get(key))}: name another --out, or start with --overwrite, which takes back what was '
+                'decided about these videos'
             )
         if end < len(data):
             os.truncate(self.path, end)
@@ -233,8 +234,9 @@ def write_table(path: Path, sightings: Sequence[VideoSightings], names: Mapping[
                 (
                     video.path, video.camid, names['camid'].get(video.camid, ''), one.track if one.track >= 0 else '',
                     one.pid if one.pid >= 0 else '', names['pid'].get(one.pid, ''), one.verdict, seen.first, seen.last,
-                    seen.boxes, f'{video.time(seen.first):.3f}', f'{video.time(seen.last):.3f}', _number(one.distance),
-                    _number(one.runner_up), _number(one.confidence), ' '.join(one.attributes), one.image,
+                    seen.boxes, f'{video.time(seen.first):.3f}', f'{video.time(seen.last):.3f}',
+                    one.nearest if one.nearest >= 0 else '', _number(one.distance), _number(one.runner_up),
+                    _number(one.confidence), one.reason, one.image,
                 )
             )  # fmt: skip
     text = io.StringIO()
