@@ -174,8 +174,8 @@ class CameraVideo:
             # Otherwise reading ends there.
             options.reason(
                 DataError(
-                    f'{row.place}: frame {row.number}; {e}. Is {self.boxes_path} of another video, or does it count '
-                    'frames from another number (--first-frame)?'
+                    f'{row.place}: frame {row.number}, but {e}; {self.boxes_path} may be of another video, or count '
+                    'frames from another number (--first-frame)'
                 )
             )
         finally:

@@ -207,26 +207,27 @@ class _Deciding:
         self._videos, self._embedder, self._people, self._journal = videos, embedder, people, journal
         self._options = options
         self._ended: set[int] = set()
+        self._per = per
         # Per video: what to embed by frame, and the tracks to decide after each frame.
-        self._tracks: list[dict[int, Track]] = [{} for _ in videos]
         self._boxes: list[dict[int, list[PersonBox]]] = []
         self._due: list[dict[int, list[Track]]] = []
         for number, video in enumerate(videos):
             due: dict[int, list[Track]] = defaultdict(list)
             boxes: dict[int, list[PersonBox]] = defaultdict(list)
+            needed = {frame for frame in video.boxes if (number, frame, 0) not in journal.keys}
             if per == 'track':
-                self._tracks[number] = {one.number: one for one in tracks_of(video, options.frames, options.after)}
-                for track in self._tracks[number].values():
+                tracks = tracks_of(video, options.frames, options.after)
+                needed = set()
+                for track in tracks:
+                    for box in track.chosen:
+                        boxes[box.row.frame].append(box)
                     if (number, track.number, -1) not in journal.keys:
                         due[track.decided].append(track)
-                        for box in track.chosen:
-                            boxes[box.row.frame].append(box)
-            else:
-                for frame, some in video.boxes.items():
-                    if (number, frame, 0) not in journal.keys:
-                        boxes[frame] = some
+                        needed |= {box.row.frame for box in track.chosen}
+            # All boxes of a frame, also those of tracks that are decided: in other batches a model rounds differently,
+            # and a resumed run gives the same numbers.
+            self._boxes.append({frame: some for frame, some in (boxes or video.boxes).items() if frame in needed})
             self._due.append(due)
-            self._boxes.append(boxes)
         # Embeddings of tracks that are not decided yet, with the boxes that they are of.
         self._open: dict[tuple[int, int], list[tuple[np.ndarray, PersonBox]]] = defaultdict(list)
 
@@ -255,9 +256,10 @@ class _Deciding:
                 [left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)
             ]
             embeddings = self._embedder(image, np.array(corners))
-            if self._tracks[number]:
+            if self._per == 'track':
                 for embedding, box in zip(embeddings, boxes, strict=True):
-                    self._open[number, box.row.track].append((embedding, box))
+                    if (number, box.row.track, -1) not in self._journal.keys:
+                        self._open[number, box.row.track].append((embedding, box))
                 self._decide_tracks(number, frame, self._due[number].get(frame, []))
             else:
                 self._decide_boxes(number, frame, embeddings, boxes)
@@ -369,9 +371,9 @@ def identify(
     run = run_facts(videos, people, embedder, per, options)
     if options.overwrite:
         undo(folder, videos, people)
+    if not (folder / JOURNAL).exists():
+        _refuse_known(people, videos)
     with closing(Journal(folder, run)) as journal, ExitStack() as stack:
-        if not journal.decisions:
-            _refuse_known(people, videos)
         for video in videos:
             stack.enter_context(closing(video))
         deciding = _Deciding(videos, embedder, people, journal, per, options)
