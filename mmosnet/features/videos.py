@@ -42,11 +42,12 @@ class CameraVideo:
         path: Video file, or folder whose images are the frames.
         boxes: File of the boxes (:func:`~mmosnet.io.video.read_boxes`).
         camid: Number of the camera.
-        start: Seconds at which the video starts.
+        start: Seconds at which the video starts; 0 if unknown (None).
         options: Further options; :attr:`ListingOptions.skip` leaves out rows that cannot be used.
 
     Attributes:
         path: The same as given, likewise ``boxes_path``, ``camid`` and ``start``.
+        is_timed: Whether the start is known.
         fps: Frames per second.
         size: Height and width of a frame in pixels.
         boxes: The boxes by frame, frames ascending; each frame has at least one.
@@ -58,8 +59,9 @@ class CameraVideo:
             frame.
     """
 
-    def __init__(self, path: str, boxes: str, camid: int, start: float, options: ListingOptions) -> None:
-        self.path, self.boxes_path, self.camid, self.start = path, boxes, camid, start
+    def __init__(self, path: str, boxes: str, camid: int, start: float | None, options: ListingOptions) -> None:
+        self.path, self.boxes_path, self.camid = path, boxes, camid
+        self.start, self.is_timed = start or 0.0, start is not None
         self.left_out: Counter[str] = Counter()
         self._folder = FolderFrames(path, options.first_frame) if Path(path).is_dir() else None
         self._video: VideoFrames | None = None
@@ -77,7 +79,7 @@ class CameraVideo:
             video = self._opened()
             self.fps, self.size = video.fps, (video.height, video.width)
             self._check_last(rows[-1], options)
-        if start + rows[-1].frame / self.fps >= LAST:
+        if self.start + rows[-1].frame / self.fps >= LAST:
             raise DataError(f'{rows[-1].place}: frame {rows[-1].frame} at {self.fps:g} frames per second is after 2099')
         self.boxes = self._regions(rows, options)
 
@@ -282,7 +284,7 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
     if not options.camid:
         raise DataError('give --camid, the number of the camera: one for all videos, or one per video')
     camids = one_for_each('--camid', options.camid, paths, -1)
-    starts = one_for_each('--start-time', options.start_time, paths, 0.0)
+    starts = one_for_each('--start-time', options.start_time, paths, None)
     return [CameraVideo(path, boxes[path], camids[path], starts[path], options) for path in paths]
 
 

@@ -373,6 +373,7 @@ def identify(
         undo(folder, videos, people)
     if not (folder / JOURNAL).exists():
         _refuse_known(people, videos)
+        _refuse_untimed(people, videos)
     with closing(Journal(folder, run)) as journal, ExitStack() as stack:
         for video in videos:
             stack.enter_context(closing(video))
@@ -427,6 +428,19 @@ def _refuse_known(people: People, videos: Sequence[CameraVideo]) -> None:
             f'{people.gallery.uri} has {len(known):,} sightings in these videos, the first {known[0].path}: they were '
             'identified before, into another folder. Name that folder (--out) to get its results again, or start with '
             '--overwrite, which takes these decisions back'
+        )
+
+
+def _refuse_untimed(people: People, videos: Sequence[CameraVideo]) -> None:
+    """Raise an error if videos without a start would be at the same time as earlier ones.
+
+    Nobody is two people at the same time, or in two places: people of earlier videos would not be recognized.
+    """
+    latest, untimed = people.latest(), [video.path for video in videos if not video.is_timed]
+    if untimed and latest is not None:
+        raise DataError(
+            f'{untimed[0]} has no start, and {people.gallery.uri} has seen people until {latest:.2f} s: give '
+            f'--start-time, the date and time of the recording; --start-time {math.ceil(latest) + 60} is after them'
         )
 
 

@@ -222,6 +222,18 @@ def test_videos_that_were_identified_before(cameras):
     assert len(images()) == 7
 
 
+def test_videos_without_a_start_come_after_others(cameras):
+    start = dict(start_time=[])
+    run(videos=['door.mp4'], listing=dict(boxes=['door.csv'], camid=[0], **start))
+    hall = dict(out='hall', videos=['hall.mp4'])
+    with pytest.raises(DataError, match=r'hall\.mp4 has no start.*2\.90 s.*--start-time 63'):
+        run(**hall, listing=dict(boxes=['hall.csv'], camid=[1], **start))
+    run(**hall, listing=dict(boxes=['hall.csv'], camid=[1], start_time=[63.0]))
+    assert [row['pid'] for row in table('hall')] == ['2', '3', '1']
+    # Both again: the same folders go on.
+    run(videos=['door.mp4'], listing=dict(boxes=['door.csv'], camid=[0], **start))
+
+
 def test_a_gallery_of_another_model_or_without_threshold(cameras):
     class Other(MeanColors):
         model = 'fedcba9876543210'
