@@ -22,12 +22,15 @@ from mmosnet.lazy_import import after_import, lazy_names, public_names
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.
-WITHOUT_TORCH = ('errors', 'features', 'gallery', 'io', 'progress', 'runtime', 'version')
+WITHOUT_TORCH = ('errors', 'features', 'frames', 'gallery', 'io', 'progress', 'runtime', 'version')
 
-__all__ = [
-    '__version__',
-    *(public_names(__name__) if find_spec('torch') is not None else WITHOUT_TORCH),
-]
+_names = public_names(__name__)
+if find_spec('torch') is None:
+    _names = {
+        **dict.fromkeys(WITHOUT_TORCH),
+        **{name: module for name, module in _names.items() if module.split('.')[1] in WITHOUT_TORCH},
+    }
+__all__ = ['__version__', *_names]
 
 _resolve, __dir__ = lazy_names(__name__)
 
