@@ -14,7 +14,7 @@ from mmosnet.apis.inputs import PACKERS, ImageInput, pipeline_of
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.runner import warn_slow_bfloat16
 from mmosnet.errors import DataError
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.io.images import as_image
 from mmosnet.models.build import load_model
 from mmosnet.models.deploy import switch_to_deploy
@@ -24,7 +24,7 @@ from mmosnet.models.weights import weights_digest
 PROBE = (256, 128)
 
 
-class TorchEmbedder(Embedder):
+class TorchEmbedder(ImageEmbedder):
     """Embed images as :class:`~mmosnet.apis.PersonInferencer` does.
 
     Args:
@@ -81,18 +81,18 @@ class TorchEmbedder(Embedder):
         self.dimension = len(probe)
 
     def read_file(self, path: str) -> np.ndarray:
-        """Read an image file; see :meth:`Embedder.read_file`."""
+        """Read an image file; see :meth:`ImageEmbedder.read_file`."""
         if self._decodes_otherwise:
             return self._inferencer.pipeline.read(ImageInput('input', img_path=path))
         return super().read_file(path)
 
     def prepare(self, path: str, image: np.ndarray) -> tuple[dict, ImageInput]:
-        """Prepare an image; see :meth:`Embedder.prepare`."""
+        """Prepare an image; see :meth:`ImageEmbedder.prepare`."""
         source = ImageInput(path, image=as_image(image, path))
         return self._inferencer.pipeline(source), source
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
-        """Compute embeddings; see :meth:`Embedder.embed`."""
+        """Compute embeddings; see :meth:`ImageEmbedder.embed`."""
         inputs, sources = zip(*items, strict=True)
         with self._autocast():
             samples = self._inferencer.forward(inputs, sources)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmosnet.cli import options
 
 if TYPE_CHECKING:
-    from mmosnet.features.embedder import Embedder
+    from mmosnet.features.embedder import ImageEmbedder
 
 
 def add_model(parser: argparse._ArgumentGroup) -> None:
@@ -19,7 +19,7 @@ def add_model(parser: argparse._ArgumentGroup) -> None:
     options.add_cfg_options(parser)
 
 
-def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: str | None = None) -> Embedder:
+def build_embedder(args: argparse.Namespace, model: Sequence[str], local_rank: str | None = None) -> ImageEmbedder:
     """Build the model that the options of :func:`add_model` ask for.
 
     Args:

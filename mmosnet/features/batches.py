@@ -29,7 +29,7 @@ class PersonBatches:
     frames in order need no seeking.
 
     Args:
-        read_file: Function that reads an image file; see :class:`~mmosnet.features.embedder.Embedder`.
+        read_file: Function that reads an image file; see :class:`~mmosnet.features.embedder.ImageEmbedder`.
         prepare: Function of path and image that prepares one person; likewise.
         workers: Threads that read image files.
         fps: Frame rate of videos that state none.

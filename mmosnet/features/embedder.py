@@ -14,7 +14,7 @@ from mmosnet.io.images import as_image, read_image
 from mmosnet.runtime.model import ExportedModel
 
 
-class Embedder(ABC):
+class ImageEmbedder(ABC):
     """A model that prepares images one by one, in any thread, and embeds them in batches.
 
     Attributes:
@@ -64,7 +64,7 @@ class Embedder(ABC):
         return [item if isinstance(item, DataError) else next(embedded) for item in items]
 
 
-class ExportedEmbedder(Embedder):
+class ExportedEmbedder(ImageEmbedder):
     """An exported file as embedder; ONNX and OpenVINO files need neither torch nor OpenMMLab.
 
     Args:
@@ -100,13 +100,13 @@ class ExportedEmbedder(Embedder):
         self.dimension = self._model.predict([])['embedding'].shape[1]
 
     def read_file(self, path: str) -> np.ndarray:
-        """Read an image file; see :meth:`Embedder.read_file`."""
+        """Read an image file; see :meth:`ImageEmbedder.read_file`."""
         return read_image(path, by_opencv=self._description.read_by_opencv)
 
     def prepare(self, path: str, image: np.ndarray) -> np.ndarray:
-        """Prepare an image; see :meth:`Embedder.prepare`."""
+        """Prepare an image; see :meth:`ImageEmbedder.prepare`."""
         return self._description.resized(as_image(image, path), path)
 
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
-        """Compute embeddings; see :meth:`Embedder.embed`."""
+        """Compute embeddings; see :meth:`ImageEmbedder.embed`."""
         return list(self._model(np.stack(items))['embedding'])

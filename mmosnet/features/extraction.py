@@ -23,7 +23,7 @@ import numpy as np
 
 from mmosnet.errors import DataError, need
 from mmosnet.features.batches import PersonBatches
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.features.features import Features, checked_name
 from mmosnet.features.people import PersonList
 from mmosnet.features.shards import EXTRACTION, SHARD, SUFFIX, read_metadata, shard_name, write_shard
@@ -362,7 +362,7 @@ class Extraction:
     def __init__(
         self,
         people: PersonList,
-        embedder: Embedder,
+        embedder: ImageEmbedder,
         folder: ExtractionFolder,
         batch_size: int = 64,
         workers: int = 1,
@@ -462,7 +462,7 @@ class Extraction:
 
 def extraction_report(
     folder: ExtractionFolder,
-    embedder: Embedder,
+    embedder: ImageEmbedder,
     progress: ExtractionProgress,
     left_out: Mapping[str, int],
     skipped: Sequence[Sequence[str]] | None,
@@ -500,7 +500,7 @@ def extraction_report(
 
 def extract(
     people: PersonList,
-    embedder: Embedder,
+    embedder: ImageEmbedder,
     out: str | Path,
     *,
     source: str | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmosnet.features.batches import PersonBatches
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.gallery.base import Gallery, Named
 from mmosnet.gallery.settings import Match
 
@@ -18,7 +18,7 @@ WORKERS = 2
 
 def search(
     gallery: Gallery,
-    embedder: Embedder,
+    embedder: ImageEmbedder,
     queries: Sequence[str],
     top_k: int = 10,
     camids: Named = None,
@@ -55,7 +55,7 @@ def search(
     return gallery.search(embed_images(embedder, queries), top_k, camids, not_camids, after, before)
 
 
-def embed_images(embedder: Embedder, paths: Sequence[str]) -> np.ndarray:
+def embed_images(embedder: ImageEmbedder, paths: Sequence[str]) -> np.ndarray:
     """Return the embeddings of images, regions of images and frames of videos, ``(N, D)`` float32.
 
     Raises:

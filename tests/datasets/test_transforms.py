@@ -17,7 +17,7 @@ from mmosnet.datasets.check import image_facts
 from mmosnet.datasets.transforms import read_image
 from mmosnet.demo.pictures import ShownPictures, read_uploaded
 from mmosnet.errors import DataError
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.features.people import InputBoxes, ListedPerson
 from mmosnet.io.coco import frame_size
 from mmosnet.io.video import read_person
@@ -68,7 +68,7 @@ def test_every_reader_gives_the_same(tmp_path, name):
         'training': lambda p: LoadPersonImage()(dict(img_path=p))['img'],
         'inference': lambda p: prepare(source if p == file else part)['inputs'].numpy().transpose(1, 2, 0),
         'exported': exported._read,
-        'exported features': lambda p: Embedder.read_file(None, p),
+        'exported features': lambda p: ImageEmbedder.read_file(None, p),
         'search': read_person,
         'page': shown.read,
     }

@@ -11,7 +11,7 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import extraction, read_features
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.features.extraction import Extraction, ExtractionFolder, ExtractionProgress, Part, extraction_report
 from mmosnet.features.extraction import extract as run_extraction
 from mmosnet.features.people import ListedPerson, ListingOptions, PersonList
@@ -19,7 +19,7 @@ from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
 
-class MeanColors(Embedder):
+class MeanColors(ImageEmbedder):
     """Embed an image as its mean color and the size of its batch; refuse images that are too bright."""
 
     source, model, kind, preparation, dimension = 'colors', '0123456789abcdef', 'means', '', 4

@@ -7,13 +7,13 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
-from mmosnet.features.embedder import Embedder
+from mmosnet.features.embedder import ImageEmbedder
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.search import embed_images, search
 from tests.conftest import write_person
 
 
-class MeanColors(Embedder):
+class MeanColors(ImageEmbedder):
     """Embed an image as the mean colors of its upper and lower half."""
 
     source, model, kind, dimension = 'colors', 'abc', 'means', 6
