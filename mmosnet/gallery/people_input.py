@@ -63,14 +63,12 @@ class Observed:
             time of the call, NaN if unknown.
         valid: ``(N,)`` bool, rows with an image.
         frames: Number of images of each row, more than 1 for a track.
-        tracks: Names of tracks; empty for none.
         until: Last time of the call, NaN if unknown.
     """
 
     features: Features
     valid: np.ndarray
     frames: list[int]
-    tracks: list[str]
     until: float
 
     @property
@@ -124,8 +122,9 @@ class Observed:
                 embedding[number] = _pooled(images, gallery, f'person {number}')
         start, until = _span(time)
         whole: dict[str, Any] = {name: [value] * len(rows) for name, value in dict(pid=-1, camid=camid).items()}
-        features = Features(embedding, time=np.full(len(rows), start), **whole, **columns)
-        return cls(features, mask, frames, ['' if track == -1 else str(track) for track in tracks], until)
+        # A track gets its name and number of images when it is enrolled.
+        features = Features(embedding, time=np.full(len(rows), start), track=list(tracks), **whole, **columns)
+        return cls(features, mask, frames, until)
 
 
 def _images(row: Any, dimension: int, what: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The journal of :class:`~mmosnet.gallery.people.People`: what was seen, decided and changed, in an SQLite file.
 
 Each operation is one transaction, written before the gallery is changed. A process that is killed leaves the operation
-marked as pending, and the next process completes it: the changes name images by path and source, so that repeating them
-has no further effect. The file also keeps the embeddings of dropped images, which undoing an operation takes.
+marked as pending, and the next process completes it: the changes name images by path, source and track, so that
+repeating them has no further effect. The file also keeps the embeddings of dropped images, to undo operations.
 """
 
 from __future__ import annotations
@@ -61,12 +61,14 @@ COLUMNS = (
 )  # fmt: skip
 # Columns of a sighting after number, verdict and person.
 SEEN = ('camid', 'start', 'until', 'track', 'image', 'distance', 'runner_up', 'confidence', 'reason')
+# Columns that identify an image.
+IMAGE = ('path', 'source', 'track')
 EVENTS = dict(enroll='enrolled', drop='dropped', move='moved', rename='renamed')
 
 
-def image_key(path: str, source: str) -> str:
-    """Return path and source of an image as one ASCII text, whatever characters they have."""
-    return json.dumps([path, source])
+def image_key(path: str, source: str, track: str = '') -> str:
+    """Return what identifies an image or a track in a gallery as one ASCII text, whatever characters it has."""
+    return json.dumps([path, source, track])
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ class Change:
 
     @property
     def image(self) -> str:
-        """Path and source of the image as one text; empty for ``'rename'``."""
-        return '' if self.action == 'rename' else image_key(self.columns['path'], self.columns['source'])
+        """The image as one text (:func:`image_key`); empty for ``'rename'``."""
+        return '' if self.action == 'rename' else image_key(*(self.columns[name] for name in IMAGE))
 
     def reversed(self) -> Change:
         """Return the change that takes this one back."""
@@ -271,7 +273,7 @@ class PeopleLog:
         rows: list[tuple] = []
         for each in seen:
             row = (each.number, op, each.verdict, each.pid, None if each.pid < 0 else each.pid, each.camid)
-            row += (_null(each.start), _null(each.until), each.track, image_key(each.path, each.source))
+            row += (_null(each.start), _null(each.until), each.track, image_key(each.path, each.source, each.track))
             rows.append((*row, _null(each.distance), _null(each.runner_up), each.confidence, each.reason))
         self.connection.executemany(f'INSERT INTO sightings VALUES ({", ".join("?" * 14)})', rows)
         rows = []
@@ -470,7 +472,7 @@ class PeopleLog:
                 names = ('event', *COLUMNS[4:9], *COLUMNS[11:15])
                 sightings = self.connection.execute(query, (op,)).fetchall()
                 for *values, image in sightings:
-                    path, source = json.loads(image)
+                    path, source, _ = json.loads(image)
                     yield dict(base, **dict(zip(names, values, strict=True)), path=path, source=source)
                 if not sightings:
                     yield dict(base, event=kind)
@@ -479,7 +481,7 @@ class PeopleLog:
                     if change.action == 'rename':
                         yield dict(event, name=change.columns['new'])
                         continue
-                    of_image = {name: change.columns[name] for name in ('path', 'source', 'camid', 'time')}
+                    of_image = {name: change.columns[name] for name in (*IMAGE, 'camid', 'time')}
                     to = change.moved_to if change.action == 'move' else None
                     yield dict(event, **of_image, to=to, name=change.columns['name'])
 
@@ -489,7 +491,7 @@ class PeopleLog:
 
 def _seen(row: Sequence[Any]) -> Seen:
     number, verdict, pid, camid, start, until, track, image, distance, runner_up, confidence, reason = row
-    path, source = json.loads(image)
+    path, source, _ = json.loads(image)
     times, distances = (_nan(start), _nan(until)), (_nan(distance), _nan(runner_up))
     return Seen(number, verdict, pid, camid, *times, track, path, source, *distances, confidence, reason)
 

@@ -1,4 +1,4 @@
-"""What :class:`~mmosnet.gallery.people.People` knows: gallery, journal and embeddings, changed together or not at all."""
+"""The state behind :class:`~mmosnet.gallery.people.People`: gallery, journal and embeddings change together or not."""
 
 from __future__ import annotations
 
