@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from mmosnet.apis.inferencer import PersonInferencer
 from mmosnet.apis.inputs import PACKERS, ImageInput, pipeline_facts, pipeline_of
-from mmosnet.apis.results import NOT_FINITE
 from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.runner import warn_slow_bfloat16
 from mmosnet.errors import DataError
@@ -164,10 +163,7 @@ class _RegionNetwork:
     def __call__(self, frame: np.ndarray, regions: np.ndarray, names: Sequence[str], rgb: bool) -> np.ndarray:
         """Embed regions; see :meth:`ImageEmbedder.embed_regions`."""
         images = torch.from_numpy(self._crops(frame, regions, names, swap=rgb != self._takes_rgb))
-        embeddings = torch.cat([self._embed(part) for part in images.split(LARGEST_PART)])
-        if not embeddings.isfinite().all():
-            raise DataError(NOT_FINITE.format(task='reid'))
-        return embeddings.cpu().numpy()
+        return torch.cat([self._embed(part) for part in images.split(LARGEST_PART)]).cpu().numpy()
 
     def _embed(self, images: Tensor) -> Tensor:
         """Return the embeddings ``(N, D)`` of images ``(N, H, W, 3)`` uint8."""

@@ -20,10 +20,6 @@ from mmosnet.io.text_tables import text_table
 from mmosnet.models import JointHead, ReIDHead
 
 SUFFIXES = ('.json', '.csv')
-NOT_FINITE = (
-    'the model predicts numbers that are not finite ({task}): it has diverged in training, or its weights are damaged; '
-    'give another checkpoint'
-)
 # Most attributes in a cell of the table.
 MOST_ATTRIBUTES = 5
 
@@ -145,7 +141,10 @@ class PredictedTasks:
         for task in self.heads:
             part = sample.get(task) if self.joint else sample
             if not (part.embedding if task == 'reid' else part.pred_score).isfinite().all():
-                raise DataError(NOT_FINITE.format(task=task))
+                raise DataError(
+                    f'the model predicts numbers that are not finite ({task}): it has diverged in training, or its '
+                    'weights are damaged; give another checkpoint'
+                )
             if task == 'reid':
                 # A copy: a row of the batch would keep the whole batch in memory.
                 result['embedding'] = part.embedding.float().cpu().numpy().copy()

@@ -20,9 +20,12 @@ def as_boxes(boxes: object) -> np.ndarray:
         ``(N, 4)`` float64.
 
     Raises:
-        DataError: Not such an array, or a box with a number that is not finite or with swapped corners; names its row.
+        DataError: Not such an array, numbers that look like shares of the frame, or a box with a number that is not
+            finite or with swapped corners; names its row.
     """
     values = _array(getattr(boxes, 'xyxy', boxes))
+    if values.dtype.kind not in 'iuf':
+        raise DataError(f'boxes are a {type(boxes).__name__} of {values.dtype}: {EXPECTED}')
     if values.shape == (0,):
         values = values.reshape(0, 4)
     if values.ndim != 2 or values.shape[1] != 4:
@@ -32,16 +35,19 @@ def as_boxes(boxes: object) -> np.ndarray:
         elif values.ndim == 2 and values.shape[1] > 4:
             remedy += ', boxes[:, :4] without scores and classes'
         raise DataError(f'boxes are an array of shape {values.shape}: {remedy}')
-    if values.dtype.kind not in 'iuf':
-        raise DataError(f'boxes are an array of {values.dtype}: {EXPECTED}')
     values = values.astype(np.float64)
     for fault, rows in (
         ('a number that is not finite', ~np.isfinite(values).all(1)),
-        ('swapped corners: give left, top, right, bottom', (values[:, 2:] < values[:, :2]).any(1)),
+        (
+            'swapped corners: give left, top, right, bottom, not width and height',
+            (values[:, 2:] < values[:, :2]).any(1),
+        ),
     ):
         if rows.any():
             row = int(rows.argmax())
             raise DataError(f'boxes[{row}] is {values[row].tolist()}, with {fault}')
+    if ((values >= 0) & (values <= 1)).all() and (values % 1).any():
+        raise DataError(f'boxes[0] is {values[0].tolist()}, and all look like shares of the frame: {EXPECTED}')
     return values
 
 

@@ -1,8 +1,11 @@
 """Run exported files in ONNX Runtime, OpenVINO or torch, on the CPU; each package is imported on use.
 
-A session has ``metadata``, the description that ``mmosnet export`` stored in the file (None without one); ``run``, which
-several threads may call at once; and ``prepares_sizes``, whether the first batch of a size takes several times as long,
-because the runtime prepares its kernels for the size.
+A session has
+
+- ``metadata``: the description that ``mmosnet export`` stored in the file; None without one
+- ``prepares_sizes``: whether the first batch of a size takes several times as long, because the runtime prepares its
+  kernels for the size
+- ``run``, which several threads may call at once
 """
 
 from __future__ import annotations
