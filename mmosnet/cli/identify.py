@@ -155,6 +155,7 @@ def run(args: argparse.Namespace) -> None:
     from mmosnet.frames import Embedder
     from mmosnet.gallery.identify import IdentifyOptions, identify
     from mmosnet.gallery.people import People
+    from mmosnet.gallery.people_verdicts import Limits
 
     if find_spec('matplotlib') is None and not (args.no_video and args.no_sheets):
         raise DataError('pictures are drawn with matplotlib: pip install matplotlib, or give --no-video --no-sheets')
@@ -167,6 +168,8 @@ def run(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         skip=args.bad_images == 'skip',
     )
+    # Before a gallery is created.
+    Limits.of(args.threshold or 0.0, None, args.margin)
     limits = dict(threshold=args.threshold, margin=args.margin, travel_times=_travel_times(args.travel_time))
     videos = open_videos(args.videos, _listing_options(args))
     # mmengine logs to stdout, which is for the result.
