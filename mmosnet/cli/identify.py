@@ -175,8 +175,12 @@ def run(args: argparse.Namespace) -> None:
     # mmengine logs to stdout, which is for the result.
     with redirect_stdout(sys.stderr):
         embedder = Embedder(args.model, args.checkpoint, args.device or _device(args.model))
-    with _gallery(args, embedder) as gallery, People(gallery, args.log, model=embedder.model, **limits) as people:
-        print(identify(videos, people, embedder, args.out, options))
+    with _gallery(args, embedder) as gallery:
+        if args.threshold is None and gallery.threshold is None:
+            # A track of one box is an image, for which a gallery that was calibrated per track has no threshold.
+            limits['threshold'] = getattr(gallery, 'track_threshold', None)
+        with People(gallery, args.log, model=embedder.model, **limits) as people:
+            print(identify(videos, people, embedder, args.out, options))
 
 
 def _device(model: str) -> str:
