@@ -4,6 +4,8 @@ from mmosnet.datasets import *  # noqa: F403
 from mmosnet.engine import *  # noqa: F403
 from mmosnet.evaluation import *  # noqa: F403
 from mmosnet.frames import Embedder as Embedder
+from mmosnet.gallery.people import People as People
+from mmosnet.gallery.people_input import Sighting as Sighting
 from mmosnet.models import *  # noqa: F403
 from mmosnet.synthetic import *  # noqa: F403
 

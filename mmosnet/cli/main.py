@@ -28,10 +28,10 @@ from mmosnet.version import __version__
 
 #: Commands by group, in the order in which ``mmosnet --help`` lists them.
 COMMANDS = {
-    'Start': ('demo', 'configs', 'check-data'),
+    'Start': ('demo', 'configs', 'check-data', 'draw'),
     'Train and evaluate': ('train', 'test', 'train-splits', 'ablation'),
     'Use': ('infer', 'export', 'convert'),
-    'Cameras and galleries': ('extract', 'gallery', 'search', 'calibrate'),
+    'Cameras and galleries': ('extract', 'gallery', 'search', 'calibrate', 'identify'),
     'Look inside': ('visualize', 'complexity'),
     'Maintain': ('doctor',),
 }

@@ -244,8 +244,8 @@ def people_in_video(
         raise DataError(f'{boxes}: no box has a track, which --tracks-as-pids could take: {FORMS}')
     if options.first_frame is None and all_rows[0].number - all_rows[0].frame == 1:
         LOGGER.warning(f'{boxes}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not')
-    rows = list(_requested(all_rows, boxes, options, left_out))
-    images = _Frames(path, options.first_frame) if Path(path).is_dir() else None
+    rows = list(requested(all_rows, boxes, options, left_out))
+    images = FolderFrames(path, options.first_frame) if Path(path).is_dir() else None
     input_boxes = InputBoxes(boxes, options.margin)
     if images is None:
         video = VideoFrames(path, options.fps)
@@ -272,7 +272,7 @@ def people_in_video(
     input_boxes.finish()
 
 
-def _requested(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
+def requested(rows: list[FrameBox], boxes: str, options: ListingOptions, left_out: Counter[str]) -> Iterator[FrameBox]:
     """Return the boxes that the options request, and faulty rows; count the others."""
     for row in rows:
         if row.error:
@@ -287,7 +287,7 @@ def _requested(rows: list[FrameBox], boxes: str, options: ListingOptions, left_o
             yield row
 
 
-class _Frames:
+class FolderFrames:
     """The images of a folder as the frames of a video.
 
     Numbers in the names are frame numbers: 000007.jpg is frame 7 even if frame 6 is missing. Images whose names have no
@@ -339,6 +339,10 @@ class _Frames:
             raise DataError(text + '; if the boxes count from 1, give --first-frame 1' * wrong)
         return self._by_number[row.frame]
 
+    def files(self) -> dict[int, str]:
+        """Return the image of each frame, by number from 0."""
+        return self._by_number
+
 
 def _natural(path: str) -> list[str | int]:
     """Return a sort key by which 2.jpg precedes 10.jpg."""
@@ -367,9 +371,9 @@ def list_people(inputs: Sequence[str], options: ListingOptions | None = None) ->
         DataError: An input has a wrong value or no person, or the options do not fit the inputs.
     """
     options = options or ListingOptions()
-    videos = _videos(inputs, options)
-    camids = _one_for_each('--camid', options.camid, list(inputs), -1)
-    starts = _one_for_each('--start-time', options.start_time, list(videos), 0.0)
+    videos = videos_with_boxes(inputs, options)
+    camids = one_for_each('--camid', options.camid, list(inputs), -1)
+    starts = one_for_each('--start-time', options.start_time, list(videos), 0.0)
     people, left_out = [], Counter()
     for path in inputs:
         number, own = len(people), Counter()
@@ -400,7 +404,7 @@ def _people_in(path: str, camid: int, options: ListingOptions, left_out: Counter
     return iter([person_of_file(path, camid, options)])
 
 
-def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
+def videos_with_boxes(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
     """Return the box file of each video or folder of frames."""
     given: dict[str, str] = {}
     for path in inputs:
@@ -420,7 +424,12 @@ def _videos(inputs: Sequence[str], options: ListingOptions) -> dict[str, str]:
     return dict(zip(videos, options.boxes, strict=True))
 
 
-def _one_for_each(option: str, values: Sequence, paths: Sequence[str], default: object) -> dict:
+def one_for_each(option: str, values: Sequence, paths: Sequence[str], default: object) -> dict:
+    """Return the value of an option for each path: the only one, or one per path.
+
+    Raises:
+        DataError: Another number of values.
+    """
     if len(values) in (0, 1):
         return dict.fromkeys(paths, values[0] if values else default)
     if len(values) != len(paths):

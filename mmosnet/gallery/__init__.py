@@ -4,6 +4,8 @@
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.faiss import FaissGallery
 from mmosnet.gallery.milvus import MilvusGallery
+from mmosnet.gallery.people import People
+from mmosnet.gallery.people_input import Sighting
 from mmosnet.gallery.settings import Match, Record
 
-__all__ = ['FaissGallery', 'Gallery', 'Match', 'MilvusGallery', 'Record']
+__all__ = ['FaissGallery', 'Gallery', 'Match', 'MilvusGallery', 'People', 'Record', 'Sighting']

@@ -8,7 +8,7 @@ threshold. Needs no torch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.settings import GallerySettings, Match, Record, RecordFilter
+from mmosnet.gallery.settings import PER, WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
 from mmosnet.gallery.vectors import GalleryCheck, checked_embeddings
 
 Numbers = int | Iterable[int] | None
@@ -53,6 +53,10 @@ class Gallery(ABC):
     People and cameras have numbers and may have names (:class:`~mmosnet.features.Features`). A name is the same person
     in all enrolled features, whatever its number in them; :attr:`names` has the numbers in the gallery. Conditions take
     numbers or names.
+
+    A row of features may be a track, whose embedding is pooled from several images (:mod:`mmosnet.features.tracks`). It
+    is enrolled, found and deleted like an image. A query may be a track too: searches with ``per='track'`` use the
+    threshold for tracks.
 
     Back ends implement the methods below the line, whose arguments are checked already.
 
@@ -131,19 +135,45 @@ class Gallery(ABC):
         """Information about the calibration of the threshold."""
         return dict(self.settings.facts)
 
-    def set_threshold(self, value: float | None, facts: Mapping | None = None) -> None:
+    @property
+    def track_threshold(self) -> float | None:
+        """Largest distance at which a track and a record count as one person; None before calibration."""
+        return self.settings.track_threshold
+
+    @property
+    def track_facts(self) -> dict:
+        """Information about the calibration of the threshold for tracks."""
+        return dict(self.settings.track_facts)
+
+    def threshold_of(self, per: str) -> float | None:
+        """Return the threshold for queries that are images (``per='image'``) or tracks (``'track'``).
+
+        Raises:
+            DataError: ``per`` is neither.
+        """
+        if per not in PER:
+            raise DataError(f'per={per!r}: choose from {", ".join(PER)}')
+        return self.track_threshold if per == 'track' else self.threshold
+
+    def set_threshold(self, value: float | None, facts: Mapping | None = None, per: str = 'image') -> None:
         """Store the threshold with the gallery.
 
         Args:
             value: A distance; None to remove the threshold.
             facts: Information about its calibration, such as rates, data and date, in JSON values; none by default.
+            per: Whether it is the threshold for queries that are images (``'image'``, default) or tracks (``'track'``).
 
         Raises:
-            DataError: The value is not a distance, or JSON cannot hold the facts.
+            DataError: The value is not a distance, JSON cannot hold the facts, or ``per`` is unknown.
         """
+        self.threshold_of(per)
         value = None if value is None else float(value)
+        names = dict(image=('threshold', 'facts'), track=('track_threshold', 'track_facts'))[per]
         with self._writing():
-            self._save_settings(replace(self.settings, threshold=value, facts=dict(facts or {})))
+            changes: dict[str, Any] = dict(zip(names, (value, dict(facts or {})), strict=True))
+            if per == 'track':
+                changes['version'] = max(self.settings.version, WITH_TRACKS)
+            self._save_settings(replace(self.settings, **changes))
 
     def check_model(self, model: str, what: str) -> None:
         """Refuse embeddings of other weights, which cannot be compared with those in the gallery.
@@ -171,8 +201,8 @@ class Gallery(ABC):
 
         Args:
             features: Images to add. An image that is enrolled twice is in the gallery twice.
-            skip_known: Leave out images whose path and source are in the gallery already (:meth:`known`), also those
-                that another process enrolls at the same time. Default: False.
+            skip_known: Leave out images whose path, source and track are in the gallery already (:meth:`known`), also
+                those that another process enrolls at the same time. Default: False.
 
         Returns:
             ``(N,)`` int64, the numbers in the gallery of the images that were added, in order.
@@ -189,16 +219,27 @@ class Gallery(ABC):
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
             if skip_known:
-                new = ~self.known(features.path, features.source)
+                new = ~self.known(features.path, features.source, features.track)
                 features, embedding = features[new], embedding[new]
             if self.model or len(self):
                 self.check_model(features.model, 'features')
             if not len(embedding):
                 return np.empty(0, np.int64)
             settings = replace(self.settings, model=features.model)
+            if features.has_tracks:
+                names = {name for names in set(features.attributes) for name in names} | {*settings.attributes}
+                version = max(settings.version, WITH_TRACKS)
+                settings = replace(settings, attributes=tuple(sorted(names)), version=version)
             return self._append(embedding, self._with_own_numbers(features), settings)
 
-    def delete(self, ids: Numbers = None, pid: Named = None, camid: Named = None, before: float | None = None) -> int:
+    def delete(
+        self,
+        ids: Numbers = None,
+        pid: Named = None,
+        camid: Named = None,
+        before: float | None = None,
+        track: Named = None,
+    ) -> int:
         """Delete the images that meet all given conditions.
 
         Args:
@@ -206,6 +247,8 @@ class Gallery(ABC):
             pid: One or several identities, by number or name; -1 for all that are unknown.
             camid: One or several cameras, likewise.
             before: Time in seconds; images from before that time.
+            track: One or several names of tracks. Trackers number anew in each video: give ``camid`` or ``ids`` too if
+                several tracks may have the name.
 
         Returns:
             Number of deleted images.
@@ -214,11 +257,59 @@ class Gallery(ABC):
             DataError: There is no condition, a condition is invalid, a name is unknown, or a number is also the name of
                 another person.
         """
-        if all(value is None for value in (ids, pid, camid, before)):
-            raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
+        if all(value is None for value in (ids, pid, camid, before, track)):
+            raise DataError('delete: give ids, pid, camid, before or track; a whole gallery is deleted as a folder')
         with self._writing():
             pids, camids = self.numbers_of('pid', pid, 'pid'), self.numbers_of('camid', camid, 'camid')
-            return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before))
+            return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before, tracks=track))
+
+    def relabel(self, ids: Numbers, pid: int) -> int:
+        """Move images to another person, who keeps the name, if any; all of them, or after an error none.
+
+        Names of people who lose their last image are erased. On a Milvus server the moved images get new numbers.
+
+        Args:
+            ids: Numbers of the images in the gallery.
+            pid: Number of the person, who may be new; -1 for unknown.
+
+        Returns:
+            Number of moved images.
+
+        Raises:
+            DataError: There is no such image, or the number is none of a person.
+        """
+        pid, numbers = _person(pid), sorted(set(_whole(ids)))
+        with self._writing():
+            self._require(numbers, {record.id: record for record in self._records(numbers)})
+            if numbers:
+                self._relabel(numbers, pid, self._names('pid').get(pid, ''))
+        return len(numbers)
+
+    def rename(self, pid: int, name: str) -> None:
+        """Give a person a name, or another one.
+
+        Args:
+            pid: Number of the person, who has images in the gallery.
+            name: The name; empty for none.
+
+        Raises:
+            DataError: There is no such person, another one has that name, or the name is a whole number, which would
+                be mistaken for the number of a person.
+        """
+        pid = _person(pid)
+        name = checked_name(name, 'name') if name != '' else ''
+        if name.removeprefix('-').isdigit():
+            raise DataError(f'name={name!r}: a whole number, which could be mistaken for a pid: give another name')
+        with self._writing():
+            ids, pids = self.identities()
+            names = self._names('pid')
+            if pid < 0 or pid not in pids:
+                raise DataError(f'{self.uri}: pid {pid} has no image, and so no name')
+            other = next((number for number, known in names.items() if known == name and number != pid), None)
+            if other is not None and name:
+                raise DataError(f'name={name!r}: that of pid {other} in {self.uri}: merge them, or give another name')
+            if names.get(pid, '') != name:
+                self._rename(pid, name, ids[pids == pid].tolist())
 
     def search(
         self,
@@ -228,16 +319,22 @@ class Gallery(ABC):
         not_camids: Named = None,
         after: float | None = None,
         before: float | None = None,
+        attributes: str | Iterable[str] | None = None,
+        per: str = 'image',
     ) -> list[list[Match]]:
         """Find the nearest images.
 
         Args:
-            embedding: ``(Q, D)`` floating point numbers, computed by the gallery's model (:meth:`check_model`).
+            embedding: ``(Q, D)`` floating point numbers, computed by the gallery's model (:meth:`check_model`); for a
+                track, pooled (:func:`~mmosnet.features.tracks.pool_track`).
             top_k: Images per query. Default: 10.
             camids: Cameras to search, by number or name; all by default.
             not_camids: Cameras to leave out; none by default.
             after: Earliest time in seconds, inclusive. Images without a time meet no condition on time.
             before: Latest time in seconds, exclusive.
+            attributes: Names of attributes, all of which an image has to have; none by default.
+            per: Whether a query is an image (``'image'``, default) or a track (``'track'``): its threshold decides on
+                :attr:`Match.same_person`.
 
         Returns:
             One list per query, nearest first, equally near images in the order of enrollment; shorter than ``top_k`` if
@@ -245,20 +342,22 @@ class Gallery(ABC):
 
         Raises:
             DataError: The embeddings have another shape or numbers that are not finite, or a condition is invalid, as
-                in :meth:`delete`.
+                in :meth:`delete`; no image of the gallery has an attribute.
         """
+        self.threshold_of(per)
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
         camids = self.numbers_of('camid', camids, 'camids')
         not_camids = self.numbers_of('camid', not_camids, 'not_camids')
-        where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
+        where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before, attributes=attributes)
+        self._check_attributes(where.attributes or ())
         if isinstance(embedding, Features):
             raise DataError('queries: Features given; give their .embedding')
         embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
         if not len(embedding):
             return []
         return [
-            [self._match(record, distance) for record, distance in nearest]
+            [self._match(record, distance, per) for record, distance in nearest]
             for nearest in self._nearest(embedding, int(top_k), where)
         ]
 
@@ -273,21 +372,23 @@ class Gallery(ABC):
         self._require(numbers, by_id)
         return [by_id[id] for id in numbers]
 
-    def known(self, paths: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
+    def known(
+        self, paths: Sequence[str], sources: Sequence[str] | None = None, tracks: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Return which paths belong to images in the gallery.
 
         Args:
             paths: ``N`` texts.
             sources: ``N`` texts, the sources of the paths, to be compared too; by default any source will do.
+            tracks: ``N`` texts, the tracks of the paths, likewise: a track has the path of its first image.
 
         Returns:
             ``(N,)`` bool.
         """
-        images = self._known_paths(paths)
-        if sources is not None:
-            return np.array([image in images for image in zip(paths, sources, strict=True)], bool)
-        known = {path for path, _ in images}
-        return np.array([path in known for path in paths], bool)
+        given = dict(enumerate((paths, sources, tracks)))
+        columns = {number: column for number, column in given.items() if column is not None}
+        known = {tuple(image[number] for number in columns) for image in self._known_paths(paths)}
+        return np.array([image in known for image in zip(*columns.values(), strict=True)], bool)
 
     @property
     def names(self) -> dict[str, dict[int, str]]:
@@ -319,6 +420,13 @@ class Gallery(ABC):
                 raise DataError(f'{what}={value!r}: give a number or a name')
         return [self._number(str(value), names, by_name, what) for value in listed]
 
+    def version(self) -> Hashable:
+        """Return a value that changes with the images of the gallery, as far as the back end tells it cheaply.
+
+        Galleries in folders notice every change, also by other processes; Milvus only one in the number of images.
+        """
+        return len(self)
+
     def features(self, ids: Sequence[int] | np.ndarray | None = None) -> Features:
         """Return images with their embeddings, in the order of the ids.
 
@@ -339,6 +447,9 @@ class Gallery(ABC):
             model=self.model,
             names=self.names,
             source=[record.source for record in records],
+            track=[record.track for record in records],
+            frames=np.array([record.frames for record in records], np.int64),
+            attributes=[record.attributes for record in records],
         )
 
     def info(self) -> dict:
@@ -347,6 +458,7 @@ class Gallery(ABC):
         return dict(
             uri=self.uri,
             images=len(self),
+            tracks=self._count_tracks(),
             identities=len([pid for pid in pids if pid >= 0]),
             named=len(self._names('pid')),
             unknown=pids.get(-1, 0),
@@ -354,7 +466,9 @@ class Gallery(ABC):
             distance=self.distance,
             index=self.settings.index,
             model=self.model or 'unknown',
+            attributes=', '.join(self.settings.attributes) or 'none',
             threshold=self.threshold,
+            track_threshold=self.track_threshold,
             **self._more_info(),
         )
 
@@ -385,8 +499,23 @@ class Gallery(ABC):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _match(self, record: Record, distance: float) -> Match:
-        same = None if self.threshold is None else bool(distance <= self.threshold)
+    def _check_attributes(self, names: Iterable[str]) -> None:
+        """Refuse attributes that no image has."""
+        unknown = sorted(set(names) - set(self.settings.attributes))
+        if unknown:
+            # Another process may have enrolled some.
+            self._refresh()
+            unknown = sorted(set(unknown) - set(self.settings.attributes))
+        if unknown:
+            known = ', '.join(self.settings.attributes)
+            raise DataError(
+                f'attributes={unknown[0]}: no image in {self.uri} has it; '
+                + (f'there are {known}' if known else 'there are none: extract with a model that predicts attributes')
+            )
+
+    def _match(self, record: Record, distance: float, per: str) -> Match:
+        threshold = self.threshold_of(per)
+        same = None if threshold is None else bool(distance <= threshold)
         return Match(**vars(record), distance=float(distance), same_person=same)
 
     def _with_own_numbers(self, features: Features) -> Features:
@@ -450,6 +579,10 @@ class Gallery(ABC):
         """Return the numbers of all images, ``(N,)`` int64, ascending."""
 
     @abstractmethod
+    def identities(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of all images, ascending, and their identities, unchecked; both ``(N,)`` int64."""
+
+    @abstractmethod
     def pids(self) -> dict[int, int]:
         """Count the images by identity, ascending; -1 stands for unknown people."""
 
@@ -487,6 +620,14 @@ class Gallery(ABC):
         """Delete the images that meet the conditions, at least one of which is given; return their number."""
 
     @abstractmethod
+    def _relabel(self, ids: Sequence[int], pid: int, name: str) -> None:
+        """Move images, all of which exist, to a person with that name, which is empty for none."""
+
+    @abstractmethod
+    def _rename(self, pid: int, name: str, ids: Sequence[int]) -> None:
+        """Name a person with these images; the name is checked, and empty for none."""
+
+    @abstractmethod
     def _nearest(self, embedding: np.ndarray, top_k: int, where: RecordFilter) -> list[list[tuple[Record, float]]]:
         """Find the nearest images.
 
@@ -503,9 +644,17 @@ class Gallery(ABC):
     def _records(self, ids: Sequence[int]) -> list[Record]:
         """Return the records of those ids that exist, in any order."""
 
-    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Return path and source of at least those images that have one of the paths."""
-        return {(record.path, record.source) for record in self._records(self.ids().tolist())}
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Return path, source and track of at least those images that have one of the paths."""
+        return {(record.path, record.source, record.track) for record in self._records(self.ids().tolist())}
+
+    @abstractmethod
+    def _count_tracks(self) -> int:
+        """Return the number of records that are tracks."""
+
+    @abstractmethod
+    def _refresh(self) -> None:
+        """Read the settings that other processes may have changed."""
 
     @abstractmethod
     def _names(self, key: str) -> dict[int, str]:
@@ -528,6 +677,14 @@ class Gallery(ABC):
         """Return the back end's own entries for :meth:`info`, at least ``kind``."""
 
 
-def _whole(ids: Sequence[int] | np.ndarray) -> list[int]:
+def _person(pid: int) -> int:
+    """Return the number of a person, or -1."""
+    whole = isinstance(pid, (int, np.integer)) and not isinstance(pid, bool)
+    if not whole or not -1 <= pid < 2**63:
+        raise DataError(f'pid={pid!r}: give the number of a person, or -1 for unknown')
+    return int(pid)
+
+
+def _whole(ids: Numbers | np.ndarray) -> list[int]:
     """Return ids as integers."""
     return list(RecordFilter.of(ids=ids).ids or ())

@@ -88,7 +88,7 @@ ATTRIBUTES = (
 Color = tuple[int, ...]
 
 # Random streams of different purpose never share a key.
-IDENTITY_STREAM, CAMERA_STREAM, IMAGE_STREAM = 1, 2, 3
+IDENTITY_STREAM, CAMERA_STREAM, IMAGE_STREAM, SCENE_STREAM = 1, 2, 3, 4
 
 
 def random_stream(seed: int, purpose: int, *keys: int) -> np.random.RandomState:

@@ -1,0 +1,553 @@
+"""Identify the people in videos: embed their boxes, decide track by track, write who was where. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from mmosnet.drawing.sheets import CELL, fitted, save_sheet
+from mmosnet.drawing.sightings import LabeledBox, draw_sightings, person_sheet
+from mmosnet.errors import DataError
+from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, tracks_of
+from mmosnet.gallery.base import Gallery
+from mmosnet.gallery.people import People
+from mmosnet.gallery.people_input import Sighting
+from mmosnet.gallery.sightings import (
+    JOURNAL,
+    KNOWN,
+    NEW,
+    TABLE,
+    UNSURE,
+    Decision,
+    Journal,
+    SeenPerson,
+    VideoSightings,
+    output_names,
+    people_of,
+    report,
+    write_mot,
+    write_table,
+)
+from mmosnet.io.files import check_writable
+from mmosnet.io.media import LOGGER
+from mmosnet.io.regions import split_frame, split_region
+from mmosnet.io.video_writer import whole_video
+from mmosnet.progress import ProgressBar
+
+PER = ('track', 'frame')
+SHEETS = 'people'
+# Sightings on a person's sheet.
+MOST_SHOWN = 64
+
+
+class FrameEmbedder(Protocol):
+    """What :class:`mmosnet.Embedder` offers."""
+
+    source: str
+    model: str
+    dimension: int
+
+    def __call__(self, frame: np.ndarray, boxes: Any) -> np.ndarray:
+        """Return ``(N, D)`` embeddings of the boxes ``(N, 4)``, left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class IdentifyOptions:
+    """Options of :func:`identify`.
+
+    Attributes:
+        per: ``'track'`` decides once per track, ``'frame'`` once per box; by default tracks where every file of boxes
+            has them.
+        frames: Number of boxes to embed per track, evenly spread over it.
+        after: Decide a track after this number of boxes; by default at its end.
+        draw_videos: Whether to write the videos with labeled boxes.
+        draw_sheets: Whether to write a sheet per person.
+        overwrite: Whether to replace the results in the folder and to take back, by :meth:`People.undo`, what was
+            decided about these videos before.
+        skip: Whether to go on without the rest of a damaged video, instead of raising an error.
+
+    Raises:
+        DataError: An invalid value.
+    """
+
+    per: str | None = None
+    frames: int = 16
+    after: int | None = None
+    draw_videos: bool = True
+    draw_sheets: bool = True
+    overwrite: bool = False
+    skip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.per is not None and self.per not in PER:
+            raise DataError(f'per={self.per!r}: choose from {", ".join(PER)}')
+        for name in ('frames', 'after'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f'{name}={value}: give a number of boxes, 1 or more')
+
+
+def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
+    """Return whether to decide per track or per frame.
+
+    Args:
+        videos: The videos.
+        per: ``'track'`` or ``'frame'`` as the user asks for; None for tracks where every video has them.
+
+    Raises:
+        DataError: Tracks are asked for, and a file has none.
+    """
+    without = [
+        video.boxes_path
+        for video in videos
+        if not any(box.row.track >= 0 for boxes in video.boxes.values() for box in boxes)
+    ]
+    if per == 'track' and without:
+        raise DataError(f'{without[0]}: no box has a track: give --per frame, or boxes of a tracker')
+    return per or ('frame' if without else 'track')
+
+
+def place_of(path: str) -> str:
+    """Return the place of a path, which tells equal paths on several machines apart, as ``mmosnet extract`` does."""
+    host = socket.gethostname()
+    return host if os.path.isabs(path) else f'{host}:{os.getcwd()}'
+
+
+def run_facts(
+    videos: Sequence[CameraVideo], people: People, embedder: FrameEmbedder, per: str, options: IdentifyOptions
+) -> dict[str, Any]:
+    """Return what the decisions depend on, in JSON values: another run in the same folder differs in some of it."""
+    gallery = people.gallery
+    return dict(
+        videos=[[video.path, video.camid, video.start, video.fps, *video.size, _size(video.path)] for video in videos],
+        boxes=[_digest(video) for video in videos],
+        gallery=gallery.uri,
+        model=embedder.model,
+        threshold=[people.threshold, people.track_threshold, people.band, people.margin, gallery.threshold],
+        travel_times=[[*pair, seconds] for pair, seconds in sorted(people.travel_times.items())],
+        per=per,
+        frames=options.frames,
+        after=options.after,
+    )
+
+
+def _size(path: str) -> int:
+    return len(os.listdir(path)) if os.path.isdir(path) else os.path.getsize(path)
+
+
+def _digest(video: CameraVideo) -> str:
+    """Return 16 hex digits of the boxes that are identified."""
+    digest = hashlib.sha256()
+    for boxes in video.boxes.values():
+        for box in boxes:
+            digest.update(repr((box.row.frame, box.row.track, box.row.box, box.region)).encode())
+    return digest.hexdigest()[:16]
+
+
+def is_of(path: str, source: str, videos: Sequence[CameraVideo]) -> bool:
+    """Return whether an image is of one of some videos, by path and source."""
+    file, frame, _ = split_frame(path)
+    file = os.path.normpath(file if frame is not None else os.path.dirname(split_region(path)[0]))
+    return any(file == os.path.normpath(video.path) and source == place_of(video.path) for video in videos)
+
+
+def check_outputs(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> None:
+    """Check before a long computation that the results can be written, and replace none of the inputs.
+
+    Raises:
+        DataError: A result would replace a video or a file of boxes.
+        OSError: The folder cannot be written.
+    """
+    inputs = {Path(path).resolve() for video in videos for path in (video.path, video.boxes_path)}
+    for path in result_files(folder, videos, options):
+        if path.resolve() in inputs:
+            raise DataError(f'{path} would replace an input: name another folder for the results')
+    check_writable(folder / TABLE)
+
+
+def result_files(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> list[Path]:
+    """Return the files of the results, without the sheets of people."""
+    names = list(output_names(videos))
+    files = [folder / TABLE, folder / JOURNAL, *(folder / f'{name}.mot.txt' for name in names)]
+    return files + [folder / f'{name}.mp4' for name in names] * options.draw_videos
+
+
+class _Deciding:
+    """Embeds the boxes of videos in order of time, and decides who they show.
+
+    Args:
+        videos: The videos.
+        embedder: The model.
+        people: The people of the gallery.
+        journal: Decisions of an interrupted run, and those that are made.
+        per: ``'track'`` or ``'frame'``.
+        options: Further options.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[CameraVideo],
+        embedder: FrameEmbedder,
+        people: People,
+        journal: Journal,
+        per: str,
+        options: IdentifyOptions,
+    ) -> None:
+        self._videos, self._embedder, self._people, self._journal = videos, embedder, people, journal
+        self._options = options
+        self._ended: set[int] = set()
+        self._per = per
+        # Per video: what to embed by frame, and the tracks to decide after each frame.
+        self._boxes: list[dict[int, list[PersonBox]]] = []
+        self._due: list[dict[int, list[Track]]] = []
+        for number, video in enumerate(videos):
+            due: dict[int, list[Track]] = defaultdict(list)
+            boxes: dict[int, list[PersonBox]] = defaultdict(list)
+            needed = {frame for frame in video.boxes if (number, frame, 0) not in journal.keys}
+            if per == 'track':
+                tracks = tracks_of(video, options.frames, options.after)
+                needed = set()
+                for track in tracks:
+                    for box in track.chosen:
+                        boxes[box.row.frame].append(box)
+                    if (number, track.number, -1) not in journal.keys:
+                        due[track.decided].append(track)
+                        needed |= {box.row.frame for box in track.chosen}
+            # All boxes of a frame, also those of tracks that are decided: in other batches a model rounds differently,
+            # and a resumed run gives the same numbers.
+            self._boxes.append({frame: some for frame, some in (boxes or video.boxes).items() if frame in needed})
+            self._due.append(due)
+        # Embeddings of tracks that are not decided yet, with the boxes that they are of.
+        self._open: dict[tuple[int, int], list[tuple[np.ndarray, PersonBox]]] = defaultdict(list)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames to read."""
+        return sum(map(len, self._boxes))
+
+    def run(self, progress: ProgressBar) -> None:
+        """Read, embed and decide.
+
+        Args:
+            progress: Counts the frames.
+        """
+        for _, number, frame in in_order_of_time(self._videos, [sorted(boxes) for boxes in self._boxes]):
+            progress.advance()
+            if number in self._ended:
+                continue
+            video, boxes = self._videos[number], self._boxes[number][frame]
+            try:
+                image = video.read(frame)
+            except DataError as e:
+                self._end(number, frame, e)
+                continue
+            corners = [
+                [left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)
+            ]
+            embeddings = self._embedder(image, np.array(corners))
+            if self._per == 'track':
+                for embedding, box in zip(embeddings, boxes, strict=True):
+                    if (number, box.row.track, -1) not in self._journal.keys:
+                        self._open[number, box.row.track].append((embedding, box))
+                self._decide_tracks(number, frame, self._due[number].get(frame, []))
+            else:
+                self._decide_boxes(number, frame, embeddings, boxes)
+
+    def _end(self, number: int, frame: int, error: DataError) -> None:
+        """Go on without the rest of a damaged video, or raise an error."""
+        video = self._videos[number]
+        if not self._options.skip:
+            raise DataError(
+                f'{error}. What was decided before is kept, and the same command goes on there: repair the video, or '
+                'leave out its rest with --bad-images skip'
+            ) from error
+        LOGGER.warning(f'{error}. The rest of {video.path} is left out')
+        lost = sum(len(boxes) for later, boxes in self._boxes[number].items() if later >= frame)
+        video.left_out[f'boxes of {video.path} from frame {frame} on, which cannot be read'] += lost
+        self._ended.add(number)
+        tracks = [track for due in self._due[number].values() for track in due if (number, track.number) in self._open]
+        self._decide_tracks(number, frame, tracks)
+
+    def _decide_tracks(self, number: int, frame: int, tracks: Sequence[Track]) -> None:
+        """Decide the tracks of a video that end, in the order of their numbers."""
+        video = self._videos[number]
+        for track in tracks:
+            embeddings, boxes = zip(*self._open.pop((number, track.number)), strict=True)
+            shown = max(boxes, key=lambda box: box.region.width * box.region.height)
+            span = video.time(track.boxes[0].row.frame), video.time(boxes[-1].row.frame)
+            sighting = self._people.observe(
+                np.stack(embeddings),
+                video.camid,
+                span,
+                track=f'{video.path} {track.number}',
+                path=video.region_path(shown),
+                source=place_of(video.path),
+            )
+            self._journal.add([_decision(number, frame, track.number, 0, sighting, video, shown)])
+
+    def _decide_boxes(self, number: int, frame: int, embeddings: np.ndarray, boxes: Sequence[PersonBox]) -> None:
+        """Decide the boxes of a frame, no two of which are the same person."""
+        video = self._videos[number]
+        sightings = self._people.observe_frame(
+            embeddings,
+            video.camid,
+            video.time(frame),
+            paths=[video.region_path(box) for box in boxes],
+            source=place_of(video.path),
+        )
+        self._journal.add(
+            [
+                _decision(number, frame, -1, row, sighting, video, box)
+                for row, (sighting, box) in enumerate(zip(sightings, boxes, strict=True))
+            ]
+        )
+
+
+def _decision(
+    number: int, frame: int, track: int, row: int, sighting: Sighting, video: CameraVideo, shown: PersonBox
+) -> Decision:
+    verdict = {True: KNOWN, False: NEW, None: UNSURE}[sighting.known]
+    distance, runner_up = (None if math.isnan(value) else value for value in (sighting.distance, sighting.runner_up))
+    scores = distance, runner_up, sighting.confidence, sighting.reason
+    return Decision(
+        number, frame, track, row, verdict, sighting.pid, sighting.nearest, *scores, video.region_path(shown),
+        shown.row.frame,
+    )  # fmt: skip
+
+
+def identify(
+    videos: Sequence[CameraVideo],
+    people: People,
+    embedder: FrameEmbedder,
+    out: str | Path,
+    options: IdentifyOptions | None = None,
+    disable_progress: bool = False,
+) -> str:
+    """Identify the people in videos, and write who was where.
+
+    ``out`` gets ``sightings.csv``, a row per sighting; ``NAME.mot.txt`` per video, its boxes with people as ids;
+    ``NAME.mp4`` per video, with labeled boxes; ``people/PID.jpg``, a sheet per person; and ``identify.jsonl``, the
+    journal by which the same call resumes an interrupted one. Frames are decoded in order and once, and once more for
+    the pictures. Memory does not grow with the length of videos and tracks.
+
+    Args:
+        videos: The videos (:func:`~mmosnet.features.videos.open_videos`).
+        people: The people of a gallery, who may be none yet.
+        embedder: The model.
+        out: Folder for the results.
+        options: Further options; see :class:`IdentifyOptions` for the defaults.
+        disable_progress: Whether to show no progress. Default: False.
+
+    Returns:
+        The report, a table.
+
+    Raises:
+        DataError: The gallery has no threshold, is of another model or holds images of these videos; the folder has
+            results of another run; or a video is damaged.
+        OSError: The results cannot be written.
+    """
+    options = options or IdentifyOptions()
+    folder, gallery = Path(out), people.gallery
+    if len(gallery) or gallery.model:
+        gallery.check_model(embedder.model, f'people in videos by {embedder.source}')
+    if people.threshold is None and gallery.threshold is None:
+        raise DataError(
+            f'{gallery.uri} has no threshold: `mmosnet calibrate FEATURES --gallery {gallery.uri}` finds one; or give '
+            '--threshold'
+        )
+    per = per_of(videos, options.per)
+    check_outputs(folder, videos, options)
+    run = run_facts(videos, people, embedder, per, options)
+    if options.overwrite:
+        undo(folder, videos, people)
+    if not (folder / JOURNAL).exists():
+        _refuse_known(people, videos)
+        _refuse_untimed(people, videos)
+    with closing(Journal(folder, run)) as journal, ExitStack() as stack:
+        for video in videos:
+            stack.enter_context(closing(video))
+        deciding = _Deciding(videos, embedder, people, journal, per, options)
+        with ProgressBar(deciding.frames, 'frames to identify', disable_progress) as progress:
+            deciding.run(progress)
+        decisions = journal.decisions
+    sightings = [
+        VideoSightings(video, [one for one in decisions if one.video == number]) for number, video in enumerate(videos)
+    ]
+    write_results(folder, sightings, gallery, options, disable_progress)
+    left_out = [('left out', f'{count:,} {reason}') for video in videos for reason, count in video.left_out.items()]
+    return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
+
+
+def undo(folder: Path, videos: Sequence[CameraVideo], people: People) -> None:
+    """Take back the decisions about some videos, the last ones in the log of a gallery, and delete their journal.
+
+    Raises:
+        DataError: Somebody else was identified since, or it is too long ago to be undone.
+    """
+    operations: dict[int, list[dict]] = defaultdict(list)
+    for entry in people.log():
+        if not entry['undone'] and entry['event'] != 'undo' and entry['operation'] is not None:
+            operations[entry['operation']].append(entry)
+    own = [
+        any(entry['path'] and is_of(entry['path'], entry['source'], videos) for entry in entries)
+        for entries in operations.values()
+    ]
+    count = sum(own)
+    if not all(own[len(own) - count :]):
+        raise DataError(
+            f'{people.gallery.uri}: after these videos were identified, others were, or people were changed: only the '
+            'last decisions can be taken back. Identify into another gallery'
+        )
+    if count > people.undo_operations:
+        raise DataError(
+            f'{people.gallery.uri}: {count:,} decisions about these videos, of which only the last '
+            f'{people.undo_operations:,} can be taken back. Identify into another gallery'
+        )
+    for _ in range(count):
+        people.undo()
+    # Last: until then an interrupted call can be given again.
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def _refuse_known(people: People, videos: Sequence[CameraVideo]) -> None:
+    """Raise an error if people were seen before in videos that are to be identified for the first time."""
+    known = [seen for seen in people.sightings() if is_of(seen.path, seen.source, videos)]
+    if known:
+        raise DataError(
+            f'{people.gallery.uri} has {len(known):,} sightings in these videos, the first {known[0].path}: they were '
+            'identified before, into another folder. Name that folder (--out) to get its results again, or start with '
+            '--overwrite, which takes these decisions back'
+        )
+
+
+def _refuse_untimed(people: People, videos: Sequence[CameraVideo]) -> None:
+    """Raise an error if videos without a start would be at the same time as earlier ones.
+
+    Nobody is two people at the same time, or in two places: people of earlier videos would not be recognized.
+    """
+    latest, untimed = people.latest(), [video.path for video in videos if not video.is_timed]
+    if untimed and latest is not None:
+        raise DataError(
+            f'{untimed[0]} has no start, and {people.gallery.uri} has seen people until {latest:.2f} s: give '
+            f'--start-time, the date and time of the recording; --start-time {math.ceil(latest) + 60} is after them'
+        )
+
+
+def write_results(
+    folder: Path,
+    sightings: Sequence[VideoSightings],
+    gallery: Gallery,
+    options: IdentifyOptions,
+    disable_progress: bool = False,
+) -> None:
+    """Write all results but the journal; see :func:`identify`."""
+    write_table(folder / TABLE, sightings, gallery.names)
+    for name, of_video in zip(output_names([one.video for one in sightings]), sightings, strict=True):
+        write_mot(folder / f'{name}.mot.txt', of_video)
+    for old in (folder / SHEETS).glob('*.jpg'):
+        # Of a run before; a person may be gone.
+        if old.stem.isdigit():
+            old.unlink()
+    draw_results(folder, sightings, gallery.names['pid'], options, disable_progress)
+
+
+def draw_results(
+    folder: Path,
+    sightings: Sequence[VideoSightings],
+    names: Mapping[int, str],
+    options: IdentifyOptions,
+    disable_progress: bool = False,
+) -> None:
+    """Write the videos with labeled boxes, and a sheet per person; reads the videos once more.
+
+    Args:
+        folder: Folder of the results.
+        sightings: The videos with their decisions.
+        names: Names of people by pid.
+        options: Which pictures to write.
+        disable_progress: Whether to show no progress. Default: False.
+    """
+    people = people_of(sightings) if options.draw_sheets else {}
+    wanted: list[dict[int, set[str]]] = [defaultdict(set) for _ in sightings]
+    for of_person in people.values():
+        for _, seen in of_person[:MOST_SHOWN]:
+            wanted[seen.decision.video][seen.decision.shown].add(seen.decision.image)
+    # As small JPEGs: a sheet is drawn when all videos are read.
+    crops: dict[str, bytes] = {}
+    total = sum(
+        max(one.video.boxes) + 1 if options.draw_videos else len(some)
+        for one, some in zip(sightings, wanted, strict=True)
+    )
+    names_of_videos = output_names([one.video for one in sightings])
+    with ProgressBar(total, 'frames to draw', disable_progress) as progress:
+        for name, of_video, some in zip(names_of_videos, sightings, wanted, strict=True):
+            with closing(of_video.video):
+                path = folder / f'{name}.mp4' if options.draw_videos else None
+                for frame, image in _drawn(of_video, path, some, names):
+                    for box, _ in of_video.of_frame(frame) if frame in some else ():
+                        image_path = of_video.video.region_path(box)
+                        if image_path in some[frame]:
+                            left, top, width, height = box.region
+                            card = fitted(image[top : top + height, left : left + width], CELL)
+                            crops[image_path] = cv2.imencode('.jpg', card)[1].tobytes()
+                    # Frames behind the last box are not in the total.
+                    progress.advance(int(progress.done < total))
+    for pid, of_person in people.items():
+        more = f', the first {MOST_SHOWN} are shown' * (len(of_person) > MOST_SHOWN)
+        times = f'{len(of_person):,} sighting{"s" * (len(of_person) > 1)}'
+        cards = [_card(of_video, seen, crops) for of_video, seen in of_person[:MOST_SHOWN]]
+        save_sheet(person_sheet([f'{_person(pid, names)}: {times}{more}'], cards), folder / SHEETS / f'{pid}.jpg')
+
+
+def _drawn(
+    of_video: VideoSightings, path: Path | None, frames: Collection[int], names: Mapping[int, str]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield number and image of the frames that are to be read, and write the video with labeled boxes if asked for."""
+    video = of_video.video
+    if path is None:
+        yield from ((frame, video.read(frame)) for frame in sorted(frames))
+        return
+    with whole_video(path, video.fps, video.size) as write:
+        for frame, image in video.all_frames():
+            yield frame, image
+            labels = [LabeledBox(box.row.box, *_label(decision, names)) for box, decision in of_video.of_frame(frame)]
+            drawn = image.copy()
+            draw_sightings(drawn, labels, f'camera {video.camid}   {video.time(frame):.2f} s')
+            write(drawn)
+
+
+def _card(
+    of_video: VideoSightings, seen: SeenPerson, crops: Mapping[str, bytes]
+) -> tuple[np.ndarray | None, list[str]]:
+    """Return image and text of a sighting on the sheet of a person."""
+    decision, video = seen.decision, of_video.video
+    crop = crops.get(decision.image)
+    image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+    distance = '' if decision.distance is None else f' {decision.distance:.3f}'
+    time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
+    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}']
+
+
+def _label(decision: Decision | None, names: Mapping[int, str]) -> tuple[str, int]:
+    """Return text and pid of a box."""
+    if decision is None:
+        return '', -1
+    if decision.verdict == UNSURE:
+        return 'unsure', -1
+    distance = '' if decision.distance is None else f' {decision.distance:.2f}'
+    return f'{_person(decision.pid, names)} {decision.verdict}{distance}', decision.pid
+
+
+def _person(pid: int, names: Mapping[int, str]) -> str:
+    return f'{names[pid]} ({pid})' if pid in names else f'person {pid}'
