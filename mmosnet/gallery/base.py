@@ -403,7 +403,7 @@ class Gallery(ABC):
         return dict(
             uri=self.uri,
             images=len(self),
-            tracks=self._count_tracks(),
+            pooled=self._count_pooled(),
             identities=len([pid for pid in pids if pid >= 0]),
             named=len(self._names('pid')),
             unknown=pids.get(-1, 0),
@@ -582,8 +582,8 @@ class Gallery(ABC):
         return {(record.path, record.source, record.track) for record in self._records(self.ids().tolist())}
 
     @abstractmethod
-    def _count_tracks(self) -> int:
-        """Return the number of records that are tracks."""
+    def _count_pooled(self) -> int:
+        """Return the number of records that are pooled from several images."""
 
     @abstractmethod
     def _refresh(self) -> None:

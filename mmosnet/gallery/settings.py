@@ -243,8 +243,8 @@ class Record:
         name: Name of the person; empty for an unnamed one.
         camera: Name of the camera; empty for an unnamed one.
         source: Host and folder of the path, as ``mmosnet extract`` notes them; empty if unknown.
-        track: Name of the track; empty for a single image.
-        frames: Number of images of the track; 1 for a single image.
+        track: Name of the track that the image belongs to; empty if unknown.
+        frames: Number of images from which the embedding was pooled; 1 for a single image.
         attributes: Names of the attributes that the model predicted, sorted.
     """
 
