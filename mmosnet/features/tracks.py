@@ -21,6 +21,8 @@ from mmosnet.features.features import Features, check_alike
 from mmosnet.io.images import as_image
 from mmosnet.io.regions import split_frame, split_region
 
+# What a row of features, and a query, may be: one image, or a track, which is pooled from several.
+PER = ('image', 'track')
 POOLINGS = ('mean', 'max', 'quality')
 # Exponents of area, sharpness and length of the embedding in the quality: of those measured, the best for each.
 EXPONENTS = dict(area=0.25, sharpness=0.25, norm=-1.0)

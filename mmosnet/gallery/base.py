@@ -19,7 +19,8 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.settings import PER, WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
+from mmosnet.features.tracks import PER
+from mmosnet.gallery.settings import WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
 from mmosnet.gallery.vectors import GalleryCheck, checked_embeddings
 
 Numbers = int | Iterable[int] | None

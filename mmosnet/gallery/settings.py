@@ -16,8 +16,6 @@ from mmosnet.io.tables import LAST, UNITS, check_seconds
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# What a query may be: one image, or a track, whose embedding is pooled from several. Each has a threshold of its own.
-PER = ('image', 'track')
 # Version of the format, newer ones are refused; the version that added names, sources and, in folders, checksums; and
 # that of tracks and attributes, which folders have once they hold some.
 VERSION, WITH_CHECKSUMS, WITH_TRACKS = 3, 2, 3
