@@ -71,7 +71,7 @@ def test_mistakes_get_a_message(gallery, features, tmp_path):
     assert not (tmp_path / 'new').exists()
     gallery('create', 'gallery', 'features')
     assert 'has a gallery' in gallery('create', 'gallery')
-    assert gallery('delete', 'gallery').startswith('error: give --id, --pid, --camid or --before')
+    assert gallery('delete', 'gallery').startswith('error: give --id, --pid, --camid, --track or --before')
     assert gallery('delete', 'gallery', '--before', 'noon').startswith("error: --before 'noon' is neither seconds")
     write_shard('other.parquet', people(3, model='f00'))
     assert 'embeddings of the model f00, but gallery holds those of abc' in gallery(
