@@ -378,9 +378,9 @@ class FaissGallery(Gallery):
         with self._lock:
             return self._table.records(ids)
 
-    def _count_tracks(self) -> int:
+    def _count_pooled(self) -> int:
         with self._lock:
-            return self._table.count_tracks()
+            return self._table.count_pooled()
 
     def _refresh(self) -> None:
         self._view()

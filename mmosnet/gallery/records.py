@@ -284,11 +284,11 @@ class RecordTable:
             query = f'SELECT id FROM records WHERE {" AND ".join(terms) or "1"}'
             return np.fromiter((row[0] for row in self.connection.execute(query, values)), np.int64)
 
-    def count_tracks(self) -> int:
-        """Return the number of records that are tracks."""
+    def count_pooled(self) -> int:
+        """Return the number of records that are pooled from several images."""
         with self._errors():
-            (track,) = self._optional('track')
-            return self.connection.execute(f"SELECT COUNT(*) FROM records WHERE {track} != ''").fetchone()[0]
+            (frames,) = self._optional('frames')
+            return self.connection.execute(f'SELECT COUNT(*) FROM records WHERE {frames} > 1').fetchone()[0]
 
     def _columns_of(self, table: str) -> list[str]:
         return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]

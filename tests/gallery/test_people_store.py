@@ -27,8 +27,8 @@ def quick_folder(tmp_path):
 
 
 def test_killed_anywhere_it_has_happened_or_not(quick_folder):
-    # Every third write; all of them take minutes.
-    done = killed('faiss', quick_folder, 3)
+    # Every seventh write; all of them take minutes.
+    done = killed('faiss', quick_folder, 7)
     assert done.returncode == 0, done.stderr
     counts = [list(map(int, line.split())) for line in done.stdout.splitlines()]
     assert len(counts) == 12 and all(before and after for _, before, after in counts)
