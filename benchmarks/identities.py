@@ -14,8 +14,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.identity_data import NOBODY, Sightings, pooled
-from mmosnet.errors import need
+from benchmarks.identity_data import (
+    CALIBRATION_SCENE,
+    CALIBRATION_SEED,
+    NOBODY,
+    SCENE,
+    Embed,
+    LabeledTracks,
+    Sightings,
+    draw_and_embed,
+    labeled_tracks,
+    pooled,
+)
+from mmosnet.errors import DataError, need
 from mmosnet.evaluation.distances import Embeddings
 from mmosnet.evaluation.verification import match_thresholds
 from mmosnet.gallery import Gallery
@@ -119,7 +130,9 @@ def decide_by_people(
         if per == 'track' or not constraints:
             for rows in boxes_of(sightings) if per == 'box' else tracks_of(sightings):
                 first, last = sightings.time[rows[0]], sightings.time[rows[-1]]
-                place = dict(camid=int(sightings.camid[rows[0]]), time=(first, last), track=str(sightings.track[rows[0]]))
+                place = dict(
+                    camid=int(sightings.camid[rows[0]]), time=(first, last), track=str(sightings.track[rows[0]])
+                )
                 embedding = sightings.embedding[rows[0]] if per == 'box' else sightings.embedding[rows]
                 groups.append(rows)
                 found.append(people.observe(embedding, **(place if constraints else {})))
@@ -274,10 +287,14 @@ def calibrated(embedding: np.ndarray, pid: np.ndarray, fmr: float) -> float:
     return 0.0 if distance is None else distance
 
 
-def track_embeddings(embedding: np.ndarray, pid: np.ndarray, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pooled embeddings of tracks ``(T, D)`` and their people ``(T,)``; each track shows one person."""
-    first = [int(np.flatnonzero(track == number)[0]) for number in np.unique(track)]
-    return pooled(embedding, track), pid[first]
+def threshold_of(people: Sightings | LabeledTracks, per: str, fmr: float) -> float:
+    """Return the threshold of a false-match rate among boxes or among pooled tracks, each of which shows one person."""
+    real = people.pid != NOBODY
+    embedding, pid, track = people.embedding[real], people.pid[real], people.track[real]
+    if per == 'track':
+        first = [int(np.flatnonzero(track == number)[0]) for number in np.unique(track)]
+        embedding, pid = pooled(embedding, track), pid[first]
+    return calibrated(embedding, pid, fmr)
 
 
 def compare(
@@ -321,6 +338,91 @@ def score_table(scores: dict[str, list[IdentityScores]]) -> str:
         mean = {name: float(np.mean([getattr(result, name) for result in results])) for name in names}
         spread = ' to '.join(f'{bound([result.idf1 for result in results]):.3f}' for bound in (min, max))
         shares = [f'{mean[name]:.1%}' for name in ('right', 'merged', 'split', 'unsure')]
-        values = [f'{mean["idf1"]:.3f}', spread, f'{mean["idp"]:.3f}', f'{mean["idr"]:.3f}', f'{mean["identities"]:.2f}']
+        values = [
+            f'{mean["idf1"]:.3f}',
+            spread,
+            f'{mean["idp"]:.3f}',
+            f'{mean["idr"]:.3f}',
+            f'{mean["identities"]:.2f}',
+        ]
         rows.append((title, *shares, *values))
     return text_table(titles, rows, 'l' + 'r' * (len(titles) - 1))
+
+
+def measure_scenes(
+    place: str | Path,
+    embedder: Embed,
+    per: str,
+    fmr: float,
+    seeds: Sequence[int],
+    variants: Sequence[str] = tuple(VARIANTS),
+    say: Callable[[str], object] = lambda line: None,
+) -> str:
+    """Measure on drawn scenes, with the threshold of another scene with other people and cameras; return a report.
+
+    Args:
+        place: Folder for the scenes, which are drawn unless it has them.
+        embedder: Embeds the boxes of a frame.
+        per: ``'box'`` or ``'track'``.
+        fmr: False-match rate of the threshold.
+        seeds: One scene each.
+        variants: Titles in :data:`VARIANTS`.
+        say: Called with lines about the progress.
+
+    Raises:
+        DataError: A seed is that of the scene for the threshold.
+    """
+    if CALIBRATION_SEED in seeds:
+        raise DataError(f'--seeds: {CALIBRATION_SEED} is the scene that the threshold comes from: give others')
+    threshold = threshold_of(
+        draw_and_embed(Path(place) / 'calibration', CALIBRATION_SEED, CALIBRATION_SCENE, embedder), per, fmr
+    )
+    tests = []
+    for seed in seeds:
+        tests.append(draw_and_embed(Path(place) / f'scene{seed}', seed, SCENE, embedder))
+        say(f'scene {seed}: {len(tests[-1])} boxes, {len(tracks_of(tests[-1]))} tracks')
+    facts = f'{len(seeds)} drawn scenes, decisions per {per}, threshold {threshold:.4f} (FMR {fmr:g})'
+    return f'{facts}\n\n{score_table(compare(tests, per, threshold, variants, say))}'
+
+
+def measure_tracks(
+    folder: str | Path,
+    embedder: Embed,
+    per: str,
+    fmr: float,
+    seeds: Sequence[int],
+    two_folds: bool = False,
+    variants: Sequence[str] = tuple(VARIANTS),
+    say: Callable[[str], object] = lambda line: None,
+) -> str:
+    """Measure on the test people of a data set in Market-1501's layout, track by track; return a report.
+
+    Args:
+        folder: The data set.
+        embedder: Embeds an image.
+        per: ``'box'``, here an image, or ``'track'``.
+        fmr: False-match rate of the threshold.
+        seeds: One order of the tracks each.
+        two_folds: Whether each half of the test people is tested with the threshold of the other half. By default all
+            are tested with the threshold of the training people, whom a model that was trained on them tells apart too
+            well.
+        variants: Titles in :data:`VARIANTS`.
+        say: Called with lines about the progress.
+    """
+    test = labeled_tracks(folder, ('query', 'bounding_box_test'), embedder)
+    pids = np.unique(test.pid)
+    halves = test.of_people(pids[::2]), test.of_people(pids[1::2])
+    folds = (
+        (halves, halves[::-1]) if two_folds else ((test, labeled_tracks(folder, ('bounding_box_train',), embedder)),)
+    )
+    scores: dict[str, list[IdentityScores]] = {}
+    thresholds = []
+    for tested, others in folds:
+        thresholds.append(threshold_of(others, per, fmr))
+        tests = [tested.shuffled(seed) for seed in seeds]
+        for title, results in compare(tests, per, thresholds[-1], variants, say).items():
+            scores.setdefault(title, []).extend(results)
+    people = 'the other half of the test people' if two_folds else 'the training people'
+    shown = ' and '.join(f'{threshold:.4f}' for threshold in thresholds)
+    facts = f'{len(pids)} people in {len(seeds)} orders, decisions per {per}, threshold {shown} (FMR {fmr:g}, {people})'
+    return f'{facts}\n\n{score_table(scores)}'
