@@ -85,6 +85,9 @@ def add_identities(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--checkpoint', metavar='FILE', help='weights of the model (those that belong to it)')
     parser.add_argument('--per', choices=('track', 'box'), default='track', help='what is decided on (track)')
     parser.add_argument('--fmr', type=float, default=0.005, help='false-match rate of the threshold (0.005)')
+    parser.add_argument(
+        '--shortest-track', type=int, default=3, metavar='N', help='tracks of fewer boxes get no answer (3)'
+    )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='of scenes, or orders (0 1 2)')
     parser.add_argument(
         '--two-folds',
@@ -117,7 +120,14 @@ def measure_identities(args: argparse.Namespace) -> None:
         unknown = [title for title in args.variants or () if title not in VARIANTS]
         if unknown:
             raise DataError(f'--variants {unknown[0]!r}: choose from {", ".join(map(repr, VARIANTS))}')
-        common = (args.place, Embedder(args.model, args.checkpoint), args.per, args.fmr, args.seeds)
+        common = (
+            args.place,
+            Embedder(args.model, args.checkpoint),
+            args.per,
+            args.fmr,
+            args.shortest_track,
+            args.seeds,
+        )
         variants = args.variants or tuple(VARIANTS)
         if args.images:
             print(measure_tracks(*common, args.two_folds, variants, say))
