@@ -5,13 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.io.images import as_image, read_image
 from mmosnet.runtime.model import ExportedModel
+
+# Smallest score of an attribute that is predicted present.
+PRESENT = 0.5
+
+
+class Prediction(NamedTuple):
+    """What a model says about one image.
+
+    Attributes:
+        embedding: ``(D,)`` float32.
+        attributes: Names of the attributes whose score is at least :data:`PRESENT`; none for a model without any.
+    """
+
+    embedding: np.ndarray
+    attributes: tuple[str, ...] = ()
 
 
 class ImageEmbedder(ABC):
@@ -24,6 +39,7 @@ class ImageEmbedder(ABC):
         preparation: Preparation of the images, as text: two models with the same weights may differ in it.
         dimension: Dimension D of the embeddings.
         on_cpu: Whether the model computes on the CPU.
+        attributes: Names of the attributes that a joint model predicts beside; none by default.
     """
 
     source: str
@@ -32,6 +48,7 @@ class ImageEmbedder(ABC):
     preparation: str
     dimension: int
     on_cpu = True
+    attributes: tuple[str, ...] = ()
 
     def read_file(self, path: str) -> np.ndarray:
         """Read an image file, ``(H, W, 3)`` uint8, BGR, with the decoder that the model was tested with.
@@ -57,11 +74,23 @@ class ImageEmbedder(ABC):
     def embed(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Return the embedding ``(D,)`` float32 of each prepared image, or the error that prevented it."""
 
+    def predict(self, items: Sequence[Any]) -> list[Prediction | DataError]:
+        """Return embedding and attributes of each prepared image, or the error that prevented it.
+
+        Models without attributes need only :meth:`embed`.
+        """
+        return [one if isinstance(one, DataError) else Prediction(one) for one in self.embed(items)]
+
+    def predict_batch(self, items: Sequence[Any]) -> list[Prediction | DataError]:
+        """Predict the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
+        images = [item for item in items if not isinstance(item, DataError)]
+        predicted = iter(self.predict(images) if images else ())
+        return [item if isinstance(item, DataError) else next(predicted) for item in items]
+
     def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Embed the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
-        images = [item for item in items if not isinstance(item, DataError)]
-        embedded = iter(self.embed(images) if images else ())
-        return [item if isinstance(item, DataError) else next(embedded) for item in items]
+        predicted = self.predict_batch(items)
+        return [one if isinstance(one, DataError) else one.embedding for one in predicted]
 
 
 class ExportedEmbedder(ImageEmbedder):
@@ -97,6 +126,7 @@ class ExportedEmbedder(ImageEmbedder):
         opencv = ', read by OpenCV' * self._description.read_by_opencv
         numbers = f'mean {self._description.mean}, std {self._description.std}, {self._description.channel_order}'
         self.preparation = f'{self._description.preparation()}, {size}{opencv}, {numbers}'
+        self.attributes = self._description.attributes if 'attributes' in self._description.outputs else ()
         self.dimension = self._model.predict([])['embedding'].shape[1]
 
     def read_file(self, path: str) -> np.ndarray:
@@ -110,3 +140,14 @@ class ExportedEmbedder(ImageEmbedder):
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
         """Compute embeddings; see :meth:`ImageEmbedder.embed`."""
         return list(self._model(np.stack(items))['embedding'])
+
+    def predict(self, items: Sequence[np.ndarray]) -> list[Prediction | DataError]:
+        """Compute embeddings and attributes; see :meth:`ImageEmbedder.predict`."""
+        outputs = self._model(np.stack(items))
+        scores = outputs['attributes'] if self.attributes else np.empty((len(items), 0))
+        return [
+            Prediction(
+                embedding, tuple(name for name, score in zip(self.attributes, row, strict=True) if score >= PRESENT)
+            )
+            for embedding, row in zip(outputs['embedding'], scores, strict=True)
+        ]

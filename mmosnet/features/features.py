@@ -18,6 +18,8 @@ from mmosnet.io.tables import LAST, check_seconds
 
 # Columns beside embedding and path.
 TYPES = dict(pid=np.int64, camid=np.int64, time=np.float64)
+# Columns that are arrays, and those that are lists.
+ARRAYS, TEXTS = ('embedding', *TYPES, 'frames'), ('path', 'source', 'track', 'attributes')
 # Columns whose numbers may have names, with the column of these names in files and databases.
 NAME_COLUMNS = dict(pid='name', camid='camera')
 NAMED = tuple(NAME_COLUMNS)
@@ -44,6 +46,13 @@ class Features:
         names: Names of people and cameras by number, ``dict(pid={1: 'anna'}, camid={2: 'door'})``.
         source: ``N`` texts, or one for all: the place of the path, as host and folder; empty if unknown. A path and its
             source identify an image.
+        track: ``N`` names or numbers of the tracks that the images belong to, or one for all; empty texts if there are
+            none. Trackers number anew in each video: source, video, camera and track together identify a track
+            (:mod:`~mmosnet.features.tracks`).
+        frames: ``(N,)`` int64, the number of images of the track from which the embedding was pooled; 1 (default) for
+            one image. One number stands for all. The path of a pooled embedding is that of the first image.
+        attributes: ``N`` collections of names of attributes, such as ``('backpack', 'hat')``, which a model predicts
+            for the person; sorted tuples. None by default.
 
     Raises:
         DataError: Columns of unequal lengths, or invalid values; names column, row and value.
@@ -57,18 +66,29 @@ class Features:
     model: str = ''
     names: dict[str, dict[int, str]] = field(default_factory=dict)
     source: Any = ''  # list[str], or one text for all
+    track: Any = ''  # likewise
+    frames: Any = 1  # np.ndarray, or one number for all
+    attributes: Any = ()  # list[tuple[str, ...]], or () for none
 
     def __post_init__(self) -> None:
         self.embedding = _embedding(self.embedding)
         self.path = _texts('path', self.path)
         self.source = [self.source] * len(self.path) if isinstance(self.source, str) else self.source
         self.source = _texts('source', self.source)
-        given = {key: _array(key, getattr(self, key)) for key in TYPES}
-        lengths = {name: np.shape(column) for name, column in dict(path=self.path, source=self.source, **given).items()}
+        one_track = isinstance(self.track, str) or np.ndim(self.track) == 0
+        self.track = _tracks([self.track] * len(self.path) if one_track else self.track)
+        self.frames = np.full(len(self.path), self.frames) if np.ndim(self.frames) == 0 else self.frames
+        self.attributes = _attributes(self.attributes or [()] * len(self.path))
+        given = {key: _array(key, getattr(self, key)) for key in (*TYPES, 'frames')}
+        columns = {name: getattr(self, name) for name in ('path', 'source', 'track')} | given
+        # NumPy would read tuples of equal lengths as a second axis.
+        lengths = {name: np.shape(column) for name, column in columns.items()}
+        lengths['attributes'] = (len(self.attributes),)
         if set(lengths.values()) != {(len(self.embedding),)}:
             shapes = ', '.join(f'{name} {shape}' for name, shape in lengths.items())
             raise DataError(f'{len(self.embedding)} embeddings, but {shapes}: every column needs one value for each')
         self.time = _seconds(given['time'])
+        self.frames = _frames(given['frames'], self.track)
         if not isinstance(self.names, Mapping) or set(self.names) - set(NAMED):
             raise DataError(f'names={self.names!r}: give dict(pid={{1: name}}, camid={{1: name}})')
         names, self.names = self.names, {}
@@ -87,6 +107,11 @@ class Features:
         """Dimension D of the embeddings."""
         return self.embedding.shape[1]
 
+    @property
+    def has_tracks(self) -> bool:
+        """Whether a row is a track or has attributes, which features of older versions have not."""
+        return any(self.track) or any(self.attributes)
+
     def labels(self, key: str) -> dict[int, str]:
         """Return the name of each person (``'pid'``) or camera (``'camid'``) by number; unnamed ones: the number."""
         names, numbers = self.names[key], np.unique(getattr(self, key)).tolist()
@@ -102,18 +127,18 @@ class Features:
         labels = self.labels(key)
         old = np.fromiter([-1, *labels], np.int64)
         new = np.fromiter([-1, *(numbers[label] for label in labels.values())], np.int64)
-        columns: dict[str, Any] = {name: getattr(self, name) for name in TYPES}
+        columns: dict[str, Any] = {name: getattr(self, name) for name in (*TYPES, 'frames', *TEXTS)}
         columns[key] = new[np.searchsorted(old, np.maximum(columns[key], -1))]
         names = self.names | {key: {numbers[label]: label for label in labels.values()}}
-        return Features(self.embedding, self.path, model=self.model, names=names, source=self.source, **columns)
+        return Features(self.embedding, model=self.model, names=names, **columns)
 
     def __eq__(self, other: object) -> bool:
         """Return whether all rows are equal, with people and cameras compared by name, and NaN times equal."""
         if not isinstance(other, Features):
             return NotImplemented
-        if (self.path, self.source, self.model) != (other.path, other.source, other.model):
+        if any(getattr(self, name) != getattr(other, name) for name in (*TEXTS, 'model')):
             return False
-        columns = [(getattr(self, name), getattr(other, name)) for name in ('embedding', 'time')]
+        columns = [(getattr(self, name), getattr(other, name)) for name in ('embedding', 'time', 'frames')]
         if not all(np.array_equal(one, two, equal_nan=True) for one, two in columns):
             return False
         return all(self._labels_of_rows(key) == other._labels_of_rows(key) for key in NAMED)
@@ -128,8 +153,8 @@ class Features:
         chosen = np.arange(len(self))[rows if isinstance(rows, slice) else _index(rows)]
         if chosen.ndim != 1:
             raise TypeError('features[row] takes a slice, a list of rows or a mask; for one row write features[[row]]')
-        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ('embedding', *TYPES)}
-        texts: dict[str, Any] = {name: [getattr(self, name)[row] for row in chosen] for name in ('path', 'source')}
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ARRAYS}
+        texts: dict[str, Any] = {name: [getattr(self, name)[row] for row in chosen] for name in TEXTS}
         return Features(model=self.model, names=self.names, **texts, **columns)
 
     @classmethod
@@ -156,12 +181,8 @@ class Features:
                 numbers = own_numbers(preferred, preferred=preferred)
                 parts = [part.renumbered(key, numbers) for part in parts]
                 names[key] = {number: label for label, number in numbers.items()}
-        columns: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in ('embedding', *TYPES)
-        }
-        texts: dict[str, Any] = {
-            name: [text for part in parts for text in getattr(part, name)] for name in ('path', 'source')
-        }
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+        texts: dict[str, Any] = {name: [text for part in parts for text in getattr(part, name)] for name in TEXTS}
         return cls(model=first.model, names=names, **texts, **columns)
 
     def _labels_of_rows(self, key: str) -> list[str | None]:
@@ -265,6 +286,78 @@ def _texts(key: str, given: Any) -> list[str]:
                 raise DataError(f'{key}, row {row}: {text!r} is no text')
             texts[row] = str(text)
     return texts
+
+
+def checked_track(track: Any, what: str) -> str:
+    """Return the name of a track as text; empty for none.
+
+    Args:
+        track: Text, or whole number of a tracker; ``''`` and -1 stand for none.
+        what: Column and row, for errors.
+
+    Raises:
+        DataError: The value is no name of a track.
+    """
+    if isinstance(track, str):
+        text = track.strip()
+        if text in UNKNOWN_AS_TEXT:
+            raise DataError(f"{what}: {track!r} is no track: give '' for a single image")
+        return '' if text in ('', '-1') else checked_name(text, what)
+    if not isinstance(track, Integral) or isinstance(track, (bool, np.bool_)) or track < -1:
+        raise DataError(f"{what}: {track!r} is no track: give a name or a number, or '' for a single image")
+    return '' if track == -1 else str(int(track))
+
+
+def checked_attributes(names: Any, what: str) -> tuple[str, ...]:
+    """Return names of attributes, sorted and each once.
+
+    Args:
+        names: Names; one text is one name.
+        what: Column and row, for errors.
+
+    Raises:
+        DataError: There is a value that is no name.
+    """
+    listed = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else None
+    if listed is None or not all(isinstance(name, str) for name in listed):
+        raise DataError(f"{what}: {names!r} are no names of attributes: give texts, ('backpack', 'hat')")
+    return tuple(sorted({checked_name(name, what) for name in listed}))
+
+
+def _tracks(given: Any) -> list[str]:
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise DataError(f'track={given!r}: give a list with one for each embedding')
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    return ['' if track == '' else checked_track(track, f'track, row {row}') for row, track in enumerate(values)]
+
+
+def _attributes(given: Any) -> list[tuple[str, ...]]:
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise DataError(f'attributes={given!r}: give a list with the names for each embedding')
+    # Many people have the same attributes.
+    checked: dict[Any, tuple[str, ...]] = {(): ()}
+    rows = []
+    for row, names in enumerate(given):
+        if isinstance(names, str):
+            raise DataError(f'attributes, row {row}: {names!r}: give a list or tuple of names for each embedding')
+        if not isinstance(names, tuple) or names not in checked:
+            names = checked.setdefault(*[checked_attributes(names, f'attributes, row {row}')] * 2)
+        rows.append(checked[names])
+    return rows
+
+
+def _frames(array: np.ndarray, track: Sequence[str]) -> np.ndarray:
+    """Convert numbers of images to int64."""
+    if array.dtype.kind not in 'iuf' or not ((array >= 1) & (array < 2.0**53) & (np.floor(array) == array)).all():
+        for row, number in enumerate(array.tolist()):
+            whole = isinstance(number, Integral) or (isinstance(number, float) and number.is_integer())
+            if isinstance(number, bool) or not whole or not 1 <= number < 2**53:
+                raise DataError(f'frames, row {row}: {number!r}: give the number of images of the track, 1 or more')
+    frames = array.astype(np.int64)
+    for row in np.flatnonzero(frames > 1).tolist():
+        if not track[row]:
+            raise DataError(f'frames, row {row}: {frames[row]} images and no track: give the name of the track')
+    return frames
 
 
 def _array(key: str, given: Any) -> np.ndarray:

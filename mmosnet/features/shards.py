@@ -22,8 +22,15 @@ KEY = b'mmosnet'
 SUFFIX = '.parquet'
 SHARD = re.compile(r'shard-(\d{5,})-of-(\d{5,})\.parquet')
 COLUMNS = ('path', *TYPES, 'embedding')
-# Optional columns: names of people and cameras, and the source of each path.
-OPTIONAL = (*NAME_COLUMNS.values(), 'source')
+# Optional columns: names of people and cameras, the source of each path, and those of tracks and attributes.
+OPTIONAL = (*NAME_COLUMNS.values(), 'source', 'track', 'frames', 'attributes')
+# What stands for an unknown value, for errors.
+UNKNOWN = dict(
+    pid='-1 stands for an unknown pid or camid',
+    track='an empty text stands for a single image',
+    frames='a single image has 1',
+    attributes='an empty list stands for none',
+)
 # File beside the shards that describes their extraction.
 EXTRACTION = 'extraction.json'
 
@@ -37,9 +44,10 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
     """Write a Parquet file completely or not at all.
 
     The columns are ``path`` (string), ``pid`` and ``camid`` (int64), ``time`` (float64), ``embedding`` (list of D
-    float32), and as far as known ``name`` and ``camera`` (string, null for unnamed ones) and ``source`` (string). The
-    schema's metadata has JSON under ``mmosnet``: ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``, and
-    SHA-256 digests of the rows (``contents``) and of the rest of the JSON (``digest``).
+    float32), and as far as known ``name`` and ``camera`` (string, null for unnamed ones), ``source`` and ``track``
+    (string), ``frames`` (int64) and ``attributes`` (list of string). The schema's metadata has JSON under ``mmosnet``:
+    ``version`` of mmosnet, ``dimension``, ``model``, ``stated_rows``, and SHA-256 digests of the rows (``contents``)
+    and of the rest of the JSON (``digest``).
 
     Args:
         path: The file; its folder is created.
@@ -58,7 +66,9 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
         for key in NAMED
         if features.names[key]
     }
-    more |= dict(source=features.source) if any(features.source) else {}
+    more |= {name: getattr(features, name) for name in ('source', 'track') if any(getattr(features, name))}
+    more |= dict(frames=features.frames) if (features.frames > 1).any() else {}
+    more |= dict(attributes=features.attributes) if any(features.attributes) else {}
     schema = pa.schema(
         [
             ('path', pa.string()),
@@ -66,7 +76,7 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
             ('camid', pa.int64()),
             ('time', pa.float64()),
             ('embedding', pa.list_(pa.float32(), features.dimension)),
-            *((name, pa.string()) for name in more),
+            *((name, _optional_type(pa, name)) for name in more),
         ],
         metadata={KEY: json.dumps(_metadata(features, facts or {}))},
     )
@@ -78,6 +88,8 @@ def write_shard(path: str | Path, features: Features, facts: Mapping[str, object
         compression = dict.fromkeys((*COLUMNS, *more), 'ZSTD')
         del compression['embedding']
         compression['embedding.list.element'] = 'NONE'
+        if compression.pop('attributes', ''):
+            compression['attributes.list.element'] = 'ZSTD'
         parquet.write_table(table, file, compression=compression, use_dictionary=False, write_page_checksum=True)
     return path
 
@@ -166,10 +178,10 @@ def read_shard(path: str | Path) -> Features:
     for number in (stated, metadata.get('stated_rows', stated)):
         if number != len(table):
             raise _damaged(path, f'{len(table)} rows, but it states {number}')
-    for name in COLUMNS:
+    for name in (*COLUMNS, *(name for name in ('track', 'frames', 'attributes') if name in columns)):
         if table[name].null_count:
             row = table[name].is_null().index(True).as_py()
-            raise DataError(f'{path}, row {row}: {name} is empty; -1 stands for an unknown pid or camid')
+            raise DataError(f'{path}, row {row}: {name} is empty; {UNKNOWN.get(name, UNKNOWN["pid"])}')
     numbers = table['embedding'].combine_chunks().flatten()
     if numbers.null_count:
         row = numbers.is_null().index(True).as_py() // dimension
@@ -178,6 +190,8 @@ def read_shard(path: str | Path) -> Features:
     columns = {name: table[name].to_numpy() for name in TYPES}
     try:
         columns |= _names_and_sources(pa, table, columns)
+        columns |= {name: table[name].to_pylist() for name in ('track', 'attributes') if name in table.column_names}
+        columns |= dict(frames=table['frames'].to_numpy()) if 'frames' in table.column_names else {}
         if 'contents' not in metadata:
             columns['names'] = _names_beside(Path(path)) | columns['names']
         features = Features(embedding, table['path'].to_pylist(), model=metadata['model'], **columns)
@@ -260,6 +274,9 @@ def _contents(features: Features) -> str:
         digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder('<')).data)
     names = [sorted(by_number.items()) for by_number in features.names.values()]
     digest.update(json.dumps([features.path, features.source, *names]).encode())
+    # Files without tracks and attributes keep the digest that older versions compute.
+    if features.has_tracks:
+        digest.update(json.dumps([features.track, features.frames.tolist(), features.attributes]).encode())
     return digest.hexdigest()
 
 
@@ -286,7 +303,7 @@ def _read_metadata(of_schema: Mapping[bytes, bytes] | None, path: str | Path) ->
 def _check_schema(pa: ModuleType, schema: Any, dimension: int, path: str | Path) -> None:
     types = dict(path=pa.string(), pid=pa.int64(), camid=pa.int64(), time=pa.float64())
     types['embedding'] = pa.list_(pa.float32(), dimension)
-    types |= {name: pa.string() for name in OPTIONAL if name in schema.names}
+    types |= {name: _optional_type(pa, name) for name in OPTIONAL if name in schema.names}
     for name, expected in types.items():
         if name not in schema.names:
             raise DataError(f'{path}: no column {name}; it has {", ".join(schema.names)}: delete it, and extract again')
@@ -294,6 +311,11 @@ def _check_schema(pa: ModuleType, schema: Any, dimension: int, path: str | Path)
             raise DataError(
                 f'{path}: column {name} is {schema.field(name).type}, not {expected}: delete it, and extract again'
             )
+
+
+def _optional_type(pa: ModuleType, name: str) -> Any:
+    """Return the type of an optional column."""
+    return dict(frames=pa.int64(), attributes=pa.list_(pa.string())).get(name, pa.string())
 
 
 def _check_rows(features: Features, place: str) -> None:

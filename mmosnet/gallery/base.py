@@ -19,7 +19,8 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.settings import GallerySettings, Match, Record, RecordFilter
+from mmosnet.features.tracks import PER
+from mmosnet.gallery.settings import WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
 from mmosnet.gallery.vectors import GalleryCheck, checked_embeddings
 
 Numbers = int | Iterable[int] | None
@@ -53,6 +54,10 @@ class Gallery(ABC):
     People and cameras have numbers and may have names (:class:`~mmosnet.features.Features`). A name is the same person
     in all enrolled features, whatever its number in them; :attr:`names` has the numbers in the gallery. Conditions take
     numbers or names.
+
+    A row of features may be a track, whose embedding is pooled from several images (:mod:`mmosnet.features.tracks`). It
+    is enrolled, found and deleted like an image. A query may be a track too: searches with ``per='track'`` use the
+    threshold for tracks.
 
     Back ends implement the methods below the line, whose arguments are checked already.
 
@@ -131,19 +136,45 @@ class Gallery(ABC):
         """Information about the calibration of the threshold."""
         return dict(self.settings.facts)
 
-    def set_threshold(self, value: float | None, facts: Mapping | None = None) -> None:
+    @property
+    def track_threshold(self) -> float | None:
+        """Largest distance at which a track and a record count as one person; None before calibration."""
+        return self.settings.track_threshold
+
+    @property
+    def track_facts(self) -> dict:
+        """Information about the calibration of the threshold for tracks."""
+        return dict(self.settings.track_facts)
+
+    def threshold_of(self, per: str) -> float | None:
+        """Return the threshold for queries that are images (``per='image'``) or tracks (``'track'``).
+
+        Raises:
+            DataError: ``per`` is neither.
+        """
+        if per not in PER:
+            raise DataError(f'per={per!r}: choose from {", ".join(PER)}')
+        return self.track_threshold if per == 'track' else self.threshold
+
+    def set_threshold(self, value: float | None, facts: Mapping | None = None, per: str = 'image') -> None:
         """Store the threshold with the gallery.
 
         Args:
             value: A distance; None to remove the threshold.
             facts: Information about its calibration, such as rates, data and date, in JSON values; none by default.
+            per: Whether it is the threshold for queries that are images (``'image'``, default) or tracks (``'track'``).
 
         Raises:
-            DataError: The value is not a distance, or JSON cannot hold the facts.
+            DataError: The value is not a distance, JSON cannot hold the facts, or ``per`` is unknown.
         """
+        self.threshold_of(per)
         value = None if value is None else float(value)
+        names = dict(image=('threshold', 'facts'), track=('track_threshold', 'track_facts'))[per]
         with self._writing():
-            self._save_settings(replace(self.settings, threshold=value, facts=dict(facts or {})))
+            changes: dict[str, Any] = dict(zip(names, (value, dict(facts or {})), strict=True))
+            if per == 'track':
+                changes['version'] = max(self.settings.version, WITH_TRACKS)
+            self._save_settings(replace(self.settings, **changes))
 
     def check_model(self, model: str, what: str) -> None:
         """Refuse embeddings of other weights, which cannot be compared with those in the gallery.
@@ -171,8 +202,8 @@ class Gallery(ABC):
 
         Args:
             features: Images to add. An image that is enrolled twice is in the gallery twice.
-            skip_known: Leave out images whose path and source are in the gallery already (:meth:`known`), also those
-                that another process enrolls at the same time. Default: False.
+            skip_known: Leave out images whose path, source and track are in the gallery already (:meth:`known`), also
+                those that another process enrolls at the same time. Default: False.
 
         Returns:
             ``(N,)`` int64, the numbers in the gallery of the images that were added, in order.
@@ -189,16 +220,27 @@ class Gallery(ABC):
         embedding = checked_embeddings(features.embedding, self.dimension, self.distance, 'features')
         with self._writing():
             if skip_known:
-                new = ~self.known(features.path, features.source)
+                new = ~self.known(features.path, features.source, features.track)
                 features, embedding = features[new], embedding[new]
             if self.model or len(self):
                 self.check_model(features.model, 'features')
             if not len(embedding):
                 return np.empty(0, np.int64)
             settings = replace(self.settings, model=features.model)
+            if features.has_tracks:
+                names = {name for names in set(features.attributes) for name in names} | {*settings.attributes}
+                version = max(settings.version, WITH_TRACKS)
+                settings = replace(settings, attributes=tuple(sorted(names)), version=version)
             return self._append(embedding, self._with_own_numbers(features), settings)
 
-    def delete(self, ids: Numbers = None, pid: Named = None, camid: Named = None, before: float | None = None) -> int:
+    def delete(
+        self,
+        ids: Numbers = None,
+        pid: Named = None,
+        camid: Named = None,
+        before: float | None = None,
+        track: Named = None,
+    ) -> int:
         """Delete the images that meet all given conditions.
 
         Args:
@@ -206,6 +248,8 @@ class Gallery(ABC):
             pid: One or several identities, by number or name; -1 for all that are unknown.
             camid: One or several cameras, likewise.
             before: Time in seconds; images from before that time.
+            track: One or several names of tracks. Trackers number anew in each video: give ``camid`` or ``ids`` too if
+                several tracks may have the name.
 
         Returns:
             Number of deleted images.
@@ -214,11 +258,11 @@ class Gallery(ABC):
             DataError: There is no condition, a condition is invalid, a name is unknown, or a number is also the name of
                 another person.
         """
-        if all(value is None for value in (ids, pid, camid, before)):
-            raise DataError('delete: give ids, pid, camid or before; a whole gallery is deleted as a folder')
+        if all(value is None for value in (ids, pid, camid, before, track)):
+            raise DataError('delete: give ids, pid, camid, before or track; a whole gallery is deleted as a folder')
         with self._writing():
             pids, camids = self.numbers_of('pid', pid, 'pid'), self.numbers_of('camid', camid, 'camid')
-            return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before))
+            return self._delete(RecordFilter.of(ids=ids, pids=pids, camids=camids, before=before, tracks=track))
 
     def relabel(self, ids: Numbers, pid: int) -> int:
         """Move images to another person, who keeps the name, if any; all of them, or after an error none.
@@ -276,16 +320,22 @@ class Gallery(ABC):
         not_camids: Named = None,
         after: float | None = None,
         before: float | None = None,
+        attributes: str | Iterable[str] | None = None,
+        per: str = 'image',
     ) -> list[list[Match]]:
         """Find the nearest images.
 
         Args:
-            embedding: ``(Q, D)`` floating point numbers, computed by the gallery's model (:meth:`check_model`).
+            embedding: ``(Q, D)`` floating point numbers, computed by the gallery's model (:meth:`check_model`); for a
+                track, pooled (:func:`~mmosnet.features.tracks.pool_track`).
             top_k: Images per query. Default: 10.
             camids: Cameras to search, by number or name; all by default.
             not_camids: Cameras to leave out; none by default.
             after: Earliest time in seconds, inclusive. Images without a time meet no condition on time.
             before: Latest time in seconds, exclusive.
+            attributes: Names of attributes, all of which an image has to have; none by default.
+            per: Whether a query is an image (``'image'``, default) or a track (``'track'``): its threshold decides on
+                :attr:`Match.same_person`.
 
         Returns:
             One list per query, nearest first, equally near images in the order of enrollment; shorter than ``top_k`` if
@@ -293,20 +343,22 @@ class Gallery(ABC):
 
         Raises:
             DataError: The embeddings have another shape or numbers that are not finite, or a condition is invalid, as
-                in :meth:`delete`.
+                in :meth:`delete`; no image of the gallery has an attribute.
         """
+        self.threshold_of(per)
         if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
             raise DataError(f'top_k={top_k!r}: give the number of images wanted, 1 or more')
         camids = self.numbers_of('camid', camids, 'camids')
         not_camids = self.numbers_of('camid', not_camids, 'not_camids')
-        where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before)
+        where = RecordFilter.of(camids=camids, not_camids=not_camids, after=after, before=before, attributes=attributes)
+        self._check_attributes(where.attributes or ())
         if isinstance(embedding, Features):
             raise DataError('queries: Features given; give their .embedding')
         embedding = checked_embeddings(embedding, self.dimension, self.distance, 'queries')
         if not len(embedding):
             return []
         return [
-            [self._match(record, distance) for record, distance in nearest]
+            [self._match(record, distance, per) for record, distance in nearest]
             for nearest in self._nearest(embedding, int(top_k), where)
         ]
 
@@ -321,21 +373,23 @@ class Gallery(ABC):
         self._require(numbers, by_id)
         return [by_id[id] for id in numbers]
 
-    def known(self, paths: Sequence[str], sources: Sequence[str] | None = None) -> np.ndarray:
+    def known(
+        self, paths: Sequence[str], sources: Sequence[str] | None = None, tracks: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Return which paths belong to images in the gallery.
 
         Args:
             paths: ``N`` texts.
             sources: ``N`` texts, the sources of the paths, to be compared too; by default any source will do.
+            tracks: ``N`` texts, the tracks of the paths, likewise: a track has the path of its first image.
 
         Returns:
             ``(N,)`` bool.
         """
-        images = self._known_paths(paths)
-        if sources is not None:
-            return np.array([image in images for image in zip(paths, sources, strict=True)], bool)
-        known = {path for path, _ in images}
-        return np.array([path in known for path in paths], bool)
+        given = dict(enumerate((paths, sources, tracks)))
+        columns = {number: column for number, column in given.items() if column is not None}
+        known = {tuple(image[number] for number in columns) for image in self._known_paths(paths)}
+        return np.array([image in known for image in zip(*columns.values(), strict=True)], bool)
 
     @property
     def names(self) -> dict[str, dict[int, str]]:
@@ -394,6 +448,9 @@ class Gallery(ABC):
             model=self.model,
             names=self.names,
             source=[record.source for record in records],
+            track=[record.track for record in records],
+            frames=np.array([record.frames for record in records], np.int64),
+            attributes=[record.attributes for record in records],
         )
 
     def info(self) -> dict:
@@ -402,6 +459,7 @@ class Gallery(ABC):
         return dict(
             uri=self.uri,
             images=len(self),
+            pooled=self._count_pooled(),
             identities=len([pid for pid in pids if pid >= 0]),
             named=len(self._names('pid')),
             unknown=pids.get(-1, 0),
@@ -409,7 +467,9 @@ class Gallery(ABC):
             distance=self.distance,
             index=self.settings.index,
             model=self.model or 'unknown',
+            attributes=', '.join(self.settings.attributes) or 'none',
             threshold=self.threshold,
+            track_threshold=self.track_threshold,
             **self._more_info(),
         )
 
@@ -440,8 +500,23 @@ class Gallery(ABC):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _match(self, record: Record, distance: float) -> Match:
-        same = None if self.threshold is None else bool(distance <= self.threshold)
+    def _check_attributes(self, names: Iterable[str]) -> None:
+        """Refuse attributes that no image has."""
+        unknown = sorted(set(names) - set(self.settings.attributes))
+        if unknown:
+            # Another process may have enrolled some.
+            self._refresh()
+            unknown = sorted(set(unknown) - set(self.settings.attributes))
+        if unknown:
+            known = ', '.join(self.settings.attributes)
+            raise DataError(
+                f'attributes={unknown[0]}: no image in {self.uri} has it; '
+                + (f'there are {known}' if known else 'there are none: extract with a model that predicts attributes')
+            )
+
+    def _match(self, record: Record, distance: float, per: str) -> Match:
+        threshold = self.threshold_of(per)
+        same = None if threshold is None else bool(distance <= threshold)
         return Match(**vars(record), distance=float(distance), same_person=same)
 
     def _with_own_numbers(self, features: Features) -> Features:
@@ -570,9 +645,17 @@ class Gallery(ABC):
     def _records(self, ids: Sequence[int]) -> list[Record]:
         """Return the records of those ids that exist, in any order."""
 
-    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Return path and source of at least those images that have one of the paths."""
-        return {(record.path, record.source) for record in self._records(self.ids().tolist())}
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Return path, source and track of at least those images that have one of the paths."""
+        return {(record.path, record.source, record.track) for record in self._records(self.ids().tolist())}
+
+    @abstractmethod
+    def _count_pooled(self) -> int:
+        """Return the number of records that are pooled from several images."""
+
+    @abstractmethod
+    def _refresh(self) -> None:
+        """Read the settings that other processes may have changed."""
 
     @abstractmethod
     def _names(self, key: str) -> dict[int, str]:

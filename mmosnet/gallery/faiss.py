@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from mmosnet.errors import DataError, need
 from mmosnet.features import Features
 from mmosnet.gallery.base import Gallery, register_back_end
-from mmosnet.gallery.records import GalleryState, RecordTable
+from mmosnet.gallery.records import BREAK, GalleryState, RecordTable
 from mmosnet.gallery.settings import GallerySettings, Record, RecordFilter
 from mmosnet.gallery.vectors import (
     DamagedImage,
@@ -245,7 +245,9 @@ class FaissGallery(Gallery):
         rows = range(state.rows, state.rows + len(embedding))
         times = [None if np.isnan(time) else time for time in features.time.tolist()]
         columns = (ids.tolist(), rows, features.path, features.pid.tolist(), features.camid.tolist(), times)
-        columns += ([source or None for source in features.source],)
+        attributes = [f'{BREAK}{BREAK.join(names)}{BREAK}' if names else None for names in features.attributes]
+        frames = [number if number > 1 else None for number in features.frames.tolist()]
+        columns += (features.source, features.track, frames, attributes)
         # Vectors first: without records they do not count.
         file = self._vector_file(state.generation)
         file.append(state.rows, embedding)
@@ -273,7 +275,7 @@ class FaissGallery(Gallery):
             view = self._sound_view()
             # A damaged person, camera or time would give a wrong selection.
             self._check_records()
-        doomed = view.columns['id'][_meet(view.columns, where)].tolist()
+        doomed = view.columns['id'][self._meet(view.columns, where)].tolist()
         if doomed:
             records = None if view.state.records is None else view.state.records - len(doomed)
             state = replace(view.state, deletions=view.state.deletions + 1, records=records)
@@ -328,10 +330,11 @@ class FaissGallery(Gallery):
         with self._reading():
             view = self._sound_view()
             index = self._opened_index(view.state)
+            meet = None if where.is_empty else self._meet(view.columns, where)
         selected = view.alive
-        if not where.is_empty:
+        if meet is not None:
             selected = np.zeros(len(view.vectors), bool)
-            selected[view.columns['row'][_meet(view.columns, where)]] = True
+            selected[view.columns['row'][meet]] = True
         count = len(view.vectors) if selected is None else int(selected.sum())
         if index is None or count <= self.exact_up_to:
             candidates = nearest_rows(embedding, view.vectors, selected, top_k)
@@ -356,6 +359,15 @@ class FaissGallery(Gallery):
             for ids, distances in nearest
         ]
 
+    def _meet(self, columns: np.ndarray, where: RecordFilter) -> np.ndarray:
+        """Return which records of the current state meet the conditions, ``(N,)`` bool."""
+        mask = where.mask(columns['id'], columns['pid'], columns['camid'], columns['time'])
+        if where.tracks is not None or where.attributes is not None:
+            # The columns in memory hold no texts.
+            with self._lock:
+                mask &= np.isin(columns['id'], self._table.selected(where.tracks, where.attributes))
+        return mask
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Keep other processes and threads from writing inside the ``with`` block."""
@@ -366,7 +378,14 @@ class FaissGallery(Gallery):
         with self._lock:
             return self._table.records(ids)
 
-    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
+    def _count_pooled(self) -> int:
+        with self._lock:
+            return self._table.count_pooled()
+
+    def _refresh(self) -> None:
+        self._view()
+
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str, str]]:
         with self._lock:
             return self._table.known_paths(paths)
 
@@ -614,11 +633,6 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             (folders[0] / LOCK).unlink(missing_ok=True)
         for folder in folders:
             folder.rmdir()
-
-
-def _meet(columns: np.ndarray, where: RecordFilter) -> np.ndarray:
-    """Return which records meet the conditions, ``(N,)`` bool."""
-    return where.mask(columns['id'], columns['pid'], columns['camid'], columns['time'])
 
 
 def _likely_rows(

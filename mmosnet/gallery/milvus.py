@@ -10,6 +10,7 @@ tests; larger galleries on one machine are better kept by FAISS.
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -37,8 +38,9 @@ EVERYTHING = 'id >= 0'
 # Most ids per expression; longer lists take several.
 MOST_IDS = 10_000
 INT64 = range(-(2**63), 2**63)
-# Fields that collections of version 1 lack; empty texts if unknown.
+# Fields that collections of version 1 lack; empty texts if unknown. And those that collections of version 2 lack.
 TEXTS = (*NAME_COLUMNS.values(), 'source')
+TRACK_FIELDS = ('track', 'frames', 'attributes')
 METRICS = dict(cosine='COSINE', euclidean='L2')
 # The collection's property that holds the settings.
 PROPERTY = 'mmosnet'
@@ -49,6 +51,8 @@ NAMES_SECONDS = 30.0
 # Limits of Milvus: bytes per text; images per query.
 MOST_TEXT = 65_535
 MOST_RESULTS = 16_384
+# Most attributes of a person, and bytes of a name of one: any numbers that Milvus takes.
+MOST_ATTRIBUTES, MOST_ATTRIBUTE_TEXT = 1024, 1024
 # Bytes per message; servers take 64 MiB.
 MESSAGE = 2**24
 # Seconds that any other call may take.
@@ -68,7 +72,8 @@ _lock = threading.RLock()
 def milvus_expressions(where: RecordFilter) -> list[str]:
     """Return boolean expressions that together select the records that meet all conditions.
 
-    They consist of numbers, never of a user's text.
+    They consist of numbers, and of names of tracks and attributes as JSON texts, which quote what would end a text:
+    Milvus Lite has no parameters for expressions.
 
     Args:
         where: The conditions.
@@ -77,12 +82,16 @@ def milvus_expressions(where: RecordFilter) -> list[str]:
         No expression if no record can meet the conditions; one that selects everything if there are no conditions;
         several, which share no record, if there are many ids.
     """
-    if any(values == () for values in (where.ids, where.pids, where.camids)):
+    if any(values == () for values in (where.ids, where.pids, where.camids, where.tracks)):
         return []
     terms = [f'{name} in {_list(values)}' for name, values in (('pid', where.pids), ('camid', where.camids)) if values]
     if where.not_camids:
         terms.append(f'camid not in {_list(where.not_camids)}')
     terms += _times(where)
+    if where.tracks:
+        terms.append(f'track in {json.dumps(where.tracks, ensure_ascii=False)}')
+    if where.attributes:
+        terms.append(f'array_contains_all(attributes, {json.dumps(where.attributes, ensure_ascii=False)})')
     if where.ids is None:
         return [' and '.join(terms) or EVERYTHING]
     return [' and '.join([f'id in {_list(part)}', *terms]) for part in _parts(sorted(set(where.ids)))]
@@ -128,7 +137,7 @@ class MilvusGallery(Gallery):
         self.address = address
         self._client: MilvusClient | None = client
         self._cached_names: dict[str, tuple[float, dict[int, str]]] = {}
-        self._texts = TEXTS
+        self._fields = (*TEXTS, *TRACK_FIELDS)
         self._named: set[str] = set()
         self._learn(self._call('describe_collection'))
 
@@ -185,7 +194,7 @@ class MilvusGallery(Gallery):
         """Read the description of a collection."""
         self.settings = _settings(collection, self.uri)
         fields = {field['name'] for field in collection['fields']}
-        self._texts = tuple(name for name in TEXTS if name in fields)
+        self._fields = tuple(name for name in (*TEXTS, *TRACK_FIELDS) if name in fields)
         self._named = set(collection['properties'].get(NAMED_PROPERTY, '').split())
 
     def __len__(self) -> int:
@@ -219,9 +228,17 @@ class MilvusGallery(Gallery):
     def _append(self, embedding: np.ndarray, features: Features, settings: GallerySettings) -> np.ndarray:
         sizes = _checked_sizes(features) + embedding[0].nbytes
         named = {key for key in NAME_COLUMNS if features.names[key]}
-        if not self._texts and (named or any(features.source)):
+        lacking = [
+            text
+            for name, text, needed in (
+                ('source', 'people had names and images sources', named or any(features.source)),
+                ('track', 'there were tracks and attributes', features.has_tracks),
+            )
+            if needed and name not in self._fields
+        ]
+        if lacking:
             raise DataError(
-                f'{self.uri}: this collection was made before people had names and images sources: '
+                f'{self.uri}: this collection was made before {lacking[0]}: '
                 f'`mmosnet gallery export {self.uri} FOLDER`, and create another one with the features there'
             )
         self._announce(named)
@@ -229,7 +246,7 @@ class MilvusGallery(Gallery):
         try:
             # One message after the other.
             for rows in np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(np.cumsum(sizes) // MESSAGE)) + 1):
-                ids += self._send('insert', [_row(embedding, features, row, self._texts) for row in rows])
+                ids += self._send('insert', [_row(embedding, features, row, self._fields) for row in rows])
             if settings != self.settings:
                 self._save_settings(settings)
         except BaseException as e:
@@ -242,6 +259,8 @@ class MilvusGallery(Gallery):
         return np.array(ids, np.int64)
 
     def _delete(self, where: RecordFilter) -> int:
+        if where.tracks is not None and 'track' not in self._fields:
+            return 0
         deleted = 0
         for expression in milvus_expressions(where):
             # The answer to delete is the number of ids, the ids or nothing, depending on the version.
@@ -256,11 +275,13 @@ class MilvusGallery(Gallery):
             self._call('alter_collection_properties', properties={NAMED_PROPERTY: ' '.join(sorted(self._named))})
 
     def _relabel(self, ids: Sequence[int], pid: int, name: str) -> None:
-        if name and not self._texts:
+        if name and 'name' not in self._fields:
             raise DataError(f'{self.uri}: this collection was made before people had names: create another one')
         self._announce({'pid'} if name else set())
-        changes = dict(pid=pid, **({NAME_COLUMNS['pid']: name} if self._texts else {}))
-        rows = [dict(row, **changes) for row in self._by_id(ids, ('embedding', *FIELDS, *self._texts))]
+        changes = dict(pid=pid, **({NAME_COLUMNS['pid']: name} if 'name' in self._fields else {}))
+        rows = [dict(row, **changes) for row in self._by_id(ids, ('embedding', *FIELDS, *self._fields))]
+        for row in rows:
+            row |= dict(attributes=list(row['attributes'])) if 'attributes' in row else {}
         # One message after the other; in one message, old and new rows change places at once.
         at_once = max(1, MESSAGE // (4 * self.dimension + 4 * MOST_TEXT))
         for start in range(0, len(rows), at_once):
@@ -299,7 +320,7 @@ class MilvusGallery(Gallery):
             anns_field='embedding',
             limit=candidates,
             filter=expression,
-            output_fields=['embedding', *FIELDS, *self._texts],
+            output_fields=['embedding', *FIELDS, *self._fields],
             search_params=dict(params=parameters),
             consistency_level='Strong',
         )
@@ -314,11 +335,18 @@ class MilvusGallery(Gallery):
         return sorted(ranked, key=lambda pair: (pair[1], pair[0].id))
 
     def _records(self, ids: Sequence[int]) -> list[Record]:
-        return [_record(row) for row in self._by_id(ids, (*FIELDS, *self._texts))]
+        return [_record(row) for row in self._by_id(ids, (*FIELDS, *self._fields))]
 
-    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
+    def _known_paths(self, paths: Sequence[str]) -> set[tuple[str, str, str]]:
         # All paths: an expression for some would contain a user's text.
-        return {(row['path'], row.get('source', '')) for row in self._rows('path', *self._texts[2:])}
+        fields = [name for name in ('source', 'track') if name in self._fields]
+        return {(row['path'], row.get('source', ''), row.get('track', '')) for row in self._rows('path', *fields)}
+
+    def _count_pooled(self) -> int:
+        return self._count('frames > 1') if 'frames' in self._fields else 0
+
+    def _refresh(self) -> None:
+        self._learn(self._call('describe_collection'))
 
     def _names(self, key: str) -> dict[int, str]:
         if key not in self._named:
@@ -452,6 +480,18 @@ def _schema(client: MilvusClient, dimension: int) -> Any:
     schema.add_field('time', DataType.DOUBLE, nullable=True)
     for name in TEXTS:
         schema.add_field(name, DataType.VARCHAR, max_length=MOST_TEXT)
+    types = dict(
+        track=dict(datatype=DataType.VARCHAR, max_length=MOST_TEXT),
+        frames=dict(datatype=DataType.INT64),
+        attributes=dict(
+            datatype=DataType.ARRAY,
+            element_type=DataType.VARCHAR,
+            max_capacity=MOST_ATTRIBUTES,
+            max_length=MOST_ATTRIBUTE_TEXT,
+        ),
+    )
+    for name in TRACK_FIELDS:
+        schema.add_field(name, **types[name])
     return schema
 
 
@@ -472,14 +512,15 @@ def _search_params(settings: GallerySettings, candidates: int) -> dict:
     return dict(nprobe=64) if settings.index == 'ivfpq' else {}
 
 
-def _row(embedding: np.ndarray, features: Features, row: int, texts: Sequence[str]) -> dict:
+def _row(embedding: np.ndarray, features: Features, row: int, fields: Sequence[str]) -> dict:
     time = features.time[row].item()
-    named = {
+    values: dict[str, Any] = {
         name: features.names[key].get(getattr(features, key)[row].item(), '') for key, name in NAME_COLUMNS.items()
     }
-    named['source'] = features.source[row]
+    values |= dict(source=features.source[row], track=features.track[row], frames=features.frames[row].item())
+    values['attributes'] = list(features.attributes[row])
     return dict(
-        {name: named[name] for name in texts},
+        {name: values[name] for name in fields},
         embedding=embedding[row],
         path=features.path[row],
         pid=features.pid[row].item(),
@@ -490,7 +531,9 @@ def _row(embedding: np.ndarray, features: Features, row: int, texts: Sequence[st
 
 def _record(row: dict) -> Record:
     time = math.nan if row['time'] is None else row['time']
-    return Record(row['id'], row['path'], row['pid'], row['camid'], time, *(row.get(name, '') for name in TEXTS))
+    texts = {name: row.get(name, '') for name in TEXTS}
+    pooled = dict(track=row.get('track', ''), frames=row.get('frames', 1), attributes=tuple(row.get('attributes', ())))
+    return Record(row['id'], row['path'], row['pid'], row['camid'], time, **texts, **pooled)
 
 
 def _checked_sizes(features: Features) -> np.ndarray:
@@ -499,7 +542,7 @@ def _checked_sizes(features: Features) -> np.ndarray:
     Raises:
         DataError: A path or a time that Milvus cannot hold; names the row.
     """
-    texts = dict(path=features.path, source=features.source)
+    texts = dict(path=features.path, source=features.source, track=features.track)
     columns = {
         name: np.array([len(text.encode(errors='replace')) for text in column]) for name, column in texts.items()
     }
@@ -513,7 +556,15 @@ def _checked_sizes(features: Features) -> np.ndarray:
         for name in features.names[key].values():
             if len(name.encode()) > MOST_TEXT:
                 raise DataError(f'features: {key} {name[:60]!r}...: Milvus holds {MOST_TEXT} bytes: shorten it')
+    for names in set(features.attributes):
+        for name in names:
+            if len(name.encode()) > MOST_ATTRIBUTE_TEXT or len(names) > MOST_ATTRIBUTES:
+                raise DataError(
+                    f'features: attribute {name[:60]!r}, one of {len(names)}: Milvus holds {MOST_ATTRIBUTES} names of '
+                    f'{MOST_ATTRIBUTE_TEXT} bytes'
+                )
     infinite = np.flatnonzero(np.isinf(features.time))
     if len(infinite):
         raise DataError(f'features: row {infinite[0]}: time is infinite: give seconds, or nan if it is unknown')
+    columns['attributes'] = np.array([sum(len(name.encode()) for name in names) for names in features.attributes])
     return np.sum(list(columns.values()), axis=0)

@@ -25,7 +25,7 @@ from mmosnet.gallery.people_input import (
     checked_travel_times,
     seconds_of,
 )
-from mmosnet.gallery.people_log import COLUMNS, Change, Seen, image_key
+from mmosnet.gallery.people_log import COLUMNS, IMAGE, Change, Seen, image_key
 from mmosnet.gallery.people_store import PeopleStore
 from mmosnet.gallery.people_vectors import VERDICTS, Image, most_different
 from mmosnet.gallery.people_verdicts import Limits, Verdict, decide
@@ -163,8 +163,10 @@ class People:
             camid = int(embedding.camid[0]) if camid is None else camid
             time = embedding.time if time is None else time
             path, source = path or embedding.path[0], source or embedding.source[0]
+            track, attributes = track or embedding.track[0], attributes or embedding.attributes[0]
             embedding = embedding.embedding
-        (sighting,) = self._observe([embedding], camid, time, None, [track], zeros=False, path=[path], source=[source])
+        columns = dict(path=[path], source=[source], attributes=[attributes])
+        (sighting,) = self._observe([embedding], camid, time, None, [track], zeros=False, **columns)
         return sighting
 
     def observe_frame(
@@ -210,10 +212,9 @@ class People:
             if column is not None and (isinstance(column, str) or len(column) != len(rows)):
                 raise DataError(f'{name}={column!r}: give one for each of the {len(rows)} people')
         empty = [''] * len(rows)
-        paths = empty if paths is None else paths
-        return self._observe(
-            rows, camid, time, valid, empty if tracks is None else tracks, zeros=True, path=paths, source=source
-        )
+        tracks = empty if tracks is None else tracks
+        given = dict(path=empty if paths is None else paths, source=source, attributes=attributes or ())
+        return self._observe(rows, camid, time, valid, tracks, zeros=True, **given)
 
     def _camera(self, camid: int | str | None) -> int:
         """Return the number of a camera that is given by number or name."""
@@ -251,13 +252,15 @@ class People:
                     pid, verdict.known, verdict.distance, verdict.runner_up, verdict.confidence, verdict.reason,
                     self._vectors.names.get(pid, ''), verdict.pid, enrolled, number,
                 )  # fmt: skip
+            # Images that come in first: one change of the gallery for all people of the frame.
+            changes.sort(key=lambda change: change.action == 'drop')
             self._store.commit('observe', seen, changes, facts=numbers)
             return answers  # type: ignore[return-value]
 
     def _limits(self, frames: int) -> Limits:
         threshold = self.gallery.threshold if self.threshold is None else self.threshold
         if frames > 1:
-            own = getattr(self.gallery, 'track_threshold', None) if self.threshold is None else None
+            own = self.gallery.track_threshold if self.threshold is None else None
             wanted = self.track_threshold if self.track_threshold is not None else own
             threshold = threshold if wanted is None else wanted
         if threshold is None:
@@ -271,15 +274,13 @@ class People:
         """Return the answer to an invalid row, or to an image that was observed before; None for others."""
         if not given.valid[row]:
             return INVALID
-        seen = (
-            self._log.sighting_of(image_key(given.features.path[row], given.features.source[row]))
-            if given.features.path[row]
-            else None
-        )
+        key = image_key(*(getattr(given.features, name)[row] for name in IMAGE))
+        # Images without a path are told apart by the numbers that they get.
+        seen = self._log.sighting_of(key) if given.features.path[row] else None
         if seen is None:
             return None
         name = self._vectors.names.get(seen.pid, '')
-        enrolled = image_key(seen.path, seen.source) in self._vectors.keys
+        enrolled = image_key(seen.path, seen.source, seen.track) in self._vectors.keys
         scores = (seen.distance, seen.runner_up, seen.confidence, seen.reason)
         nearest = seen.pid if seen.verdict == 'known' else -1
         return Sighting(seen.pid, seen.verdict == 'known', *scores, name, nearest, enrolled, seen.number)
@@ -298,7 +299,7 @@ class People:
             for row, people in zip(
                 rows, self._vectors.ranked(given.features.embedding[rows], farthest, count), strict=True
             ):
-                track = given.tracks[row]
+                track = given.features.track[row]
                 for pid, _ in people:
                     if (pid, track) not in elsewhere:
                         elsewhere[pid, track] = self._log.was_elsewhere(pid, given.camid, track, windows)
@@ -341,7 +342,9 @@ class People:
         if not path:
             path, source = f'sighting-{number}', f'people:{journal}'
         kind = {True: 'known', False: 'new', None: 'unsure'}[verdict.known]
-        start, until, track = given.start, given.until, given.tracks[row]
+        start, until, track = given.start, given.until, given.features.track[row]
+        if given.frames[row] > 1 and not track:
+            track = f'sighting-{number}'
         scores = (verdict.distance, verdict.runner_up, verdict.confidence, verdict.reason)
         return Seen(number, kind, pid, given.camid, start, until, track, path, source, *scores)
 
@@ -350,7 +353,8 @@ class People:
         if seen.pid < 0:
             return []
         features = given.features[[row]]
-        features.path, features.source, features.pid[0] = [seen.path], [seen.source], seen.pid
+        features.path, features.source, features.track = [seen.path], [seen.source], [seen.track]
+        features.pid[0], features.frames[0] = seen.pid, given.frames[row]
         features.names = dict(pid=_only(self._vectors.names, seen.pid), camid=_only(self._vectors.cameras, seen.camid))
         new = Change.of('enroll', features, 0, own=True)
         images = self._vectors.members.get(seen.pid, [])

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.tracks import pool_track
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.vectors import checked_embeddings
 from mmosnet.io.tables import LAST, check_seconds
@@ -63,14 +64,12 @@ class Observed:
             time of the call, NaN if unknown.
         valid: ``(N,)`` bool, rows with an image.
         frames: Number of images of each row, more than 1 for a track.
-        tracks: Names of tracks; empty for none.
         until: Last time of the call, NaN if unknown.
     """
 
     features: Features
     valid: np.ndarray
     frames: list[int]
-    tracks: list[str]
     until: float
 
     @property
@@ -124,8 +123,9 @@ class Observed:
                 embedding[number] = _pooled(images, gallery, f'person {number}')
         start, until = _span(time)
         whole: dict[str, Any] = {name: [value] * len(rows) for name, value in dict(pid=-1, camid=camid).items()}
-        features = Features(embedding, time=np.full(len(rows), start), **whole, **columns)
-        return cls(features, mask, frames, ['' if track == -1 else str(track) for track in tracks], until)
+        # A track gets its name and number of images when it is enrolled.
+        features = Features(embedding, time=np.full(len(rows), start), track=list(tracks), **whole, **columns)
+        return cls(features, mask, frames, until)
 
 
 def _images(row: Any, dimension: int, what: str) -> np.ndarray:
@@ -142,11 +142,12 @@ def _images(row: Any, dimension: int, what: str) -> np.ndarray:
 
 
 def _pooled(images: np.ndarray, gallery: Gallery, what: str) -> np.ndarray:
+    """Return the embedding of a person as the gallery keeps it, ``(D,)``; of a track, the pooled one."""
     checked = checked_embeddings(images, gallery.dimension, gallery.distance, what)
-    if len(checked) == 1:
-        return checked[0]
-    mean = checked.astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32)
-    return checked_embeddings(mean, gallery.dimension, gallery.distance, f'{what}, mean of the track')[0]
+    if len(images) > 1:
+        pooled = pool_track(images)[None]
+        checked = checked_embeddings(pooled, gallery.dimension, gallery.distance, f'{what}, pooled')
+    return checked[0]
 
 
 def checked_camid(value: Any) -> int:

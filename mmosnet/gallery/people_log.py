@@ -1,8 +1,8 @@
 """The journal of :class:`~mmosnet.gallery.people.People`: what was seen, decided and changed, in an SQLite file.
 
 Each operation is one transaction, written before the gallery is changed. A process that is killed leaves the operation
-marked as pending, and the next process completes it: the changes name images by path and source, so that repeating them
-has no further effect. The file also keeps the embeddings of dropped images, which undoing an operation takes.
+marked as pending, and the next process completes it: the changes name images by path, source and track, so that
+repeating them has no further effect. The file also keeps the embeddings of dropped images, to undo operations.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from mmosnet.features.features import NAME_COLUMNS
 from mmosnet.gallery.records import BUSY_TIMEOUT, sqlite_errors
 
 VERSION = 1
+# Stages of an operation: the gallery is changed, is being changed, or changed back after an error.
+COMPLETE, PENDING, REVERTING = 0, 1, 2
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE operations (
-    op INTEGER PRIMARY KEY, kind TEXT NOT NULL, at REAL NOT NULL, pending INTEGER NOT NULL, undone_by INTEGER,
-    undoes INTEGER
+    op INTEGER PRIMARY KEY, kind TEXT NOT NULL, at REAL NOT NULL, stage INTEGER NOT NULL, done INTEGER NOT NULL,
+    undone_by INTEGER, undoes INTEGER
 );
-CREATE INDEX pending ON operations (op) WHERE pending;
+CREATE INDEX pending ON operations (op) WHERE stage > 0;
 CREATE TABLE sightings (
     number INTEGER PRIMARY KEY, op INTEGER NOT NULL, verdict TEXT NOT NULL, pid INTEGER NOT NULL, person INTEGER,
     camid INTEGER NOT NULL, start REAL, until REAL, track TEXT NOT NULL, image TEXT NOT NULL, distance REAL,
@@ -61,12 +63,14 @@ COLUMNS = (
 )  # fmt: skip
 # Columns of a sighting after number, verdict and person.
 SEEN = ('camid', 'start', 'until', 'track', 'image', 'distance', 'runner_up', 'confidence', 'reason')
+# Columns that identify an image.
+IMAGE = ('path', 'source', 'track')
 EVENTS = dict(enroll='enrolled', drop='dropped', move='moved', rename='renamed')
 
 
-def image_key(path: str, source: str) -> str:
-    """Return path and source of an image as one ASCII text, whatever characters they have."""
-    return json.dumps([path, source])
+def image_key(path: str, source: str, track: str = '') -> str:
+    """Return what identifies an image or a track in a gallery as one ASCII text, whatever characters it has."""
+    return json.dumps([path, source, track])
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ class Change:
 
     @property
     def image(self) -> str:
-        """Path and source of the image as one text; empty for ``'rename'``."""
-        return '' if self.action == 'rename' else image_key(self.columns['path'], self.columns['source'])
+        """The image as one text (:func:`image_key`); empty for ``'rename'``."""
+        return '' if self.action == 'rename' else image_key(*(self.columns[name] for name in IMAGE))
 
     def reversed(self) -> Change:
         """Return the change that takes this one back."""
@@ -197,7 +201,7 @@ class PeopleLog:
             raise DataError(f'{self.path}: version {version}; this mmosnet reads up to {VERSION}: upgrade it')
         if version == 0:
             with self.transaction(durable=True):
-                for statement in SCHEMA.split(';'):
+                for statement in SCHEMA.split(';')[:-1]:
                     self.connection.execute(statement)
                 facts = dict(id=uuid4().hex, place=place, next_pid=0, next_number=0, barrier=0, changed=0)
                 self.connection.executemany('INSERT INTO facts VALUES (?, ?)', facts.items())
@@ -241,10 +245,21 @@ class PeopleLog:
         pairs = [(value, name) for name, value in values.items()]
         self.connection.executemany('UPDATE facts SET value = ? WHERE name = ?', pairs)
 
-    def pending(self) -> tuple[int, str] | None:
-        """Return number and kind of the operation that a killed process has begun; None if there is none."""
+    def pending(self) -> tuple[int, str, int, int] | None:
+        """Return number, kind, stage and number of done changes of the operation that a killed process has begun.
+
+        None if there is none.
+        """
         with self._errors():
-            return self.connection.execute('SELECT op, kind FROM operations WHERE pending').fetchone()
+            return self.connection.execute('SELECT op, kind, stage, done FROM operations WHERE stage > 0').fetchone()
+
+    def set_stage(self, op: int, stage: int, done: int) -> None:
+        """Note how many changes of the gallery are made, or are to be taken back.
+
+        It is on the disk before the next change.
+        """
+        with self.transaction(durable=True):
+            self.connection.execute('UPDATE operations SET stage = ?, done = ? WHERE op = ?', (stage, done, op))
 
     def add(
         self,
@@ -266,12 +281,12 @@ class PeopleLog:
             pending: Whether the gallery is still to be changed; by default if there are changes.
         """
         pending = bool(changes) if pending is None else pending
-        query = 'INSERT INTO operations (kind, at, pending, undoes) VALUES (?, ?, ?, ?)'
-        op = self.connection.execute(query, (kind, time.time(), pending, undoes)).lastrowid
+        query = 'INSERT INTO operations (kind, at, stage, done, undoes) VALUES (?, ?, ?, 0, ?)'
+        op = self.connection.execute(query, (kind, time.time(), int(pending), undoes)).lastrowid
         rows: list[tuple] = []
         for each in seen:
             row = (each.number, op, each.verdict, each.pid, None if each.pid < 0 else each.pid, each.camid)
-            row += (_null(each.start), _null(each.until), each.track, image_key(each.path, each.source))
+            row += (_null(each.start), _null(each.until), each.track, image_key(each.path, each.source, each.track))
             rows.append((*row, _null(each.distance), _null(each.runner_up), each.confidence, each.reason))
         self.connection.executemany(f'INSERT INTO sightings VALUES ({", ".join("?" * 14)})', rows)
         rows = []
@@ -305,7 +320,7 @@ class PeopleLog:
     def complete(self, op: int) -> None:
         """Note that the gallery has been changed; forget the embeddings that it holds now."""
         with self.transaction(durable=False):
-            self.connection.execute('UPDATE operations SET pending = 0 WHERE op = ?', (op,))
+            self.connection.execute('UPDATE operations SET stage = 0 WHERE op = ?', (op,))
             query = "UPDATE changes SET embedding = NULL WHERE op = ? AND action = 'enroll'"
             self.connection.execute(query, (op,))
 
@@ -470,7 +485,7 @@ class PeopleLog:
                 names = ('event', *COLUMNS[4:9], *COLUMNS[11:15])
                 sightings = self.connection.execute(query, (op,)).fetchall()
                 for *values, image in sightings:
-                    path, source = json.loads(image)
+                    path, source, _ = json.loads(image)
                     yield dict(base, **dict(zip(names, values, strict=True)), path=path, source=source)
                 if not sightings:
                     yield dict(base, event=kind)
@@ -479,7 +494,7 @@ class PeopleLog:
                     if change.action == 'rename':
                         yield dict(event, name=change.columns['new'])
                         continue
-                    of_image = {name: change.columns[name] for name in ('path', 'source', 'camid', 'time')}
+                    of_image = {name: change.columns[name] for name in (*IMAGE, 'camid', 'time')}
                     to = change.moved_to if change.action == 'move' else None
                     yield dict(event, **of_image, to=to, name=change.columns['name'])
 
@@ -489,7 +504,7 @@ class PeopleLog:
 
 def _seen(row: Sequence[Any]) -> Seen:
     number, verdict, pid, camid, start, until, track, image, distance, runner_up, confidence, reason = row
-    path, source = json.loads(image)
+    path, source, _ = json.loads(image)
     times, distances = (_nan(start), _nan(until)), (_nan(distance), _nan(runner_up))
     return Seen(number, verdict, pid, camid, *times, track, path, source, *distances, confidence, reason)
 

@@ -25,7 +25,7 @@ class Image:
     Attributes:
         id: Number in the gallery.
         pid: The person.
-        key: Path and source as one text (:func:`~mmosnet.gallery.people_log.image_key`).
+        key: Path, source and track as one text (:func:`~mmosnet.gallery.people_log.image_key`).
         time: Seconds; infinite if unknown, so that such images come last.
     """
 
@@ -120,7 +120,7 @@ class PeopleVectors:
             for row, id in enumerate(new[start : start + AT_ONCE].tolist()):
                 pid, time = int(features.pid[row]), float(features.time[row])
                 if pid >= 0:
-                    key = image_key(features.path[row], features.source[row])
+                    key = image_key(features.path[row], features.source[row], features.track[row])
                     image = Image(id, pid, key, math.inf if math.isnan(time) else time)
                     self._add(image, features.embedding[row])
         self._ids, self._pids = ids, pids

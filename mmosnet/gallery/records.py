@@ -29,17 +29,22 @@ SCHEMA = f"""
 CREATE TABLE gallery (settings TEXT NOT NULL, state TEXT NOT NULL, checksum INTEGER);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, row INTEGER NOT NULL, path TEXT NOT NULL, pid INTEGER NOT NULL, camid INTEGER NOT NULL,
-    time REAL, source TEXT, vector_checksum INTEGER, checksum INTEGER
+    time REAL, source TEXT, vector_checksum INTEGER, checksum INTEGER, track TEXT, frames INTEGER, attributes TEXT
 );
 {NAMES};
 """
-# Columns that galleries of version 1 lack, beside the table of names.
+# Columns that galleries of version 1 lack, beside the table of names; and those that galleries of version 2 may lack.
 LATER_COLUMNS = (
     ('gallery', 'checksum INTEGER'),
     ('records', 'vector_checksum INTEGER'),
     ('records', 'checksum INTEGER'),
     ('records', 'source TEXT'),
 )
+TRACK_COLUMNS = (('records', 'track TEXT'), ('records', 'frames INTEGER'), ('records', 'attributes TEXT'))
+# Columns of records that a gallery may lack, with the value for NULL as SQL.
+OPTIONAL = dict(source="''", track="''", frames='1', attributes="''")
+# Begins and ends each name in the column of attributes: names are texts in one line.
+BREAK = '\n'
 REMEDY = 'restore the file, or create the gallery anew'
 # Seconds to wait while another process locks the file.
 BUSY_TIMEOUT = 60
@@ -182,11 +187,13 @@ class RecordTable:
         records = []
         with self.reading():
             people, cameras = self.names().values()
-            for (id, path, pid, camid, time, source), is_sound in self._checked_by_id(ids):
+            for (id, path, pid, camid, time, source, track, frames, attributes), is_sound in self._checked_by_id(ids):
                 if not is_sound:
                     raise damage_error(self.path.parent, DamagedImage(id, str(path), 'record'))
                 names = (people.get(pid, ''), cameras.get(camid, ''), source)
-                records.append(Record(id, path, pid, camid, math.nan if time is None else time, *names))
+                present = tuple(name for name in attributes.split(BREAK) if name)
+                time = math.nan if time is None else time
+                records.append(Record(id, path, pid, camid, time, *names, track, frames, present))
         return records
 
     def names(self) -> dict[str, dict[int, str]]:
@@ -240,9 +247,9 @@ class RecordTable:
             yield from self._checked(f'WHERE id IN ({", ".join("?" * len(some))})', some)
 
     def _checked(self, where: str, values: Sequence = ()) -> Iterator[tuple[tuple, bool]]:
-        """Return :data:`FIELDS` and source of records, and whether their checksums match."""
+        """Return :data:`FIELDS` and :data:`OPTIONAL` of records, and whether their checksums match."""
         with self._errors():
-            fields = (*FIELDS, self._source())
+            fields = (*FIELDS, *self._optional(*OPTIONAL))
             cursor = self.connection.execute(f'SELECT {", ".join(fields)}, * FROM records {where}', values)
             names = [column[0] for column in cursor.description][len(fields) :]
             checksum = names.index('checksum') if 'checksum' in names else None
@@ -252,20 +259,49 @@ class RecordTable:
                     is_sound = checksum is None or whole[checksum] == record_checksum(names, whole)
                     yield row[: len(fields)], is_sound
 
-    def _source(self) -> str:
-        return "IFNULL(source, '')" if 'source' in self._columns_of('records') else "''"
+    def _optional(self, *columns: str) -> list[str]:
+        """Return SQL for some of the columns :data:`OPTIONAL`."""
+        known = self._columns_of('records')
+        return [f'IFNULL({name}, {OPTIONAL[name]})' if name in known else OPTIONAL[name] for name in columns]
+
+    def selected(self, tracks: Sequence[str] | None, attributes: Sequence[str] | None) -> np.ndarray:
+        """Return the ids of the records with one of the tracks, if given, and with all attributes, if given.
+
+        The columns are not checked: a search checks the records that it returns.
+        """
+        track, present = self._optional('track', 'attributes')
+        # A bound text is compared as it is: no user's text becomes SQL.
+        terms: list[str] = []
+        values: list[str | bytes] = []
+        if tracks is not None:
+            # One value, since SQLite takes only some thousands.
+            terms.append(f'{track} IN (SELECT value FROM json_each(?))')
+            values.append(json.dumps(tracks))
+        for name in attributes or ():
+            terms.append(f'instr({present}, CAST(? AS TEXT))')
+            values.append(_as_bytes(f'{BREAK}{name}{BREAK}'))
+        with self._errors():
+            query = f'SELECT id FROM records WHERE {" AND ".join(terms) or "1"}'
+            return np.fromiter((row[0] for row in self.connection.execute(query, values)), np.int64)
+
+    def count_pooled(self) -> int:
+        """Return the number of records that are pooled from several images."""
+        with self._errors():
+            (frames,) = self._optional('frames')
+            return self.connection.execute(f'SELECT COUNT(*) FROM records WHERE {frames} > 1').fetchone()[0]
 
     def _columns_of(self, table: str) -> list[str]:
         return [row[0] for row in self.connection.execute('SELECT name FROM pragma_table_info(?)', (table,))]
 
-    def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str]]:
-        """Return path and source of the records that have one of the paths, in one pass over the table."""
+    def known_paths(self, paths: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Return path, source and track of the records that have one of the paths, in one pass over the table."""
         with self._errors():
             self.connection.execute('CREATE TEMP TABLE given (path TEXT)')
             try:
                 values = ((_as_bytes(path),) for path in paths)
                 self.connection.executemany('INSERT INTO given VALUES (CAST(? AS TEXT))', values)
-                query = f'SELECT path, {self._source()} FROM records WHERE path IN (SELECT path FROM given)'
+                columns = ', '.join(['path', *self._optional('source', 'track')])
+                query = f'SELECT {columns} FROM records WHERE path IN (SELECT path FROM given)'
                 return set(self.connection.execute(query))
             finally:
                 self.connection.execute('DROP TABLE given')
@@ -280,19 +316,22 @@ class RecordTable:
         """Add records.
 
         Args:
-            rows: ``(id, row, path, pid, camid, time, source, vector_checksum)``.
+            rows: ``(id, row, path, pid, camid, time, source, track, frames, attributes, vector_checksum)``; None for a
+                time or a text that is missing, and for the frames of a single image.
             state: State after the change.
             settings: New settings; the old ones stay by default.
             names: Names of people and cameras by number; some may be known already.
         """
         values = (
-            (id, row, _as_bytes(path), *numbers, source and _as_bytes(source), checksum)
-            for id, row, path, *numbers, source, checksum in rows
+            (id, row, _as_bytes(path), pid, camid, time, *map(_or_null, (source, track, attributes)), frames, checksum)
+            for id, row, path, pid, camid, time, source, track, frames, attributes, checksum in rows
         )
-        columns = 'id, row, path, pid, camid, time, source, vector_checksum'
+        columns = 'id, row, path, pid, camid, time, source, track, attributes, frames, vector_checksum'
+        text = 'CAST(? AS TEXT)'
         with self._transaction('BEGIN IMMEDIATE'):
+            self._add_columns(TRACK_COLUMNS)
             first = self.head()[1].next_id
-            query = f'INSERT INTO records ({columns}) VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, CAST(? AS TEXT), ?)'
+            query = f'INSERT INTO records ({columns}) VALUES (?, ?, {text}, ?, ?, ?, {text}, {text}, {text}, ?, ?)'
             self.connection.executemany(query, values)
             self._set_checksums(first)
             known = set(self._name_rows())
@@ -312,9 +351,7 @@ class RecordTable:
         """
         with self._transaction('BEGIN IMMEDIATE'):
             settings = replace(self.head()[0], version=WITH_CHECKSUMS)
-            for table, column in LATER_COLUMNS:
-                if column.split()[0] not in self._columns_of(table):
-                    self.connection.execute(f'ALTER TABLE {table} ADD COLUMN {column}')
+            self._add_columns(LATER_COLUMNS)
             if not self._columns_of('names'):
                 self.connection.execute(NAMES)
             columns = self.columns()
@@ -324,6 +361,12 @@ class RecordTable:
                 self.connection.executemany('UPDATE records SET vector_checksum = ? WHERE id = ?', pairs)
             self._set_checksums(0)
             self._set_head(self._with_names(state), settings)
+
+    def _add_columns(self, columns: Sequence[tuple[str, str]]) -> None:
+        """Add those columns that the file lacks; they are NULL, which keeps the checksums of records."""
+        for table, column in columns:
+            if column.split()[0] not in self._columns_of(table):
+                self.connection.execute(f'ALTER TABLE {table} ADD COLUMN {column}')
 
     def remove(self, ids: Sequence[int], state: GalleryState) -> None:
         """Remove records, all of which exist, and the names of people and cameras without records."""
@@ -469,6 +512,10 @@ def _meaning(error: sqlite3.OperationalError, path: Path, remedy: str) -> DataEr
 
 def _names_checksum(rows: Sequence[tuple[str, int, str]]) -> int:
     return text_checksum(*(str(value) for row in rows for value in row))
+
+
+def _or_null(text: str | None) -> bytes | None:
+    return _as_bytes(text) if text else None
 
 
 def _as_bytes(path: str) -> bytes:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.features.features import checked_attributes, checked_track
 from mmosnet.io.tables import LAST, UNITS, check_seconds
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# Version of the format, newer ones are refused; and the version that added names, sources and, in folders, checksums.
-VERSION, WITH_CHECKSUMS = 2, 2
+# Version of the format, newer ones are refused; the version that added names, sources and, in folders, checksums; and
+# that of tracks and attributes, which folders have once they hold some.
+VERSION, WITH_CHECKSUMS, WITH_TRACKS = 3, 2, 3
 # Fields of a record that every gallery has.
 FIELDS = ('id', 'path', 'pid', 'camid', 'time')
 
@@ -33,6 +35,9 @@ class GallerySettings:
         threshold: Largest distance at which two images count as one person; None before calibration.
         facts: Information about the calibration of the threshold, in JSON values.
         version: Version of the format.
+        track_threshold: The threshold for tracks, likewise.
+        track_facts: Information about its calibration.
+        attributes: Names of all attributes of enrolled people, sorted.
 
     Raises:
         DataError: An invalid value.
@@ -45,6 +50,9 @@ class GallerySettings:
     threshold: float | None = None
     facts: dict = field(default_factory=dict)
     version: int = 1
+    track_threshold: float | None = None
+    track_facts: dict = field(default_factory=dict)
+    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _is(self.version, int) or self.version > VERSION:
@@ -56,11 +64,17 @@ class GallerySettings:
                 raise DataError(f'{name}={getattr(self, name)!r}: choose from {", ".join(allowed)}')
         if not isinstance(self.model, str):
             raise DataError(f"model={self.model!r}: give a digest of weights, or ''")
-        threshold = self.threshold
-        if threshold is not None and not (_is(threshold, float, int) and math.isfinite(threshold) and threshold >= 0):
-            raise DataError(f'threshold={threshold!r}: give a distance, 0 or more')
-        if not isinstance(self.facts, dict):
-            raise DataError(f'facts={self.facts!r}: give a dict')
+        for name in ('threshold', 'track_threshold'):
+            value = getattr(self, name)
+            if value is not None and not (_is(value, float, int) and math.isfinite(value) and value >= 0):
+                raise DataError(f'{name}={value!r}: give a distance, 0 or more')
+        for name in ('facts', 'track_facts'):
+            if not isinstance(getattr(self, name), dict):
+                raise DataError(f'{name}={getattr(self, name)!r}: give a dict')
+        if not isinstance(self.attributes, (list, tuple)) or not all(isinstance(name, str) for name in self.attributes):
+            raise DataError(f'attributes={self.attributes!r}: give names')
+        # JSON gives a list back.
+        object.__setattr__(self, 'attributes', tuple(self.attributes))
 
     def to_json(self) -> str:
         """Return the settings as JSON text.
@@ -114,6 +128,8 @@ class RecordFilter:
         not_camids: Cameras to leave out.
         after: Earliest time in seconds, inclusive. A record without a time meets no condition on time.
         before: Latest time in seconds, exclusive, so that the windows ``[a, b)`` and ``[b, c)`` do not overlap.
+        tracks: Names of tracks.
+        attributes: Names of attributes, all of which a record has to have.
     """
 
     ids: tuple[int, ...] | None = None
@@ -122,6 +138,8 @@ class RecordFilter:
     not_camids: tuple[int, ...] | None = None
     after: float | None = None
     before: float | None = None
+    tracks: tuple[str, ...] | None = None
+    attributes: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -132,16 +150,21 @@ class RecordFilter:
         not_camids: int | Iterable[int] | None = None,
         after: float | None = None,
         before: float | None = None,
+        tracks: int | str | Iterable[int | str] | None = None,
+        attributes: str | Iterable[str] | None = None,
     ) -> RecordFilter:
-        """Return the filter for a user's arguments: one number or several.
+        """Return the filter for a user's arguments: one number or name, or several.
 
         Raises:
-            DataError: A number is not whole, or a time is not a number of seconds.
+            DataError: A number is not whole, a time is not a number of seconds, or a text is no name.
         """
         numbers = dict(ids=ids, pids=pids, camids=camids, not_camids=not_camids)
         times = dict(after=after, before=before)
         conditions: dict[str, Any] = {name: _whole_numbers(name, value) for name, value in numbers.items()}
         conditions |= {name: _seconds(name, value) for name, value in times.items()}
+        conditions |= dict(tracks=_track_names(tracks))
+        # No attribute is no condition: every record has all of none.
+        conditions |= dict(attributes=(attributes and checked_attributes(attributes, 'attributes')) or None)
         return cls(**conditions)
 
     @property
@@ -150,7 +173,7 @@ class RecordFilter:
         return self == RecordFilter()
 
     def mask(self, ids: np.ndarray, pids: np.ndarray, camids: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """Return which records meet all conditions.
+        """Return which records meet the conditions on numbers and times: all but ``tracks`` and ``attributes``.
 
         Args:
             ids: ``(N,)`` integers, numbers in the gallery.
@@ -184,6 +207,16 @@ def _whole_numbers(name: str, value: Any) -> tuple[int, ...] | None:
     return tuple(array.reshape(-1).tolist())
 
 
+def _track_names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    listed = [value] if isinstance(value, str) or np.ndim(value) == 0 else list(value)
+    names = tuple(checked_track(name, 'track') for name in listed)
+    if '' in names:
+        raise DataError(f'track={value!r}: give the name of a track; single images have none')
+    return names
+
+
 def _seconds(name: str, value: float | None) -> float | None:
     if value is None:
         return None
@@ -197,17 +230,20 @@ def _seconds(name: str, value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Record:
-    """An image in a gallery.
+    """An image in a gallery, or a track: several images with one embedding.
 
     Attributes:
         id: Number of the image in the gallery; numbers are never reused.
-        path: Path of the image or of a region, ``frame.jpg#xywh=120,80,64,190``.
+        path: Path of the image or of a region, ``frame.jpg#xywh=120,80,64,190``; the first one of a track.
         pid: Identity; -1 if unknown.
         camid: Camera, counted from 0; -1 if unknown.
         time: Seconds by the clock of the features; NaN if unknown.
         name: Name of the person; empty for an unnamed one.
         camera: Name of the camera; empty for an unnamed one.
         source: Host and folder of the path, as ``mmosnet extract`` notes them; empty if unknown.
+        track: Name of the track that the image belongs to; empty if unknown.
+        frames: Number of images from which the embedding was pooled; 1 for a single image.
+        attributes: Names of the attributes that the model predicted, sorted.
     """
 
     id: int
@@ -218,15 +254,19 @@ class Record:
     name: str = ''
     camera: str = ''
     source: str = ''
+    track: str = ''
+    frames: int = 1
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Match(Record):
-    """An image in the result of a search.
+    """An image or a track in the result of a search.
 
     Attributes:
         distance: Distance to the query, as :class:`~mmosnet.gallery.Gallery` defines it.
-        same_person: Whether the distance is at most the gallery's threshold; None for a gallery without one.
+        same_person: Whether the distance is at most the gallery's threshold, the one for tracks if the query is a
+            track; None for a gallery without one.
     """
 
     distance: float = math.nan

@@ -73,11 +73,10 @@ def folder_of(people, path='out', shard_size=5, overwrite=False, **facts):
 def extract(people, embedder=None, folder=None, part=None, **options):
     embedder, folder = embedder or MeanColors(), folder or folder_of(people)
     with ExtractionProgress(len(people), len(folder.sizes)) as progress:
-        Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options)).run(
-            part or Part(), progress
-        )
+        extraction = Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options))
+        extraction.run(part or Part(), progress)
     skipped = None if folder.missing() else folder.finish()
-    return extraction_report(folder, embedder, progress, people.left_out, skipped)
+    return extraction_report(extraction, progress, people.left_out, skipped)
 
 
 def contents(folder='out'):

@@ -211,8 +211,55 @@ def test_identities_that_are_none(key, values, row, value):
         (dict(names=dict(pid={1: '2'})), r"1 and 2 are both called '2'"),
         (dict(names=dict(pid={1: ''})), "''"),
         (dict(pid=['a', 'b'], names=dict(pid={1: 'c'})), 'pid has names, and names'),
+        (dict(track=['7']), r'track \(1,\)'),
+        (dict(track=['7', 1.5]), 'track, row 1: 1.5'),
+        (dict(track=['7', None]), 'track, row 1: None'),
+        (dict(track=['7', -2]), 'track, row 1: -2'),
+        (dict(track=[True, 7]), 'track, row 0: True'),
+        (dict(track=['7', 'nan']), "track, row 1: 'nan'"),
+        (dict(track=['7', 'a\nb']), 'track, row 1: .a.nb'),
+        (dict(track=b'ab'), 'track'),
+        (dict(track='7', frames=[1, 0]), 'frames, row 1: 0'),
+        (dict(track='7', frames=[-1, 1]), 'frames, row 0: -1'),
+        (dict(track='7', frames=[1, 1.5]), 'frames, row 1: 1.5'),
+        (dict(track='7', frames=[1, float('nan')]), 'frames, row 1: nan'),
+        (dict(track='7', frames=[1, None]), 'frames, row 1: None'),
+        (dict(track='7', frames=[True, True]), 'frames, row 0: True'),
+        (dict(track='7', frames=[1, 2**60]), f'frames, row 1: {2**60}'),
+        (dict(track='7', frames=[1, 2**70]), f'frames, row 1: {2**70}'),
+        (dict(track='7', frames=[1, '2']), "frames, row 1: '2'"),
+        (dict(track='7', frames=[1]), r'frames \(1,\)'),
+        (dict(track=['7', ''], frames=2), 'frames, row 1: 2 images and no track'),
+        (dict(attributes='hat'), "attributes='hat'"),
+        (dict(attributes=['hat', 'bag']), "attributes, row 0: 'hat'"),
+        (dict(attributes=[('hat',), 7]), 'attributes, row 1: 7'),
+        (dict(attributes=[('hat',), (7,)]), r'attributes, row 1: \(7,\)'),
+        (dict(attributes=[('hat',), ('',)]), "attributes, row 1: ''"),
+        (dict(attributes=[('hat',)]), r'attributes \(1,\)'),
     ],
 )
 def test_columns_that_do_not_fit(change, message):
     with pytest.raises(DataError, match=message):
         Features(**COLUMNS | change)
+
+
+def test_tracks_and_attributes():
+    columns = dict(track=['Gasse, 7', 7, '', -1, np.int64(0)], frames=[3, 2.0, 1, 1, 1])
+    columns |= dict(attributes=[['hat', 'bag', 'hat'], ('e\u0301',), {'bag'}, (), []])
+    found = Features(**vars(features(5)) | columns)
+    assert found.track == ['Gasse, 7', '7', '', '', '0'] and found.frames.tolist() == [3, 2, 1, 1, 1]
+    assert found.frames.dtype == np.int64 and found.has_tracks and not features().has_tracks
+    assert found.attributes == [('bag', 'hat'), ('é',), ('bag',), (), ()]
+    assert Features(**vars(features()) | dict(track='a', frames=np.arange(1, 5))).track == ['a'] * 4
+    assert Features(**vars(features()) | dict(track=np.array([3, 1, -1, 2]))).track == ['3', '1', '', '2']
+    assert features().track == [''] * 4 and features().frames.tolist() == [1] * 4 and features().attributes == [()] * 4
+    chosen = found[[1, 0]]
+    assert (chosen.track, chosen.frames.tolist(), chosen.attributes) == (
+        ['7', 'Gasse, 7'],
+        [2, 3],
+        [('é',), ('bag', 'hat')],
+    )
+    assert Features.concat([found[:2], features(0), found[2:]]) == found
+    assert found.renumbered('pid', {str(number): number + 1 for number in range(5)}).track == found.track
+    for change in (dict(track=['a'] * 5), dict(frames=[4, 2, 1, 1, 1]), dict(attributes=[()] * 5)):
+        assert Features(**vars(found) | change) != found

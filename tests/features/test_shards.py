@@ -222,8 +222,57 @@ def test_names_that_an_older_extraction_noted_beside_its_shards(tmp_path):
     assert read_features(path.rename(tmp_path / 'a.parquet')).names['pid'] == {}
 
 
-def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path):
-    features = named_features()
+def with_tracks(found):
+    """Return features whose rows are tracks and single images by turns, with attributes."""
+    number = len(found)
+    track = ['' if row % 2 else f'Gasse, {row}' for row in range(number)]
+    frames = [1 if row % 2 else row + 1 for row in range(number)]
+    attributes = [('Höhe', 'hat, red')[: row % 3] for row in range(number)]
+    return Features(**vars(found) | dict(track=track, frames=frames, attributes=attributes))
+
+
+def test_tracks_and_attributes_are_kept(tmp_path):
+    features = with_tracks(named_features(5))
+    path = write_shard(tmp_path / 'a.parquet', features)
+    assert read_features(path) == features and read_features(path).frames.dtype == np.int64
+    table = pq.read_table(path)
+    assert table['track'].to_pylist() == ['Gasse, 0', '', 'Gasse, 2', '', 'Gasse, 4']
+    assert table['frames'].to_pylist() == [1, 1, 3, 1, 5] and table['attributes'][2].as_py() == ['Höhe', 'hat, red']
+    # A folder may hold files of both kinds.
+    write_shard(tmp_path / 'b.parquet', random_features(3, model=features.model))
+    assert read_features(tmp_path).track == [*features.track, '', '', '']
+
+
+def test_files_without_tracks_are_those_of_older_versions(tmp_path):
+    """Their digest is that of the columns that older versions knew."""
+    path = write_shard(tmp_path / 'a.parquet', features(3))
+    contents = json.loads(pq.read_schema(path).metadata[b'mmosnet'])['contents']
+    assert contents == '8f54e8c34bdd72ba93c6e876b567c07bb90306b13897efdd2a8bddb4afb97014'
+
+
+@pytest.mark.parametrize(
+    ('column', 'values', 'value'),
+    [
+        ('track', ['7', None], 'row 1: track'),
+        ('frames', pa.array([1, None]), 'row 1: frames'),
+        ('frames', [1, 0], 'frames, row 1: 0'),
+        ('frames', [2, 1], 'frames, row 0: 2'),
+        ('frames', ['a', 'b'], 'column frames is string'),
+        ('attributes', [['hat'], None], 'row 1: attributes'),
+        ('attributes', [['hat'], [None]], 'attributes, row 1'),
+        ('attributes', ['hat', 'bag'], 'column attributes is string'),
+    ],
+)
+def test_tracks_and_attributes_that_are_none(tmp_path, column, values, value):
+    table = pa.table(table_of(**{column: values})).replace_schema_metadata({'mmosnet': '{"dimension": 2, "model": ""}'})
+    pq.write_table(table, tmp_path / 'a.parquet')
+    with pytest.raises(DataError, match=rf'a\.parquet.*{value}'):
+        read_features(tmp_path)
+
+
+@pytest.mark.parametrize('tracks', [False, True])
+def test_flipped_bits_in_any_part_of_a_file_are_seen(tmp_path, tracks):
+    features = with_tracks(named_features()) if tracks else named_features()
     path = write_shard(tmp_path / 'a.parquet', features, dict(skipped=[['x.jpg', 'damaged']]))
     content, facts = path.read_bytes(), read_metadata(path)
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], 'little')

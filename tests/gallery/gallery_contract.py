@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mmosnet.errors import DataError
 from mmosnet.gallery import Gallery
 from mmosnet.gallery.settings import Record
-from tests.gallery.random_people import named, nearest, people
+from tests.gallery.random_people import TRACKS, named, nearest, people, tracks
 
 # A fixture's gallery is filled once and only searched.
 SEARCH_ONLY = dict(deadline=None, suppress_health_check=list(HealthCheck))
@@ -143,7 +143,7 @@ class GalleryContract:
         # Numbers are not given twice.
         assert gallery.enroll(people(2, seed=3)).min() > ids.max()
         assert gallery.delete(ids=[]) == 0
-        with pytest.raises(DataError, match='give ids, pid, camid or before'):
+        with pytest.raises(DataError, match='give ids, pid, camid, before or track'):
             gallery.delete()
 
     def test_records_features_and_counts(self, filled):
@@ -405,6 +405,90 @@ class GalleryContract:
         versions.append(other.version())
         assert versions[0] == versions[1] and len(set(versions)) == 3 and gallery.version() == versions[-1]
         other.close()
+
+    def test_tracks_beside_images_are_kept_and_found(self, create):
+        gallery, features = create(), tracks(30)
+        images = gallery.enroll(people(5, seed=1))
+        ids = gallery.enroll(features)
+        gallery = self.reopened(gallery)
+        for row, record in enumerate(gallery.records(ids)):
+            expected = (features.track[row], features.frames[row], features.attributes[row])
+            assert (record.track, record.frames, record.attributes) == expected
+        assert {(record.track, record.frames, record.attributes) for record in gallery.records(images)} == {('', 1, ())}
+        (matches,) = gallery.search(features.embedding[7:8], top_k=1)
+        assert (matches[0].id, matches[0].track, matches[0].frames) == (ids[7], features.track[7], features.frames[7])
+        assert matches[0].attributes == features.attributes[7] and isinstance(matches[0].attributes, tuple)
+        back = gallery.features(ids)
+        assert (back.track, back.attributes) == (features.track, features.attributes)
+        assert back.frames.tolist() == features.frames.tolist()
+        assert gallery.info()['pooled'] == (features.frames > 1).sum()
+
+    def test_attributes_select_against_a_loop(self, create):
+        gallery, features = create(), tracks(30)
+        gallery.enroll(people(5, seed=1))
+        ids = gallery.enroll(features)
+        query = people(1, seed=2).embedding
+        for names in ('hat', ['backpack'], ('hat', 'backpack'), ['hat', 'skirt, long'], ['%', 'back"pack'], ["a\\b'"]):
+            given = {names} if isinstance(names, str) else set(names)
+            wanted = np.array([given <= set(row) for row in features.attributes])
+            for camids in (None, [0, 1]):
+                seen = wanted if camids is None else wanted & np.isin(features.camid, camids)
+                (matches,) = gallery.search(query, 40, camids=camids, attributes=names)
+                assert [match.id for match in matches] == ids[nearest(features, query[0], 40, wanted=seen)[0]].tolist()
+        assert gallery.search(query, 40, attributes=[]) == gallery.search(query, 40)
+        with pytest.raises(DataError, match=r'attributes=beard: .*backpack, hat'):
+            gallery.search(query, attributes=['hat', 'beard'])
+        for wrong in (3, [3], ['']):
+            with pytest.raises(DataError, match='attributes'):
+                gallery.search(query, attributes=wrong)
+        with pytest.raises(DataError, match=r'attributes=hat: .*none'):
+            create().search(query, attributes='hat')
+
+    def test_tracks_are_deleted_by_name(self, create):
+        gallery, features = create(), tracks(30)
+        single = gallery.enroll(people(5, seed=1))
+        ids = gallery.enroll(features)
+        left = np.ones(30, bool)
+        for track, conditions in (('7', dict(camid=1)), (7, {}), (TRACKS[1:3], {}), ("it's; 1, 2", {}), ('nobody', {})):
+            names = [str(track)] if isinstance(track, (int, str)) else track
+            doomed = np.isin(features.track, names) & np.isin(features.camid, conditions.get('camid', features.camid))
+            assert gallery.delete(track=track, **conditions) == (doomed & left).sum()
+            left &= ~doomed
+            assert gallery.ids().tolist() == [*single, *ids[left]]
+        assert gallery.delete(track=[]) == 0
+        for wrong in ('', -1, 1.5, True, ['a', ''], 'nan', 'a\nb'):
+            with pytest.raises(DataError, match='track'):
+                gallery.delete(track=wrong)
+        assert len(gallery) == 5 + left.sum()
+
+    def test_a_track_and_its_first_image_are_two(self, create):
+        gallery, features = create(), named([1, 1], source='a')
+        track = named([1], source='a')
+        track.track, track.frames = ['7'], np.array([9])
+        assert len(gallery.enroll(features, skip_known=True)) == 2 and len(gallery.enroll(track, skip_known=True)) == 1
+        assert len(gallery.enroll(features, skip_known=True)) == len(gallery.enroll(track, skip_known=True)) == 0
+        assert gallery.known(features.path, features.source, ['7', '7']).tolist() == [True, False]
+
+    def test_tracks_have_a_threshold_of_their_own(self, filled):
+        gallery, features, _ = filled
+        query = features.embedding[:1]
+        distances = [match.distance for match in gallery.search(query, 5)[0]]
+        gallery.set_threshold(distances[2], dict(fmr=1e-3))
+        gallery.set_threshold(distances[3], dict(fmr=1e-2, per='track'), per='track')
+        gallery = self.reopened(gallery)
+        assert (gallery.threshold_of('image'), gallery.threshold_of('track')) == (distances[2], distances[3])
+        assert gallery.facts == dict(fmr=1e-3) and gallery.track_facts == dict(fmr=1e-2, per='track')
+        for per, number in (('image', 3), ('track', 4)):
+            same = [match.same_person for match in gallery.search(query, 5, per=per)[0]]
+            assert same == [True] * number + [False] * (5 - number)
+        gallery.set_threshold(None)
+        assert {match.same_person for match in gallery.search(query, 5)[0]} == {None}
+        assert gallery.search(query, 1, per='track')[0][0].same_person is True
+        with pytest.raises(DataError, match='track_threshold=-1'):
+            gallery.set_threshold(-1, per='track')
+        for call in (gallery.set_threshold, lambda value, per: gallery.search(query, per=per)):
+            with pytest.raises(DataError, match="per='frame'"):
+                call(0.5, per='frame')
 
     def test_an_empty_one_may_be_discarded(self, create):
         gallery = create()

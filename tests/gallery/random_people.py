@@ -4,6 +4,10 @@ import numpy as np
 
 from mmosnet.features import Features
 
+# Names of tracks, the last of which stands for single images; and of attributes.
+TRACKS = ['7', 'Gasse, links', 'Zoë "2"', "it's; 1, 2", '']
+ATTRIBUTES = ['backpack', 'hat', 'skirt, long', '%', 'back"pack', "a\\b'", 'Höhe']
+
 
 def people(number, dimension=8, seed=0, model='abc', names='p'):
     """Return random features; some have no person, camera or time, and one embedding comes twice."""
@@ -19,6 +23,17 @@ def people(number, dimension=8, seed=0, model='abc', names='p'):
         time=np.where(random.rand(number) < 0.2, np.nan, random.randint(0, 50, number)),
         model=model,
     )
+
+
+def tracks(number, dimension=8, seed=0):
+    """Return random features, most of which are tracks, with random attributes."""
+    random = np.random.RandomState(seed + 1000)
+    features = people(number, dimension, seed, names='t')
+    track = [TRACKS[choice] for choice in random.randint(0, len(TRACKS), number)]
+    frames = [random.randint(1, 90) if name else 1 for name in track]
+    attributes = [[name for name in ATTRIBUTES if random.rand() < 0.6] for _ in range(number)]
+    columns = dict(track=track, frames=frames, attributes=attributes)
+    return Features(**vars(features) | columns)
 
 
 def named(pids, camids=None, seed=0, source=''):

@@ -17,7 +17,7 @@ from mmosnet.errors import DataError
 from mmosnet.gallery import FaissGallery, Gallery, MilvusGallery, base
 from mmosnet.gallery.records import RecordTable
 from tests.gallery.gallery_contract import GalleryContract
-from tests.gallery.random_people import everything, named, nearest, people
+from tests.gallery.random_people import everything, named, nearest, people, tracks
 
 
 class TestFaiss(GalleryContract):
@@ -231,7 +231,7 @@ def _set_settings(gallery, change):
         (lambda g: (g.folder / 'vectors-0001.f32').unlink(), r'vectors-0001.f32: 0 bytes'),
         (lambda g: _set_settings(g, lambda text: text[:20]), 'gallery.sqlite: damaged'),
         (lambda g: _set_settings(g, lambda text: '[]'), 'not the settings of a gallery'),
-        (lambda g: _set_settings(g, lambda text: text.replace('"version": 2', '"version": 3')), 'upgrade'),
+        (lambda g: _set_settings(g, lambda text: text.replace('"version": 2', '"version": 9')), 'upgrade'),
         (lambda g: _set_settings(g, lambda text: text.replace('cosine', 'cosin')), "distance='cosin'"),
     ],
 )
@@ -465,6 +465,48 @@ def test_galleries_of_version_1_get_names_by_the_first_change(filled):
         assert other.delete(ids=other.ids()[-1]) == 1 and gallery.search(features.embedding[:3], 5) == expected
     with closing(sqlite3.connect(filled.folder / 'gallery.sqlite')) as file:
         assert json.loads(file.execute('SELECT settings FROM gallery').fetchone()[0])['version'] == 2
+
+
+def make_version_2(gallery):
+    """Take the columns of tracks and attributes from a gallery's file: version 2 had none."""
+    gallery.close()
+    with closing(sqlite3.connect(gallery.folder / 'gallery.sqlite')) as file, file:
+        for name in ('track', 'frames', 'attributes'):
+            file.execute(f'ALTER TABLE records DROP COLUMN {name}')
+
+
+def test_galleries_of_version_2_get_tracks_by_the_first_change(filled):
+    features, new = people(40), tracks(5)
+    make_version_2(filled)
+    content = (filled.folder / 'gallery.sqlite').read_bytes()
+    with Gallery.open(filled.uri) as gallery, Gallery.open(filled.uri) as other:
+        expected = gallery.search(features.embedding[:3], 5)
+        assert gallery.info()['pooled'] == 0 and {match.frames for match in expected[0]} == {1}
+        assert gallery.known(features.path[:1], [''], ['']).all() and not gallery.known(features.path[:1], [''], ['7'])
+        assert gallery.delete(track='7') == 0
+        with pytest.raises(DataError, match='attributes=hat'):
+            gallery.search(features.embedding[:1], attributes='hat')
+        assert gallery.check().is_sound and (filled.folder / 'gallery.sqlite').read_bytes() == content
+        ids = other.enroll(new)
+        # The other connection sees columns and attributes that came after it was opened.
+        assert [record.track for record in gallery.records(ids)] == new.track
+        assert gallery.features(ids).attributes == new.attributes and gallery.check().is_sound
+        hats = {match.id for match in gallery.search(features.embedding[:1], 50, attributes='hat')[0]}
+        assert hats == {id for id, names in zip(ids, new.attributes, strict=True) if 'hat' in names}
+        gallery.delete(ids=ids)
+        gallery.compact()
+        assert gallery.search(features.embedding[:3], 5) == expected and gallery.check().is_sound
+        # An older version must not write to it: it would lose the names of the attributes.
+        assert gallery.settings.version == 3
+
+
+def test_a_damaged_track_is_seen(filled):
+    ids = filled.enroll(tracks(5))
+    filled.close()
+    with closing(sqlite3.connect(filled.folder / 'gallery.sqlite')) as file, file:
+        file.execute('UPDATE records SET frames = 77 WHERE id = ?', (int(ids[0]),))
+    with Gallery.open(filled.uri) as gallery, pytest.raises(DataError, match=f'record of image {ids[0]} '):
+        gallery.records(ids)
 
 
 def test_names_of_people_who_were_deleted_are_erased(filled):

@@ -387,6 +387,7 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
     uri = str(tmp_path / 'people.db')
     with monkeypatch.context() as patch:
         patch.setattr(milvus_gallery, 'TEXTS', ())
+        patch.setattr(milvus_gallery, 'TRACK_FIELDS', ())
         Gallery.create(uri, DIMENSION).close()
     features = people(4)
     with Gallery.open(uri) as gallery:
@@ -397,6 +398,35 @@ def test_collections_without_names_take_none(tmp_path, monkeypatch):
             with pytest.raises(DataError, match='export'):
                 gallery.enroll(named)
         assert len(gallery) == 4
+
+
+def test_collections_of_version_2_take_no_tracks(tmp_path, monkeypatch):
+    uri = str(tmp_path / 'people.db')
+    with monkeypatch.context() as patch:
+        patch.setattr(milvus_gallery, 'TRACK_FIELDS', ())
+        Gallery.create(uri, DIMENSION).close()
+    features, pooled = people(4), random_people.tracks(4, DIMENSION)
+    with Gallery.open(uri) as gallery:
+        ids = gallery.enroll(features)
+        assert gallery.records(ids)[0].frames == 1 and gallery.info()['pooled'] == 0
+        assert gallery.enroll(features, skip_known=True).size == 0 and gallery.delete(track='7') == 0
+        with pytest.raises(DataError, match='export'):
+            gallery.enroll(pooled)
+        with pytest.raises(DataError, match='attributes=hat'):
+            gallery.search(features.embedding[:1], attributes='hat')
+        assert len(gallery) == 4
+
+
+def test_texts_beyond_the_limits_of_milvus(tmp_path):
+    with Gallery.create(str(tmp_path / 'people.db'), DIMENSION) as gallery:
+        for change in (
+            dict(track='t' * 70_000),
+            dict(attributes=[['a' * 1025]]),
+            dict(attributes=[[f'a{number}' for number in range(1025)]]),
+        ):
+            with pytest.raises(DataError, match=r'65535|1024'):
+                gallery.enroll(Features(**vars(people(1)) | change))
+        assert len(gallery) == 0
 
 
 def test_two_names_with_one_number_are_seen(tmp_path, monkeypatch):
