@@ -2,5 +2,6 @@
 
 :mod:`benchmarks.rows` lists what is measured beside torchreid; a row prepares cases (``cases_*``);
 :mod:`benchmarks.measure` compares the results of a case, then times both sides in turn; :mod:`benchmarks.report` lays
-the measurements out. :mod:`benchmarks.gallery` and :mod:`benchmarks.export_tables` stand alone.
+the measurements out. :mod:`benchmarks.gallery`, :mod:`benchmarks.identities` and :mod:`benchmarks.export_tables` stand
+alone.
 """

@@ -14,8 +14,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from benchmarks.identity_data import NOBODY, Sightings, pooled
-from mmosnet.errors import need
+from benchmarks.identity_data import (
+    CALIBRATION_SCENE,
+    CALIBRATION_SEED,
+    NOBODY,
+    SCENE,
+    Embed,
+    LabeledTracks,
+    Sightings,
+    draw_and_embed,
+    labeled_tracks,
+    pooled,
+)
+from mmosnet.errors import DataError, need
 from mmosnet.evaluation.distances import Embeddings
 from mmosnet.evaluation.verification import match_thresholds
 from mmosnet.gallery import Gallery
@@ -24,7 +35,7 @@ from mmosnet.io.text_tables import text_table
 from mmosnet.synthetic.scenes import TRAVEL_SECONDS
 
 UNSURE = -1
-PER = ('box', 'track')
+NO_ANSWER = (UNSURE, False)
 # Arrangements of People to compare: title, and its settings. ``constraints`` are those of frames and times.
 VARIANTS: dict[str, dict] = {
     'People': {},
@@ -69,6 +80,29 @@ class ThresholdOnly:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is decided on.
+
+    Attributes:
+        per: Whether each ``'box'`` gets an answer, or each ``'track'``, at its end.
+        threshold: Largest cosine distance of known people.
+        shortest: Tracks of fewer boxes get no answer; many of them are false.
+    """
+
+    per: str
+    threshold: float
+    shortest: int = 1
+
+    def groups(self, sightings: Sightings) -> list[np.ndarray]:
+        """Return the rows of each box or track."""
+        return boxes_of(sightings) if self.per == 'box' else tracks_of(sightings)
+
+    def asks(self, rows: np.ndarray) -> bool:
+        """Return whether a box or track gets an answer."""
+        return self.per == 'box' or len(rows) >= self.shortest
+
+
+@dataclass(frozen=True)
 class Decisions:
     """Answers to M boxes or tracks, in the order of the questions.
 
@@ -90,46 +124,47 @@ class Decisions:
         return result
 
 
-def decide_alone(sightings: Sightings, per: str, threshold: float, keeps_all: bool) -> Decisions:
-    """Answer by the threshold alone."""
-    assigner = ThresholdOnly(threshold, keeps_all)
-    groups = boxes_of(sightings) if per == 'box' else tracks_of(sightings)
-    answers = [assigner.observe(_pooled(sightings, rows)) for rows in groups]
+def decide_alone(sightings: Sightings, question: Question, keeps_all: bool) -> Decisions:
+    """Answer by the threshold alone; see :class:`ThresholdOnly`."""
+    assigner = ThresholdOnly(question.threshold, keeps_all)
+    groups = question.groups(sightings)
+    answers = [assigner.observe(_pooled(sightings, rows)) if question.asks(rows) else NO_ANSWER for rows in groups]
     return Decisions(groups, *_columns(answers))
 
 
 def decide_by_people(
-    sightings: Sightings, per: str, folder: str | Path, threshold: float, constraints: bool = True, **settings
+    sightings: Sightings, question: Question, folder: str | Path, constraints: bool = True, **settings
 ) -> Decisions:
     """Answer by :class:`mmosnet.People`.
 
     Args:
         sightings: What is seen.
-        per: Whether each ``'box'`` is a question, or each ``'track'``.
+        question: What is decided on, with which threshold.
         folder: Where the gallery is made.
-        threshold: Largest distance of known people.
         constraints: Whether People learns which boxes are in one frame, and when they were seen.
         settings: Further arguments of People.
     """
-    groups, found = [], []
+    groups: list[np.ndarray] = []
+    answers: list[tuple[int, bool]] = []
     with (
         Gallery.create(folder, sightings.embedding.shape[1]) as gallery,
-        People(gallery, threshold=threshold, **settings) as people,
+        People(gallery, threshold=question.threshold, **settings) as people,
     ):
-        if per == 'track' or not constraints:
-            for rows in boxes_of(sightings) if per == 'box' else tracks_of(sightings):
-                first, last = sightings.time[rows[0]], sightings.time[rows[-1]]
-                place = dict(camid=int(sightings.camid[rows[0]]), time=(first, last), track=str(sightings.track[rows[0]]))
-                embedding = sightings.embedding[rows[0]] if per == 'box' else sightings.embedding[rows]
-                groups.append(rows)
-                found.append(people.observe(embedding, **(place if constraints else {})))
-        else:
-            for rows in frames_of(sightings):
-                camid, time = int(sightings.camid[rows[0]]), float(sightings.time[rows[0]])
-                tracks = [str(track) for track in sightings.track[rows]]
-                groups += [rows[k : k + 1] for k in range(len(rows))]
-                found += people.observe_frame(sightings.embedding[rows], camid, time, tracks=tracks)
-    return Decisions(groups, *_columns([(UNSURE if s.known is None else s.pid, bool(s.known)) for s in found]))
+        at_once = question.per == 'box' and constraints
+        for rows in frames_of(sightings) if at_once else question.groups(sightings):
+            camid, time = int(sightings.camid[rows[0]]), (sightings.time[rows[0]], sightings.time[rows[-1]])
+            tracks = [str(track) for track in sightings.track[rows]]
+            if at_once:
+                found = people.observe_frame(sightings.embedding[rows], camid, time[0], tracks=tracks)
+            elif not question.asks(rows):
+                found = [None]
+            else:
+                place = dict(camid=camid, time=time, track=tracks[0]) if constraints else {}
+                embedding = sightings.embedding[rows] if question.per == 'track' else sightings.embedding[rows[0]]
+                found = [people.observe(embedding, **place)]
+            groups += [rows[k : k + 1] for k in range(len(rows))] if at_once else [rows]
+            answers += [NO_ANSWER if s is None or s.known is None else (s.pid, s.known) for s in found]
+    return Decisions(groups, *_columns(answers))
 
 
 def boxes_of(sightings: Sightings) -> list[np.ndarray]:
@@ -274,16 +309,19 @@ def calibrated(embedding: np.ndarray, pid: np.ndarray, fmr: float) -> float:
     return 0.0 if distance is None else distance
 
 
-def track_embeddings(embedding: np.ndarray, pid: np.ndarray, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pooled embeddings of tracks ``(T, D)`` and their people ``(T,)``; each track shows one person."""
-    first = [int(np.flatnonzero(track == number)[0]) for number in np.unique(track)]
-    return pooled(embedding, track), pid[first]
+def threshold_of(people: Sightings | LabeledTracks, per: str, fmr: float) -> float:
+    """Return the threshold of a false-match rate among boxes or among pooled tracks, each of which shows one person."""
+    real = people.pid != NOBODY
+    embedding, pid, track = people.embedding[real], people.pid[real], people.track[real]
+    if per == 'track':
+        first = [int(np.flatnonzero(track == number)[0]) for number in np.unique(track)]
+        embedding, pid = pooled(embedding, track), pid[first]
+    return calibrated(embedding, pid, fmr)
 
 
 def compare(
     tests: Sequence[Sightings],
-    per: str,
-    threshold: float,
+    question: Question,
     variants: Sequence[str] = tuple(VARIANTS),
     say: Callable[[str], object] = lambda line: None,
 ) -> dict[str, list[IdentityScores]]:
@@ -291,8 +329,7 @@ def compare(
 
     Args:
         tests: One per seed.
-        per: ``'box'`` or ``'track'``.
-        threshold: The same one for all arrangements.
+        question: The same one for all arrangements.
         variants: Titles in :data:`VARIANTS`.
         say: Called with a line after each arrangement.
 
@@ -303,10 +340,10 @@ def compare(
     for test in tests:
         scores['perfect'].append(score(test, true_decisions(test)))
         for title, keeps_all in zip(BASELINES, (True, False), strict=True):
-            scores[title].append(score(test, decide_alone(test, per, threshold, keeps_all)))
+            scores[title].append(score(test, decide_alone(test, question, keeps_all)))
         for title in variants:
             with TemporaryDirectory() as scratch:
-                decisions = decide_by_people(test, per, Path(scratch) / 'gallery', threshold, **VARIANTS[title])
+                decisions = decide_by_people(test, question, Path(scratch) / 'gallery', **VARIANTS[title])
             scores[title].append(score(test, decisions))
             say(f'{title}: IDF1 {scores[title][-1].idf1:.3f}')
     return scores
@@ -321,6 +358,95 @@ def score_table(scores: dict[str, list[IdentityScores]]) -> str:
         mean = {name: float(np.mean([getattr(result, name) for result in results])) for name in names}
         spread = ' to '.join(f'{bound([result.idf1 for result in results]):.3f}' for bound in (min, max))
         shares = [f'{mean[name]:.1%}' for name in ('right', 'merged', 'split', 'unsure')]
-        values = [f'{mean["idf1"]:.3f}', spread, f'{mean["idp"]:.3f}', f'{mean["idr"]:.3f}', f'{mean["identities"]:.2f}']
+        values = [
+            f'{mean["idf1"]:.3f}',
+            spread,
+            f'{mean["idp"]:.3f}',
+            f'{mean["idr"]:.3f}',
+            f'{mean["identities"]:.2f}',
+        ]
         rows.append((title, *shares, *values))
     return text_table(titles, rows, 'l' + 'r' * (len(titles) - 1))
+
+
+def measure_scenes(
+    place: str | Path,
+    embedder: Embed,
+    per: str,
+    fmr: float,
+    shortest: int,
+    seeds: Sequence[int],
+    variants: Sequence[str] = tuple(VARIANTS),
+    say: Callable[[str], object] = lambda line: None,
+) -> str:
+    """Measure on drawn scenes, with the threshold of another scene with other people and cameras; return a report.
+
+    Args:
+        place: Folder for the scenes, which are drawn unless it has them.
+        embedder: Embeds the boxes of a frame.
+        per: ``'box'`` or ``'track'``.
+        fmr: False-match rate of the threshold.
+        shortest: See :class:`Question`.
+        seeds: One scene each.
+        variants: Titles in :data:`VARIANTS`.
+        say: Called with lines about the progress.
+
+    Raises:
+        DataError: A seed is that of the scene for the threshold.
+    """
+    if CALIBRATION_SEED in seeds:
+        raise DataError(f'--seeds: {CALIBRATION_SEED} is the scene that the threshold comes from: give others')
+    threshold = threshold_of(
+        draw_and_embed(Path(place) / 'calibration', CALIBRATION_SEED, CALIBRATION_SCENE, embedder), per, fmr
+    )
+    tests = []
+    for seed in seeds:
+        tests.append(draw_and_embed(Path(place) / f'scene{seed}', seed, SCENE, embedder))
+        say(f'scene {seed}: {len(tests[-1])} boxes, {len(tracks_of(tests[-1]))} tracks')
+    facts = f'{len(seeds)} drawn scenes, decisions per {per}, threshold {threshold:.4f} (FMR {fmr:g})'
+    return f'{facts}\n\n{score_table(compare(tests, Question(per, threshold, shortest), variants, say))}'
+
+
+def measure_tracks(
+    folder: str | Path,
+    embedder: Embed,
+    per: str,
+    fmr: float,
+    shortest: int,
+    seeds: Sequence[int],
+    two_folds: bool = False,
+    variants: Sequence[str] = tuple(VARIANTS),
+    say: Callable[[str], object] = lambda line: None,
+) -> str:
+    """Measure on the test people of a data set in Market-1501's layout, track by track; return a report.
+
+    Args:
+        folder: The data set.
+        embedder: Embeds an image.
+        per: ``'box'``, here an image, or ``'track'``.
+        fmr: False-match rate of the threshold.
+        shortest: See :class:`Question`.
+        seeds: One order of the tracks each.
+        two_folds: Whether each half of the test people is tested with the threshold of the other half. By default all
+            are tested with the threshold of the training people, whom a model that was trained on them tells apart too
+            well.
+        variants: Titles in :data:`VARIANTS`.
+        say: Called with lines about the progress.
+    """
+    test = labeled_tracks(folder, ('query', 'bounding_box_test'), embedder)
+    pids = np.unique(test.pid)
+    halves = test.of_people(pids[::2]), test.of_people(pids[1::2])
+    folds = (
+        (halves, halves[::-1]) if two_folds else ((test, labeled_tracks(folder, ('bounding_box_train',), embedder)),)
+    )
+    scores: dict[str, list[IdentityScores]] = {}
+    thresholds = []
+    for tested, others in folds:
+        question = Question(per, threshold_of(others, per, fmr), shortest)
+        thresholds.append(question.threshold)
+        for title, results in compare([tested.shuffled(seed) for seed in seeds], question, variants, say).items():
+            scores.setdefault(title, []).extend(results)
+    people = 'the other half of the test people' if two_folds else 'the training people'
+    shown = ' and '.join(f'{threshold:.4f}' for threshold in thresholds)
+    facts = f'{len(pids)} people in {len(seeds)} orders, decisions per {per}, threshold {shown} (FMR {fmr:g}, {people})'
+    return f'{facts}\n\n{score_table(scores)}'

@@ -1,8 +1,8 @@
-"""People in the order in which cameras see them, with the truth: drawn scenes, and tracks of a re-identification set."""
+"""People in the order in which cameras see them, with the truth: drawn scenes, and tracks of labeled images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from mmosnet.io.images import read_image
 from mmosnet.io.video import VideoFrames, read_boxes
 from mmosnet.synthetic.scenes import NUM_CAMERAS, draw_scene, read_truth
 
+Embed = Callable[..., np.ndarray]  # of mmosnet.Embedder: a frame and boxes (N, 4) to (N, D)
 NOBODY = 0  # pid of a box without a person
 
 # Of a test scene and of a scene to calibrate on, whose seeds begin far from each other.
@@ -61,12 +62,10 @@ class Sightings:
             for name in ('embedding', 'moment', 'track', 'camid', 'time', 'pid', 'overlap')
         }
         missed = np.isin(self.missed_pid, pids)
-        return replace(
-            self, **parts, missed_pid=self.missed_pid[missed], missed_moment=self.missed_moment[missed]
-        )
+        return replace(self, **parts, missed_pid=self.missed_pid[missed], missed_moment=self.missed_moment[missed])
 
 
-def scene_sightings(folder: str | Path, embedder) -> Sightings:
+def scene_sightings(folder: str | Path, embedder: Embed) -> Sightings:
     """Embed the boxes of a drawn scene.
 
     Args:
@@ -106,7 +105,7 @@ def scene_sightings(folder: str | Path, embedder) -> Sightings:
     return _sightings(rows, missed)
 
 
-def draw_and_embed(folder: Path, seed: int, settings: dict, embedder) -> Sightings:
+def draw_and_embed(folder: Path, seed: int, settings: dict, embedder: Embed) -> Sightings:
     """Draw a scene, unless the folder has it, and embed its boxes."""
     return scene_sightings(draw_scene(folder, seed, **settings), embedder)
 
@@ -143,7 +142,7 @@ class LabeledTracks:
         return _sightings(rows, [])
 
 
-def labeled_tracks(folder: str | Path, splits: Sequence[str], embedder) -> LabeledTracks:
+def labeled_tracks(folder: str | Path, splits: Sequence[str], embedder: Embed) -> LabeledTracks:
     """Embed whole images of a data set in Market-1501's layout.
 
     Args:

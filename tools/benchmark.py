@@ -28,6 +28,7 @@ examples:
   python tools/benchmark.py --device cuda --json gpu.json                 the rows for a GPU
   python tools/benchmark.py --render cpu.json more.json --markdown docs/benchmarks.md
   python tools/benchmark.py gallery work_dirs/benchmark --vectors 1000000 --index exact ivfpq
+  python tools/benchmark.py identities work_dirs/scenes --per track       who is who in drawn scenes; extra "peer"
 
 runs in a clone of the repository: what it measures is not part of the installed package
 """
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write all seconds and the description of the machine')
     parser.add_argument('--markdown', metavar='FILE', help='put the table into a Markdown file, between its marks')
     parser.add_argument('--render', nargs='+', metavar='JSON', help='measure nothing: the table of earlier runs')
-    commands = parser.add_subparsers(dest='command', metavar='gallery', help='speed and recall of galleries instead')
+    commands = parser.add_subparsers(dest='command', metavar='gallery|identities', help='other measurements instead')
     text = 'speed and recall of galleries of random embeddings'
     gallery = commands.add_parser('gallery', help=text, description=text)
     gallery.add_argument('place', metavar='PLACE', help='folder for galleries; or file NAME.db or address of Milvus')
@@ -64,13 +65,36 @@ def parse_args() -> argparse.Namespace:
         metavar='S',
         help='stop building then; the same command goes on (never)',
     )
+    add_identities(commands)
     args = parser.parse_args()
     if args.command and sys.argv[1] != args.command:
-        parser.error('give the command gallery first, then its options')
+        parser.error(f'give the command {args.command} first, then its options')
     for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries'):
         if getattr(args, name, None) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
     return args
+
+
+def add_identities(commands: argparse._SubParsersAction) -> None:
+    """Add the command that measures who is taken for whom."""
+    text = 'share of right identities and IDF1 of mmosnet.People, against the threshold alone'
+    parser = commands.add_parser('identities', help=text, description=text)
+    parser.add_argument('place', metavar='PLACE', help='folder for drawn scenes; or, with --images, the data set')
+    parser.add_argument('--images', action='store_true', help="PLACE is a data set in Market-1501's layout")
+    parser.add_argument('--model', default='osnet-x0.25_multitask-synthetic', help='of mmosnet.Embedder (%(default)s)')
+    parser.add_argument('--checkpoint', metavar='FILE', help='weights of the model (those that belong to it)')
+    parser.add_argument('--per', choices=('track', 'box'), default='track', help='what is decided on (track)')
+    parser.add_argument('--fmr', type=float, default=0.005, help='false-match rate of the threshold (0.005)')
+    parser.add_argument(
+        '--shortest-track', type=int, default=3, metavar='N', help='tracks of fewer boxes get no answer (3)'
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='of scenes, or orders (0 1 2)')
+    parser.add_argument(
+        '--two-folds',
+        action='store_true',
+        help='threshold of the other half of the test people, not of training people',
+    )
+    parser.add_argument('--variants', nargs='+', metavar='TITLE', help='arrangements of People (all)')
 
 
 def main() -> None:
@@ -80,8 +104,35 @@ def main() -> None:
     sys.path.insert(0, str(CLONE))
     if args.command == 'gallery':
         measure_galleries(args)
+    elif args.command == 'identities':
+        measure_identities(args)
     else:
         measure_rows(args)
+
+
+def measure_identities(args: argparse.Namespace) -> None:
+    from benchmarks.identities import VARIANTS, measure_scenes, measure_tracks
+    from mmosnet.errors import DataError, need, user_errors
+    from mmosnet.frames import Embedder
+
+    with user_errors():
+        need('trackeval', 'peer')
+        unknown = [title for title in args.variants or () if title not in VARIANTS]
+        if unknown:
+            raise DataError(f'--variants {unknown[0]!r}: choose from {", ".join(map(repr, VARIANTS))}')
+        common = (
+            args.place,
+            Embedder(args.model, args.checkpoint),
+            args.per,
+            args.fmr,
+            args.shortest_track,
+            args.seeds,
+        )
+        variants = args.variants or tuple(VARIANTS)
+        if args.images:
+            print(measure_tracks(*common, args.two_folds, variants, say))
+        else:
+            print(measure_scenes(*common, variants, say))
 
 
 def measure_galleries(args: argparse.Namespace) -> None:
