@@ -25,5 +25,6 @@ from mmosnet.datasets.transforms import PackTasks as PackTasks
 from mmosnet.datasets.transforms import Random2DTranslation as Random2DTranslation
 from mmosnet.datasets.transforms import RandomErasing as RandomErasing
 from mmosnet.datasets.transforms import RandomPatch as RandomPatch
+from mmosnet.datasets.video import VideoReIDDataset as VideoReIDDataset
 from mmosnet.datasets.wrappers import JointDataset as JointDataset
 from mmosnet.datasets.wrappers import MultiSource as MultiSource
