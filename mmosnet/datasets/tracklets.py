@@ -107,7 +107,9 @@ class TrackletFrames(BaseTransform):
                 f"TrackletFrames: num_frames={num_frames!r}: give a number of at least 1, or sampling='dense'"
             )
         if not transforms:
-            raise DataError('TrackletFrames: transforms are empty: the first must load a frame, mmosnet.LoadPersonImage')
+            raise DataError(
+                'TrackletFrames: transforms are empty: the first must load a frame, mmosnet.LoadPersonImage'
+            )
         self.num_frames = num_frames
         self.sampling = sampling
         self.same_augmentation = same_augmentation
