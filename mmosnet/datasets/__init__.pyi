@@ -20,6 +20,7 @@ from mmosnet.datasets.samplers import BalancedSampler as BalancedSampler
 from mmosnet.datasets.samplers import PKSampler as PKSampler
 from mmosnet.datasets.small_sets import GRID as GRID
 from mmosnet.datasets.small_sets import VIPeR as VIPeR
+from mmosnet.datasets.tracklets import TrackletFrames as TrackletFrames
 from mmosnet.datasets.transforms import LoadPersonImage as LoadPersonImage
 from mmosnet.datasets.transforms import PackTasks as PackTasks
 from mmosnet.datasets.transforms import Random2DTranslation as Random2DTranslation

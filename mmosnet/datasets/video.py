@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmosnet.datasets.base import ReIDDataset, damaged_images, first_lines
+from mmosnet.datasets.tracklets import split_into_clips
 from mmosnet.errors import DataError
 from mmosnet.io.media import find_files
 from mmosnet.io.text_tables import text_table
@@ -26,7 +27,12 @@ class VideoReIDDataset(ReIDDataset):
     With ``bad_images='skip'`` all frames are read at the start, and damaged ones are taken out of their tracklet. A
     tracklet is left out if no frame remains. All counts are numbers of tracklets.
 
-    Takes the arguments of :class:`~mmosnet.datasets.ReIDDataset`.
+    Args:
+        *args: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
+        clip_length: For testing on all frames: cut tracklets into clips of at most so many frames, each a sample of its
+            own, so that memory does not grow with the length of a tracklet. The metric joins the clips of a tracklet.
+            None, for training and for a fixed number of frames, keeps tracklets whole.
+        **kwargs: Same as in :class:`~mmosnet.datasets.ReIDDataset`.
 
     Raises:
         FileNotFoundError: A folder or annotation file is missing.
@@ -35,7 +41,8 @@ class VideoReIDDataset(ReIDDataset):
 
     items = 'tracklets'
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, clip_length: int | None = None, **kwargs) -> None:
+        self.clip_length = clip_length
         # Number of each tracklet by its first frame: a frame belongs to one tracklet.
         self._numbers: dict[str, int] = {}
         super().__init__(*args, **kwargs)
@@ -43,6 +50,11 @@ class VideoReIDDataset(ReIDDataset):
     def load_split(self, split: str) -> list[dict]:
         """List the tracklets of one split, each made by :meth:`record`, in a fixed order."""
         raise NotImplementedError
+
+    def load_data_list(self) -> list[dict]:
+        """Load all splits as the base class does, then cut the tracklets into clips if that is asked for."""
+        records = super().load_data_list()
+        return records if self.clip_length is None else split_into_clips(records, self.clip_length)
 
     def record(self, frame_paths: Sequence[str], pid: int, camid: int) -> dict:
         """Return the record of a tracklet.

@@ -2,3 +2,4 @@
 from mmosnet.synthetic.datasets import SyntheticAttributes as SyntheticAttributes
 from mmosnet.synthetic.datasets import SyntheticObjects as SyntheticObjects
 from mmosnet.synthetic.datasets import SyntheticPeople as SyntheticPeople
+from mmosnet.synthetic.tracklets import SyntheticTracklets as SyntheticTracklets

@@ -51,6 +51,9 @@ SCENE_ROWS = (-150, -60)
 OBSTACLE_SIZES = ObstacleSizes((20, 100), (8, 22), wall_height=(34, 96), wall_edge=7, corner_width=(20, 50))
 FIXED = 16  # OpenCV's fixed-point coordinates: 4 fractional bits
 
+# Row of the soles in a person who is cut out, and rows from there to the crown.
+CUT_OUT_GROUND, CUT_OUT_TALL = 240, 212
+
 # Materials.
 SKIN, HAIR, UPPER, UPPER2, UPPER3, LOWER, LOWER2 = range(1, 8)
 SHOE, BAG, STRAP, HAT, DARK, INNER, THING = range(8, 15)
@@ -601,6 +604,29 @@ def _occlude(picture: np.ndarray, camera: Camera, rng: np.random.RandomState) ->
     else:
         color = sample_color(rng)
         draw_obstacle(picture, OBSTACLES[choice - 1], color, OBSTACLE_SIZES, rng)
+
+
+def cut_out_person(
+    identity: Identity, pose: Pose, camera: Camera, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a standing or walking person without anything around, to be put into a larger picture.
+
+    Args:
+        identity: The person.
+        pose: What the person does.
+        camera: The camera: its pitch, its roll and the side of the light.
+        rng: Generator of the folds of the clothes; the same one in each frame of a walk keeps them where they are.
+
+    Returns:
+        The colors ``(HEIGHT, WIDTH, 3)`` uint8, BGR, 0 outside of the person, and the mask ``(HEIGHT, WIDTH)`` uint8,
+        255 on the person. The soles are in row :data:`CUT_OUT_GROUND` below the middle column, and the crown is
+        :data:`CUT_OUT_TALL` rows higher.
+    """
+    scale = CUT_OUT_TALL / standing_height(identity, camera)
+    fig = draw_figure(identity, pose, camera, WIDTH / 2, CUT_OUT_GROUND, scale)
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    _paint(picture, fig, identity, pose, rng)
+    return picture, np.where(fig.labels, np.uint8(255), np.uint8(0))
 
 
 def render_person(
