@@ -101,7 +101,7 @@ class VideoReIDDataset(ReIDDataset):
         for path in listing.files:
             frames.get(path.relative_to(root).parts[:-1], elsewhere).append(str(path))
         if listing.left_out:
-            self.note(f'{root}: {len(listing.files):,} frames, left out {listing.left_out_text()}')
+            self.note(f'{root}: {len(listing.files):,} images, left out {listing.left_out_text()}')
         if elsewhere:
             self.note(
                 f'ignored {len(elsewhere)} images in {root} outside of tracklet folders, the first {elsewhere[0]}'
