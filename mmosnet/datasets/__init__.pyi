@@ -27,5 +27,9 @@ from mmosnet.datasets.transforms import Random2DTranslation as Random2DTranslati
 from mmosnet.datasets.transforms import RandomErasing as RandomErasing
 from mmosnet.datasets.transforms import RandomPatch as RandomPatch
 from mmosnet.datasets.video import VideoReIDDataset as VideoReIDDataset
+from mmosnet.datasets.video_sets import ILIDSVID as ILIDSVID
+from mmosnet.datasets.video_sets import MARS as MARS
+from mmosnet.datasets.video_sets import PRID2011 as PRID2011
+from mmosnet.datasets.video_sets import DukeMTMCVideoReID as DukeMTMCVideoReID
 from mmosnet.datasets.wrappers import JointDataset as JointDataset
 from mmosnet.datasets.wrappers import MultiSource as MultiSource

@@ -19,6 +19,7 @@ from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import LabelScores, instance_scores, label_scores
 from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, QueryExpansion, expand_queries, normalize
 from mmosnet.evaluation.ranking import (
+    AVERAGE_PRECISIONS,
     SAME_CAMERA_RULES,
     QueryGallery,
     ShownQuery,
@@ -291,6 +292,8 @@ class ReIDMetric(BaseMetric):
         topk: Ranks to report.
         protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k is the mean over 10
             fixed galleries of one random image per person. mAP and mINP use the whole gallery in both.
+        average_precision: ``'rectangle'``, the usual rule, or ``'trapezoid'``, that of the official MATLAB code of
+            MARS; see :func:`~mmosnet.evaluation.ranking.average_precisions`.
         rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for those of the paper:
             adds the same scores after re-ranking as ``rerank/mAP`` and so on.
         query_expansion: Settings of a :class:`~mmosnet.evaluation.distances.QueryExpansion`: adds the same
@@ -312,6 +315,7 @@ class ReIDMetric(BaseMetric):
         same_camera: str = 'drop',
         topk: Sequence[int] = (1, 5, 10, 20),
         protocol: str = 'market',
+        average_precision: str = 'rectangle',
         rerank: dict | None = None,
         query_expansion: dict | None = None,
         verification: bool = False,
@@ -324,11 +328,13 @@ class ReIDMetric(BaseMetric):
         _check_choice('distance', distance, DISTANCES)
         _check_choice('same_camera', same_camera, SAME_CAMERA_RULES)
         _check_choice('protocol', protocol, PROTOCOLS)
+        _check_choice('average_precision', average_precision, AVERAGE_PRECISIONS)
         self.distance = distance
         self.normalize = normalize
         self.same_camera = same_camera
         self.topk = tuple(topk)
         self.protocol = protocol
+        self.average_precision = average_precision
         self.rerank = _settings('rerank', ReRanking, rerank)
         self.query_expansion = _settings('query_expansion', QueryExpansion, query_expansion)
         self.verification = verification
@@ -412,7 +418,9 @@ class ReIDMetric(BaseMetric):
             )
         valid = counts.nonzero().flatten()
         chosen = valid[torch.linspace(0, len(valid) - 1, min(self.num_shown, len(valid))).long()]
-        self.shown = sets.show(chosen.tolist(), counts, ranks, self.distance, self.same_camera)
+        self.shown = sets.show(
+            chosen.tolist(), counts, ranks, self.distance, self.same_camera, average_precision=self.average_precision
+        )
         return scores | self._further_scores(sets.query_set, sets.gallery_set)
 
     def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
@@ -450,7 +458,7 @@ class ReIDMetric(BaseMetric):
             distance: Argument of that function.
         """
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
-        scores = retrieval_scores(counts, ranks, self.topk)
+        scores = retrieval_scores(counts, ranks, self.topk, self.average_precision)
         if self.protocol == 'single_gallery_shot':
             scores |= sampled_cmc(sampled_ranks(query, gallery, distance, self.same_camera), self.topk)
         return scores, counts, ranks
