@@ -17,7 +17,7 @@ _base_ = [
 
 model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=100))
 
-max_epochs = 20
+max_epochs = 10
 data_root = 'data/synthetic_tracklets'
 packing = dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split', 'tracklet', 'clip'))
 train_pipeline = [
@@ -78,5 +78,5 @@ test_cfg = dict()
 
 optim_wrapper = dict(optimizer=dict(lr=0.005))
 param_scheduler = dict(T_max=max_epochs, end=max_epochs)
-train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 auto_scale_lr = dict(base_batch_size=8)
