@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ DISTRACTOR_PID = 0
 JUNK_PID = -1
 # Damaged images that a message lists.
 MOST_LISTED = 10
+# Items that wait for a thread.
+MOST_WAITING = 10_000
 
 
 def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:
@@ -68,8 +70,15 @@ def damaged_images(paths: Iterable[str]) -> dict[str, str]:
         return ''
 
     distinct = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor() as pool:
-        return {path: e for path, e in zip(distinct, pool.map(error, distinct), strict=True) if e}
+    return {path: e for path, e in zip(distinct, in_threads(error, distinct), strict=True) if e}
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence, num_workers: int | None = None) -> Iterator:
+    """Apply a function to all items by several threads; yield the results in the order of the items."""
+    with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
+        # A pool keeps some kilobytes for each item that waits, and a data set of tracklets has a million frames.
+        for start in range(0, len(items), MOST_WAITING):
+            yield from pool.map(function, items[start : start + MOST_WAITING])
 
 
 def first_lines(errors: Iterable[str]) -> str:

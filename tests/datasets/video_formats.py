@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from tests.datasets.official_formats import write_mat
-
-# Frames of all miniatures: readers look at names only, and tests that look at pixels damage a file.
-PIXELS = np.random.RandomState(0).randint(0, 256, (8, 4, 3)).astype(np.uint8)
-ENCODED = {suffix: cv2.imencode(suffix, PIXELS)[1].tobytes() for suffix in ('.jpg', '.png')}
 
 # Rows of MARS: id, camera (from 1), number of frames. Id 4 is in queries only, as 140 queries of the data set are.
 MARS_TRAIN = [(1, 1, 3), (1, 2, 2), (3, 1, 2), (3, 6, 4)]
@@ -27,9 +24,10 @@ ILIDS_PEOPLE = [number for number in range(1, 319) if number % 17]
 
 
 def write_frame(path: Path) -> None:
-    """Write a frame, with its folders."""
+    """Write a small picture, another one for each path, with its folders."""
+    pixels = np.random.RandomState(zlib.crc32(str(path).encode())).randint(0, 256, (8, 4, 3)).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(ENCODED[path.suffix])
+    path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
 def mars_names(rows: list[tuple[int, int, int]]) -> list[list[str]]:
