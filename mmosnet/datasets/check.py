@@ -129,8 +129,9 @@ def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
         for name in LOADERS:
             for settings in _single_sets((cfg.get(name) or {}).get('dataset')):
                 kept = {key: value for key, value in settings.items() if key not in ('pipeline', 'test_mode')}
-                # Damaged images are listed here, whatever training does with them.
-                kept.pop('bad_images', None)
+                # Damaged images are listed here, whatever training does with them; tracklets count, not their clips.
+                for option in ('bad_images', 'clip_length'):
+                    kept.pop(option, None)
                 if kept in seen:
                     continue
                 seen.append(kept)
@@ -168,7 +169,7 @@ def image_facts(record: dict) -> ImageFacts:
 
 
 def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[str, ImageFacts]:
-    """Read all images, each path once, with their progress on stderr.
+    """Read all images, each path once, with their progress on stderr; of tracklets all frames.
 
     Threads are used and not processes: decoders run in parallel, and a process with torch is not forked.
 
@@ -179,7 +180,12 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     Returns:
         Size and content of each image by its path.
     """
-    records = {record['img_path']: record for part in parts for record in part.records}
+    records = {
+        path: dict(record, img_path=path)
+        for part in parts
+        for record in part.records
+        for path in record.get('frame_paths', [record['img_path']])
+    }
     with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
         contents = pool.map(image_facts, records.values())
         return dict(zip(records, tracked(contents, 'images', len(records)), strict=True))
