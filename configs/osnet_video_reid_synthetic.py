@@ -2,7 +2,7 @@
 
     mmosnet train osnet_video_reid_synthetic
 
-Trains on 4 random frames of each tracklet, frame by frame, and tests on all frames. A tracklet is read in clips of 16
+Trains on 2 random frames of each tracklet, frame by frame, and tests on all frames. A tracklet is read in clips of 16
 frames, which the metric joins, so that memory does not grow with its length. One frame per tracklet instead of all:
 
     mmosnet test osnet_video_reid_synthetic CHECKPOINT --cfg-options \\
@@ -17,13 +17,13 @@ _base_ = [
 
 model = dict(backbone=dict(widen_factor=0.25), neck=dict(in_channels=128), head=dict(num_classes=100))
 
-max_epochs = 10
+max_epochs = 20
 data_root = 'data/synthetic_tracklets'
 packing = dict(type='PackInputs', algorithm_keys=('pid', 'camid', 'split', 'tracklet', 'clip'))
 train_pipeline = [
     dict(
         type='mmosnet.TrackletFrames',
-        num_frames=4,
+        num_frames=2,
         sampling='random',
         transforms=[
             dict(type='mmosnet.LoadPersonImage'),
@@ -46,7 +46,7 @@ test_pipeline = [
     packing,
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
@@ -78,5 +78,5 @@ test_cfg = dict()
 
 optim_wrapper = dict(optimizer=dict(lr=0.005))
 param_scheduler = dict(T_max=max_epochs, end=max_epochs)
-train_cfg = dict(max_epochs=max_epochs, val_interval=5)
-auto_scale_lr = dict(base_batch_size=8)
+train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+auto_scale_lr = dict(base_batch_size=16)

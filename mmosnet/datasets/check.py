@@ -139,10 +139,9 @@ def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
         for name in LOADERS:
             for settings in _single_sets((cfg.get(name) or {}).get('dataset')):
                 kept = {key: value for key, value in settings.items() if key not in ('pipeline', 'test_mode')}
-                # Damaged images are listed here, whatever training does with them.
-                kept.pop('bad_images', None)
-                # Tracklets are counted whole.
-                kept.pop('clip_length', None)
+                # Damaged images are listed here, whatever training does with them; tracklets count, not their clips.
+                for option in ('bad_images', 'clip_length'):
+                    kept.pop(option, None)
                 if kept in seen:
                     continue
                 seen.append(kept)
@@ -185,7 +184,7 @@ def image_facts(record: dict, path: str | None = None) -> ImageFacts:
 
 
 def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[str, ImageFacts]:
-    """Read all images, each path once, with their progress on stderr.
+    """Read all images, each path once, with their progress on stderr; of tracklets all frames.
 
     Threads are used and not processes: decoders run in parallel, and a process with torch is not forked.
 

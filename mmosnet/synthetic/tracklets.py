@@ -6,7 +6,8 @@ own, keyed by world, person, camera and number, so any of them can be drawn alon
 
 The folder is written on first use, in the layout of DukeMTMC-VideoReID:
 
-    train/ query/ gallery/    0001/0003/0001_C3_F0001_X00001.jpg: person 1, tracklet 3, camera 3, frame 1
+    train/ query/ gallery/    0001/0003/0001_C3_F0001_X00001.jpg: person 1, tracklet 3, camera 3, frame 1; D for
+                              distractors
     synthetic.json            arguments and version of the renderer
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmosnet.datasets.video import VideoReIDDataset
+from mmosnet.datasets.video_sets import DukeMTMCVideoReID
 from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 from mmosnet.synthetic.camera import (
@@ -271,12 +272,13 @@ def _write_tracklets(
         length = int(random_stream(seed, TRACKLET_STREAM, identity, camera.camid).randint(frames[0], frames[1] + 1))
         pictures = render_tracklet(sample_identity(seed, identity), camera, seed, 0, length)
         for frame, picture in enumerate(pictures, 1):
-            name = f'{pid:04d}_C{camera.camid + 1}_F{frame:04d}_X{frame:05d}.jpg'
+            kind = 'D' if pid > people else 'X'
+            name = f'{pid:04d}_C{camera.camid + 1}_F{frame:04d}_{kind}{frame:05d}.jpg'
             write_jpeg(folder / name, picture)
 
 
 @DATASETS.register_module()
-class SyntheticTracklets(VideoReIDDataset):
+class SyntheticTracklets(DukeMTMCVideoReID):
     """Drawn tracklets of pedestrians; ``data_root`` is written if it does not exist.
 
     Args:
@@ -285,15 +287,10 @@ class SyntheticTracklets(VideoReIDDataset):
         **kwargs: Same as in :class:`~mmosnet.datasets.VideoReIDDataset`.
     """
 
-    # Distractors have pids of their own.
-    distractor_pid = None
-    shared_pids = True
-
     def __init__(self, data_root: str, generation: dict | None = None, **kwargs) -> None:
         write_synthetic_tracklets(data_root, **(generation or {}))
         super().__init__(data_root=data_root, **kwargs)
 
-    def load_split(self, split: str) -> list[dict]:
-        """List the tracklets of one split; see the base class."""
-        listed = self.tracklet_folders(split, depth=2)
-        return [self.record(paths, int(pid), int(camera) - 1) for (pid, camera), paths in listed]
+    def published_counts(self) -> dict[str, tuple[int | None, int]]:
+        """Return no counts: users choose the size."""
+        return {}
