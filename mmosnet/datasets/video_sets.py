@@ -324,8 +324,8 @@ class ILIDSVID(TwoCameras):
 class PRID2011(TwoCameras):
     """PRID2011, tracklets: 178 of the 200 people who are in both cameras, 10 divisions; its result is their mean.
 
-    ``data_root`` holds ``prid_2011/multi_shot/cam_a`` and ``cam_b``, and ``splits_prid2011.json``, which torchreid's
-    page offers and the data set itself does not: a list of ten ``{"train": [folders], "test": [folders]}`` of 89 people
+    ``data_root`` holds ``prid_2011/multi_shot/cam_a`` and ``cam_b``, and ``splits_prid2011.json``, which is not
+    part of the data set (torchreid's documentation links it): a list of ten ``{"train": [folders], "test": [folders]}`` of 89 people
     each, the 178 with long tracklets. Without this file, ten random halves of all 200 people are used, the same on
     every machine; results do not compare with published ones, and a warning says so.
 
