@@ -139,7 +139,11 @@ class PersonDataset(BaseDataset):
             text: Text for the user.
             usual: Whether it is a property of the data set, which is logged below its table and not as a warning.
         """
-        self.notes.append(f'{type(self).__name__}: {text}')
+        named = f'{type(self).__name__}: {text}'
+        if named in self.notes:
+            # Splits that read the same folder find the same there.
+            return
+        self.notes.append(named)
         if usual:
             self._usual_notes.append(text)
         else:

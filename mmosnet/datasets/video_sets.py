@@ -27,7 +27,7 @@ from mmosnet.datasets.small_sets import NumberedSplits
 from mmosnet.datasets.video import VideoReIDDataset
 from mmosnet.errors import DataError
 from mmosnet.io.matlab import MatlabFile, matrix, whole_numbers
-from mmosnet.io.tables import number_in_name, read_text
+from mmosnet.io.tables import number_in_name
 from mmosnet.registry import DATASETS
 
 MARS_PROTOCOLS = ('official', 'torchreid')
@@ -143,9 +143,11 @@ class MARS(VideoReIDDataset):
         """Return the tracklets of some rows of a table, by default of all, in the given order."""
         path, table = self._table_of(part)
         names_path = self._file(f'{part}_name.txt')
-        # The lists have Windows' ends of lines.
-        names = [name.strip() for name in read_text(names_path).rstrip().splitlines()]
+        names = _lines(names_path)
         self._check_lines(path, table, names_path, names)
+        unused = len(names) - int((table[:, 1] - table[:, 0] + 1).sum())
+        if unused:
+            self.note(f'{unused:,} of {len(names):,} lines of {names_path} are in no tracklet')
         folder = os.path.join(self.data_root, f'bbox_{part}')
         records = []
         for row in range(len(table)) if wanted is None else wanted:
@@ -202,6 +204,15 @@ class MARS(VideoReIDDataset):
                     f'{place}: id {pid} and camera {camera}, but the frame {name} is of id {match[1]} and camera '
                     f'{match[2]}; {names_path} and the table are of different versions: download info again'
                 )
+
+
+def _lines(path: Path) -> list[str]:
+    """Read the lines of a list; those of MARS have Windows' ends."""
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as e:
+        raise DataError(f'{path} is no text in UTF-8 ({e}); download it again') from e
+    return [line.strip() for line in text.rstrip().splitlines()]
 
 
 class TwoCameras(NumberedSplits, VideoReIDDataset):
@@ -324,10 +335,10 @@ class ILIDSVID(TwoCameras):
 class PRID2011(TwoCameras):
     """PRID2011, tracklets: 178 of the 200 people who are in both cameras, 10 divisions; its result is their mean.
 
-    ``data_root`` holds ``prid_2011/multi_shot/cam_a`` and ``cam_b``, and ``splits_prid2011.json``, which is not
-    part of the data set (torchreid's documentation links it): a list of ten ``{"train": [folders], "test": [folders]}`` of 89 people
-    each, the 178 with long tracklets. Without this file, ten random halves of all 200 people are used, the same on
-    every machine; results do not compare with published ones, and a warning says so.
+    ``data_root`` holds ``prid_2011/multi_shot/cam_a`` and ``cam_b``, and ``splits_prid2011.json``, which is not part of
+    the data set (torchreid's documentation links it): a list of ten ``{"train": [folders], "test": [folders]}`` of 89
+    people each, the 178 with long tracklets. Without this file, ten random halves of all 200 people are used, the same
+    on every machine; results do not compare with published ones, and a warning says so.
 
     People from 201 on are others in camera a than in camera b and are never used.
 
@@ -363,15 +374,14 @@ class PRID2011(TwoCameras):
             f'no file {self.splits_file}: random halves of {len(shared)} people are used, which no publication does; '
             'results do not compare with published ones'
         )
-        if not any(text in note for note in self.notes):
-            self.note(text)
+        self.note(text)
         test = held_out(shared.values(), 0.5, self.split_index)
         return dict(test=test, train=set(shared.values()) - test)
 
     def _published(self, people: dict[str, int]) -> dict[str, set[int]]:
         path, form = self.splits_file, 'a list of ten {"train": [folders], "test": [folders]}'
         try:
-            splits = json.loads(read_text(path))
+            splits = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as e:
             raise DataError(f'{path}: no JSON ({e}); it must be {form}') from e
         if not isinstance(splits, list) or len(splits) != self.num_splits:

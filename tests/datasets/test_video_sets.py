@@ -179,6 +179,14 @@ def test_mars_missing_and_damaged_files(mars, name):
         load(MARS, mars)
 
 
+def test_mars_lines_that_no_row_names_are_reported(mars, warnings):
+    with (mars / 'info/test_name.txt').open('ab') as file:
+        file.write(b'0006C6T0014F001.jpg\r\n\r\n')
+    load(MARS, mars)
+    (warning,) = warnings
+    assert '1 of 33 lines of' in warning and 'test_name.txt' in warning
+
+
 def test_mars_missing_frames_and_unknown_protocols(mars):
     (mars / 'bbox_test/0002/0002C1T0006F002.jpg').unlink()
     shutil.rmtree(mars / 'bbox_test/0000')
