@@ -7,7 +7,7 @@ released code's recipe for images is used on 16 tracklets of 4 random frames; 60
 epoch has two and a half times as many images as that of Market-1501. A test takes all frames and averages them.
 
 The gallery holds all tracklets, those of the queries too, and mAP is computed by trapezoids, as in the authors' code.
-osnet_video_reid_mars_torchreid.py tests the same checkpoint as most papers do.
+osnet_video_reid_mars_torchreid.py tests the same checkpoint under the other protocol.
 
 We know of no published result of OSNet on MARS. Not yet run by us: needs the data set.
 """

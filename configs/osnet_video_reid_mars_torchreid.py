@@ -1,4 +1,4 @@
-"""osnet_video_reid_mars.py under the protocol of torchreid, which most papers since 2018 report.
+"""osnet_video_reid_mars.py under the protocol of torchreid, as far as we know that of most later papers.
 
     mmosnet train osnet_video_reid_mars_torchreid
     mmosnet test osnet_video_reid_mars_torchreid work_dirs/osnet_video_reid_mars/epoch_60.pth

@@ -52,7 +52,7 @@ class MARS(VideoReIDDataset):
     ``data_root`` holds ``bbox_train`` and ``bbox_test``, with a folder per person, and ``info`` with the two lists of
     names and the three MATLAB files of the authors' MARS-evaluation repository.
 
-    There are two protocols. Most papers after 2018 report the second one:
+    There are two protocols. As far as we know, most later papers report the second one:
 
     - ``'official'``: the gallery has all tracklets of the test set, the queries too. A query's own camera is left out
       as in Market-1501, and all 1,980 queries have a match. The authors' mAP is that of
