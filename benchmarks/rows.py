@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from benchmarks import cases_cpu, cases_data, cases_evaluation, cases_gpu
+from benchmarks import cases_cpu, cases_data, cases_evaluation, cases_gpu, cases_video
 from benchmarks.measure import Row, Target
 from mmosnet.errors import DataError
 
@@ -59,6 +59,12 @@ ROWS = (
         'the same at the size of MSMT17 and of Market-1501 + 500k; growth with Q x G',
         Target(at_most={'peak GiB': 2}),
         cases_evaluation.large_evaluation_cases,
+    ),
+    Row(
+        'video-evaluation',
+        'embeddings of all frames to mAP and CMC at the size of MARS; the network is left out',
+        Target(),
+        cases_video.video_evaluation_cases,
     ),
     Row('re-ranking', '10,000 features; then the size of MSMT17', Target(ratio=10), cases_evaluation.re_ranking_cases),
     Row('data-loading', 'JPEG crops to training batches, 2 workers', Target(ratio=1), cases_data.data_loading_cases),

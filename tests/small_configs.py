@@ -41,8 +41,9 @@ def small_config(name: str, work_dir: Path, data_root: Path | None = None, **opt
         if hook.type == 'mmosnet.BaseFreezeHook' and hook.num_epochs >= cfg.train_cfg.max_epochs:
             hook.num_epochs = 0
     for loader in LOADERS:
-        for transform in cfg[f'{loader}_dataloader'].dataset.get('pipeline', ()):
-            if transform.type == 'Resize':
-                transform.scale = (16, 32)
+        for outer in cfg[f'{loader}_dataloader'].dataset.get('pipeline', ()):
+            for transform in (outer, *outer.get('transforms', ())):
+                if transform.type == 'Resize':
+                    transform.scale = (16, 32)
     cfg.experiment_name = f'{name}_{work_dir.parent.name}_{work_dir.name}'
     return cfg

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmosnet.engine.report import evaluate_targets
 from tests.conftest import write_market
 from tests.datasets.official_formats import write_cuhk03, write_grid, write_msmt17, write_viper
+from tests.datasets.video_formats import write_duke_video, write_ilids, write_mars, write_prid
 from tests.small_configs import small_config
 
 # Config, what writes its miniature, identities to train on.
@@ -21,6 +22,11 @@ RUNS = [
     ('osnet_reid_cuhk03_classic', write_cuhk03, 5),
     ('osnet_reid_viper', write_viper, 316),
     ('osnet_reid_grid', write_grid, 125),
+    ('osnet_video_reid_mars', write_mars, 2),
+    ('osnet_video_reid_mars_torchreid', write_mars, 2),
+    ('osnet_video_reid_ilidsvid', write_ilids, 150),
+    ('osnet_video_reid_prid2011', write_prid, 3),
+    ('osnet_video_reid_dukev', write_duke_video, 2),
 ]
 MULTI_SOURCE = [('osnet_reid_four_sets', 21), ('osnet_ibn_reid_ms_d_c', 15), ('osnet_ain_reid_ms_d_m', 17)]
 
@@ -29,7 +35,11 @@ MULTI_SOURCE = [('osnet_reid_four_sets', 21), ('osnet_ibn_reid_ms_d_c', 15), ('o
 def test_one_epoch(tmp_path, name, write, num_classes):
     roots = {f'{loader}_dataloader.dataset.data_root': str(tmp_path / 'data') for loader in ('train', 'val', 'test')}
     write(tmp_path / 'data')
-    Runner.from_cfg(small_config(name, tmp_path / 'run', **{'model.head.num_classes': num_classes, **roots})).train()
+    options = {'model.head.num_classes': num_classes, **roots}
+    if 'video' in name:
+        # A batch of the miniatures' few tracklets.
+        options['train_dataloader.batch_size'] = 4
+    Runner.from_cfg(small_config(name, tmp_path / 'run', **options)).train()
     metrics = json.loads((tmp_path / 'run' / 'results.json').read_text())['last']['metrics']
     assert 0 < metrics['reid/mAP'] <= 1 and 0 <= metrics['reid/Rank-1'] <= metrics['reid/Rank-20'] <= 1
 

@@ -13,7 +13,11 @@ from tests.conftest import write_market
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 # Their result is the mean over splits.
-SPLIT_PROTOCOLS = ('osnet_reid_cuhk03_classic', 'osnet_reid_viper', 'osnet_reid_grid')
+SPLIT_PROTOCOLS = (
+    *('osnet_reid_cuhk03_classic', 'osnet_reid_viper', 'osnet_reid_grid'),
+    *('osnet_video_reid_ilidsvid', 'osnet_video_reid_prid2011'),
+)
+EMBEDDING_HEADS = ('mmosnet.ReIDHead', 'mmosnet.TrackletHead')
 ABLATION = sorted((ROOT / 'configs' / 'ablation').glob('*.py'))
 
 
@@ -40,7 +44,7 @@ def test_config_builds(path, tmp_path):
     heads = cfg.model.head.get('heads') or {'': cfg.model.head}
     outputs = output if isinstance(output, dict) else {'': output}
     assert {task: output.shape for task, output in outputs.items()} == {
-        task: (2, 512 if head.type == 'mmosnet.ReIDHead' else head.num_classes) for task, head in heads.items()
+        task: (2, 512 if head.type in EMBEDDING_HEADS else head.num_classes) for task, head in heads.items()
     }
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for pipeline in pipelines(loader.dataset):
@@ -55,6 +59,11 @@ def pipelines(dataset):
     if 'datasets' in dataset:
         return [pipeline for joined in dataset.datasets.values() for pipeline in pipelines(joined)]
     return [dataset.pipeline]
+
+
+def flat(pipeline):
+    """Return the transforms of a pipeline, those of single frames too."""
+    return [inner for transform in pipeline for inner in (transform, *transform.get('transforms', ()))]
 
 
 def test_what_a_run_is_judged_by():
@@ -128,7 +137,7 @@ def test_recipe_is_the_published_one(name):
 def test_images_are_read_resized_and_erased_as_by_the_released_code(path):
     cfg = Config.fromfile(path)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        for transform in (transform for pipeline in pipelines(loader.dataset) for transform in pipeline):
+        for transform in (transform for pipeline in pipelines(loader.dataset) for transform in flat(pipeline)):
             assert 'Resize' not in transform.type or transform.backend == 'pillow'
             assert not transform.type.startswith(('Load', 'RandomErasing')), 'not ours'
 

@@ -126,7 +126,11 @@ def pipeline_of(cfg: Config | None) -> list[dict]:
             name = 'the model has no config' if cfg is None else f'{cfg.filename or "the config"} has none'
             raise DataError(f'{name} with test_dataloader.dataset.pipeline, which prepares the images: give pipeline=')
         dataset = parts[0]
-    return dataset['pipeline']
+    steps = []
+    for step in dataset['pipeline']:
+        # Of a tracklet's transforms, those of one frame.
+        steps += step['transforms'] if _name(step) == 'TrackletFrames' else [step]
+    return steps
 
 
 class ImagePreparation:

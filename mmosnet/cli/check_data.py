@@ -1,4 +1,4 @@
-"""Check a data set before training on it: read every image once.
+"""Check a data set before training on it: read every image once, of tracklets every frame.
 
 Prints the size of each split, then notes (what the data set leaves out, and why), warnings (images or people in both
 train and test, images that occur twice or under two identities, queries without a match under the camera rule, a wrong
@@ -20,6 +20,7 @@ PAGE = 'own_data.md'
 EXAMPLES = """
   mmosnet check-data osnet_reid_market --data-root /data/market1501
   mmosnet check-data osnet_reid_folder --data-root my_people        crops in folders
+  mmosnet check-data osnet_video_reid_mars --data-root /data/mars   tracklets
   mmosnet check-data osnet_reid_coco --data-root my_frames --out-dir checked --id-key track_id
 """
 

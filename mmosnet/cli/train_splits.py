@@ -1,9 +1,9 @@
 """Train and test every split of a data set whose result is the mean over splits.
 
-This is the protocol of VIPeR (the splits are ours: none are official), GRID and CUHK03 classic. Finished splits are
-not trained again, and an interrupted one is resumed. If a split fails, the others still run, and the failed one is
-named at the end; only if the first split fails within its first epoch, no other is tried. Prints all splits, their
-mean and standard deviation.
+This is the protocol of VIPeR (the splits are ours: none are official), GRID, CUHK03 classic, iLIDS-VID and PRID2011.
+Finished splits are not trained again, and an interrupted one is resumed. If a split fails, the others still run, and
+the failed one is named at the end; only if the first split fails within its first epoch, no other is tried. Prints all
+splits, their mean and standard deviation.
 """
 
 from __future__ import annotations

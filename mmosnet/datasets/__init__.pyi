@@ -20,10 +20,16 @@ from mmosnet.datasets.samplers import BalancedSampler as BalancedSampler
 from mmosnet.datasets.samplers import PKSampler as PKSampler
 from mmosnet.datasets.small_sets import GRID as GRID
 from mmosnet.datasets.small_sets import VIPeR as VIPeR
+from mmosnet.datasets.tracklets import TrackletFrames as TrackletFrames
 from mmosnet.datasets.transforms import LoadPersonImage as LoadPersonImage
 from mmosnet.datasets.transforms import PackTasks as PackTasks
 from mmosnet.datasets.transforms import Random2DTranslation as Random2DTranslation
 from mmosnet.datasets.transforms import RandomErasing as RandomErasing
 from mmosnet.datasets.transforms import RandomPatch as RandomPatch
+from mmosnet.datasets.video import VideoReIDDataset as VideoReIDDataset
+from mmosnet.datasets.video_sets import ILIDSVID as ILIDSVID
+from mmosnet.datasets.video_sets import MARS as MARS
+from mmosnet.datasets.video_sets import PRID2011 as PRID2011
+from mmosnet.datasets.video_sets import DukeMTMCVideoReID as DukeMTMCVideoReID
 from mmosnet.datasets.wrappers import JointDataset as JointDataset
 from mmosnet.datasets.wrappers import MultiSource as MultiSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,8 @@ DISTRACTOR_PID = 0
 JUNK_PID = -1
 # Damaged images that a message lists.
 MOST_LISTED = 10
+# Items that wait for a thread.
+MOST_WAITING = 10_000
 
 
 def held_out(items: Iterable[int], share: float, seed: int) -> set[int]:
@@ -57,6 +59,34 @@ def check_val_share(share: float, splits: Iterable[str], owner: str) -> None:
         )
 
 
+def damaged_images(paths: Iterable[str]) -> dict[str, str]:
+    """Read images by several threads; return the error of each one that is damaged, by its path."""
+
+    def error(path: str) -> str:
+        try:
+            read_image(path)
+        except DataError as e:
+            return str(e)
+        return ''
+
+    distinct = list(dict.fromkeys(paths))
+    return {path: e for path, e in zip(distinct, in_threads(error, distinct), strict=True) if e}
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence, num_workers: int | None = None) -> Iterator:
+    """Apply a function to all items by several threads; yield the results in the order of the items."""
+    with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
+        # A pool keeps some kilobytes for each item that waits, and a data set of tracklets has a million frames.
+        for start in range(0, len(items), MOST_WAITING):
+            yield from pool.map(function, items[start : start + MOST_WAITING])
+
+
+def first_lines(errors: Iterable[str]) -> str:
+    """Return the first errors of many, one per line."""
+    lines = list(errors)
+    return '\n  '.join(lines[:MOST_LISTED] + ['...'] * (len(lines) > MOST_LISTED))
+
+
 class PersonDataset(BaseDataset):
     """Images of people in splits.
 
@@ -76,6 +106,8 @@ class PersonDataset(BaseDataset):
 
     #: Valid values of ``split``.
     split_names: tuple[str, ...] = ()
+    #: What a record is, for messages and tables.
+    items = 'images'
     #: Address of the data set, for error messages.
     download_page = ''
 
@@ -107,7 +139,11 @@ class PersonDataset(BaseDataset):
             text: Text for the user.
             usual: Whether it is a property of the data set, which is logged below its table and not as a warning.
         """
-        self.notes.append(f'{type(self).__name__}: {text}')
+        named = f'{type(self).__name__}: {text}'
+        if named in self.notes:
+            # Splits that read the same folder find the same there.
+            return
+        self.notes.append(named)
         if usual:
             self._usual_notes.append(text)
         else:
@@ -131,24 +167,14 @@ class PersonDataset(BaseDataset):
         if self.bad_images == 'skip':
             records = self._without_bad_images(records, split)
         if not records:
-            raise DataError(f'{type(self).__name__} in {self.data_root}: the {split} split has no images')
+            raise DataError(f'{type(self).__name__} in {self.data_root}: the {split} split has no {self.items}')
         return records
 
     def _without_bad_images(self, records: list[dict], split: str) -> list[dict]:
-        def error(record: dict) -> str | None:
-            try:
-                read_image(record['img_path'])
-            except DataError as e:
-                return str(e)
-            return None
-
-        with ThreadPoolExecutor() as pool:
-            errors = list(pool.map(error, records))
-        bad = [e for e in errors if e]
+        bad = damaged_images([record['img_path'] for record in records])
         if bad:
-            listed = '\n  '.join(bad[:MOST_LISTED] + ['...'] * (len(bad) > MOST_LISTED))
-            self.note(f'skipped {len(bad)} of {len(records)} {split} images:\n  {listed}')
-        return [record for record, e in zip(records, errors, strict=True) if not e]
+            self.note(f'skipped {len(bad)} of {len(records)} {split} images:\n  {first_lines(bad.values())}')
+        return [record for record in records if record['img_path'] not in bad]
 
     def prepare_data(self, idx: int) -> dict:
         """Run the pipeline on a sample.
@@ -215,8 +241,8 @@ class ReIDDataset(PersonDataset):
         """List the images of one split as ``dict(img_path, pid, camid)``, in a fixed order."""
         raise NotImplementedError
 
-    def published_counts(self) -> dict[str, tuple[int, int]]:
-        """Return the published numbers of images and identities (without distractors) of each split."""
+    def published_counts(self) -> Mapping[str, tuple[int | None, int | None]]:
+        """Return the published numbers of images and identities (without distractors) of each split; None: unknown."""
         return {}
 
     def train_records(self) -> list[dict]:
@@ -256,7 +282,8 @@ class ReIDDataset(PersonDataset):
             kept = [dict(r, split=split) for r in loaded if r['pid'] != JUNK_PID]
             if len(kept) < len(loaded):
                 self.note(
-                    f'left out {len(loaded) - len(kept):,} {split} images of no person (pid {JUNK_PID})', usual=True
+                    f'left out {len(loaded) - len(kept):,} {split} {self.items} of no person (pid {JUNK_PID})',
+                    usual=True,
                 )
             records.extend(self.usable_records(kept, split))
         labels = {pid: label for label, pid in enumerate(self._pids(records, 'train'))}
@@ -273,11 +300,12 @@ class ReIDDataset(PersonDataset):
         for split, published in self.published_counts().items():
             rows = [r for r in records if r['split'] == split]
             counts = (len(rows), len({r['pid'] for r in rows} - {self.distractor_pid}))
-            if split in self.splits and counts != published and not (split == 'train' and self.combineall):
+            known = tuple(count if number is None else number for number, count in zip(published, counts, strict=True))
+            if split in self.splits and counts != known and not (split == 'train' and self.combineall):
                 MMLogger.get_current_instance().warning(
-                    f'{type(self).__name__} in {self.data_root}: {split} has {counts[0]:,} images of {counts[1]:,} '
-                    f'identities, published are {published[0]:,} of {published[1]:,}: results do not compare with '
-                    'published ones (check_counts=False for your own data)'
+                    f'{type(self).__name__} in {self.data_root}: {split} has {counts[0]:,} {self.items} of '
+                    f'{counts[1]:,} identities, published are {known[0]:,} of {known[1]:,}: results do not compare '
+                    'with published ones (check_counts=False for your own data)'
                 )
 
     @staticmethod
@@ -312,7 +340,7 @@ class ReIDDataset(PersonDataset):
             distractors = pids.pop(self.distractor_pid, 0) if split == 'gallery' else 0
             cameras = len({r['camid'] for r in rows})
             counts.append([split, *map(str, (len(rows), len(pids), cameras, distractors))])
-        titles = ['split', 'images', 'identities', 'cameras', 'distractors']
+        titles = ['split', self.items, 'identities', 'cameras', 'distractors']
         return f'{type(self).__name__} in {self.data_root}\n{text_table(titles, counts, indent=2)}'
 
     def list_folder(
@@ -424,15 +452,7 @@ class AnnotatedSplit:
         return labels.astype(np.float32)
 
     def _check_presence(self, paths: Sequence[str]) -> None:
-        """Compare the paths with one listing per folder: a look at each file takes minutes on network storage."""
-        listed: dict[str, set[str]] = {}
-        missing = []
-        for index, path in enumerate(paths):
-            folder, name = os.path.split(path)
-            if folder not in listed:
-                listed[folder] = _files(folder)
-            if name not in listed[folder]:
-                missing.append(index)
+        missing = missing_files(paths)
         if missing:
             raise DataError(
                 f'{self._row(missing[0])}: no image {paths[missing[0]]} ({len(missing):,} of {len(paths):,} are '
@@ -445,6 +465,22 @@ def _files(folder: str) -> set[str]:
         return set()
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_file()}
+
+
+def missing_files(paths: Iterable[str]) -> list[int]:
+    """Return the positions of the paths that are no file.
+
+    The paths are compared with one listing per folder: a look at each file takes minutes on network storage.
+    """
+    listed: dict[str, set[str]] = {}
+    missing = []
+    for index, path in enumerate(paths):
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = _files(folder)
+        if name not in listed[folder]:
+            missing.append(index)
+    return missing
 
 
 @dataclass(frozen=True)

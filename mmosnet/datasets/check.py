@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmosnet.datasets.base import ReIDDataset
+from mmosnet.datasets.base import ReIDDataset, in_threads
 from mmosnet.datasets.transforms import LoadPersonImage, read_image
 from mmosnet.errors import DataError
 from mmosnet.io.media import find_files, images_in, spread
@@ -52,6 +51,17 @@ class Part:
     def pids(self) -> set[int]:
         """Return the identities, distractors excluded."""
         return {record['pid'] for record in self.records} - {self.dataset.distractor_pid}
+
+    def images(self) -> Iterator[tuple[str, dict]]:
+        """Yield the path of each image with its record; those of a tracklet are its frames."""
+        for record in self.records:
+            for path in images_of(record):
+                yield path, record
+
+
+def images_of(record: dict) -> Sequence[str]:
+    """Return the paths of the frames of a tracklet, or of the one image of another record."""
+    return record.get('frame_paths') or [record['img_path']]
 
 
 @dataclass(frozen=True)
@@ -129,8 +139,9 @@ def load_parts(cfg: Config) -> tuple[list[Part], list[str]]:
         for name in LOADERS:
             for settings in _single_sets((cfg.get(name) or {}).get('dataset')):
                 kept = {key: value for key, value in settings.items() if key not in ('pipeline', 'test_mode')}
-                # Damaged images are listed here, whatever training does with them.
-                kept.pop('bad_images', None)
+                # Damaged images are listed here, whatever training does with them; tracklets count, not their clips.
+                for option in ('bad_images', 'clip_length'):
+                    kept.pop(option, None)
                 if kept in seen:
                     continue
                 seen.append(kept)
@@ -155,10 +166,15 @@ def camera_rule(cfg: Config) -> str:
     return 'drop'
 
 
-def image_facts(record: dict) -> ImageFacts:
-    """Read one image as training would, and return its size and digest."""
+def image_facts(record: dict, path: str | None = None) -> ImageFacts:
+    """Read one image as training would, and return its size and digest.
+
+    Args:
+        record: Record of a data set.
+        path: One of its images; the record's by default.
+    """
     try:
-        image = LoadPersonImage()(dict(record))['img']
+        image = LoadPersonImage()(dict(record, img_path=path or record['img_path']))['img']
     except DataError as e:
         return ImageFacts(0, 0, '', str(e))
     height, width = image.shape[:2]
@@ -168,7 +184,7 @@ def image_facts(record: dict) -> ImageFacts:
 
 
 def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[str, ImageFacts]:
-    """Read all images, each path once, with their progress on stderr.
+    """Read all images, each path once, with their progress on stderr; of tracklets all frames.
 
     Threads are used and not processes: decoders run in parallel, and a process with torch is not forked.
 
@@ -179,10 +195,9 @@ def read_images(parts: Sequence[Part], num_workers: int | None = None) -> dict[s
     Returns:
         Size and content of each image by its path.
     """
-    records = {record['img_path']: record for part in parts for record in part.records}
-    with ThreadPoolExecutor(num_workers or os.cpu_count()) as pool:
-        contents = pool.map(image_facts, records.values())
-        return dict(zip(records, tracked(contents, 'images', len(records)), strict=True))
+    records = {path: record for part in parts for path, record in part.images()}
+    contents = in_threads(lambda item: image_facts(item[1], item[0]), list(records.items()), num_workers)
+    return dict(zip(records, tracked(contents, 'images', len(records)), strict=True))
 
 
 def _of(parts: Sequence[Part], *splits: str) -> list[Part]:
@@ -220,50 +235,60 @@ def _range_of(values: Sequence[int]) -> dict[str, float]:
 
 
 def _numbers(part: Part, contents: Mapping[str, ImageFacts]) -> dict:
-    images = Counter(record['pid'] for record in part.records)
-    distractors = images.pop(part.dataset.distractor_pid, 0)
-    single = sorted(pid for pid, number in images.items() if number == 1)
+    people = Counter(record['pid'] for record in part.records)
+    distractors = people.pop(part.dataset.distractor_pid, 0)
+    single = sorted(pid for pid, number in people.items() if number == 1)
     cameras = defaultdict(set)
     for record in part.records:
         cameras[record['camid']].add(record['pid'])
-    sizes = [contents[record['img_path']] for record in part.records]
-    sizes = [fact for fact in sizes if not fact.error]
+    facts = [contents[path] for path, _ in part.images()]
+    sizes = [fact for fact in facts if not fact.error]
+    items = part.dataset.items
+    tracklets = {}
+    if items == 'tracklets':
+        lengths = [len(images_of(record)) for record in part.records]
+        tracklets = dict(tracklets=len(part.records), frames_per_tracklet=_range_of(lengths))
     return dict(
-        images=len(part.records),
-        identities=len(images),
+        items=items,
+        images=len(facts),
+        **tracklets,
+        identities=len(people),
         distractors=distractors,
         identities_per_camera={
             camid: len(pids - {part.dataset.distractor_pid}) for camid, pids in sorted(cameras.items())
         },
-        images_per_identity=_range_of(list(images.values())),
-        with_one_image=[part.person(pid) for pid in single],
+        **{f'{items}_per_identity': _range_of(list(people.values()))},
+        **{f'with_one_{items.removesuffix("s")}': [part.person(pid) for pid in single]},
         height=_range_of([fact.height for fact in sizes]),
         width=_range_of([fact.width for fact in sizes]),
     )
 
 
 def _duplicates(part: Part, contents: Mapping[str, ImageFacts]) -> list[dict]:
-    """Return the groups of images with equal pixels and the people that they are labeled with."""
+    """Return the groups of images with equal pixels and the people that they are labeled with.
+
+    Frames of one tracklet may be equal: a person stands still, or a camera sends a picture twice.
+    """
     groups = defaultdict(list)
-    for record in part.records:
-        fact = contents[record['img_path']]
-        if not fact.error:
-            groups[fact.digest].append(record)
+    for number, record in enumerate(part.records):
+        for path in images_of(record):
+            if not contents[path].error:
+                groups[contents[path].digest].append((path, number))
     return [
         dict(
-            images=[record['img_path'] for record in group],
-            people=sorted({part.person(record['pid']) for record in group}),
+            images=[path for path, _ in group],
+            people=sorted({part.person(part.records[number]['pid']) for _, number in group}),
         )
         for group in groups.values()
-        if len(group) > 1
+        if len({number for _, number in group}) > 1
     ]
 
 
 def _leakage(train: Part, test: Part, contents: Mapping[str, ImageFacts]) -> dict:
     """Return the images and identities that are in both a training and a test split."""
-    seen = {contents[record['img_path']].digest: record['img_path'] for record in train.records}
+    seen = {contents[path].digest: path for path, _ in train.images()}
     seen.pop('', None)
-    digests = {record['img_path']: contents[record['img_path']].digest for record in test.records}
+    digests = {path: contents[path].digest for path, _ in test.images()}
     common = set()
     if (type(train.dataset), train.dataset.data_root) == (type(test.dataset), test.dataset.data_root):
         common = train.pids() & test.pids()
@@ -283,7 +308,8 @@ def _queries(query: Part, gallery: Part, contents: Mapping[str, ImageFacts], sam
     cameras, places = defaultdict(set), defaultdict(set)
     for record in gallery.records:
         cameras[record['pid']].add(record['camid'])
-        places[contents[record['img_path']].digest, record['pid']].add(record['camid'])
+        for path in images_of(record):
+            places[contents[path].digest, record['pid']].add(record['camid'])
     places = {key: value for key, value in places.items() if key[0]}
     absent, one_camera, themselves = [], [], []
     for record in query.records:
@@ -293,7 +319,7 @@ def _queries(query: Part, gallery: Part, contents: Mapping[str, ImageFacts], sam
             absent.append(path)
         elif not cameras[pid] - dropped:
             one_camera.append(path)
-        if places.get((contents[path].digest, pid), set()) - dropped:
+        if any(places.get((contents[image].digest, pid), set()) - dropped for image in images_of(record)):
             themselves.append(path)
     return dict(
         query=query.name,
@@ -352,22 +378,31 @@ def _some(items: Sequence[str]) -> str:
     return ', '.join(items[:NUM_NAMED]) + (f' and {len(items) - NUM_NAMED} more' if len(items) > NUM_NAMED else '')
 
 
-def _duplicate_warnings(name: str, groups: list[dict]) -> list[str]:
+def _equal(paths: Sequence[str]) -> str:
+    more = f' and {len(paths) - NUM_NAMED} more' if len(paths) > NUM_NAMED else ''
+    return ' = '.join(paths[:NUM_NAMED]) + more
+
+
+def _pictures(part: dict) -> str:
+    return 'frames' if 'tracklets' in part else 'images'
+
+
+def _duplicate_warnings(name: str, groups: list[dict], pictures: str) -> list[str]:
     warnings = []
     if groups:
-        equal = [' = '.join(group['images']) for group in groups]
-        warnings.append(f'{name}: {len(groups)} groups of equal images: {_some(equal)}')
-    torn = [' = '.join(group['images']) for group in groups if len(group['people']) > 1]
+        equal = [_equal(group['images']) for group in groups]
+        warnings.append(f'{name}: {len(groups)} groups of equal {pictures}: {_some(equal)}')
+    torn = [_equal(group['images']) for group in groups if len(group['people']) > 1]
     if torn:
-        warnings.append(f'{name}: {len(torn)} groups of equal images under several identities: {_some(torn)}')
+        warnings.append(f'{name}: {len(torn)} groups of equal {pictures} under several identities: {_some(torn)}')
     return warnings
 
 
-def _leakage_warnings(leak: dict) -> list[str]:
+def _leakage_warnings(leak: dict, pictures: str) -> list[str]:
     both, warnings = f'{leak["train"]} and {leak["test"]}', []
     if leak['images']:
         pairs = [' = '.join(pair) for pair in leak['images']]
-        warnings.append(f'{both}: {len(pairs)} images are in both: {_some(pairs)}')
+        warnings.append(f'{both}: {len(pairs)} {pictures} are in both: {_some(pairs)}')
     if leak['identities']:
         text = f'{both}: {len(leak["identities"])} identities are in both: {_some(leak["identities"])}'
         if not leak['identities_certain']:
@@ -405,15 +440,17 @@ def warnings_of(findings: dict, num_classes: int | None = None) -> list[str]:
                 f'{name}: {number} identities, but the head has {num_classes} classes; train with --cfg-options '
                 f'model.head.num_classes={number}'
             )
-        if part['with_one_image']:
-            people = part['with_one_image']
-            warnings.append(f'{name}: {len(people)} identities have one image only: {_some(people)}')
+        items = part['items']
+        one = items.removesuffix('s')
+        people = part[f'with_one_{one}']
+        if people:
+            warnings.append(f'{name}: {len(people)} identities have one {one} only: {_some(people)}')
         if len(part['identities_per_camera']) == 1:
-            warnings.append(f'{name}: all images are by one camera; the model cannot learn to match across cameras')
+            warnings.append(f'{name}: all {items} are by one camera; the model cannot learn to match across cameras')
     for name, groups in findings['duplicates'].items():
-        warnings += _duplicate_warnings(name, groups)
+        warnings += _duplicate_warnings(name, groups, _pictures(findings['parts'][name]))
     for leak in findings['leakage']:
-        warnings += _leakage_warnings(leak)
+        warnings += _leakage_warnings(leak, _pictures(findings['parts'][leak['test']]))
     for queries in findings['queries']:
         warnings += _query_warnings(queries)
     return warnings
@@ -423,18 +460,25 @@ def _range_text(values: dict) -> str:
     return f'{values["min"]} / {values["median"]:g} / {values["max"]}'
 
 
+def _columns(part: dict) -> list[str]:
+    """Return the keys of a split's numbers for a report."""
+    return [key for key in ('tracklets', 'images', 'identities', 'distractors') if key in part]
+
+
+def _ranges(part: dict) -> list[str]:
+    """Return the keys of what a report gives as smallest, median and largest number."""
+    keys = (f'{part["items"]}_per_identity', 'frames_per_tracklet', 'height', 'width')
+    return [key for key in keys if key in part]
+
+
 def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str]) -> list[str]:
     """Return the lines of a report for a terminal."""
     parts = findings['parts']
-    rows = [
-        [
-            name,
-            *(f'{part[key]:,}' for key in ('images', 'identities', 'distractors')),
-            *(_range_text(part[key]) for key in ('images_per_identity', 'height', 'width')),
-        ]
-        for name, part in parts.items()
-    ]
-    titles = ['split', 'images', 'identities', 'distractors', 'images per identity', 'height', 'width']
+    tables: dict[str, list[list[str]]] = {}
+    for name, part in parts.items():
+        numbers = [f'{part[key]:,}' for key in _columns(part)]
+        ranges = [_range_text(part[key]) for key in _ranges(part)]
+        tables.setdefault(part['items'], []).append([name, *numbers, *ranges])
     cameras = sorted({camid for part in parts.values() for camid in part['identities_per_camera']})
     counts = [
         [str(camid), *(str(part['identities_per_camera'].get(camid, 0)) for part in parts.values())]
@@ -442,7 +486,14 @@ def report_lines(findings: dict, broken: Sequence[str], warnings: Sequence[str])
     ]
     lines = []
     if parts:
-        lines += ['', 'smallest / median / largest, pixels', *text_table(titles, rows, 'r', indent=2).splitlines()]
+        lines += ['', 'smallest / median / largest, pixels']
+        for rows in tables.values():
+            part = parts[rows[0][0]]
+            titles = ['split', *_columns(part), *_ranges(part)]
+            titles = [title.replace('_', ' ') for title in titles]
+            if 'tracklets' in part:
+                titles[titles.index('images')] = 'frames'
+            lines += text_table(titles, rows, 'r', indent=2).splitlines()
         lines += ['', 'identities by camera', *text_table(['camera', *parts], counts, 'r', indent=2).splitlines()]
     for title, texts in (('note', findings['notes']), ('warning', warnings), ('broken', broken)):
         lines += ['', *(f'{title}: {text}' for text in texts)] if texts else []

@@ -18,9 +18,9 @@ from mmosnet.registry import DATASETS
 class MultiSource(ReIDDataset):
     """The training images of several data sets, as one data set.
 
-    No person is in two of them: identities, cameras and labels of each source get numbers after those of the previous
-    sources, and each record gets its ``source``, counted from 0. mmengine's ``ConcatDataset`` would give the first
-    person of every data set the same label.
+    No person is in two of them: identities, cameras, labels and tracklets of each source get numbers after those of the
+    previous sources, and each record gets its ``source``, counted from 0. mmengine's ``ConcatDataset`` would give the
+    first person of every data set the same label.
 
     Args:
         sources: Configs of the data sets, without pipeline. A relative ``data_root`` is below this data set's.
@@ -43,7 +43,7 @@ class MultiSource(ReIDDataset):
 
     def load_split(self, split: str) -> list[dict]:
         """Load one source after the other; see the base class."""
-        records, lines, pid_offset, camid_offset = [], [], 0, 0
+        records, lines, pid_offset, camid_offset, tracklet_offset = [], [], 0, 0, 0
         for source, cfg in enumerate(self.sources):
             root = str(Path(self.data_root or '') / cfg.get('data_root', ''))
             options = dict(data_root=root, split='train', pipeline=[], lazy_init=True, combineall=self.combineall)
@@ -52,10 +52,14 @@ class MultiSource(ReIDDataset):
             self.notes += dataset.notes
             for record in own:
                 pid, camid = record['gt_label'] + pid_offset, record['camid'] + camid_offset
-                records.append(dict(record, pid=pid, camid=camid, source=source))
-            lines.append(f'  {source}: {type(dataset).__name__}, {len(own):,} images')
+                record = dict(record, pid=pid, camid=camid, source=source)
+                if 'tracklet' in record:
+                    record['tracklet'] += tracklet_offset
+                records.append(record)
+            lines.append(f'  {source}: {type(dataset).__name__}, {len(own):,} {dataset.items}')
             pid_offset += len({r['gt_label'] for r in own})
             camid_offset += max(r['camid'] for r in own) + 1
+            tracklet_offset += max(r.get('tracklet', -1) for r in own) + 1
         MMLogger.get_current_instance().info('\n'.join([f'MultiSource of {len(lines)} data sets', *lines]))
         return records
 

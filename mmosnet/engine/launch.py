@@ -46,6 +46,7 @@ from mmosnet.evaluation.distances import QueryExpansion
 from mmosnet.evaluation.re_ranking import ReRanking
 from mmosnet.models.build import find_config_path, read_config
 from mmosnet.synthetic.datasets import write_synthetic_objects, write_synthetic_people
+from mmosnet.synthetic.tracklets import write_synthetic_tracklets
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Keys that every dict of a config may have.
@@ -80,7 +81,7 @@ CALLED: dict[str, Sequence[Callable]] = {
     **dict.fromkeys(DATALOADERS, (torch.utils.data.DataLoader,)),
     'rerank': (ReRanking,),
     'query_expansion': (QueryExpansion,),
-    'generation': (write_synthetic_people, write_synthetic_objects),
+    'generation': (write_synthetic_people, write_synthetic_objects, write_synthetic_tracklets),
     'data_preprocessor': (ClsDataPreprocessor,),
 }
 # Keys that are taken out of a dict before its class is built with the others.

@@ -1,7 +1,7 @@
 """Series of trainings, each in a separate process; an interrupted series resumes.
 
-``mmosnet train-splits`` trains and averages the splits of a protocol (VIPeR, GRID, CUHK03 classic). ``mmosnet
-ablation`` trains the paper's variants of the OSBlock on any data set, and makes one table.
+``mmosnet train-splits`` trains and averages the splits of a protocol (VIPeR, GRID, CUHK03 classic, iLIDS-VID,
+PRID2011). ``mmosnet ablation`` trains the paper's variants of the OSBlock on any data set, and makes one table.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import MMLogger
 from mmpretrain.evaluation import Accuracy, ConfusionMatrix
@@ -18,6 +19,7 @@ from mmosnet.errors import DataError
 from mmosnet.evaluation.attributes import LabelScores, instance_scores, label_scores
 from mmosnet.evaluation.distances import DISTANCES, Distances, Embeddings, QueryExpansion, expand_queries, normalize
 from mmosnet.evaluation.ranking import (
+    AVERAGE_PRECISIONS,
     SAME_CAMERA_RULES,
     QueryGallery,
     ShownQuery,
@@ -28,6 +30,7 @@ from mmosnet.evaluation.ranking import (
     sampled_ranks,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances, ReRanking
+from mmosnet.evaluation.tracklets import join_clips
 from mmosnet.evaluation.verification import verification_scores
 from mmosnet.io.media import spread
 from mmosnet.registry import EVALUATORS, METRICS
@@ -279,7 +282,8 @@ class ReIDMetric(BaseMetric):
 
     mmpretrain's ``RetrievalRecall`` and ``RetrievalAveragePrecision`` have no cameras; mmdet's ``ReIDMetrics`` sorts
     the whole distance matrix and has neither queries nor cameras. The ``split`` of each sample says whether it is a
-    query or a gallery image. A sample that occurs twice, as padding in distributed evaluation, counts once.
+    query or a gallery image. A sample that occurs twice, as padding in distributed evaluation, counts once. Samples
+    that are clips of one tracklet become one row as they come.
 
     Args:
         distance: ``'euclidean'``, as in the papers, or ``'cosine'``.
@@ -288,6 +292,8 @@ class ReIDMetric(BaseMetric):
         topk: Ranks to report.
         protocol: ``'market'``, or ``'single_gallery_shot'`` for CUHK03's classic splits: Rank-k is the mean over 10
             fixed galleries of one random image per person. mAP and mINP use the whole gallery in both.
+        average_precision: ``'rectangle'``, the usual rule, or ``'trapezoid'``, that of the official MATLAB code of
+            MARS; see :func:`~mmosnet.evaluation.ranking.average_precisions`.
         rerank: Settings of a :class:`~mmosnet.evaluation.re_ranking.ReRanking`, ``dict()`` for those of the paper:
             adds the same scores after re-ranking as ``rerank/mAP`` and so on.
         query_expansion: Settings of a :class:`~mmosnet.evaluation.distances.QueryExpansion`: adds the same
@@ -309,6 +315,7 @@ class ReIDMetric(BaseMetric):
         same_camera: str = 'drop',
         topk: Sequence[int] = (1, 5, 10, 20),
         protocol: str = 'market',
+        average_precision: str = 'rectangle',
         rerank: dict | None = None,
         query_expansion: dict | None = None,
         verification: bool = False,
@@ -321,11 +328,13 @@ class ReIDMetric(BaseMetric):
         _check_choice('distance', distance, DISTANCES)
         _check_choice('same_camera', same_camera, SAME_CAMERA_RULES)
         _check_choice('protocol', protocol, PROTOCOLS)
+        _check_choice('average_precision', average_precision, AVERAGE_PRECISIONS)
         self.distance = distance
         self.normalize = normalize
         self.same_camera = same_camera
         self.topk = tuple(topk)
         self.protocol = protocol
+        self.average_precision = average_precision
         self.rerank = _settings('rerank', ReRanking, rerank)
         self.query_expansion = _settings('query_expansion', QueryExpansion, query_expansion)
         self.verification = verification
@@ -355,17 +364,40 @@ class ReIDMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keep the fields of each sample that the ranking needs."""
         for sample in data_samples:
-            self.results.append(
-                dict(
-                    sample_idx=sample['sample_idx'],
-                    # A copy: a row of a batch would be pickled with the whole batch.
-                    embedding=sample['embedding'].cpu().clone(),
-                    pid=sample['pid'],
-                    camid=sample['camid'],
-                    split=sample['split'],
-                    img_path=sample['img_path'],
-                )
+            row = dict(
+                sample_idx=sample['sample_idx'],
+                # A copy: a row of a batch would be pickled with the whole batch.
+                embedding=sample['embedding'].cpu().clone(),
+                pid=sample['pid'],
+                camid=sample['camid'],
+                split=sample['split'],
+                img_path=sample['img_path'],
             )
+            if 'clip' not in sample:
+                self.results.append(row)
+                continue
+            row |= dict(
+                tracklet=sample['tracklet'],
+                clips=frozenset([sample['clip']]),
+                weight=sample['weight'],
+                pooling=sample['pooling'],
+            )
+            # The clips of a tracklet come in a row, or every so many of them on each of several processes.
+            last = self.results[-1] if self.results else None
+            if last is not None and _row_key(last) == _row_key(row):
+                self.results[-1] = join_clips(last, row)
+            else:
+                self.results.append(row)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Evaluate what all processes have; see the base class.
+
+        Args:
+            size: Number of samples, which are clips or images.
+        """
+        # The base class keeps the first ``size`` rows, to cut off padding. With clips these may be the wrong ones, and
+        # rows that occur twice count once anyway.
+        return super().evaluate(size * get_world_size())
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Rank all queries.
@@ -386,7 +418,9 @@ class ReIDMetric(BaseMetric):
             )
         valid = counts.nonzero().flatten()
         chosen = valid[torch.linspace(0, len(valid) - 1, min(self.num_shown, len(valid))).long()]
-        self.shown = sets.show(chosen.tolist(), counts, ranks, self.distance, self.same_camera)
+        self.shown = sets.show(
+            chosen.tolist(), counts, ranks, self.distance, self.same_camera, average_precision=self.average_precision
+        )
         return scores | self._further_scores(sets.query_set, sets.gallery_set)
 
     def query_gallery(self, results: Sequence[dict]) -> QueryGallery:
@@ -400,8 +434,12 @@ class ReIDMetric(BaseMetric):
         """
         # In the order of the data set, whatever the number of processes: ties go to the lower gallery index.
         # The path is part of the key because joined data sets each count from 0.
-        by_key = {(entry['split'], entry['sample_idx'], entry['img_path']): entry for entry in results}
-        samples = [by_key[key] for key in sorted(by_key)]
+        by_key: dict[tuple, dict] = {}
+        # Clips that came as padding are alone: the rows that hold them too go first.
+        for entry in sorted(results, key=lambda row: -len(row.get('clips', ()))):
+            key = _row_key(entry)
+            by_key[key] = join_clips(by_key[key], entry) if 'clips' in entry and key in by_key else entry
+        samples = sorted(by_key.values(), key=lambda row: (row['split'], row['sample_idx'], row['img_path']))
         queries = [s for s in samples if s['split'] == 'query']
         gallery = [s for s in samples if s['split'] == 'gallery']
         for name, images in (('query', queries), ('gallery', gallery)):
@@ -420,7 +458,7 @@ class ReIDMetric(BaseMetric):
             distance: Argument of that function.
         """
         counts, ranks = match_ranks(query, gallery, distance, self.same_camera)
-        scores = retrieval_scores(counts, ranks, self.topk)
+        scores = retrieval_scores(counts, ranks, self.topk, self.average_precision)
         if self.protocol == 'single_gallery_shot':
             scores |= sampled_cmc(sampled_ranks(query, gallery, distance, self.same_camera), self.topk)
         return scores, counts, ranks
@@ -450,6 +488,11 @@ class ReIDMetric(BaseMetric):
             features = normalize(features)
         pids, camids = (torch.tensor([s[key] for s in samples]) for key in ('pid', 'camid'))
         return Embeddings(features, pids, camids).to(device)
+
+
+def _row_key(row: Mapping) -> tuple:
+    """Return what two rows of one image, or of clips of one tracklet, have in common."""
+    return row['split'], row.get('tracklet', row['sample_idx']), row['img_path']
 
 
 def distance_names(evaluator: Evaluator) -> str:

@@ -30,6 +30,7 @@ from mmosnet.evaluation.distances import (
 )
 
 SAME_CAMERA_RULES = ('drop', 'keep')
+AVERAGE_PRECISIONS = ('rectangle', 'trapezoid')
 # Up to so many images per match, sorting the images before the farthest match is faster than counting before each
 # match: see benchmarks.
 SORTED_PER_MATCH = 200
@@ -182,25 +183,37 @@ def match_ranks(
     return counts, torch.cat(ranks)
 
 
-def average_precisions(counts: Tensor, ranks: Tensor) -> Tensor:
-    """Compute each query's average precision: the mean over its matches of (matches so far / rank).
+def average_precisions(counts: Tensor, ranks: Tensor, rule: str = 'rectangle') -> Tensor:
+    """Compute each query's average precision, the area under its curve of precision over recall.
+
+    The k-th match, at rank r, has the precision k / r. ``'rectangle'`` is the mean of these over the matches.
+    ``'trapezoid'``, the rule of the official MATLAB code of Market-1501 and MARS, is the mean of
+    ((k - 1) / (r - 1) + k / r) / 2, where (k - 1) / (r - 1) is the precision just before the match; it is 1 for r = 1.
 
     Args:
         counts: Matches of each query ``(Q,)``.
         ranks: Result of :func:`match_ranks`.
+        rule: ``'rectangle'`` or ``'trapezoid'``.
 
     Returns:
         ``(number of queries with a match,)`` float64, in their order.
     """
+    if rule not in AVERAGE_PRECISIONS:
+        raise ValueError(f'rule={rule!r}: choose from {", ".join(AVERAGE_PRECISIONS)}')
     counts = counts[counts > 0]
     starts = counts.cumsum(0) - counts
     query = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
     so_far = torch.arange(len(ranks), device=ranks.device) - starts[query] + 1
     precision = so_far.double() / ranks
+    if rule == 'trapezoid':
+        before = torch.where(ranks > 1, (so_far - 1).double() / (ranks - 1).clamp(min=1), 1)
+        precision = (before + precision) / 2
     return torch.zeros(len(counts), dtype=torch.float64, device=ranks.device).index_add_(0, query, precision) / counts
 
 
-def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20)) -> dict[str, float]:
+def retrieval_scores(
+    counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 5, 10, 20), average_precision: str = 'rectangle'
+) -> dict[str, float]:
     """Compute mAP, mINP and the CMC at some ranks.
 
     mAP is the mean of :func:`average_precisions`; the inverse negative penalty is (matches / rank of the last one), Ye
@@ -210,11 +223,12 @@ def retrieval_scores(counts: Tensor, ranks: Tensor, topk: tuple[int, ...] = (1, 
         counts: Matches of each query ``(Q,)``.
         ranks: Result of :func:`match_ranks`.
         topk: Ranks k to report.
+        average_precision: Rule of :func:`average_precisions`.
 
     Returns:
         ``mAP``, ``mINP`` and ``Rank-k``, unrounded, within [0, 1].
     """
-    ap = average_precisions(counts, ranks)
+    ap = average_precisions(counts, ranks, average_precision)
     counts = counts[counts > 0]
     ends = counts.cumsum(0)
     inp = counts.double() / ranks[ends - 1]
@@ -436,6 +450,7 @@ class QueryGallery:
         distance: str | Distances = 'euclidean',
         same_camera: str = 'drop',
         k: int = 10,
+        average_precision: str = 'rectangle',
     ) -> list[ShownQuery]:
         """Return the ranked lists of some queries.
 
@@ -446,11 +461,13 @@ class QueryGallery:
             distance: Argument of :func:`match_ranks`, for all queries.
             same_camera: Argument of :func:`match_ranks`.
             k: Gallery images per query.
+            average_precision: Rule of :func:`average_precisions`.
         """
         if not isinstance(distance, str):
             distance = ChosenRows(distance, chosen)
         lists = ranked_lists(self.query_set[list(chosen)], self.gallery_set, k, distance, same_camera)
-        aps = dict(zip(counts.nonzero().flatten().tolist(), average_precisions(counts, ranks).tolist(), strict=True))
+        precisions = average_precisions(counts, ranks, average_precision).tolist()
+        aps = dict(zip(counts.nonzero().flatten().tolist(), precisions, strict=True))
         starts = (counts.cumsum(0) - counts).tolist()
         shown = []
         for index, ranked in zip(chosen, lists, strict=True):

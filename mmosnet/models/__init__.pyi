@@ -7,4 +7,6 @@ from mmosnet.models.losses import TripletLoss as TripletLoss
 from mmosnet.models.losses import WeightedBCELoss as WeightedBCELoss
 from mmosnet.models.osnet import OSNet as OSNet
 from mmosnet.models.torchreid import load_from_torchreid as load_from_torchreid
+from mmosnet.models.tracklets import TrackletHead as TrackletHead
+from mmosnet.models.tracklets import TrackletPreprocessor as TrackletPreprocessor
 from mmosnet.models.weights import load_from_embedded as load_from_embedded

@@ -3,3 +3,4 @@ from mmosnet.synthetic.datasets import SyntheticAttributes as SyntheticAttribute
 from mmosnet.synthetic.datasets import SyntheticObjects as SyntheticObjects
 from mmosnet.synthetic.datasets import SyntheticPeople as SyntheticPeople
 from mmosnet.synthetic.scenes import draw_scene as draw_scene
+from mmosnet.synthetic.tracklets import SyntheticTracklets as SyntheticTracklets

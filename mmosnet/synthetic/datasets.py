@@ -62,12 +62,14 @@ class DrawnFolder:
         content: Description of the content for messages: ``'synthetic people'``.
         manifest: Settings of the pictures; equal manifests mean equal pictures.
         image_folders: Folders of the images below ``root``.
+        pattern: Pattern of the images below each of these.
     """
 
     root: Path
     content: str
     manifest: dict
     image_folders: Sequence[str]
+    pattern: str = '*.jpg'
 
     def make(self, write: Callable[[Path], None]) -> None:
         """Create the folder unless it is complete; other processes see it only once it is complete.
@@ -122,7 +124,7 @@ class DrawnFolder:
         return True
 
     def _count_images(self, root: Path) -> dict[str, int]:
-        return {name: sum(1 for _ in (root / name).glob('*.jpg')) for name in self.image_folders}
+        return {name: sum(1 for _ in (root / name).glob(self.pattern)) for name in self.image_folders}
 
 
 def write_jpeg(path: Path, picture: np.ndarray) -> None:
@@ -138,14 +140,14 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _log_progress(images: Iterable[T], content: str) -> Iterator[T]:
-    """Pass on images and log their number, at intervals and at the end."""
+def log_progress(items: Iterable[T], content: str, unit: str = 'images') -> Iterator[T]:
+    """Pass on images, or what ``unit`` says, and log their number, at intervals and at the end."""
     logger, number = MMLogger.get_current_instance(), 0
-    for number, image in enumerate(images, 1):
-        yield image
+    for number, item in enumerate(items, 1):
+        yield item
         if number % LOG_INTERVAL == 0:
-            logger.info('%s: %d images drawn', content, number)
-    logger.info('%s: %d images in all', content, number)
+            logger.info('%s: %d %s drawn', content, number, unit)
+    logger.info('%s: %d %s in all', content, number, unit)
 
 
 def write_synthetic_people(
@@ -216,7 +218,7 @@ def _write_people(root: Path, arguments: dict) -> None:
         (root / name).mkdir(parents=True)
     labels: dict[str, list] = {'train': [], 'val': [], 'test': []}
     annotated = 0
-    images = enumerate(_log_progress(_draw_people(**arguments), 'synthetic people'), 1)
+    images = enumerate(log_progress(_draw_people(**arguments), 'synthetic people'), 1)
     for number, (folder, pid, camid, split, picture, attributes) in images:
         path = root / folder / f'{pid:04d}_c{camid + 1}s1_{number:06d}_00.jpg'
         write_jpeg(path, picture)
@@ -330,7 +332,7 @@ def _write_objects(root: Path, num_train: int, num_val: int, seed: int) -> None:
         (root / split / category).mkdir(parents=True)
     counts = dict(train=num_train, val=num_val)
     images = [(split, category, index) for split in SPLITS for category in CATEGORIES for index in range(counts[split])]
-    for split, category, index in _log_progress(images, 'synthetic objects'):
+    for split, category, index in log_progress(images, 'synthetic objects'):
         picture = render_object(category, seed, index + (FIRST_VAL_INDEX if split == 'val' else 0))
         write_jpeg(root / split / category / f'{index:05d}.jpg', picture)
 

@@ -193,7 +193,7 @@ def cmc_of(
     if rerank:
         distance = ReRankedDistances(query.features, gallery.features, distance, metric.rerank)
     counts, ranks = match_ranks(query, gallery, distance, metric.same_camera)
-    scores = retrieval_scores(counts, ranks, topk=())
+    scores = retrieval_scores(counts, ranks, topk=(), average_precision=metric.average_precision)
     max_rank = min(max_rank, len(gallery))
     if metric.protocol == 'single_gallery_shot':
         shares = sampled_cmc(sampled_ranks(query, gallery, distance, metric.same_camera), tuple(range(1, max_rank + 1)))

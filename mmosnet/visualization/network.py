@@ -428,7 +428,8 @@ def view_image(model: nn.Module, pipeline: Callable[[dict], dict], record: dict)
         DataError: The image is too small for the network.
     """
     backbone = backbone_of(model)
-    item = pipeline(dict(record))
+    # A tracklet is shown by its first frame.
+    item = pipeline({key: value for key, value in record.items() if key != 'frame_paths'})
     batch = dict(inputs=item['inputs'][None], data_samples=[item['data_samples']])
     try:
         with torch.no_grad(), recorded_gates(backbone) as gates:

@@ -96,7 +96,12 @@ def visualize_ranked_lists(cfg: Config, checkpoint: str, choice: Choice, out_dir
     sets = metric.query_gallery(metric.results)
     distance = _distance(metric, sets.query_set, sets.gallery_set, choice.rerank)
     scores, counts, ranks = metric.retrieval(sets.query_set, sets.gallery_set, distance)
-    options = dict(distance=distance, same_camera=metric.same_camera, k=choice.top_k)
+    options = dict(
+        distance=distance,
+        same_camera=metric.same_camera,
+        k=choice.top_k,
+        average_precision=metric.average_precision,
+    )
     if choice.paths:
         indices = _query_indices(sets, choice.paths)
         known = [index for index in indices if index is not None and counts[index] > 0]
@@ -105,7 +110,9 @@ def visualize_ranked_lists(cfg: Config, checkpoint: str, choice: Choice, out_dir
         searched = iter(_search(cfg, checkpoint, others, metric, sets, choice) if others else [])
         shown = [by_index[index] if index in by_index else next(searched) for index in indices]
     else:
-        shown = sets.show(chosen_queries(sets, counts, ranks, choice), counts, ranks, **options)
+        shown = sets.show(
+            chosen_queries(sets, counts, ranks, choice, metric.average_precision), counts, ranks, **options
+        )
     first = f'Rank-{metric.topk[0]}'
     title = [
         f'{evaluated.data_name}: {len(sets.queries):,} queries, {len(sets.gallery):,} gallery images; '
@@ -121,7 +128,9 @@ def _distance(metric: ReIDMetric, query: Embeddings, gallery: Embeddings, rerank
     return ReRankedDistances(query.features, gallery.features, metric.distance, metric.rerank)
 
 
-def chosen_queries(sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Choice) -> list[int]:
+def chosen_queries(
+    sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Choice, average_precision: str = 'rectangle'
+) -> list[int]:
     """Return the indices of the queries to show.
 
     Args:
@@ -129,12 +138,13 @@ def chosen_queries(sets: QueryGallery, counts: Tensor, ranks: Tensor, choice: Ch
         counts: Matches of each query.
         ranks: Result of :func:`~mmosnet.evaluation.ranking.match_ranks`.
         choice: Choice without paths.
+        average_precision: Rule of :func:`~mmosnet.evaluation.ranking.average_precisions`.
 
     Raises:
         DataError: No query with a match shows one of the people.
     """
     valid = counts.nonzero().flatten().tolist()
-    aps = dict(zip(valid, average_precisions(counts, ranks).tolist(), strict=True))
+    aps = dict(zip(valid, average_precisions(counts, ranks, average_precision).tolist(), strict=True))
     if choice.pids:
         pids = {sets.queries[index]['pid'] for index in valid}
         for pid in choice.pids:

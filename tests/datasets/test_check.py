@@ -25,6 +25,7 @@ from mmosnet.datasets.check import (
 from mmosnet.errors import DataError
 from tests.conftest import write_market, write_person
 from tests.datasets.coco_miniature import write_coco
+from tests.datasets.video_formats import write_duke_video, write_mars
 
 
 def record(pid, number, split='query'):
@@ -332,3 +333,46 @@ def test_people_go_by_their_names(folder):
     part = Part('train', 'train', dataset, [dataset.get_data_info(0)])
     assert part.person(dataset.get_data_info(0)['pid']) == 'anna'
     assert MSMT17.pid_names == {}
+
+
+def test_tracklets_are_counted_and_all_their_frames_read(tmp_path):
+    root = write_duke_video(tmp_path)
+    damaged = root / 'DukeMTMC-VideoReID/train/0001/0000/0001_C1_F0010_X30943.jpg'
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    findings, broken, warnings = check('DukeMTMCVideoReID', root, check_counts=False, clip_length=2)
+    train, gallery = findings['parts']['train'], findings['parts']['gallery']
+    assert (train['tracklets'], train['images'], train['identities']) == (4, 16, 2)
+    assert train['frames_per_tracklet'] == dict(min=4, median=4, max=4)
+    assert train['tracklets_per_identity'] == dict(min=2, median=2, max=2)
+    assert gallery['tracklets'] == 4 and gallery['with_one_tracklet'] == ['7', '9']
+    assert list(findings['unreadable']) == [str(damaged)] and len(broken) == 1
+    assert not warnings
+    assert [queries['number'] for queries in findings['queries']] == [2]
+    cells = [[cell.strip() for cell in line.split('|')] for line in report_lines(findings, broken, warnings)]
+    assert ['split', 'tracklets', 'frames', 'identities', 'distractors'] in [row[:5] for row in cells]
+    assert ['train', '4', '16', '2', '0', '2 / 2 / 2', '4 / 4 / 4'] in [row[:7] for row in cells]
+
+
+def test_equal_frames_of_several_tracklets(tmp_path):
+    root = write_duke_video(tmp_path) / 'DukeMTMC-VideoReID'
+    first, *others = sorted((root / 'train/0001/0000').iterdir())
+    for other in others:
+        shutil.copy(first, other)
+    assert not check('DukeMTMCVideoReID', root, check_counts=False)[2]
+    for other in (*(root / 'train/0005/0002').iterdir(), *(root / 'gallery/0009/0009').iterdir()):
+        shutil.copy(first, other)
+    findings, _, warnings = check('DukeMTMCVideoReID', root, check_counts=False)
+    assert [warning.split(':')[:2] for warning in warnings] == [
+        ['train', ' 1 groups of equal frames'],
+        ['train', ' 1 groups of equal frames under several identities'],
+        ['train and gallery', ' 4 frames are in both'],
+    ]
+    assert warnings[0].endswith(' and 3 more') and len(findings['duplicates']['train'][0]['images']) == 8
+
+
+def test_a_query_tracklet_that_is_in_the_gallery_by_protocol_is_no_finding(tmp_path):
+    _, broken, warnings = check('MARS', write_mars(tmp_path), check_counts=False)
+    assert not broken and not warnings
+    _, _, warnings = check('MARS', tmp_path, check_counts=False, protocol='torchreid')
+    (warning,) = warnings
+    assert 'query: 2 of 5 queries have no match in the gallery' in warning and '0004C1T0009F001.jpg' in warning

@@ -8,6 +8,7 @@ from mmosnet.errors import DataError
 from mmosnet.registry import DATASETS
 from tests.conftest import write_market
 from tests.datasets.official_formats import write_msmt17
+from tests.datasets.video_formats import write_duke_video
 
 SOURCES = [
     dict(type='mmosnet.Market1501', data_root='market'),
@@ -37,6 +38,14 @@ def test_identities_cameras_and_labels_of_sources_are_apart(root):
     # One label, one pid, one person's pictures.
     assert len({(r['gt_label'], r['pid']) for r in records}) == 18
     assert all('/market/' in r['img_path'] for r in by_source[0]) and '/msmt17/' in by_source[1][0]['img_path']
+
+
+def test_tracklets_of_sources_are_apart(tmp_path):
+    write_duke_video(tmp_path)
+    source = dict(type='mmosnet.DukeMTMCVideoReID', check_counts=False)
+    records = MultiSource([source, source], data_root=str(tmp_path), pipeline=[]).load_data_list()
+    assert [r['tracklet'] for r in records] == list(range(8)) and len({r['camid'] for r in records}) == 8
+    assert len({r['gt_label'] for r in records}) == 4 and all(len(r['frame_paths']) == 4 for r in records)
 
 
 def test_combineall_reaches_every_source(root):

@@ -359,6 +359,14 @@ def test_options():
     assert cosine == pytest.approx(normalized)
 
 
+def test_trapezoids_change_map_alone():
+    # Matches at ranks 2 and 3: the precision rises from 0 to 1/2, and from 1/2 to 2/3.
+    metric = ReIDMetric(average_precision='trapezoid')
+    expected = evaluate_reid(ReIDMetric()) | {'reid/mAP': pytest.approx(((0 + 1 / 2) / 2 + (1 / 2 + 2 / 3) / 2) / 2)}
+    assert evaluate_reid(metric) == expected
+    assert metric.shown[0].ap == expected['reid/mAP']
+
+
 def test_shown_lists():
     metric = ReIDMetric(num_shown=3)
     evaluate_reid(metric)
@@ -385,7 +393,9 @@ def test_hopeless_data_set_fails_before_training():
     ReIDMetric().dataset_meta = dict(num_cross_camera_queries=3)
 
 
-@pytest.mark.parametrize('options', [dict(distance='l1'), dict(same_camera='no'), dict(protocol='cuhk')])
+@pytest.mark.parametrize(
+    'options', [dict(distance='l1'), dict(same_camera='no'), dict(protocol='cuhk'), dict(average_precision='mean')]
+)
 def test_bad_options(options):
     with pytest.raises(DataError, match='choose from'):
         ReIDMetric(**options)

@@ -22,6 +22,7 @@ from mmosnet.evaluation.ranking import (
     shuffles,
 )
 from mmosnet.evaluation.re_ranking import ReRankedDistances
+from tests.evaluation.mars_protocol import official_mars
 
 
 def line(positions, pids, camids):
@@ -412,3 +413,33 @@ def test_chosen_rows(sets):
     distances = ReRankedDistances(sets.query_set.features, sets.gallery_set.features)
     rows = ChosenRows(distances, [5, 2, 2]).rows(1, 3)
     torch.testing.assert_close(rows, distances.rows(2, 3).repeat(2, 1))
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_trapezoids_equal_the_official_code_of_mars_with_queries_and_junk_in_the_gallery(seed):
+    torch.manual_seed(seed)
+    # Every person (1 to 6) is seen by every camera, so that all queries have a match; some tracklets are ties.
+    pids = torch.cat([torch.arange(1, 7).repeat(4), torch.randint(-1, 7, (60,))])
+    camids = torch.cat([torch.arange(4).repeat_interleave(6), torch.randint(0, 4, (60,))])
+    features = torch.randint(0, 4, (84, 2)).float() if seed % 2 else torch.randn(84, 8)
+    order = torch.randperm(84)
+    whole = Embeddings(features, pids, camids)[order]
+    queries = torch.cat([(order == i).nonzero()[0] for i in torch.randperm(24)[:15]])
+    query, without_junk = whole[queries], whole[whole.pids != -1]
+    distmat = pairwise_distance(query.features, whole.features, 'euclidean')
+    mean_ap, cmc = official_mars(distmat, query, whole)
+    counts, ranks = match_ranks(query, without_junk)
+    assert (counts > 0).all()
+    assert retrieval_scores(counts, ranks, average_precision='trapezoid')['mAP'] == pytest.approx(mean_ap, abs=1e-12)
+    # Of the official curve, the part beyond the gallery without junk is constant.
+    assert cmc_curve(counts, ranks, len(cmc)).tolist() == pytest.approx(cmc.tolist(), abs=1e-12)
+
+
+def test_trapezoids_by_hand():
+    counts, ranks = torch.tensor([2, 0, 1]), torch.tensor([1, 4, 3])
+    # Ranks 1 and 4: ((1 + 1) / 2 + (1/3 + 2/4) / 2) / 2. Rank 3: (0 + 1/3) / 2.
+    expected = [(1 + (1 / 3 + 1 / 2) / 2) / 2, 1 / 6]
+    assert average_precisions(counts, ranks, 'trapezoid').tolist() == pytest.approx(expected, abs=1e-15)
+    assert average_precisions(counts, ranks).tolist() == [0.75, pytest.approx(1 / 3)]
+    with pytest.raises(ValueError, match='triangle'):
+        average_precisions(counts, ranks, 'triangle')

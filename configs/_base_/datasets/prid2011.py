@@ -1,0 +1,9 @@
+# PRID2011 (tracklets) at 256x128, flip only, as MARS: the first of 10 divisions.
+_base_ = './mars.py'
+
+data_root = 'data/prid2011'
+train_dataloader = dict(dataset=dict(type='mmosnet.PRID2011', data_root=data_root))
+val_dataloader = dict(dataset=dict(type='mmosnet.PRID2011', data_root=data_root))
+val_evaluator = dict(average_precision='rectangle')
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
