@@ -6,6 +6,7 @@ from mmosnet.evaluation import *  # noqa: F403
 from mmosnet.frames import Embedder as Embedder
 from mmosnet.models import *  # noqa: F403
 from mmosnet.synthetic import *  # noqa: F403
+from mmosnet.trackers import AppearanceTracker as AppearanceTracker
 
 __version__: str
 WITHOUT_TORCH: tuple[str, ...]
