@@ -59,7 +59,7 @@ def with_scores(boxes: np.ndarray) -> np.ndarray:
 
 def test_the_video_needs_appearance(video, embeddings):
     assert [len(seen.boxes) for seen in video] == [2] * WALK + [1] * MEETING + [2] * WALK
-    first, last = ({pid: row for pid, row in zip(video[k].pids, embeddings[k], strict=True)} for k in (0, -1))
+    first, last = (dict(zip(video[k].pids, embeddings[k], strict=True)) for k in (0, -1))
     for one, other in (PIDS, PIDS[::-1]):
         assert first[one] @ last[one] > 0.8 > 0.5 > first[one] @ last[other]
 
