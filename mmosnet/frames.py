@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Embedder:
         model: A name in ``model-index.yml``, the name or path of a config, or an exported file (``.onnx``, ``.xml``,
             ``.pt``).
         checkpoint: Weights of a config or a name; by default those that the index has for it.
-        device: Device to compute on. Default: ``'cpu'``.
+        device: Device to compute on; None for a GPU if there is one. Default: ``'cpu'``.
         channel_order: ``'bgr'`` (default) for frames as OpenCV gives them, ``'rgb'`` otherwise.
         normalize: Whether to scale the embeddings to length 1. Default: False.
 
@@ -39,7 +40,7 @@ class Embedder:
 
     Raises:
         FileNotFoundError: There is no such config, checkpoint or file.
-        DataError: There is no such name, device or order, the model has no weights or predicts no embedding.
+        DataError: There is no such name, device or order, or the model has no weights or predicts no embedding.
 
     Example:
         >>> embedder = Embedder('osnet-x0.25_multitask-synthetic')
@@ -51,7 +52,7 @@ class Embedder:
         self,
         model: str | Path,
         checkpoint: str | Path | None = None,
-        device: str = 'cpu',
+        device: str | None = 'cpu',
         *,
         channel_order: str = 'bgr',
         normalize: bool = False,
@@ -82,42 +83,42 @@ class Embedder:
             ``(N, D)`` float32; zeros for a box without a pixel in the frame, see :attr:`last_valid`.
 
         Raises:
-            DataError: The frame is no image, or a box has a number that is not finite or swapped corners; names the
-                row.
+            DataError: The frame is no image, or a box has a number that is not finite or swapped corners, or the model
+                gives numbers that are not finite; names the row.
         """
+        self._local.valid = np.zeros(0, bool)
         if not isinstance(frame, np.ndarray):
             raise DataError(f'frame is a {type(frame).__name__}: give an array (H, W, 3) uint8')
         if fault := image_fault(frame):
             raise DataError(f'frame is {fault}')
         regions = pixel_boxes(as_boxes(boxes), *frame.shape[:2])
         valid = regions[:, 2] > 0
-        if self._rgb:
-            frame = frame[:, :, ::-1]
-        items = [
-            self._embedder.prepare(f'boxes[{row}]', np.ascontiguousarray(frame[top:bottom, left:right]))
-            for row, (left, top, right, bottom) in enumerate(regions.tolist())
-            if right
-        ]
+        rows = np.flatnonzero(valid)
         embeddings = np.zeros((len(regions), self.dimension), np.float32)
-        for row, embedding in zip(np.flatnonzero(valid), self._embedder.embed(items) if items else (), strict=True):
-            if isinstance(embedding, Exception):
-                raise embedding
-            embeddings[row] = embedding
+        if len(rows):
+            names = [f'boxes[{row}]' for row in rows]
+            embeddings[rows] = self._embedder.embed_regions(frame, regions[rows], names, self._rgb)
+        if not np.isfinite(embeddings).all():
+            row = int(np.isfinite(embeddings).all(1).argmin())
+            raise DataError(f'{self.source} gives boxes[{row}] numbers that are not finite: use other weights')
         if self._normalize:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny)
         self._local.valid = valid
         return embeddings
 
 
-def _image_embedder(model: str | Path, checkpoint: str | Path | None, device: str) -> ImageEmbedder:
+def _image_embedder(model: str | Path, checkpoint: str | Path | None, device: str | None) -> ImageEmbedder:
     """Load the model that a user names."""
+    if not isinstance(model, (str, PathLike)):
+        raise DataError(f'model is a {type(model).__name__}: give a name, a config or an exported file')
     if Path(model).suffix in SESSIONS:
         if checkpoint is not None:
             raise DataError(f'checkpoint={str(checkpoint)!r}: {model} is an exported file, which has its own weights')
-        if device != 'cpu':
+        if device not in (None, 'cpu'):
             raise DataError(f'device={device!r}: {model} is an exported file, which runs on the CPU only')
         return ExportedEmbedder(model)
     from mmosnet.apis.embedder import TorchEmbedder
     from mmosnet.models.build import find_trained
 
-    return TorchEmbedder(*find_trained(model, None if checkpoint is None else str(checkpoint)), device)
+    cfg, weights = find_trained(model, None if checkpoint is None else str(checkpoint))
+    return TorchEmbedder(cfg, weights, device)

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS, DefaultScope
+from mmpretrain.datasets import ResizeEdge
 from mmpretrain.structures import MultiTaskDataSample
 
 from mmosnet.datasets import LoadPersonImage
@@ -20,6 +23,7 @@ from mmosnet.errors import DataError
 from mmosnet.io.images import as_image
 from mmosnet.io.media import images_in
 from mmosnet.io.regions import cut, split_region
+from mmosnet.runtime.description import INTERPOLATIONS
 
 # Transforms that pack an image and its labels.
 PACKERS = ('PackInputs', 'PackTasks', 'PackMultiTaskInputs')
@@ -177,6 +181,51 @@ class ImagePreparation:
         file, box = split_region(source.img_path)
         image = self.load(dict(img_path=file))['img']
         return image if box is None else cut(image, box, source.img_path)
+
+
+def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
+    """Return the fields of a description that say how the runtime reproduces a pipeline.
+
+    Args:
+        preparation: The pipeline.
+
+    Returns:
+        ``read_by_opencv``, ``resize`` and ``other_transforms`` of a
+        :class:`~mmosnet.runtime.ModelDescription`. If there are other transforms, which the runtime cannot reproduce,
+        ``resize`` is empty.
+    """
+    load, others, steps = preparation.load, [], []
+    by_opencv = type(load) is LoadImageFromFile
+    plain = by_opencv and (load.color_type, load.imdecode_backend, load.to_float32) == ('color', 'cv2', False)
+    if not plain and type(load) not in (LoadPersonImage, type(None)):
+        others.append(type(load).__name__)
+    # The last one packs.
+    for transform in preparation.transforms.transforms[:-1]:
+        step = resize_step(transform)
+        if step is None:
+            others.append(type(transform).__name__)
+        else:
+            steps.append(step)
+    return dict(read_by_opencv=by_opencv, resize=() if others else tuple(steps), other_transforms=tuple(others))
+
+
+def resize_step(transform: BaseTransform) -> dict | None:
+    """Convert a transform to a step of :mod:`mmosnet.runtime.description`; None if there is no such step."""
+    transform_type = type(transform)
+    if transform_type is CenterCrop and not transform.auto_pad:
+        width, height = transform.crop_size
+        return dict(type='CenterCrop', width=width, height=height)
+    if transform_type not in (Resize, ResizeEdge):
+        return None
+    if transform.backend == 'cv2' and transform.interpolation not in INTERPOLATIONS:
+        return None
+    method = dict(interpolation=transform.interpolation, backend=transform.backend)
+    if transform_type is ResizeEdge:
+        return dict(type='ResizeEdge', scale=transform.scale, edge=transform.edge, **method)
+    if transform.scale is None:
+        return None
+    width, height = transform.scale
+    return dict(type='Resize', width=width, height=height, keep_ratio=transform.keep_ratio, **method)
 
 
 def _name(transform: Mapping) -> str:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform, CenterCrop, LoadImageFromFile, Resize
-from mmpretrain.datasets import ResizeEdge
 from mmpretrain.models import ClsDataPreprocessor
 from torch import Tensor, nn
 
-from mmosnet.apis.inputs import ImageInput, ImagePreparation, expand_inputs, pipeline_of
+from mmosnet.apis.inputs import ImageInput, ImagePreparation, expand_inputs, pipeline_facts, pipeline_of
 from mmosnet.apis.results import PredictedTasks
-from mmosnet.datasets import LoadPersonImage
 from mmosnet.errors import DataError
 from mmosnet.io.files import CHECKSUM
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.models.osnet import AggregationGate, WeightedFusion
 from mmosnet.models.weights import weights_digest
-from mmosnet.runtime.description import INTERPOLATIONS, ModelDescription
+from mmosnet.runtime.description import ModelDescription
 
 # Output of each task's head.
 OUTPUTS = dict(reid='embedding', attributes='attributes', category='category')
@@ -69,51 +65,6 @@ def with_graph_gates(model: nn.Module) -> nn.Module:
             if isinstance(child, AggregationGate):
                 setattr(parent, name, GraphGate(child))
     return model
-
-
-def pipeline_facts(preparation: ImagePreparation) -> dict[str, Any]:
-    """Return the fields of a description that say how the runtime reproduces a pipeline.
-
-    Args:
-        preparation: The pipeline.
-
-    Returns:
-        ``read_by_opencv``, ``resize`` and ``other_transforms`` of a
-        :class:`~mmosnet.runtime.ModelDescription`. If there are other transforms, which the runtime cannot reproduce,
-        ``resize`` is empty.
-    """
-    load, others, steps = preparation.load, [], []
-    by_opencv = type(load) is LoadImageFromFile
-    plain = by_opencv and (load.color_type, load.imdecode_backend, load.to_float32) == ('color', 'cv2', False)
-    if not plain and type(load) not in (LoadPersonImage, type(None)):
-        others.append(type(load).__name__)
-    # The last one packs.
-    for transform in preparation.transforms.transforms[:-1]:
-        step = resize_step(transform)
-        if step is None:
-            others.append(type(transform).__name__)
-        else:
-            steps.append(step)
-    return dict(read_by_opencv=by_opencv, resize=() if others else tuple(steps), other_transforms=tuple(others))
-
-
-def resize_step(transform: BaseTransform) -> dict | None:
-    """Convert a transform to a step of :mod:`mmosnet.runtime.description`; None if there is no such step."""
-    transform_type = type(transform)
-    if transform_type is CenterCrop and not transform.auto_pad:
-        width, height = transform.crop_size
-        return dict(type='CenterCrop', width=width, height=height)
-    if transform_type not in (Resize, ResizeEdge):
-        return None
-    if transform.backend == 'cv2' and transform.interpolation not in INTERPOLATIONS:
-        return None
-    method = dict(interpolation=transform.interpolation, backend=transform.backend)
-    if transform_type is ResizeEdge:
-        return dict(type='ResizeEdge', scale=transform.scale, edge=transform.edge, **method)
-    if transform.scale is None:
-        return None
-    width, height = transform.scale
-    return dict(type='Resize', width=width, height=height, keep_ratio=transform.keep_ratio, **method)
 
 
 class ExportableModel(nn.Module):
@@ -224,7 +175,7 @@ class ModelImages:
         self._prepare = ImagePreparation(pipeline_of(cfg), (cfg or {}).get('default_scope') or 'mmpretrain', rgb=True)
         #: Whether the pipeline gives RGB, as pipelines of data sets without files do.
         self.rgb = self._prepare.rgb
-        #: Fields of the description, from :func:`pipeline_facts`.
+        #: Fields of the description, from :func:`~mmosnet.apis.inputs.pipeline_facts`.
         self.facts = pipeline_facts(self._prepare)
         probes = [ImageInput('probe', image=np.zeros((*probe, 3), np.uint8)) for probe in PROBES]
         sizes = {self._one(probe).shape[:2] for probe in probes}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.features.crops import FrameCrops, cut_region
 from mmosnet.io.images import as_image, read_image
 from mmosnet.runtime.model import ExportedModel
 
@@ -57,6 +58,34 @@ class ImageEmbedder(ABC):
     def embed(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Return the embedding ``(D,)`` float32 of each prepared image, or the error that prevented it."""
 
+    def embed_regions(
+        self, frame: np.ndarray, regions: np.ndarray, names: Sequence[str], rgb: bool = False
+    ) -> np.ndarray:
+        """Embed regions of one frame, up to rounding as if each were an image of its own.
+
+        Args:
+            frame: ``(H, W, 3)`` uint8.
+            regions: ``(N, 4)`` left, top, right, bottom in whole pixels within the frame, the last two exclusive; one
+                or more.
+            names: Name of each region in errors.
+            rgb: Whether the frame is in RGB. Default: False, BGR.
+
+        Returns:
+            ``(N, D)`` float32.
+
+        Raises:
+            DataError: A region cannot be used.
+        """
+        items = [
+            self.prepare(name, cut_region(frame, region, swap=rgb)) for name, region in zip(names, regions, strict=True)
+        ]
+        embeddings = []
+        for embedding in self.embed(items):
+            if isinstance(embedding, Exception):
+                raise embedding
+            embeddings.append(embedding)
+        return np.stack(embeddings)
+
     def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Embed the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
         images = [item for item in items if not isinstance(item, DataError)]
@@ -93,11 +122,13 @@ class ExportedEmbedder(ImageEmbedder):
         self.model = self._description.weights
         length = ', embeddings of length 1' * self._description.l2_normalized
         self.kind = f'{Path(path).suffix[1:]} {self._description.precision}{length}'
-        size = f'{self._description.width}x{self._description.height} pixels'
+        pixels = f'{self._description.width}x{self._description.height} pixels'
         opencv = ', read by OpenCV' * self._description.read_by_opencv
         numbers = f'mean {self._description.mean}, std {self._description.std}, {self._description.channel_order}'
-        self.preparation = f'{self._description.preparation()}, {size}{opencv}, {numbers}'
+        self.preparation = f'{self._description.preparation()}, {pixels}{opencv}, {numbers}'
         self.dimension = self._model.predict([])['embedding'].shape[1]
+        size = self._description.height, self._description.width
+        self._crops = FrameCrops(self._description.resized, *size, threads=threads)
 
     def read_file(self, path: str) -> np.ndarray:
         """Read an image file; see :meth:`ImageEmbedder.read_file`."""
@@ -110,3 +141,10 @@ class ExportedEmbedder(ImageEmbedder):
     def embed(self, items: Sequence[np.ndarray]) -> list[np.ndarray | DataError]:
         """Compute embeddings; see :meth:`ImageEmbedder.embed`."""
         return list(self._model(np.stack(items))['embedding'])
+
+    def embed_regions(
+        self, frame: np.ndarray, regions: np.ndarray, names: Sequence[str], rgb: bool = False
+    ) -> np.ndarray:
+        """Embed regions of one frame; see :meth:`ImageEmbedder.embed_regions`."""
+        images = self._crops(frame, regions, names, swap=rgb)
+        return self._model.run_parts(self._description.prepare(images))['embedding']

@@ -20,9 +20,12 @@ def as_boxes(boxes: object) -> np.ndarray:
         ``(N, 4)`` float64.
 
     Raises:
-        DataError: Not such an array, or a box with a number that is not finite or with swapped corners; names its row.
+        DataError: Not such an array, numbers that look like shares of the frame, or a box with a number that is not
+            finite or with swapped corners; names its row.
     """
     values = _array(getattr(boxes, 'xyxy', boxes))
+    if values.dtype.kind not in 'iuf':
+        raise DataError(f'boxes are a {type(boxes).__name__} of {values.dtype}: {EXPECTED}')
     if values.shape == (0,):
         values = values.reshape(0, 4)
     if values.ndim != 2 or values.shape[1] != 4:
@@ -32,16 +35,19 @@ def as_boxes(boxes: object) -> np.ndarray:
         elif values.ndim == 2 and values.shape[1] > 4:
             remedy += ', boxes[:, :4] without scores and classes'
         raise DataError(f'boxes are an array of shape {values.shape}: {remedy}')
-    if values.dtype.kind not in 'iuf':
-        raise DataError(f'boxes are an array of {values.dtype}: {EXPECTED}')
     values = values.astype(np.float64)
     for fault, rows in (
         ('a number that is not finite', ~np.isfinite(values).all(1)),
-        ('swapped corners: give left, top, right, bottom', (values[:, 2:] < values[:, :2]).any(1)),
+        (
+            'swapped corners: give left, top, right, bottom, not width and height',
+            (values[:, 2:] < values[:, :2]).any(1),
+        ),
     ):
         if rows.any():
             row = int(rows.argmax())
             raise DataError(f'boxes[{row}] is {values[row].tolist()}, with {fault}')
+    if len(values) and values.min() >= 0 and values.max() <= 1 and (values % 1).any():
+        raise DataError(f'boxes[0] is {values[0].tolist()}, and all look like shares of the frame: {EXPECTED}')
     return values
 
 
@@ -59,9 +65,9 @@ def pixel_boxes(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     limits = np.array([width, height])
     corners, ends = boxes[:, :2], boxes[:, 2:]
-    inside = ((ends > corners) & (corners < limits) & (ends > 0)).all(1)
+    inside = np.all((ends > corners) & (corners < limits) & (ends > 0), axis=1, keepdims=True)
     rounded = np.hstack([np.floor(corners).clip(0), np.minimum(np.ceil(ends), limits)])
-    return np.where(inside[:, None], rounded, 0).astype(np.int64)
+    return np.where(inside, rounded, 0).astype(np.int64)
 
 
 def _array(value: object) -> np.ndarray:

@@ -16,6 +16,8 @@ from mmosnet.errors import DataError
 from mmosnet.models.checkpoints import read_checkpoint
 from mmosnet.models.weights import check_fit
 
+# Files that mmengine reads.
+CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 # In place of a checkpoint: the weights that model-index.yml names for a model.
 RELEASED = 'released'
 
@@ -42,8 +44,13 @@ def read_config(path: str | Path) -> Config:
     """Read the file of a config.
 
     Raises:
-        DataError: It is not Python, two of its bases have the same setting, or one is of a package unknown to mmengine.
+        DataError: It is another kind of file or not Python, two of its bases have the same setting, or one is of a
+            package unknown to mmengine.
     """
+    if Path(path).suffix not in CONFIG_SUFFIXES:
+        raise DataError(
+            f'{path} is no config, which ends in {", ".join(CONFIG_SUFFIXES)}: name a config and a checkpoint'
+        )
     try:
         return Config.fromfile(path)
     except SyntaxError as e:

@@ -57,6 +57,12 @@ def resized(image: np.ndarray, steps: Sequence[Mapping]) -> np.ndarray:
     return image
 
 
+def fixed_size(steps: Sequence[Mapping]) -> tuple[int, int] | None:
+    """Return the height and width to which the last step resizes images of all sizes; None if it does not."""
+    last = steps[-1] if steps else {}
+    return (last['height'], last['width']) if last.get('type') == 'Resize' and not last['keep_ratio'] else None
+
+
 def _resize(image: np.ndarray, step: Mapping) -> np.ndarray:
     size = step['width'], step['height']
     if step['keep_ratio']:
@@ -190,10 +196,14 @@ class ModelDescription:
             raise DataError(f'images are {images.shape} {images.dtype}: give (N, {self.height}, {self.width}, 3) uint8')
         if self.with_preprocess:
             return np.ascontiguousarray(images)
-        if self.channel_order == 'RGB':
-            images = images[..., ::-1]
-        mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
-        return np.ascontiguousarray(((images - mean) / std).transpose(0, 3, 1, 2), np.float32)
+        inputs = np.empty((len(images), 3, self.height, self.width), np.float32)
+        # Channel by channel: NumPy is ten times slower along an axis of three numbers.
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            plane = inputs[:, channel]
+            source = images[..., 2 - channel if self.channel_order == 'RGB' else channel]
+            np.subtract(source, np.float32(mean), out=plane, dtype=np.float32)
+            plane /= np.float32(std)
+        return inputs
 
     def to_json(self) -> str:
         """Return the description as one line of JSON."""

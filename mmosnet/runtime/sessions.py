@@ -1,10 +1,16 @@
 """Run exported files in ONNX Runtime, OpenVINO or torch, on the CPU; each package is imported on use.
 
-A session has ``metadata``, the description that ``mmosnet export`` stored in the file (None without one), and ``run``.
+A session has
+
+- ``metadata``: the description that ``mmosnet export`` stored in the file; None without one
+- ``prepares_sizes``: whether the first batch of a size takes several times as long, because the runtime prepares its
+  kernels for the size
+- ``run``, which several threads may call at once
 """
 
 from __future__ import annotations
 
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -25,6 +31,8 @@ class OnnxSession:
         path: The ``.onnx`` file.
         threads: Number of threads; ONNX Runtime's choice by default.
     """
+
+    prepares_sizes = False
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         runtime = need('onnxruntime', 'onnx')
@@ -53,6 +61,8 @@ class OpenVinoSession:
         batch_size: Fixed number of images per call; any number by default.
     """
 
+    prepares_sizes = True
+
     def __init__(
         self, path: Path, threads: int | None = None, bf16: bool = False, batch_size: int | None = None
     ) -> None:
@@ -64,11 +74,15 @@ class OpenVinoSession:
         options: dict[str, Any] = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_PRECISION_HINT='bf16' if bf16 else 'f32')
         if threads:
             options['INFERENCE_NUM_THREADS'] = threads
-        self._request = openvino.compile_model(graph, 'CPU', options).create_infer_request()
+        self._compiled = openvino.compile_model(graph, 'CPU', options)
+        # A request refuses a second thread while it computes.
+        self._local = threading.local()
 
     def run(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Return the outputs in the file's order."""
-        return list(self._request.infer([inputs], share_inputs=True, share_outputs=False).values())
+        if not hasattr(self._local, 'request'):
+            self._local.request = self._compiled.create_infer_request()
+        return list(self._local.request.infer([inputs], share_inputs=True, share_outputs=False).values())
 
 
 class TorchScriptSession:
@@ -78,6 +92,8 @@ class TorchScriptSession:
         path: The ``.pt`` file.
         threads: Number of threads of the whole process; unchanged by default.
     """
+
+    prepares_sizes = False
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         import torch

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmosnet.apis.inputs import ImagePreparation, pipeline_of
-from mmosnet.export.prepare import pipeline_facts
+from mmosnet.apis.inputs import ImagePreparation, pipeline_facts, pipeline_of
 from tests.apis.small_models import CONFIGS, LOAD, PACK
 
 OPENCV = dict(type='LoadImageFromFile')

@@ -9,7 +9,7 @@ from mmcv.transforms import CenterCrop, Resize
 from mmpretrain.datasets import ResizeEdge
 from PIL import Image
 
-from mmosnet.export.prepare import resize_step
+from mmosnet.apis.inputs import resize_step
 from mmosnet.runtime.description import resized
 
 SIZES = [(64, 32), (101, 37), (37, 101), (50, 50), (7, 9), (256, 128), (133, 66)]
