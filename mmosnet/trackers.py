@@ -75,6 +75,9 @@ class AppearanceTracker:
             # Only for the motion of the camera; the other trackers warn about it.
             kwargs['frame'] = frame
         tracked = self.tracker.update(given, **kwargs)
+        if not len(tracked.xyxy):
+            # The library returns a new object for a frame without people.
+            tracked.data['embedding'] = embeddings[:0]
         for number, box in zip(tracked.tracker_id, tracked.xyxy, strict=True):
             unit = self._boxes[box.tobytes()]
             if number >= 0 and unit.any():

@@ -170,7 +170,7 @@ def test_roboflow_trackers(name, video, embeddings, embedder):
     tracker = AppearanceTracker(getattr(trackers, name)(), embedder)
     for boxes in (np.zeros((0, 4)), video[0].boxes, np.float32([[-90, -90, -20, -10]]), video[1].boxes):
         given = supervision.Detections(boxes, confidence=np.full(len(boxes), 0.9))
-        assert len(tracker.update(given, video[0].frame)) == len(boxes)
+        assert tracker.update(given, video[0].frame).data['embedding'].shape == (len(boxes), embedder.dimension)
 
 
 def test_deep_sort_realtime(video, embeddings):
@@ -238,6 +238,35 @@ def test_ultralytics_bot_sort(video, embeddings):
 
     assert kept(run(True))
     assert not kept(run(False))
+
+
+def test_ultralytics_track(video, tmp_path):
+    ultralytics = pytest.importorskip('ultralytics')
+    import torch
+
+    torch.manual_seed(0)
+    # Without trained weights, whatever it finds is tracked.
+    model = ultralytics.YOLO('yolo11n.yaml')
+    given = []
+
+    def embed(predictor):
+        for result in predictor.results:
+            result.feats = np.random.RandomState(0).randn(len(result.boxes), 8).astype(np.float32)
+            given.append(result.feats)
+
+    model.add_callback('on_predict_postprocess_end', embed)
+    from ultralytics.utils import YAML
+    from ultralytics.utils.checks import check_yaml
+
+    settings = {**YAML.load(check_yaml('botsort.yaml')), 'with_reid': True}
+    low = dict(track_high_thresh=1e-9, track_low_thresh=1e-10, new_track_thresh=1e-9)
+    YAML.save(tmp_path / 'botsort_mmosnet.yaml', {**settings, **low})
+    options = dict(tracker=str(tmp_path / 'botsort_mmosnet.yaml'), conf=1e-9, max_det=5, verbose=False)
+    result = model.track(video[0].frame, **options)[0]
+    assert len(result.boxes) == 5
+    tracks = sorted(model.predictor.trackers[0].tracked_stracks, key=lambda track: track.idx)
+    units = given[0] / np.linalg.norm(given[0], axis=1, keepdims=True)
+    np.testing.assert_allclose([track.curr_feat for track in tracks], units, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['BotSort', 'StrongSort'])
