@@ -22,7 +22,7 @@ from mmosnet.lazy_import import after_import, lazy_names, public_names
 from mmosnet.version import __version__
 
 # Modules and packages that import neither torch nor OpenMMLab.
-WITHOUT_TORCH = ('errors', 'features', 'frames', 'gallery', 'io', 'progress', 'runtime', 'version')
+WITHOUT_TORCH = ('errors', 'features', 'frames', 'gallery', 'io', 'progress', 'runtime', 'trackers', 'version')
 
 _names = public_names(__name__)
 if find_spec('torch') is None:

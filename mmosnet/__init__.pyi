@@ -8,6 +8,7 @@ from mmosnet.gallery.people import People as People
 from mmosnet.gallery.people_input import Sighting as Sighting
 from mmosnet.models import *  # noqa: F403
 from mmosnet.synthetic import *  # noqa: F403
+from mmosnet.trackers import AppearanceTracker as AppearanceTracker
 
 __version__: str
 WITHOUT_TORCH: tuple[str, ...]

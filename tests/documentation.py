@@ -6,6 +6,7 @@ the page is skipped. A line before a block keeps it from being run here::
 
     <!-- not run: needs Market-1501 -->     for this reason
     <!-- ci: tests -->                      .ci/run runs it, by this name
+    <!-- needs: norfair -->                 where these packages are installed
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LANGUAGES = ('bash', 'python')
-MARK = re.compile(r'^\s*<!-- (not run|ci): (.+?) -->\s*$', re.MULTILINE)
+MARK = re.compile(r'^\s*<!-- (not run|ci|needs): (.+?) -->\s*$', re.MULTILINE)
 #: Seconds for one block.
 TIMEOUT = 900
 # An editable installation from a page's copy would turn the environment that runs the pages to that copy.
@@ -61,7 +63,10 @@ def installs(example: Example) -> bool:
 def run_block(example: Example) -> None:
     """Run a block in the page's copy of the repository; skip it if a mark says so, or an earlier block failed."""
     mark = mark_of(example)
-    if mark is not None:
+    if mark is not None and mark[0] == 'needs':
+        if missing := [name for name in mark[1].split() if find_spec(name) is None]:
+            pytest.skip(f'not installed: {", ".join(missing)}')
+    elif mark is not None:
         pytest.skip(mark[1] if mark[0] == 'not run' else f'.ci/run runs it: {mark[1]}')
     page = example.namespace
     if page.get('failed'):

@@ -138,7 +138,7 @@ def test_blocks_are_marked_where_they_cannot_run(page):
     for _, language, block in BLOCKS:
         if str(REPOSITORY / page) == block.path:
             assert mark_of(block) or not installs(block), f'{page}:{block.line} installs: <!-- not run: REASON -->'
-            if language == 'python' and not mark_of(block):
+            if language == 'python' and (mark_of(block) or ('needs',))[0] == 'needs':
                 compile(block.parsed, f'{page}:{block.line}', 'exec')
     fences = re.findall(r'^\s*```(sh|shell|console|py)\b', TEXTS[page], re.MULTILINE)
     assert not fences, f'{page}: write ```bash or ```python, other blocks are not run'
@@ -302,3 +302,13 @@ def test_marked_blocks_are_skipped_with_the_reason(page):
     result.assertoutcome(skipped=2)
     reasons = [report.longrepr[2] for report in result.getreports('pytest_runtest_logreport') if report.skipped]
     assert 'needs a GPU' in reasons[0] and 'tests' in reasons[1]
+
+
+def test_blocks_run_where_their_packages_are_installed(page):
+    result = page(
+        '<!-- needs: json re -->\n```bash\necho\n```\n<!-- needs: json no_such_package -->\n```bash\nexit 1\n```\n'
+        '```bash\necho\n```\n'
+    )
+    result.assertoutcome(passed=2, skipped=1)
+    reports = [report for report in result.getreports('pytest_runtest_logreport') if report.skipped]
+    assert 'no_such_package' in reports[0].longrepr[2] and 'json' not in reports[0].longrepr[2]

@@ -29,6 +29,7 @@ examples:
   python tools/benchmark.py --render cpu.json more.json --markdown docs/benchmarks.md
   python tools/benchmark.py gallery work_dirs/benchmark --vectors 1000000 --index exact ivfpq
   python tools/benchmark.py identities work_dirs/scenes --per track       who is who in drawn scenes; extra "peer"
+  python tools/benchmark.py frames work_dirs/benchmark --widths x0.25     beside boxmot and reid, where installed
 
 runs in a clone of the repository: what it measures is not part of the installed package
 """
@@ -49,7 +50,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write all seconds and the description of the machine')
     parser.add_argument('--markdown', metavar='FILE', help='put the table into a Markdown file, between its marks')
     parser.add_argument('--render', nargs='+', metavar='JSON', help='measure nothing: the table of earlier runs')
-    commands = parser.add_subparsers(dest='command', metavar='gallery|identities', help='other measurements instead')
+    commands = parser.add_subparsers(
+        dest='command', metavar='gallery|identities|frames', help='other measurements instead'
+    )
     text = 'speed and recall of galleries of random embeddings'
     gallery = commands.add_parser('gallery', help=text, description=text)
     gallery.add_argument('place', metavar='PLACE', help='folder for galleries; or file NAME.db or address of Milvus')
@@ -66,12 +69,20 @@ def parse_args() -> argparse.Namespace:
         help='stop building then; the same command goes on (never)',
     )
     add_identities(commands)
+    text = 'time to embed the boxes of a 1080p frame, beside boxmot and reid where they are installed'
+    frames = commands.add_parser('frames', help=text, description=text)
+    frames.add_argument('folder', metavar='FOLDER', help='folder for weights and exported files')
+    frames.add_argument('--widths', nargs='+', metavar='WIDTH', default=('x0.25', 'x1.0'), help='(x0.25 x1.0)')
+    frames.add_argument('--boxes', nargs='+', type=int, default=(1, 5, 20, 50), metavar='N', help='(1 5 20 50)')
+    frames.add_argument('--repeats', type=int, default=10, metavar='N', help='turns; the fastest counts (10)')
     args = parser.parse_args()
     if args.command and sys.argv[1] != args.command:
         parser.error(f'give the command {args.command} first, then its options')
     for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries'):
         if getattr(args, name, None) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
+    if min(getattr(args, 'boxes', [1])) < 1:
+        parser.error('--boxes must be at least 1')
     return args
 
 
@@ -106,6 +117,8 @@ def main() -> None:
         measure_galleries(args)
     elif args.command == 'identities':
         measure_identities(args)
+    elif args.command == 'frames':
+        measure_frames(args)
     else:
         measure_rows(args)
 
@@ -142,6 +155,14 @@ def measure_galleries(args: argparse.Namespace) -> None:
     with user_errors():
         sizes = (args.vectors, args.dimension, args.queries)
         print(measure_galleries(args.place, args.index, *sizes, args.threads, args.seconds, say))
+
+
+def measure_frames(args: argparse.Namespace) -> None:
+    from benchmarks.frames import measure_frames
+    from mmosnet.errors import user_errors
+
+    with user_errors():
+        print(measure_frames(Path(args.folder), args.widths, args.boxes, args.repeats, say))
 
 
 def measure_rows(args: argparse.Namespace) -> None:

@@ -54,6 +54,7 @@ EXTRAS = {
     'gallery': 'extraction of features, and galleries to search',
     'milvus': 'galleries in Milvus',
     'demo': 'the page of "mmosnet demo"',
+    'trackers': 'the trackers of docs/trackers.md',
     'completion': 'shell completion of commands and names of configs',
 }
 # Seconds for the process that imports torch and the rest of the stack. A broken build may end that process.

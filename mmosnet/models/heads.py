@@ -76,6 +76,8 @@ class ReIDHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
+        # mmdet's trackers read the length of the embedding here, for a frame without people.
+        self.out_channels = in_channels
         self.bnneck = nn.BatchNorm1d(in_channels) if bnneck else nn.Identity()
         if bnneck:
             # With a shift the classifier's hyperplanes would not pass through the origin, which harms cosine search.
