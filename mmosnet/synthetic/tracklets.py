@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -223,7 +224,7 @@ def write_synthetic_tracklets(
             arguments or by another version of the renderer.
         FileExistsError: ``root`` exists, is not empty and is not a synthetic set.
     """
-    arguments = dict(
+    arguments: dict[str, Any] = dict(
         num_train_pids=num_train_pids,
         num_test_pids=num_test_pids,
         num_cameras=num_cameras,
