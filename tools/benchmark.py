@@ -30,6 +30,7 @@ examples:
   python tools/benchmark.py gallery work_dirs/benchmark --vectors 1000000 --index exact ivfpq
   python tools/benchmark.py identities work_dirs/scenes --per track       who is who in drawn scenes; extra "peer"
   python tools/benchmark.py frames work_dirs/benchmark --widths x0.25     beside boxmot and reid, where installed
+  python tools/benchmark.py people work_dirs/benchmark --people 10000 --images 1 5
 
 runs in a clone of the repository: what it measures is not part of the installed package
 """
@@ -51,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--markdown', metavar='FILE', help='put the table into a Markdown file, between its marks')
     parser.add_argument('--render', nargs='+', metavar='JSON', help='measure nothing: the table of earlier runs')
     commands = parser.add_subparsers(
-        dest='command', metavar='gallery|identities|frames', help='other measurements instead'
+        dest='command', metavar='gallery|identities|frames|people', help='other measurements instead'
     )
     text = 'speed and recall of galleries of random embeddings'
     gallery = commands.add_parser('gallery', help=text, description=text)
@@ -75,10 +76,16 @@ def parse_args() -> argparse.Namespace:
     frames.add_argument('--widths', nargs='+', metavar='WIDTH', default=('x0.25', 'x1.0'), help='(x0.25 x1.0)')
     frames.add_argument('--boxes', nargs='+', type=int, default=(1, 5, 20, 50), metavar='N', help='(1 5 20 50)')
     frames.add_argument('--repeats', type=int, default=10, metavar='N', help='turns; the fastest counts (10)')
+    text = 'speed of People, known or new, in galleries of random embeddings'
+    people = commands.add_parser('people', help=text, description=text)
+    people.add_argument('place', metavar='PLACE', help='folder in which galleries are made and removed')
+    people.add_argument('--people', type=int, default=10_000, metavar='N', help='people (10000)')
+    people.add_argument('--images', type=int, nargs='+', default=[1, 5], metavar='N', help='images per person (1 5)')
+    people.add_argument('--dimension', type=int, default=512, metavar='D', help='size of the embeddings (512)')
     args = parser.parse_args()
     if args.command and sys.argv[1] != args.command:
         parser.error(f'give the command {args.command} first, then its options')
-    for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries'):
+    for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries', 'people'):
         if getattr(args, name, None) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
     if min(getattr(args, 'boxes', [1])) < 1:
@@ -119,6 +126,8 @@ def main() -> None:
         measure_identities(args)
     elif args.command == 'frames':
         measure_frames(args)
+    elif args.command == 'people':
+        measure_people(args)
     else:
         measure_rows(args)
 
@@ -163,6 +172,14 @@ def measure_frames(args: argparse.Namespace) -> None:
 
     with user_errors():
         print(measure_frames(Path(args.folder), args.widths, args.boxes, args.repeats, say))
+
+
+def measure_people(args: argparse.Namespace) -> None:
+    from benchmarks.people import measure_people
+    from mmosnet.errors import user_errors
+
+    with user_errors():
+        print(measure_people(args.place, args.people, args.images, args.dimension, say=say))
 
 
 def measure_rows(args: argparse.Namespace) -> None:
