@@ -17,12 +17,16 @@ from benchmarks.identities import (
     decide_by_people,
     frames_of,
     identity_f1,
+    measure_scenes,
+    measure_tracks,
     score,
     score_table,
     tracks_of,
     true_decisions,
 )
-from benchmarks.identity_data import LabeledTracks, Sightings, overlap, pooled, scene_sightings
+from benchmarks.identity_data import CALIBRATION_SEED, LabeledTracks, Sightings, overlap, pooled, scene_sightings
+from mmosnet.errors import DataError
+from mmosnet.synthetic.datasets import write_jpeg
 from mmosnet.synthetic.scenes import draw_scene
 
 # Unit vectors far apart, one per person; person 0 is a false box.
@@ -171,6 +175,37 @@ def test_tracks_in_a_random_order():
     assert (np.diff(first.time) > 0).all() and (first.moment == np.arange(12)).all()
     assert [len(rows) for rows in tracks_of(first)] == [3] * 4
     assert set(tracks.of_people(np.array([2])).track.tolist()) == {2, 3}
+
+
+def test_the_threshold_never_comes_from_a_test_scene(tmp_path):
+    with pytest.raises(DataError, match=str(CALIBRATION_SEED)):
+        measure_scenes(tmp_path, None, 'track', 0.01, 1, [0, CALIBRATION_SEED])
+
+
+@pytest.mark.parametrize('two_folds', [False, True])
+def test_labeled_tracks_from_images_to_the_report(tmp_path, two_folds):
+    pytest.importorskip('faiss')
+    rng = np.random.default_rng(0)
+    for split, pids in (
+        ('bounding_box_train', range(1, 5)),
+        ('query', range(5, 9)),
+        ('bounding_box_test', range(5, 9)),
+    ):
+        (tmp_path / split).mkdir()
+        for pid in pids:
+            color = rng.integers(0, 256, 3)
+            for camera, frame in ((1, 1), (1, 2), (2, 1)):
+                image = np.clip(color + rng.integers(-5, 6, (16, 8, 3)), 0, 255).astype(np.uint8)
+                frame += 10 * (split == 'query')
+                write_jpeg(tmp_path / split / f'{pid:04d}_c{camera}s1_{frame:06d}_00.jpg', image)
+
+    def colors(image, boxes):
+        assert boxes == [[0, 0, 8, 16]]
+        return image.reshape(1, -1, 3).mean(axis=1).astype(np.float32) - 128
+
+    report = measure_tracks(tmp_path, colors, 'track', 0.2, 1, [0, 1], two_folds, ['People'])
+    assert report.startswith('4 people in 2 orders') and report.count('People') == 1
+    assert ('half' in report) == two_folds
 
 
 def test_from_a_drawn_scene_to_the_table(tmp_path):

@@ -109,3 +109,10 @@ def test_from_a_wheel_it_says_where_it_runs(tmp_path, arguments):
     tool.write_text((REPOSITORY / 'tools' / arguments[0]).read_text())
     done = subprocess.run([sys.executable, str(tool), arguments[1]], capture_output=True, text=True)
     assert done.returncode == 1 and 'clone' in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_identities(run):
+    pytest.importorskip('trackeval', reason="needs the extra 'peer'")
+    error, _, _ = run('identities', 'scenes', '--variants', 'No margin')
+    assert 'No margin' in error and 'no margin, no band' in error
+    assert run('--quick', 'identities', 'scenes')[0] == 2
