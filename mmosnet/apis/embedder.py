@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
+from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmosnet.apis.inferencer import PersonInferencer
@@ -17,7 +18,7 @@ from mmosnet.datasets import LoadPersonImage
 from mmosnet.engine.runner import warn_slow_bfloat16
 from mmosnet.errors import DataError
 from mmosnet.features.crops import FrameCrops
-from mmosnet.features.embedder import ImageEmbedder
+from mmosnet.features.embedder import PRESENT, ImageEmbedder, Prediction
 from mmosnet.io.images import as_image
 from mmosnet.models import JointHead, ReIDHead
 from mmosnet.models.build import load_model
@@ -72,6 +73,8 @@ class TorchEmbedder(ImageEmbedder):
                 f'{cfg.filename} predicts {", ".join(self._inferencer.tasks.heads)} and no embedding: use a model '
                 'trained for re-identification'
             )
+        if 'attributes' in self._inferencer.tasks.heads:
+            self.attributes = tuple(self._inferencer.tasks.attributes)
         preparation = self._inferencer.pipeline
         # Another transform may decode differently, and the model was tested with it.
         self._decodes_otherwise = preparation.load is not None and not isinstance(preparation.load, LoadPersonImage)
@@ -100,11 +103,19 @@ class TorchEmbedder(ImageEmbedder):
 
     def embed(self, items: Sequence[tuple[dict, ImageInput]]) -> list[np.ndarray | DataError]:
         """Compute embeddings; see :meth:`ImageEmbedder.embed`."""
+        return [one if isinstance(one, DataError) else one.embedding for one in self.predict(items)]
+
+    def predict(self, items: Sequence[tuple[dict, ImageInput]]) -> list[Prediction | DataError]:
+        """Compute embeddings and attributes; see :meth:`ImageEmbedder.predict`."""
         inputs, sources = zip(*items, strict=True)
         with self._autocast():
             samples = self._inferencer.forward(inputs, sources)
-        read = self._inferencer.tasks.read
-        return [sample if isinstance(sample, DataError) else read(sample)['embedding'] for sample in samples]
+        return [sample if isinstance(sample, DataError) else self._prediction(sample) for sample in samples]
+
+    def _prediction(self, sample: DataSample) -> Prediction:
+        result = self._inferencer.tasks.read(sample)
+        scores = result.get('attributes', {})
+        return Prediction(result['embedding'], tuple(name for name, score in scores.items() if score >= PRESENT))
 
     def embed_regions(
         self, frame: np.ndarray, regions: np.ndarray, names: Sequence[str], rgb: bool = False

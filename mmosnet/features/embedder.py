@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,21 @@ from mmosnet.errors import DataError
 from mmosnet.features.crops import FrameCrops, cut_region
 from mmosnet.io.images import as_image, read_image
 from mmosnet.runtime.model import ExportedModel
+
+# Smallest score of an attribute that is predicted present.
+PRESENT = 0.5
+
+
+class Prediction(NamedTuple):
+    """What a model says about one image.
+
+    Attributes:
+        embedding: ``(D,)`` float32.
+        attributes: Names of the attributes whose score is at least :data:`PRESENT`; none for a model without any.
+    """
+
+    embedding: np.ndarray
+    attributes: tuple[str, ...] = ()
 
 
 class ImageEmbedder(ABC):
@@ -25,6 +40,7 @@ class ImageEmbedder(ABC):
         preparation: Preparation of the images, as text: two models with the same weights may differ in it.
         dimension: Dimension D of the embeddings.
         on_cpu: Whether the model computes on the CPU.
+        attributes: Names of the attributes that a joint model predicts beside; none by default.
     """
 
     source: str
@@ -33,6 +49,7 @@ class ImageEmbedder(ABC):
     preparation: str
     dimension: int
     on_cpu = True
+    attributes: tuple[str, ...] = ()
 
     def read_file(self, path: str) -> np.ndarray:
         """Read an image file, ``(H, W, 3)`` uint8, BGR, with the decoder that the model was tested with.
@@ -85,11 +102,23 @@ class ImageEmbedder(ABC):
                 raise embedding
         return np.stack(embeddings)
 
+    def predict(self, items: Sequence[Any]) -> list[Prediction | DataError]:
+        """Return embedding and attributes of each prepared image, or the error that prevented it.
+
+        Models without attributes need only :meth:`embed`.
+        """
+        return [one if isinstance(one, DataError) else Prediction(one) for one in self.embed(items)]
+
+    def predict_batch(self, items: Sequence[Any]) -> list[Prediction | DataError]:
+        """Predict the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
+        images = [item for item in items if not isinstance(item, DataError)]
+        predicted = iter(self.predict(images) if images else ())
+        return [item if isinstance(item, DataError) else next(predicted) for item in items]
+
     def embed_batch(self, items: Sequence[Any]) -> list[np.ndarray | DataError]:
         """Embed the images in a batch of :class:`~mmosnet.features.batches.PersonBatches`; keep the errors in it."""
-        images = [item for item in items if not isinstance(item, DataError)]
-        embedded = iter(self.embed(images) if images else ())
-        return [item if isinstance(item, DataError) else next(embedded) for item in items]
+        predicted = self.predict_batch(items)
+        return [one if isinstance(one, DataError) else one.embedding for one in predicted]
 
 
 class ExportedEmbedder(ImageEmbedder):
@@ -125,6 +154,7 @@ class ExportedEmbedder(ImageEmbedder):
         opencv = ', read by OpenCV' * self._description.read_by_opencv
         numbers = f'mean {self._description.mean}, std {self._description.std}, {self._description.channel_order}'
         self.preparation = f'{self._description.preparation()}, {pixels}{opencv}, {numbers}'
+        self.attributes = self._description.attributes if 'attributes' in self._description.outputs else ()
         self.dimension = self._model.predict([])['embedding'].shape[1]
         size = self._description.height, self._description.width
         self._crops = FrameCrops(self._description.resized, *size, threads=threads)
@@ -147,3 +177,14 @@ class ExportedEmbedder(ImageEmbedder):
         """Embed regions of one frame; see :meth:`ImageEmbedder.embed_regions`."""
         images = self._crops(frame, regions, names, swap=rgb)
         return self._model.run_parts(self._description.prepare(images))['embedding']
+
+    def predict(self, items: Sequence[np.ndarray]) -> list[Prediction | DataError]:
+        """Compute embeddings and attributes; see :meth:`ImageEmbedder.predict`."""
+        outputs = self._model(np.stack(items))
+        scores = outputs['attributes'] if self.attributes else np.empty((len(items), 0))
+        return [
+            Prediction(
+                embedding, tuple(name for name, score in zip(self.attributes, row, strict=True) if score >= PRESENT)
+            )
+            for embedding, row in zip(outputs['embedding'], scores, strict=True)
+        ]

@@ -13,8 +13,9 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,10 +24,11 @@ import numpy as np
 
 from mmosnet.errors import DataError, need
 from mmosnet.features.batches import PersonBatches
-from mmosnet.features.embedder import ImageEmbedder
+from mmosnet.features.embedder import ImageEmbedder, Prediction
 from mmosnet.features.features import Features, checked_name
 from mmosnet.features.people import PersonList
 from mmosnet.features.shards import EXTRACTION, SHARD, SUFFIX, read_metadata, shard_name, write_shard
+from mmosnet.features.tracks import PER, TrackPool, tracks_of
 from mmosnet.io.files import whole_file
 from mmosnet.io.text_tables import fact_table
 from mmosnet.progress import ProgressBar
@@ -44,7 +46,12 @@ IDENTITY = dict(
     shard_size='--shard-size',
     cfg_options='--cfg-options',
     origin='--source',
+    per='--per',
+    pool='--pool',
+    attributes='attributes of the model',
 )
+# Keys of IDENTITY that are absent in extractions without tracks or attributes, as in those of older versions.
+OPTIONAL = ('per', 'pool', 'attributes')
 # Keys that keep the values of the machine that began: all processes write the same sources.
 BEGUN_ON = ('host', 'cwd')
 # Characters of a differing value that an error shows.
@@ -172,7 +179,9 @@ class ExtractionFolder:
         self.sizes = [min(self.shard_size, number - start) for start in range(0, number, self.shard_size)]
         # In the form that JSON gives back, for comparisons.
         self._facts = json.loads(json.dumps(dict(facts, shards=len(self.sizes))))
-        identity = json.dumps([self._facts.get(key) for key in IDENTITY], sort_keys=True)
+        values = [self._facts.get(key) for key in IDENTITY if key not in OPTIONAL]
+        values += [[key, self._facts[key]] for key in OPTIONAL if self._facts.get(key)]
+        identity = json.dumps(values, sort_keys=True)
         self.extraction = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self.path.mkdir(parents=True, exist_ok=True)
         difference = self._difference()
@@ -217,7 +226,7 @@ class ExtractionFolder:
         except DataError:
             # A disk can lose what it has confirmed: the shard is extracted again.
             return False
-        people = metadata['rows'] + len(metadata.get('skipped', ()))
+        people = metadata['rows'] + metadata.get('left_out', len(metadata.get('skipped', ())))
         return metadata.get('extraction') == self.extraction and people == self.sizes[number]
 
     def missing(self) -> list[int]:
@@ -236,6 +245,10 @@ class ExtractionFolder:
                 f'{difference or f"{self.path / EXTRACTION} is gone"}: another process has taken the folder since this '
                 'one began. Name another --out for one of them'
             )
+
+    def count(self) -> int:
+        """Return the number of rows in all shards."""
+        return sum(read_metadata(self.shard(number))['rows'] for number in range(len(self.sizes)))
 
     def finish(self) -> list[list[str]]:
         """Write the skipped images to ``skipped.csv`` if there are any, once all shards exist.
@@ -310,7 +323,8 @@ class ExtractionFolder:
         differences = [
             f'{name} {_both_values(stored.get(key, "unknown"), self._facts.get(key))}'
             for key, name in IDENTITY.items()
-            if stored.get(key) != self._facts.get(key)
+            # Older versions wrote neither the optional keys nor null.
+            if (stored.get(key) or None) != (self._facts.get(key) or None)
         ]
         if differences:
             return (
@@ -357,6 +371,9 @@ class Extraction:
         workers: Threads that read images. Default: 1.
         skip: Whether to leave out images that cannot be used, and to note them in the shard.
         fps: Frame rate of videos that state none.
+        tracks: Rows of each track (:meth:`~mmosnet.features.people.PersonList.tracks`), of which one row of features
+            is made; by default each person is a row.
+        pool: Way of pooling the images of a track (:func:`~mmosnet.features.tracks.pool_track`).
     """
 
     def __init__(
@@ -368,9 +385,19 @@ class Extraction:
         workers: int = 1,
         skip: bool = False,
         fps: float | None = None,
+        tracks: Sequence[np.ndarray] | None = None,
+        pool: str = 'mean',
     ) -> None:
         self.people, self.embedder, self.folder = people, embedder, folder
         self.batch_size, self.workers, self.skip, self.fps = batch_size, workers, skip, fps
+        self.tracks, self.pool = tracks, pool
+
+    def rows(self, number: int) -> Sequence[int]:
+        """Return the rows of the people in one shard, in the order of the list, so that videos are read forward."""
+        units = self.folder.rows(number)
+        if self.tracks is None:
+            return range(len(self.people))[units]
+        return np.sort(np.concatenate(self.tracks[units])).tolist()
 
     def run(self, part: Part, progress: ExtractionProgress) -> None:
         """Extract the missing shards of a part.
@@ -383,11 +410,14 @@ class Extraction:
         with PersonBatches(self.embedder.read_file, self.embedder.prepare, self.workers, self.fps) as batches:
             for number in range(part.number, len(self.folder.sizes), part.total):
                 if self.folder.is_done(number):
-                    progress.advance(self.folder.sizes[number], was_there=True)
+                    progress.advance(len(self.rows(number)), was_there=True)
                     continue
                 features, skipped = self._extract(batches, number, progress)
                 self.folder.check_own()
-                metadata = dict(extraction=self.folder.extraction, skipped=skipped)
+                metadata: dict[str, object] = dict(extraction=self.folder.extraction, skipped=skipped)
+                if self.tracks is not None:
+                    # A track without some of its images is a row all the same.
+                    metadata['left_out'] = self.folder.sizes[number] - len(features)
                 write_shard(self.folder.shard(number), features, metadata)
                 progress.written(number)
 
@@ -395,22 +425,41 @@ class Extraction:
         self, batches: PersonBatches, number: int, progress: ExtractionProgress
     ) -> tuple[Features, list[list[str]]]:
         """Return the features of one shard, and path and reason of each person left out."""
-        people, rows = self.people, range(len(self.people))[self.folder.rows(number)]
+        people, rows = self.people, self.rows(number)
         reasons = {row: people.errors[row] for row in rows if row in people.errors}
-        readable = [row for row in rows if row not in reasons]
-        embeddings: dict[int, np.ndarray] = {}
         progress.advance(len(reasons))
-        remaining = iter(readable)
-        for items in batches.read([people.path[row] for row in readable], self.batch_size):
-            for outcome, row in zip(self.embedder.embed_batch(items), remaining, strict=False):
+        parts = self._parts(batches, [row for row in rows if row not in reasons], reasons, progress)
+        if self.tracks is None:
+            predictions: dict[int, Prediction] = {}
+            for part in parts:
+                predictions |= part
+            features = self._features(predictions)
+        else:
+            # An empty part first: there may be no other.
+            features = tracks_of(map(self._features, chain([{}], parts)), self.pool)
+        return features, [[people.path[row], reasons[row]] for row in sorted(reasons)]
+
+    def _parts(
+        self, batches: PersonBatches, rows: Sequence[int], reasons: dict[int, str], progress: ExtractionProgress
+    ) -> Iterator[dict[int, Prediction]]:
+        """Yield the predictions of one batch after the other by row; note why others are left out in ``reasons``."""
+        remaining = iter(rows)
+        for items in batches.read([self.people.path[row] for row in rows], self.batch_size):
+            predictions = {}
+            for outcome, row in zip(self.embedder.predict_batch(items), remaining, strict=False):
                 if isinstance(outcome, Exception):
                     reasons[row] = self._reason(row, outcome)
                 else:
-                    embeddings[row] = outcome
+                    predictions[row] = outcome
             progress.advance(len(items))
-        kept = list(embeddings)
-        features = Features(
-            np.array(list(embeddings.values()), np.float32).reshape(len(kept), self.embedder.dimension),
+            yield predictions
+
+    def _features(self, predictions: Mapping[int, Prediction]) -> Features:
+        """Return features of the rows that were predicted."""
+        people, kept = self.people, list(predictions)
+        embedding = np.array([one.embedding for one in predictions.values()], np.float32)
+        return Features(
+            embedding.reshape(len(kept), self.embedder.dimension),
             [people.path[row] for row in kept],
             people.pid[kept],
             people.camid[kept],
@@ -418,8 +467,9 @@ class Extraction:
             self.embedder.model,
             names={key: {number: name for name, number in numbers.items()} for key, numbers in people.names.items()},
             source=[people.source[row] for row in kept],
+            track=[people.track[row] for row in kept],
+            attributes=[one.attributes for one in predictions.values()],
         )
-        return features, [[people.path[row], reasons[row]] for row in sorted(reasons)]
 
     def _reason(self, row: int, error: Exception) -> str:
         """Return why a person is left out.
@@ -461,8 +511,7 @@ class Extraction:
 
 
 def extraction_report(
-    folder: ExtractionFolder,
-    embedder: ImageEmbedder,
+    extraction: Extraction,
     progress: ExtractionProgress,
     left_out: Mapping[str, int],
     skipped: Sequence[Sequence[str]] | None,
@@ -470,13 +519,14 @@ def extraction_report(
     """Return a text about a finished or partial extraction.
 
     Args:
-        folder: Folder of the features.
-        embedder: The model.
+        extraction: The extraction.
         progress: Progress of this run.
         left_out: Number of entries of the inputs that were not requested, by description.
         skipped: Path and reason of each skipped image; None while shards are missing.
     """
-    people, total = sum(folder.sizes), len(folder.sizes)
+    folder, embedder = extraction.folder, extraction.embedder
+    people, total = len(extraction.people), len(folder.sizes)
+    unit = 'people' if extraction.tracks is None else 'tracks'
     rows = []
     if skipped is None:
         done = total - len(folder.missing())
@@ -484,12 +534,14 @@ def extraction_report(
     else:
         if skipped or left_out:
             rows.append(('read', f'{people + sum(left_out.values()):,}'))
-        rows.append(('people', f'{people - len(skipped):,}'))
+        if extraction.tracks is not None:
+            rows.append(('tracks', f'{folder.count():,}, pooled by {extraction.pool}'))
+        rows.append(('people', f'{people - len(skipped):,}' + ' images' * (extraction.tracks is not None)))
         if skipped:
             rows.append(('skipped', f'{len(skipped):,}, listed in {folder.path / SKIPPED}'))
             rows += [('', f'{path}: {reason}') for path, reason in skipped[:MOST_NAMED]]
         rows += [('left out', f'{count:,} {text}') for text, count in left_out.items()]
-        rows.append(('shards', f'{total}, of up to {folder.shard_size:,} people'))
+        rows.append(('shards', f'{total}, of up to {folder.shard_size:,} {unit}'))
     rows.append(('dimension', str(embedder.dimension)))
     rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
     before = f'; {progress.before:,} were there' if progress.before else ''
@@ -511,6 +563,8 @@ def extract(
     part: Part | None = None,
     wait: bool = False,
     cfg_options: list[str] | None = None,
+    per: str = 'image',
+    pool: str = 'mean',
 ) -> str:
     """Extract the features of people into a folder, or continue where an earlier call was interrupted.
 
@@ -531,6 +585,9 @@ def extract(
         wait: Whether to wait for the processes that extract the other parts. Default: False.
         cfg_options: Overrides of the model's config, noted in ``extraction.json``: with other overrides it is another
             extraction.
+        per: ``'image'`` (default), a row of features per person in an image; or ``'track'``, one per track, pooled from
+            all its images (:func:`~mmosnet.features.tracks.tracks_of`). Shards hold whole tracks.
+        pool: Way of pooling, ``'mean'`` (default), ``'max'`` or ``'quality'``; for tracks.
 
     Returns:
         A report for users, of several lines.
@@ -550,6 +607,15 @@ def extract(
     for name, value in dict(batch_size=batch_size, workers=workers, shard_size=shard_size).items():
         if value is not None and value < 1:
             raise DataError(f'{name}={value}: give 1 or more')
+    if per not in PER:
+        raise DataError(f'per={per!r}: choose from {", ".join(PER)}')
+    TrackPool(pool)
+    tracks = people.tracks() if per == 'track' else None
+    if tracks is not None and not any(people.track):
+        raise DataError(
+            f'{", ".join(people.inputs)}: nobody has a track, of which --per track could make rows: give --boxes with '
+            'tracks, or a table with a column track'
+        )
     facts = dict(
         version=__version__,
         # The file name identifies a model whose weights have no digest.
@@ -559,7 +625,7 @@ def extract(
         source=embedder.source,
         dimension=embedder.dimension,
         inputs=people.inputs,
-        images=len(people),
+        images=len(people if tracks is None else tracks),
         people=people.digest(),
         names=people.names,
         origin=None if source is None else checked_name(source, '--source'),
@@ -570,13 +636,15 @@ def extract(
         shard_size=shard_size,
         bad_images='skip' if people.options.skip else 'error',
         cfg_options=cfg_options,
+        attributes=list(embedder.attributes) or None,
+        **({} if tracks is None else dict(per=per, pool=pool)),
     )
     folder = ExtractionFolder(out, facts, overwrite)
     people.source = folder.sources(people.path)
     workers = workers or (CPU_WORKERS if embedder.on_cpu else GPU_WORKERS)
     options = people.options
-    extraction = Extraction(people, embedder, folder, batch_size, workers, options.skip, options.fps)
-    own = sum(folder.sizes[part.number :: part.total])
+    extraction = Extraction(people, embedder, folder, batch_size, workers, options.skip, options.fps, tracks, pool)
+    own = sum(len(extraction.rows(number)) for number in range(part.number, len(folder.sizes), part.total))
     with ExtractionProgress(own, len(folder.sizes)) as progress:
         extraction.run(part, progress)
         progress.stop()
@@ -588,4 +656,4 @@ def extract(
             f'{folder.path}: no person is left, all {len(skipped):,} are in {folder.path / SKIPPED}; the first: '
             f'{skipped[0][1]}'
         )
-    return extraction_report(folder, embedder, progress, people.left_out, skipped)
+    return extraction_report(extraction, progress, people.left_out, skipped)

@@ -46,11 +46,11 @@ class Features:
         names: Names of people and cameras by number, ``dict(pid={1: 'anna'}, camid={2: 'door'})``.
         source: ``N`` texts, or one for all: the place of the path, as host and folder; empty if unknown. A path and its
             source identify an image.
-        track: ``N`` names or numbers of tracks, or one for all; an empty text for a single image. Trackers number anew
-            in each video: only source, video, camera and track together identify a track
-            (:mod:`~mmosnet.features.tracks`). The path of a track is that of its first image.
-        frames: ``(N,)`` int64, the number of images from which the embedding was pooled; 1 (default) for a single
-            image. One number stands for all.
+        track: ``N`` names or numbers of the tracks that the images belong to, or one for all; empty texts if there are
+            none. Trackers number anew in each video: source, video, camera and track together identify a track
+            (:mod:`~mmosnet.features.tracks`).
+        frames: ``(N,)`` int64, the number of images of the track from which the embedding was pooled; 1 (default) for
+            one image. One number stands for all. The path of a pooled embedding is that of the first image.
         attributes: ``N`` collections of names of attributes, such as ``('backpack', 'hat')``, which a model predicts
             for the person; sorted tuples. None by default.
 

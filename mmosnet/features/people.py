@@ -6,7 +6,7 @@ import hashlib
 import math
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features.features import NAMED, checked_name, own_numbers
+from mmosnet.features.tracks import track_keys
 from mmosnet.io.coco import frame_size
 from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import Box, BoxCounts, box_with_margin, region_path
@@ -30,6 +31,7 @@ class ListedPerson(NamedTuple):
         time: Seconds; NaN if unknown.
         error: Why the image cannot be used; empty if no reason is known.
         place: File and row that list the person, for errors; empty for images that the user named directly.
+        track: Name of the track that the image belongs to; empty if unknown.
     """
 
     path: str
@@ -38,6 +40,7 @@ class ListedPerson(NamedTuple):
     time: float = float('nan')
     error: str = ''
     place: str = ''
+    track: str = ''
 
 
 class InputBoxes:
@@ -191,6 +194,7 @@ class PersonList:
     Attributes:
         path: ``N`` texts, see :attr:`ListedPerson.path`; likewise ``place``.
         place: ``N`` texts.
+        track: ``N`` texts; empty for single images.
         pid: ``(N,)`` int64.
         camid: ``(N,)`` int64.
         time: ``(N,)`` float64.
@@ -212,6 +216,7 @@ class PersonList:
         self.path: list[str] = []
         self.errors: dict[int, str] = {}
         self.place: list[str] = []
+        self.track: list[str] = []
         self.left_out: Counter[str] = Counter()
         self.inputs: list[str] = []
         self.options = ListingOptions()
@@ -219,6 +224,7 @@ class PersonList:
         for row, person in enumerate(people):
             self.path.append(person.path)
             self.place.append(person.place)
+            self.track.append(person.track)
             for key, column in columns.items():
                 value = getattr(person, key)
                 column.append(numbers[key].get(value, value) if key in numbers else value)
@@ -230,6 +236,25 @@ class PersonList:
     def __len__(self) -> int:
         return len(self.path)
 
+    def tracks(self) -> list[np.ndarray]:
+        """Return the rows of each track and single image, in the order of their first rows.
+
+        Raises:
+            DataError: The rows of a track have different pids; names both.
+        """
+        rows_of: dict[Hashable, list[int]] = {}
+        for row, key in enumerate(track_keys(self.path, self.source, self.camid.tolist(), self.track)):
+            # A single image has a key that no other row has.
+            rows = rows_of.setdefault(row if key is None else key, [])
+            rows.append(row)
+            if self.pid[row] != self.pid[rows[0]]:
+                places = [self.place[one] or self.path[one] for one in (rows[0], row)]
+                raise DataError(
+                    f'{places[1]}: another pid than {places[0]}, and the same camera and track {self.track[row]!r}: a '
+                    'track is of one person'
+                )
+        return [np.array(rows) for rows in rows_of.values()]
+
     def digest(self) -> str:
         """Return 16 hex digits that identify the list."""
         digest = hashlib.sha256()
@@ -238,6 +263,8 @@ class PersonList:
             digest.update(path.encode('utf-8', 'surrogateescape') + b'\0')
         for column in (self.pid, self.camid, self.time):
             digest.update(column.tobytes())
+        if any(self.track):
+            digest.update('\0'.join(self.track).encode('utf-8', 'surrogateescape'))
         for row in self.errors:
             # A row may have the same columns before and after its mistake is corrected.
             digest.update(f'error {row}\0'.encode())

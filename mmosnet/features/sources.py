@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mmosnet.errors import DataError
+from mmosnet.features.features import checked_track
 from mmosnet.features.people import InputBoxes, ListedPerson, ListingOptions, PersonList
 from mmosnet.io.coco import COCO_FIELDS, CocoFile, read_coco
 from mmosnet.io.media import LOGGER, VIDEO_SUFFIXES, find_files, images_in
@@ -33,7 +34,7 @@ MARKET_NAME = re.compile(r'(-?\d+)_c(\d+)', re.ASCII)
 MOST_NAMED = 5
 # Columns of tables: the box, and all.
 BOX = ('x', 'y', 'w', 'h')
-COLUMNS = ('path', 'pid', 'camid', 'time', 'split', *BOX)
+COLUMNS = ('path', 'pid', 'camid', 'time', 'track', 'split', *BOX)
 # The last number in a file name, with the text before and after it.
 NUMBERED = re.compile(r'(.*?)(\d+)(\D*)', re.ASCII)
 
@@ -159,8 +160,9 @@ def _person_of_annotation(
 def people_in_table(path: str, camid: int, options: ListingOptions, left_out: Counter[str]) -> Iterator[ListedPerson]:
     """Read a table like that of :class:`~mmosnet.datasets.ReIDTable`; only ``path`` is required.
 
-    Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 if unknown; ``time`` in seconds or as
-    a date; ``x,y,w,h``, a box in the image; ``split``. Other columns are not read; a warning names them.
+    Further columns: ``pid``, a number or a name, and ``camid``, both empty or -1 if unknown; ``track``, likewise, the
+    images of one person in a folder by one camera that belong together; ``time`` in seconds or as a date; ``x,y,w,h``,
+    a box in the image; ``split``. Other columns are not read; a warning names them.
 
     Args:
         path: The table.
@@ -203,6 +205,7 @@ def _person_of_row(row: TableRow, camid: int, boxes: InputBoxes) -> ListedPerson
     camera = camera_number(cells.get('camid', ''), row.place)
     pid = identity(cells.get('pid', ''), f'{row.place}: pid')
     person = _person(row.img_path, pid, camera, cells.get('time', ''), camid, row.place)
+    person = person._replace(track=checked_track(cells.get('track', ''), f'{row.place}: track'))
     box = [cells.get(name, '') for name in BOX]
     if not any(box):
         return person
@@ -256,7 +259,8 @@ def people_in_video(
     for row in rows:
         pid = row.track if options.tracks_as_pids else -1
         time = start_time + row.frame / fps if fps and not row.error else math.nan
-        person = ListedPerson(path, pid, camid, time, place=row.place)
+        track = '' if row.track < 0 else str(row.track)
+        person = ListedPerson(path, pid, camid, time, place=row.place, track=track)
         try:
             if row.error:
                 raise DataError(row.error)

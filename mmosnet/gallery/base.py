@@ -19,7 +19,8 @@ import numpy as np
 from mmosnet.errors import DataError
 from mmosnet.features import Features
 from mmosnet.features.features import NAMED, checked_name, own_numbers
-from mmosnet.gallery.settings import PER, WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
+from mmosnet.features.tracks import PER
+from mmosnet.gallery.settings import WITH_TRACKS, GallerySettings, Match, Record, RecordFilter
 from mmosnet.gallery.vectors import GalleryCheck, checked_embeddings
 
 Numbers = int | Iterable[int] | None
@@ -458,7 +459,7 @@ class Gallery(ABC):
         return dict(
             uri=self.uri,
             images=len(self),
-            tracks=self._count_tracks(),
+            pooled=self._count_pooled(),
             identities=len([pid for pid in pids if pid >= 0]),
             named=len(self._names('pid')),
             unknown=pids.get(-1, 0),
@@ -649,8 +650,8 @@ class Gallery(ABC):
         return {(record.path, record.source, record.track) for record in self._records(self.ids().tolist())}
 
     @abstractmethod
-    def _count_tracks(self) -> int:
-        """Return the number of records that are tracks."""
+    def _count_pooled(self) -> int:
+        """Return the number of records that are pooled from several images."""
 
     @abstractmethod
     def _refresh(self) -> None:

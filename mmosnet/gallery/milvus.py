@@ -342,8 +342,8 @@ class MilvusGallery(Gallery):
         fields = [name for name in ('source', 'track') if name in self._fields]
         return {(row['path'], row.get('source', ''), row.get('track', '')) for row in self._rows('path', *fields)}
 
-    def _count_tracks(self) -> int:
-        return self._count('track != ""') if 'track' in self._fields else 0
+    def _count_pooled(self) -> int:
+        return self._count('frames > 1') if 'frames' in self._fields else 0
 
     def _refresh(self) -> None:
         self._learn(self._call('describe_collection'))

@@ -252,6 +252,8 @@ class People:
                     pid, verdict.known, verdict.distance, verdict.runner_up, verdict.confidence, verdict.reason,
                     self._vectors.names.get(pid, ''), verdict.pid, enrolled, number,
                 )  # fmt: skip
+            # Images that come in first: one change of the gallery for all people of the frame.
+            changes.sort(key=lambda change: change.action == 'drop')
             self._store.commit('observe', seen, changes, facts=numbers)
             return answers  # type: ignore[return-value]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmosnet.errors import DataError
 from mmosnet.features import Features
+from mmosnet.features.tracks import pool_track
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.vectors import checked_embeddings
 from mmosnet.io.tables import LAST, check_seconds
@@ -141,11 +142,12 @@ def _images(row: Any, dimension: int, what: str) -> np.ndarray:
 
 
 def _pooled(images: np.ndarray, gallery: Gallery, what: str) -> np.ndarray:
+    """Return the embedding of a person as the gallery keeps it, ``(D,)``; of a track, the pooled one."""
     checked = checked_embeddings(images, gallery.dimension, gallery.distance, what)
-    if len(checked) == 1:
-        return checked[0]
-    mean = checked.astype(np.float64).mean(axis=0, keepdims=True).astype(np.float32)
-    return checked_embeddings(mean, gallery.dimension, gallery.distance, f'{what}, mean of the track')[0]
+    if len(images) > 1:
+        pooled = pool_track(images)[None]
+        checked = checked_embeddings(pooled, gallery.dimension, gallery.distance, f'{what}, pooled')
+    return checked[0]
 
 
 def checked_camid(value: Any) -> int:

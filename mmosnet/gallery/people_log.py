@@ -26,13 +26,15 @@ from mmosnet.features.features import NAME_COLUMNS
 from mmosnet.gallery.records import BUSY_TIMEOUT, sqlite_errors
 
 VERSION = 1
+# Stages of an operation: the gallery is changed, is being changed, or changed back after an error.
+COMPLETE, PENDING, REVERTING = 0, 1, 2
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE operations (
-    op INTEGER PRIMARY KEY, kind TEXT NOT NULL, at REAL NOT NULL, pending INTEGER NOT NULL, undone_by INTEGER,
-    undoes INTEGER
+    op INTEGER PRIMARY KEY, kind TEXT NOT NULL, at REAL NOT NULL, stage INTEGER NOT NULL, done INTEGER NOT NULL,
+    undone_by INTEGER, undoes INTEGER
 );
-CREATE INDEX pending ON operations (op) WHERE pending;
+CREATE INDEX pending ON operations (op) WHERE stage > 0;
 CREATE TABLE sightings (
     number INTEGER PRIMARY KEY, op INTEGER NOT NULL, verdict TEXT NOT NULL, pid INTEGER NOT NULL, person INTEGER,
     camid INTEGER NOT NULL, start REAL, until REAL, track TEXT NOT NULL, image TEXT NOT NULL, distance REAL,
@@ -199,7 +201,7 @@ class PeopleLog:
             raise DataError(f'{self.path}: version {version}; this mmosnet reads up to {VERSION}: upgrade it')
         if version == 0:
             with self.transaction(durable=True):
-                for statement in SCHEMA.split(';'):
+                for statement in SCHEMA.split(';')[:-1]:
                     self.connection.execute(statement)
                 facts = dict(id=uuid4().hex, place=place, next_pid=0, next_number=0, barrier=0, changed=0)
                 self.connection.executemany('INSERT INTO facts VALUES (?, ?)', facts.items())
@@ -243,10 +245,21 @@ class PeopleLog:
         pairs = [(value, name) for name, value in values.items()]
         self.connection.executemany('UPDATE facts SET value = ? WHERE name = ?', pairs)
 
-    def pending(self) -> tuple[int, str] | None:
-        """Return number and kind of the operation that a killed process has begun; None if there is none."""
+    def pending(self) -> tuple[int, str, int, int] | None:
+        """Return number, kind, stage and number of done changes of the operation that a killed process has begun.
+
+        None if there is none.
+        """
         with self._errors():
-            return self.connection.execute('SELECT op, kind FROM operations WHERE pending').fetchone()
+            return self.connection.execute('SELECT op, kind, stage, done FROM operations WHERE stage > 0').fetchone()
+
+    def set_stage(self, op: int, stage: int, done: int) -> None:
+        """Note how many changes of the gallery are made, or are to be taken back.
+
+        It is on the disk before the next change.
+        """
+        with self.transaction(durable=True):
+            self.connection.execute('UPDATE operations SET stage = ?, done = ? WHERE op = ?', (stage, done, op))
 
     def add(
         self,
@@ -268,8 +281,8 @@ class PeopleLog:
             pending: Whether the gallery is still to be changed; by default if there are changes.
         """
         pending = bool(changes) if pending is None else pending
-        query = 'INSERT INTO operations (kind, at, pending, undoes) VALUES (?, ?, ?, ?)'
-        op = self.connection.execute(query, (kind, time.time(), pending, undoes)).lastrowid
+        query = 'INSERT INTO operations (kind, at, stage, done, undoes) VALUES (?, ?, ?, 0, ?)'
+        op = self.connection.execute(query, (kind, time.time(), int(pending), undoes)).lastrowid
         rows: list[tuple] = []
         for each in seen:
             row = (each.number, op, each.verdict, each.pid, None if each.pid < 0 else each.pid, each.camid)
@@ -307,7 +320,7 @@ class PeopleLog:
     def complete(self, op: int) -> None:
         """Note that the gallery has been changed; forget the embeddings that it holds now."""
         with self.transaction(durable=False):
-            self.connection.execute('UPDATE operations SET pending = 0 WHERE op = ?', (op,))
+            self.connection.execute('UPDATE operations SET stage = 0 WHERE op = ?', (op,))
             query = "UPDATE changes SET embedding = NULL WHERE op = ? AND action = 'enroll'"
             self.connection.execute(query, (op,))
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from mmosnet.errors import DataError
 from mmosnet.gallery.base import Gallery
-from mmosnet.gallery.people_log import Change, PeopleLog, Seen, features_of
+from mmosnet.gallery.people_log import PENDING, REVERTING, Change, PeopleLog, Seen, features_of
 from mmosnet.gallery.people_vectors import Image, PeopleVectors
 
 JOURNAL = 'people.sqlite'
@@ -54,6 +54,8 @@ class PeopleStore:
         path = Path(folder) / JOURNAL if journal is None else Path(journal)
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Changes of the current operation that may have been made.
+        self._reached = 0
         # Threads share the connection.
         self._lock = threading.RLock()
         self._file_lock = FileLock(path.with_name(path.name + '.lock'), timeout=LOCK_TIMEOUT)
@@ -83,17 +85,25 @@ class PeopleStore:
     def operation(self) -> Iterator[None]:
         """Keep other threads and processes from observing inside the ``with`` block, after reading their changes."""
         with self._locked():
-            self._catch_up()
-            yield
+            try:
+                self._catch_up()
+                yield
+            except BaseException:
+                self.vectors.invalidate()
+                raise
 
     def _catch_up(self) -> None:
         """Complete the operation of a killed process, and read what others have changed."""
         pending = self.log.pending()
         if pending is not None:
-            op, kind = pending
+            op, kind, stage, done = pending
+            changes = self.log.changes(op)
             self.vectors.sync(None)
-            self._apply(self.log.changes(op))
-            self._finish(op, kind)
+            if stage == REVERTING:
+                self._revert(op, changes, done)
+            else:
+                self._apply(op, changes, done)
+                self._finish(op, kind)
         self.vectors.sync(self.log.facts()['changed'])
 
     def commit(
@@ -129,13 +139,13 @@ class PeopleStore:
         if not changes and erase is None:
             return
         try:
-            self._apply(changes)
+            self._apply(op, changes)
         except BaseException:
             if erase is None:
-                # The gallery as it was, and then the journal. If this fails too, the next operation completes it.
+                # If this fails too, the next operation completes either the changes or their reversal.
+                self.log.set_stage(op, REVERTING, self._reached)
                 self.vectors.sync(None)
-                self._apply([change.reversed() for change in reversed(changes)])
-                self.log.withdraw(op)
+                self._revert(op, changes, self._reached)
             raise
         self._finish(op, kind)
         self.vectors.sync(self.log.facts()['changed'])
@@ -147,25 +157,40 @@ class PeopleStore:
             self.log.erase_changes(op)
         self.log.complete(op)
 
-    def _apply(self, changes: Sequence[Change]) -> None:
-        """Change the gallery; what is done already is left out."""
-        for action, group in groupby(changes, key=lambda change: change.action):
-            some = list(group)
-            if action == 'enroll':
-                new = [change for change in some if not self._ids_of(change)]
-                if new:
-                    self.gallery.enroll(features_of(new, self.gallery.model or self.model))
-            elif action == 'drop':
-                if ids := [id for change in some for id in self._ids_of(change)]:
-                    self.gallery.delete(ids=ids)
-            elif action == 'move':
-                for pid, moved in groupby(some, key=lambda change: change.moved_to):
-                    self.gallery.relabel([id for change in moved for id in self._ids_of(change)], pid)
-            else:
-                for change in some:
-                    if change.pid in self.vectors.members:
-                        self.gallery.rename(change.pid, change.columns['new'])
-            self.vectors.sync(None)
+    def _apply(self, op: int, changes: Sequence[Change], done: int = 0) -> None:
+        """Change the gallery, group by group, from the first change that is not known to be done."""
+        for group in _groups(changes[done:]):
+            self._reached = done + len(group)
+            self._change(group)
+            done = self._reached
+            if done < len(changes) and _depend(changes):
+                self.log.set_stage(op, PENDING, done)
+
+    def _revert(self, op: int, changes: Sequence[Change], done: int) -> None:
+        """Take back the first changes of an operation, and then the operation itself."""
+        for group in _groups([change.reversed() for change in reversed(changes[:done])]):
+            self._change(group)
+            done -= len(group)
+            if done and _depend(changes):
+                self.log.set_stage(op, REVERTING, done)
+        self.log.withdraw(op)
+        self.vectors.sync(self.log.facts()['changed'])
+
+    def _change(self, group: Sequence[Change]) -> None:
+        """Make changes of one kind; those that are made already have no further effect."""
+        action = group[0].action
+        ids = [id for change in group for id in self._ids_of(change)]
+        if action == 'enroll':
+            new = [change for change in group if not self._ids_of(change)]
+            if new:
+                self.gallery.enroll(features_of(new, self.gallery.model or self.model))
+        elif action == 'drop' and ids:
+            self.gallery.delete(ids=ids)
+        elif action == 'move' and ids:
+            self.gallery.relabel(ids, group[0].moved_to)
+        elif action == 'rename' and group[0].pid in self.vectors.members:
+            self.gallery.rename(group[0].pid, group[0].columns['new'])
+        self.vectors.sync(None)
 
     def _ids_of(self, change: Change) -> list[int]:
         """Return the images of a change's person that have its path and source."""
@@ -178,3 +203,17 @@ class PeopleStore:
         own = self.log.own_images(image.key for image in images)
         features = self.gallery.features([image.id for image in images])
         return [Change.of(action, features, row, own=image.key in own, **more) for row, image in enumerate(images)]
+
+
+def _depend(changes: Sequence[Change]) -> bool:
+    """Return whether some changes made twice may have another effect after others: an image that has moved, say."""
+    return any(change.action in ('move', 'rename') for change in changes)
+
+
+def _groups(changes: Sequence[Change]) -> list[list[Change]]:
+    """Return changes in groups of one kind, in order: moves to one person, renamings one by one."""
+
+    def kind(change: Change) -> tuple:
+        return change.action, change.moved_to, change.pid if change.action == 'rename' else -1
+
+    return [list(group) for _, group in groupby(changes, key=kind)]

@@ -16,8 +16,6 @@ from mmosnet.io.tables import LAST, UNITS, check_seconds
 
 DISTANCES = ('cosine', 'euclidean')
 INDEX_KINDS = ('exact', 'ivfpq', 'hnsw')
-# What a query may be: one image, or a track, whose embedding is pooled from several. Each has a threshold of its own.
-PER = ('image', 'track')
 # Version of the format, newer ones are refused; the version that added names, sources and, in folders, checksums; and
 # that of tracks and attributes, which folders have once they hold some.
 VERSION, WITH_CHECKSUMS, WITH_TRACKS = 3, 2, 3
@@ -243,8 +241,8 @@ class Record:
         name: Name of the person; empty for an unnamed one.
         camera: Name of the camera; empty for an unnamed one.
         source: Host and folder of the path, as ``mmosnet extract`` notes them; empty if unknown.
-        track: Name of the track; empty for a single image.
-        frames: Number of images of the track; 1 for a single image.
+        track: Name of the track that the image belongs to; empty if unknown.
+        frames: Number of images from which the embedding was pooled; 1 for a single image.
         attributes: Names of the attributes that the model predicted, sorted.
     """
 

@@ -421,7 +421,7 @@ class GalleryContract:
         back = gallery.features(ids)
         assert (back.track, back.attributes) == (features.track, features.attributes)
         assert back.frames.tolist() == features.frames.tolist()
-        assert gallery.info()['tracks'] == sum(map(bool, features.track))
+        assert gallery.info()['pooled'] == (features.frames > 1).sum()
 
     def test_attributes_select_against_a_loop(self, create):
         gallery, features = create(), tracks(30)

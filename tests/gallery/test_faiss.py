@@ -481,7 +481,7 @@ def test_galleries_of_version_2_get_tracks_by_the_first_change(filled):
     content = (filled.folder / 'gallery.sqlite').read_bytes()
     with Gallery.open(filled.uri) as gallery, Gallery.open(filled.uri) as other:
         expected = gallery.search(features.embedding[:3], 5)
-        assert gallery.info()['tracks'] == 0 and {match.frames for match in expected[0]} == {1}
+        assert gallery.info()['pooled'] == 0 and {match.frames for match in expected[0]} == {1}
         assert gallery.known(features.path[:1], [''], ['']).all() and not gallery.known(features.path[:1], [''], ['7'])
         assert gallery.delete(track='7') == 0
         with pytest.raises(DataError, match='attributes=hat'):

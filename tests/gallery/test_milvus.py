@@ -408,7 +408,7 @@ def test_collections_of_version_2_take_no_tracks(tmp_path, monkeypatch):
     features, pooled = people(4), random_people.tracks(4, DIMENSION)
     with Gallery.open(uri) as gallery:
         ids = gallery.enroll(features)
-        assert gallery.records(ids)[0].frames == 1 and gallery.info()['tracks'] == 0
+        assert gallery.records(ids)[0].frames == 1 and gallery.info()['pooled'] == 0
         assert gallery.enroll(features, skip_known=True).size == 0 and gallery.delete(track='7') == 0
         with pytest.raises(DataError, match='export'):
             gallery.enroll(pooled)

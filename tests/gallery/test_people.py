@@ -55,12 +55,12 @@ def state(people):
     """Return everything but numbers of images, comparable: images with embeddings, names, and where people were."""
     features = people.gallery.features()
     labels = features.labels('pid')
-    rows = [
-        (features.path[row], features.source[row], features.track[row], int(features.pid[row]))
-        + (labels.get(int(features.pid[row]), ''), int(features.camid[row]), repr(features.time[row]))
-        + (features.embedding[row].tobytes(), features.attributes[row], int(features.frames[row]))
-        for row in range(len(features))
-    ]
+    rows = []
+    for row in range(len(features)):
+        pid, camid = int(features.pid[row]), int(features.camid[row])
+        image = (features.path[row], features.source[row], features.track[row], int(features.frames[row]))
+        person = (pid, labels.get(pid, ''), camid, repr(features.time[row]), features.attributes[row])
+        rows.append((*image, *person, features.embedding[row].tobytes()))
     # Numbers of sightings go on after undoing.
     seen = [(each.pid, each.camid, repr(each.start), repr(each.until)) for each in people.sightings()]
     return sorted(rows), sorted(seen), people.gallery.names, people.pids()
@@ -226,7 +226,7 @@ def test_nobody_walks_faster_than_the_travel_time(gallery):
         people.observe(at(0)[0], 1, 200.0)
         assert [seen(2, time) == 1 for time in (199.9, 201.0, 204.9, 205.0)] == [True, False, False, True]
     for wrong in ({(0, 0): 1}, {(0, 1): -1}, {(0, 1): math.inf}, {(0, 1): 'x'}, {0: 1}, {('a', 'b'): 1}):
-        with pytest.raises(DataError, match='travel_times|camid'):
+        with pytest.raises(DataError, match=r'travel_times|camid'):
             People(gallery, travel_times=wrong)
 
 
@@ -454,31 +454,31 @@ def test_a_merge_keeps_the_most_different_images(gallery):
 
 
 def test_forgetting_and_erasing(people, tmp_path):
-    enroll(people.gallery, at(200), [50], time=[0.5])
+    enroll(people.gallery, at(250), [50], time=[0.5])
     for time, angle in enumerate((0, 1, 90, 91, 180)):
         people.observe(at(angle)[0], time % 2, float(time), path=f'secret-{time}.jpg')
     before = state(people)
     # Not the image that somebody else enrolled.
-    assert people.forget(before=2.0) == 2 and people.pids() == {2: 2, 3: 1, 50: 1}
+    assert people.forget(before=2.0) == 2 and people.pids() == {50: 1, 52: 2, 53: 1}
     assert people.undo() == 'forget' and state(people) == before
     assert people.forget(max_age=1.0) == 3 and people.undo() == 'forget'
     assert people.forget(pid=50) == 1 and people.undo() == 'forget' and state(people) == before
     assert people.forget(before=0.0) == 0
-    embedding = people.gallery.features([people.images(1)[0].id]).embedding.tobytes()
-    people.forget(pid=1)
+    embedding = people.gallery.features([people.images(51)[0].id]).embedding.tobytes()
+    people.forget(pid=51)
     folder = people.gallery.folder
     assert any(embedding in file.read_bytes() for file in folder.iterdir())
     # Erased although they were forgotten before: from the journal, its log and the gallery's files.
-    assert people.forget(pid=1, erase=True) == 0
+    assert people.forget(pid=51, erase=True) == 0
     assert people.forget(before=3.0, erase=True) == 1
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert not any(embedding in content for content in files.values())
     assert not any(f'secret-{time}'.encode() in content for content in files.values() for time in range(3))
     assert any(b'secret-3' in content for content in files.values())
-    assert people.pids() == {2: 1, 3: 1, 50: 1} and {seen.start for seen in people.sightings()} == {3.0, 4.0}
+    assert people.pids() == {50: 1, 52: 1, 53: 1} and {seen.start for seen in people.sightings()} == {3.0, 4.0}
     with pytest.raises(DataError, match='nothing to undo'):
         people.undo()
-    people.rename(2, 'x')
+    people.rename(52, 'x')
     assert people.undo() == 'rename'
     for conditions in ({}, dict(before=1, max_age=1), dict(before=math.nan), dict(before='x'), dict(pid='nobody')):
         with pytest.raises(DataError):
@@ -519,7 +519,7 @@ def test_the_log_tells_everything(people, tmp_path):
         assert {name: '' if value is None else str(value) for name, value in row.items()} == text
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 10**6))
 def test_undoing_leads_back_through_all_states(tmp_path_factory, seed):
     random = np.random.RandomState(seed)
@@ -529,17 +529,18 @@ def test_undoing_leads_back_through_all_states(tmp_path_factory, seed):
         with People(gallery, **LIMITS, images_per_person=3, travel_times={(0, 1): 2}) as people:
             states = [state(people)]
             for time in range(12):
-                pids = list(people.pids())
+                pids = list(people.pids()) or [0]
                 kind = random.choice(['frame', 'frame', 'frame', 'merge', 'split', 'rename', 'forget', 'person'])
                 pid, other = random.choice(pids), random.choice(pids)
                 if kind == 'merge' and pid != other:
                     people.merge(int(pid), int(other))
-                elif kind == 'split' and people.pids()[pid] > 1:
+                elif kind == 'split' and people.pids().get(pid, 0) > 1:
                     people.split(int(pid), [people.images(int(pid))[0].id])
-                elif kind == 'rename':
+                elif kind == 'rename' and pid:
                     people.rename(int(pid), f'name {time}')
-                elif kind == 'forget' and people.forget(before=time - 3.0) == 0:
-                    continue
+                elif kind == 'forget' and any(seen.start < time - 3 for seen in people.sightings()):
+                    if people.forget(before=time - 3.0) == 0:
+                        continue
                 elif kind == 'person' and len(pids) > 2:
                     people.forget(pid=int(pid))
                 elif kind == 'frame':
@@ -568,14 +569,12 @@ def test_others_may_change_the_gallery(people):
         other.rename(41, 'anna')
     found = [people.observe(at(angle)[0], 0, 2.0 + angle) for angle in (0, 90, 180, 270)]
     assert [(one.pid, one.name) for one in found] == [(42, ''), (41, 'anna'), (3, ''), (40, '')]
-    # What is gone cannot be dropped again, and does not come back.
-    assert [people.undo() for _ in range(5)] == ['observe'] * 5 and people.pids() == {40: 1}
+    # What is gone does not come back, and what has moved is no longer the image that was enrolled.
+    assert [people.undo() for _ in range(5)] == ['observe'] * 5 and people.pids() == {40: 1, 41: 1}
 
 
 def test_numbers_avoid_names_that_are_numbers(people):
-    people.gallery.enroll(
-        Features(at(0, 90, 91), ['a', 'b', 'c'], [1, '1', 'x'], ['door', -1, -1], [np.nan] * 3)
-    )
+    people.gallery.enroll(Features(at(0, 90, 91), ['a', 'b', 'c'], [1, '1', 'x'], ['door', -1, -1], [np.nan] * 3))
     taken = set(people.pids())
     new = people.observe(at(200)[0], camid='door', time=1.0)
     assert new.known is False and new.pid not in taken and people.pids()[new.pid] == 1
@@ -632,16 +631,15 @@ def test_threads_and_objects_share_a_gallery(people):
         assert not errors
         assert sorted(pid for pid, _ in answers) == list(range(1, 31))
         assert sorted(number for _, number in answers) == list(range(30))
-        assert shared.pids() == {pid: 1 for pid in range(1, 31)}
+        assert shared.pids() == dict.fromkeys(range(1, 31), 1)
         shared.close()
 
 
 def test_journals_that_cannot_be_used(gallery, tmp_path):
     with People(gallery, journal=tmp_path / 'own' / 'ä.sqlite', threshold=0.1) as people:
         people.observe(at(0)[0])
-    with Gallery.create(tmp_path / 'other', dimension=3) as other:
-        with pytest.raises(DataError, match='other'):
-            People(other, journal=tmp_path / 'own' / 'ä.sqlite')
+    with Gallery.create(tmp_path / 'other', dimension=3) as other, pytest.raises(DataError, match='other'):
+        People(other, journal=tmp_path / 'own' / 'ä.sqlite')
     (gallery.folder / 'people.sqlite').write_bytes(b'no database at all' * 100)
     with pytest.raises(DataError, match=r'people\.sqlite'):
         People(gallery)
@@ -655,6 +653,5 @@ def test_journals_that_cannot_be_used(gallery, tmp_path):
             People(gallery, **arguments)
     with pytest.raises(DataError, match='Gallery'):
         People('folder')
-    enroll(gallery, at(0), [1], model='abc')
-    with pytest.raises(DataError, match='abc'):
-        People(gallery, model='def')
+    with Gallery.create(tmp_path / 'm', dimension=3, model='abc') as other, pytest.raises(DataError, match='abc'):
+        People(other, model='def')
