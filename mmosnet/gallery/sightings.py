@@ -31,7 +31,7 @@ VERDICTS = (KNOWN, NEW, UNSURE)
 PAUSE = 1.0
 COLUMNS = (
     'video', 'camid', 'camera', 'track', 'pid', 'name', 'verdict', 'first_frame', 'last_frame', 'boxes', 'start', 'end',
-    'nearest', 'distance', 'runner_up', 'confidence', 'reason', 'image',
+    'nearest', 'distance', 'runner_up', 'confidence', 'reason', 'attributes', 'image',
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Decision:
         reason: Reason for the verdict.
         image: Path of the image that shows the person best.
         shown: Frame of this image.
+        attributes: Names of the attributes that a joint model predicts for a track, by the largest image.
     """
 
     video: int
@@ -68,6 +69,7 @@ class Decision:
     reason: str
     image: str
     shown: int
+    attributes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -139,7 +141,9 @@ class Journal:
         try:
             head, *lines = [json.loads(line) for line in data[:end].splitlines()]
             known = head['run']
-            self.decisions = [Decision(**one) for one in chain.from_iterable(lines)]
+            self.decisions = [
+                Decision(**{**one, 'attributes': tuple(one['attributes'])}) for one in chain.from_iterable(lines)
+            ]
         except (ValueError, TypeError, KeyError) as e:
             raise DataError(f'{self.path}: damaged ({e}): --overwrite identifies the people anew') from e
         different = [key for key in {**known, **run} if known.get(key) != run.get(key)]
@@ -234,7 +238,8 @@ def write_table(path: Path, sightings: Sequence[VideoSightings], names: Mapping[
                 video.path, video.camid, names['camid'].get(video.camid, ''), _whole(one.track), _whole(one.pid),
                 names['pid'].get(one.pid, ''), one.verdict, seen.first, seen.last, seen.boxes,
                 f'{video.time(seen.first):.3f}', f'{video.time(seen.last):.3f}', _whole(one.nearest),
-                _number(one.distance), _number(one.runner_up), _number(one.confidence), one.reason, one.image,
+                _number(one.distance), _number(one.runner_up), _number(one.confidence), one.reason,
+                ' '.join(one.attributes), one.image,
             )  # fmt: skip
             rows.append((video.time(seen.first), row))
     text = io.StringIO()

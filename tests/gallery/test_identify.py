@@ -133,6 +133,24 @@ def test_a_track_is_embedded_by_some_boxes_and_decided_early(cameras):
     assert [row['pid'] for row in table('early')] == [row['pid'] for row in table()]
 
 
+def test_attributes_of_a_joint_model_are_noted_and_searched(cameras):
+    class Joint(MeanColors):
+        attributes = ('blue', 'red')
+
+        def attributes_of(self, frame):
+            blue, _, red = frame[15:45].mean(axis=(0, 1))
+            return ('blue',) if blue > 150 else ('red',) if red > 150 else ()
+
+    run(embedder=Joint())
+    # Colors are BGR.
+    expected = {'1': 'blue', '2': '', '3': 'red'}
+    assert [row['attributes'] for row in table()] == [expected[row['pid']] for row in table()]
+    with Gallery.open('people') as gallery:
+        (matches,) = gallery.search(np.ones((1, 3), np.float32), 10, attributes=['blue'])
+        assert {match.pid for match in matches} == {1} and len(matches) == 3
+        assert all(match.track and match.frames > 1 for match in matches)
+
+
 class Killed(BaseException):
     pass
 
