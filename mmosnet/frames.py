@@ -37,6 +37,7 @@ class Embedder:
         source: File of the weights or the exported file.
         model: Digest of the weights.
         dimension: Dimension D of the embeddings.
+        attributes: Names of the attributes that a joint model predicts, too; empty for other models.
 
     Raises:
         FileNotFoundError: There is no such config, checkpoint or file.
@@ -64,6 +65,7 @@ class Embedder:
         self._embedder = _image_embedder(model, checkpoint, device)
         self.source, self.model = self._embedder.source, self._embedder.model
         self.dimension = self._embedder.dimension
+        self.attributes = self._embedder.attributes
         self._local = threading.local()
 
     @property
@@ -105,6 +107,23 @@ class Embedder:
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny)
         self._local.valid = valid
         return embeddings
+
+    def attributes_of(self, frame: np.ndarray) -> tuple[str, ...]:
+        """Return the attributes that a joint model predicts for a person who fills a frame; empty for other models.
+
+        Args:
+            frame: ``(H, W, 3)`` uint8, the person's region of a frame.
+
+        Raises:
+            DataError: The image cannot be used.
+        """
+        if not self.attributes:
+            return ()
+        image = np.ascontiguousarray(frame[..., ::-1] if self._rgb else frame)
+        (predicted,) = self._embedder.predict([self._embedder.prepare('frame', image)])
+        if isinstance(predicted, Exception):
+            raise predicted
+        return predicted.attributes
 
 
 def _image_embedder(model: str | Path, checkpoint: str | Path | None, device: str | None) -> ImageEmbedder:

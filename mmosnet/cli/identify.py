@@ -174,26 +174,13 @@ def run(args: argparse.Namespace) -> None:
     videos = open_videos(args.videos, _listing_options(args))
     # mmengine logs to stdout, which is for the result.
     with redirect_stdout(sys.stderr):
-        embedder = Embedder(args.model, args.checkpoint, args.device or _device(args.model))
+        embedder = Embedder(args.model, args.checkpoint, args.device)
     with _gallery(args, embedder) as gallery:
         if args.threshold is None and gallery.threshold is None:
             # A track of one box is an image, for which a gallery that was calibrated per track has no threshold.
-            limits['threshold'] = getattr(gallery, 'track_threshold', None)
+            limits['threshold'] = gallery.track_threshold
         with People(gallery, args.log, model=embedder.model, **limits) as people:
             print(identify(videos, people, embedder, args.out, options))
-
-
-def _device(model: str) -> str:
-    """Return a GPU if there is one, and the CPU for exported files."""
-    from pathlib import Path
-
-    from mmosnet.runtime.sessions import SESSIONS
-
-    if Path(model).suffix in SESSIONS:
-        return 'cpu'
-    from mmengine.device import get_device
-
-    return get_device()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,6 +57,10 @@ class FrameEmbedder(Protocol):
     source: str
     model: str
     dimension: int
+    attributes: Sequence[str]
+
+    def attributes_of(self, frame: np.ndarray) -> tuple[str, ...]:
+        """Return the attributes of a person who fills a frame."""
 
     def __call__(self, frame: np.ndarray, boxes: Any) -> np.ndarray:
         """Return ``(N, D)`` embeddings of the boxes ``(N, 4)``, left, top, right, bottom."""
@@ -230,6 +234,8 @@ class _Deciding:
             self._due.append(due)
         # Embeddings of tracks that are not decided yet, with the boxes that they are of.
         self._open: dict[tuple[int, int], list[tuple[np.ndarray, PersonBox]]] = defaultdict(list)
+        # The largest image of each, for a model with attributes.
+        self._largest: dict[tuple[int, int], np.ndarray] = {}
 
     @property
     def frames(self) -> int:
@@ -260,9 +266,17 @@ class _Deciding:
                 for embedding, box in zip(embeddings, boxes, strict=True):
                     if (number, box.row.track, -1) not in self._journal.keys:
                         self._open[number, box.row.track].append((embedding, box))
+                        self._keep_largest(number, box, image)
                 self._decide_tracks(number, frame, self._due[number].get(frame, []))
             else:
                 self._decide_boxes(number, frame, embeddings, boxes)
+
+    def _keep_largest(self, number: int, box: PersonBox, image: np.ndarray) -> None:
+        key = number, box.row.track
+        left, top, width, height = box.region
+        known = self._largest.get(key)
+        if self._embedder.attributes and (known is None or width * height > known.shape[0] * known.shape[1]):
+            self._largest[key] = image[top : top + height, left : left + width].copy()
 
     def _end(self, number: int, frame: int, error: DataError) -> None:
         """Go on without the rest of a damaged video, or raise an error."""
@@ -285,6 +299,8 @@ class _Deciding:
         for track in tracks:
             embeddings, boxes = zip(*self._open.pop((number, track.number)), strict=True)
             shown = max(boxes, key=lambda box: box.region.width * box.region.height)
+            largest = self._largest.pop((number, track.number), None)
+            attributes = () if largest is None else self._embedder.attributes_of(largest)
             span = video.time(track.boxes[0].row.frame), video.time(boxes[-1].row.frame)
             sighting = self._people.observe(
                 np.stack(embeddings),
@@ -293,8 +309,10 @@ class _Deciding:
                 track=f'{video.path} {track.number}',
                 path=video.region_path(shown),
                 source=place_of(video.path),
+                attributes=attributes,
             )
-            self._journal.add([_decision(number, frame, track.number, 0, sighting, video, shown)])
+            decision = _decision(number, frame, track.number, 0, sighting, video, shown)
+            self._journal.add([replace(decision, attributes=attributes)])
 
     def _decide_boxes(self, number: int, frame: int, embeddings: np.ndarray, boxes: Sequence[PersonBox]) -> None:
         """Decide the boxes of a frame, no two of which are the same person."""
@@ -536,7 +554,7 @@ def _card(
     image = None if crop is None else cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
     distance = '' if decision.distance is None else f' {decision.distance:.3f}'
     time = f'{video.time(seen.first):.1f} - {video.time(seen.last):.1f} s'
-    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}']
+    return image, [f'camera {video.camid}', time, f'{decision.verdict}{distance}', *decision.attributes]
 
 
 def _label(decision: Decision | None, names: Mapping[int, str]) -> tuple[str, int]:

@@ -31,7 +31,7 @@ VERDICTS = (KNOWN, NEW, UNSURE)
 PAUSE = 1.0
 COLUMNS = (
     'video', 'camid', 'camera', 'track', 'pid', 'name', 'verdict', 'first_frame', 'last_frame', 'boxes', 'start', 'end',
-    'nearest', 'distance', 'runner_up', 'confidence', 'reason', 'image',
+    'nearest', 'distance', 'runner_up', 'confidence', 'reason', 'attributes', 'image',
 )  # fmt: skip
 
 
@@ -53,6 +53,7 @@ class Decision:
         reason: Reason for the verdict.
         image: Path of the image that shows the person best.
         shown: Frame of this image.
+        attributes: Names of the attributes that a joint model predicts for a track, by the largest image.
     """
 
     video: int
@@ -68,6 +69,7 @@ class Decision:
     reason: str
     image: str
     shown: int
+    attributes: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -139,7 +141,9 @@ class Journal:
         try:
             head, *lines = [json.loads(line) for line in data[:end].splitlines()]
             known = head['run']
-            self.decisions = [Decision(**one) for one in chain.from_iterable(lines)]
+            self.decisions = [
+                Decision(**{**one, 'attributes': tuple(one['attributes'])}) for one in chain.from_iterable(lines)
+            ]
         except (ValueError, TypeError, KeyError) as e:
             raise DataError(f'{self.path}: damaged ({e}): --overwrite identifies the people anew') from e
         different = [key for key in {**known, **run} if known.get(key) != run.get(key)]
@@ -225,24 +229,23 @@ def write_table(path: Path, sightings: Sequence[VideoSightings], names: Mapping[
         sightings: The videos with their decisions.
         names: Names of people and cameras by number, as in :attr:`mmosnet.gallery.Gallery.names`.
     """
-    rows = []
+    rows: list[tuple[float, tuple]] = []
     for of_video in sightings:
         video = of_video.video
         for seen in of_video.seen():
             one = seen.decision
-            rows.append(
-                (
-                    video.path, video.camid, names['camid'].get(video.camid, ''), one.track if one.track >= 0 else '',
-                    one.pid if one.pid >= 0 else '', names['pid'].get(one.pid, ''), one.verdict, seen.first, seen.last,
-                    seen.boxes, f'{video.time(seen.first):.3f}', f'{video.time(seen.last):.3f}',
-                    one.nearest if one.nearest >= 0 else '', _number(one.distance), _number(one.runner_up),
-                    _number(one.confidence), one.reason, one.image,
-                )
+            row = (
+                video.path, video.camid, names['camid'].get(video.camid, ''), _whole(one.track), _whole(one.pid),
+                names['pid'].get(one.pid, ''), one.verdict, seen.first, seen.last, seen.boxes,
+                f'{video.time(seen.first):.3f}', f'{video.time(seen.last):.3f}', _whole(one.nearest),
+                _number(one.distance), _number(one.runner_up), _number(one.confidence), one.reason,
+                ' '.join(one.attributes), one.image,
             )  # fmt: skip
+            rows.append((video.time(seen.first), row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)
-    writer.writerows(sorted(rows, key=lambda row: float(row[COLUMNS.index('start')])))
+    writer.writerows(row for _, row in sorted(rows, key=lambda timed: timed[0]))
     _write(path, text.getvalue())
 
 
@@ -314,6 +317,10 @@ def _counted(camera: str, seen: Sequence[SeenPerson]) -> list[str]:
     people = {one.decision.pid for one in seen if one.decision.pid >= 0}
     verdicts = [sum(one.decision.verdict == verdict for one in seen) for verdict in VERDICTS]
     return [camera, *(f'{number:,}' for number in (len(people), len(seen), *verdicts))]
+
+
+def _whole(number: int) -> int | str:
+    return number if number >= 0 else ''
 
 
 def _number(value: float | None) -> str:

@@ -52,7 +52,7 @@ def _writer(draft: Path, fps: float, size: tuple[int, int]) -> Iterator[Callable
 
     OpenCV raises no errors, not even on a full disk.
     """
-    writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*CODEC), fps, size)
+    writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), fps, size)
     written = 0
 
     def write(frame: np.ndarray) -> None:

@@ -99,5 +99,5 @@ def test_several_cameras_in_order_of_time(door):
         open_videos([door, 'hall.mp4'], ListingOptions(boxes=options['boxes']))
     with pytest.raises(DataError, match='2 videos'):
         open_videos([door, 'hall.mp4'], ListingOptions(boxes=['a.csv'], camid=[0]))
-    with pytest.raises(DataError, match='x.jpg'):
+    with pytest.raises(DataError, match=r'x\.jpg'):
         open_videos([door, 'x.jpg'], ListingOptions(boxes=['a.csv'], camid=[0]))

@@ -20,7 +20,7 @@ SECONDS = 3.0
 class MeanColors:
     """Embed a box as the mean color of its middle, like :class:`mmosnet.Embedder`."""
 
-    source, model, dimension = 'colors', '0123456789abcdef', 3
+    source, model, dimension, attributes = 'colors', '0123456789abcdef', 3, ()
 
     def __init__(self) -> None:
         self.boxes = 0
