@@ -177,7 +177,7 @@ class ExportedEmbedder(ImageEmbedder):
     ) -> np.ndarray:
         """Embed regions of one frame; see :meth:`ImageEmbedder.embed_regions`."""
         images = self._crops(frame, regions, names, swap=rgb)
-        return self._model.run_parts(self._description.prepare(images))['embedding']
+        return self._model.run_any(self._description.prepare(images))['embedding']
 
     def predict(self, items: Sequence[np.ndarray]) -> list[Prediction | DataError]:
         """Compute embeddings and attributes; see :meth:`ImageEmbedder.predict`."""
