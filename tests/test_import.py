@@ -168,7 +168,7 @@ for name in set(names) - {'mmosnet.gallery.calibration'}:
 def test_public_names_are_there_once_and_lead_to_what_they_say():
     names = public_names('mmosnet')
     packages = ('datasets', 'engine', 'evaluation', 'models', 'synthetic')
-    singles = ['allow_package_bases', 'Embedder', 'People', 'Sighting']
+    singles = ['allow_package_bases', 'AppearanceTracker', 'Embedder', 'People', 'Sighting']
     assert len(names) == len(singles) + sum(len(public_names(f'mmosnet.{p}')) for p in packages)
     assert len(mmosnet.__all__) == len(set(mmosnet.__all__))
     assert {'OSNet', 'ReIDMetric', 'install_safe_checkpoints'} <= names.keys()
