@@ -57,7 +57,7 @@ class FrameEmbedder(Protocol):
     source: str
     model: str
     dimension: int
-    attributes: Sequence[str]
+    attributes: tuple[str, ...]
 
     def attributes_of(self, frame: np.ndarray) -> tuple[str, ...]:
         """Return the attributes of a person who fills a frame."""
