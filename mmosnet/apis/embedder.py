@@ -24,7 +24,7 @@ from mmosnet.models.build import load_model
 from mmosnet.models.deploy import switch_to_deploy
 from mmosnet.models.weights import weights_digest
 from mmosnet.runtime.description import ModelDescription, fixed_size
-from mmosnet.runtime.model import LARGEST_PART
+from mmosnet.runtime.model import PART_SIZES
 
 # Height and width of the image whose embedding shows the dimension.
 PROBE = (256, 128)
@@ -163,7 +163,7 @@ class _RegionNetwork:
     def __call__(self, frame: np.ndarray, regions: np.ndarray, names: Sequence[str], rgb: bool) -> np.ndarray:
         """Embed regions; see :meth:`ImageEmbedder.embed_regions`."""
         images = torch.from_numpy(self._crops(frame, regions, names, swap=rgb != self._takes_rgb))
-        return torch.cat([self._embed(part) for part in images.split(LARGEST_PART)]).cpu().numpy()
+        return torch.cat([self._embed(part) for part in images.split(PART_SIZES[-1])]).cpu().numpy()
 
     def _embed(self, images: Tensor) -> Tensor:
         """Return the embeddings ``(N, D)`` of images ``(N, H, W, 3)`` uint8."""

@@ -147,4 +147,4 @@ class ExportedEmbedder(ImageEmbedder):
     ) -> np.ndarray:
         """Embed regions of one frame; see :meth:`ImageEmbedder.embed_regions`."""
         images = self._crops(frame, regions, names, swap=rgb)
-        return self._model.run_parts(self._description.prepare(images))['embedding']
+        return self._model.run_any(self._description.prepare(images))['embedding']

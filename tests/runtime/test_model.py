@@ -278,3 +278,30 @@ def test_weights_are_those_of_the_checkpoint(exported, model, tmp_path):
     with_other[0, 0] += 1e-3
     export_model(other, tmp_path / 'other.pt')
     assert ExportedModel(tmp_path / 'other.pt').description.weights != exported.description.weights
+
+
+@pytest.mark.parametrize('suffix, batch_size', [('onnx', None), ('xml', None), ('xml', 4), ('pt', None)])
+def test_any_number_of_prepared_images(model, tmp_path, suffix, batch_size):
+    """Parts, and images that fill up a part, change nothing."""
+    if suffix == 'xml':
+        pytest.importorskip('openvino')
+    export_model(model, tmp_path / f'model.{suffix}')
+    file = ExportedModel(tmp_path / f'model.{suffix}', batch_size=batch_size)
+    images = np.random.RandomState(0).randint(0, 256, (70, 64, 32, 3), np.uint8)
+    inputs = file.description.prepare(images)
+    one_by_one = [file.run_any(inputs[row : row + 1]) for row in range(70)]
+    for number in (5, 32, 33, 70):
+        found = file.run_any(inputs[:number])
+        for name in file.description.outputs:
+            expected = np.concatenate([outputs[name] for outputs in one_by_one[:number]])
+            np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('order', ['RGB', 'BGR'])
+def test_normalization(order):
+    description = ModelDescription(('embedding',), 5, 4, order, mean=(1.5, 2, 3), std=(7, 8, 9.5))
+    images = np.random.RandomState(0).randint(0, 256, (3, 5, 4, 3), np.uint8)
+    channels = images[..., ::-1] if order == 'RGB' else images
+    expected = (channels - np.float32([1.5, 2, 3])) / np.float32([7, 8, 9.5])
+    np.testing.assert_array_equal(description.prepare(images), expected.transpose(0, 3, 1, 2))
+    assert description.prepare(images[:0]).shape == (0, 3, 5, 4)
