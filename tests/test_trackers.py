@@ -295,6 +295,8 @@ def test_boxmot_with_our_object(name, video, embeddings, replay):
     ours = SimpleNamespace(get_features=lambda boxes, frame: replay(frame, boxes))
     settings = dict(proximity_thresh=1.0) if name == 'BotSort' else {}
     assert kept(run_boxmot(getattr(boxmot, name)(reid_model=ours, **settings), video))
+    if name == 'BotSort':
+        assert not kept(run_boxmot(boxmot.BotSort(use_embeddings=False), video))
 
 
 def run_boxmot(tracker, video):
