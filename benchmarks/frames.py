@@ -32,6 +32,8 @@ FRAME = (1080, 1920)
 HEIGHTS, ASPECT = (120, 520), 0.42
 # Embeddings of length 1 of the same weights and the same resize, from one way to the other.
 TOLERANCE = 1e-4
+# Seconds before each call: threads of the runtime before still spin, and would slow down the next one.
+PAUSE = 0.05
 # With Pillow's resize images are averaged when they shrink, with OpenCV's they are not.
 RESIZES = dict(pillow='Pillow', cv2='OpenCV')
 
@@ -216,6 +218,7 @@ def measure_in_turn(ways: Sequence[Way], frame: np.ndarray, boxes: np.ndarray, r
     least = {way.name: float('inf') for way in ways}
     for _ in range(repeats):
         for way in ways:
+            time.sleep(PAUSE)
             start = time.perf_counter()
             way.embed(frame, boxes)
             least[way.name] = min(least[way.name], time.perf_counter() - start)

@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mmosnet.errors import DataError
+
+SUITABLE = 'give a SORTTracker, ByteTrackTracker, OCSORTTracker or BoTSORTTracker'
+
 
 class AppearanceTracker:
     """Let a tracker of Roboflow's ``trackers`` match people by their looks too.
@@ -28,7 +32,10 @@ class AppearanceTracker:
         embedder: Function of a frame and its detections that returns ``(N, D)``, such as
             :class:`~mmosnet.frames.Embedder`.
         min_similarity: Cosine from which two embeddings count as one person, from -1 to 1.
-        momentum: Share of the old mean in a track's new one, from 0 to 1.
+        momentum: Share of the old mean in a track's new one, from 0 to below 1.
+
+    Raises:
+        DataError: The tracker is of another kind, or a number is out of its range.
 
     Example:
         >>> tracker = AppearanceTracker(BoTSORTTracker(), Embedder('osnet.onnx'))
@@ -47,10 +54,19 @@ class AppearanceTracker:
         self.embedder = embedder
         self.min_similarity = min_similarity
         self.momentum = momentum
+        missing = [name for name in ('iou', 'tracks', 'update') if not hasattr(tracker, name)]
+        if missing:
+            raise DataError(f'{type(tracker).__name__} has no {", ".join(missing)}: {SUITABLE}')
+        if not -1 <= min_similarity <= 1 or not 0 <= momentum < 1:
+            raise DataError(
+                f'min_similarity={min_similarity}, momentum={momentum}: give a cosine from -1 to 1, and a share from 0 '
+                'to below 1'
+            )
         self._overlap = tracker.iou
         #: Mean embedding of each track, of length 1, by its number.
         self.embeddings: dict[int, np.ndarray] = {}
         self._boxes: dict[bytes, np.ndarray] = {}
+        self._asked = False
         tracker.iou = self
 
     def update(self, detections: Any, frame: np.ndarray, **kwargs: Any) -> Any:
@@ -64,6 +80,9 @@ class AppearanceTracker:
         Returns:
             What the tracker returns: the detections with ``tracker_id``; their embeddings are in
             ``data['embedding']``, ``(N, D)``.
+
+        Raises:
+            DataError: The tracker compares boxes without its ``iou``.
         """
         embeddings = self.embedder(frame, detections)
         given = copy.copy(detections)
@@ -74,7 +93,10 @@ class AppearanceTracker:
         if getattr(self.tracker, 'enable_cmc', False):
             # Only for the motion of the camera; the other trackers warn about it.
             kwargs['frame'] = frame
+        known, self._asked = bool(self.embeddings), False
         tracked = self.tracker.update(given, **kwargs)
+        if known and not self._asked and (np.asarray(tracked.tracker_id) >= 0).any():
+            raise DataError(f'{type(self.tracker).__name__} compares boxes without its iou: {SUITABLE}')
         if not len(tracked.xyxy):
             # The library returns a new object for a frame without people.
             tracked.data['embedding'] = embeddings[:0]
@@ -102,19 +124,21 @@ class AppearanceTracker:
         Returns:
             ``(T, N)``.
         """
+        self._asked = True
         overlap = self._overlap.compute(tracks, boxes)
         if not overlap.size:
             return overlap
-        means = {
-            track.get_state_bbox().tobytes(): self.embeddings.get(track.tracker_id) for track in self.tracker.tracks
-        }
+        numbers = {track.get_state_bbox().tobytes(): track.tracker_id for track in self.tracker.tracks}
+        units = np.stack([self._boxes[box.tobytes()] for box in boxes])
+        similarity = np.array(overlap, np.float64)
         for row, track in enumerate(tracks):
-            mean = means.get(track.tobytes())
-            if mean is None:
-                continue
-            cosine = np.array([self._boxes[box.tobytes()] @ mean for box in boxes])
-            overlap[row] = np.where(cosine >= self.min_similarity, np.maximum(overlap[row], cosine), overlap[row])
-        return overlap
+            mean = self.embeddings.get(numbers.get(track.tobytes(), -1))
+            if mean is not None:
+                cosine = units @ mean
+                similarity[row] = np.where(
+                    cosine >= self.min_similarity, np.maximum(similarity[row], cosine), similarity[row]
+                )
+        return similarity
 
     def normalize_for_fusion(self, similarity: np.ndarray) -> np.ndarray:
         """Return similarities from 0 to 1, for the tracker."""

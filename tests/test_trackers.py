@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mmosnet.errors import DataError
 from mmosnet.frames import Embedder
 from mmosnet.trackers import AppearanceTracker
 from tests.drawn_meeting import MEETING, PIDS, WALK, draw_meeting
@@ -141,6 +142,25 @@ def test_a_tracker_that_follows_the_camera_gets_the_frame():
         detections_of(0), frame
     )
     assert tracker.kwargs['frame'] is frame and tracked.data['embedding'].shape == (0, 8)
+
+
+@pytest.mark.parametrize('settings', [dict(min_similarity=1.1), dict(min_similarity=float('nan')), dict(momentum=1.0)])
+def test_numbers_out_of_range_are_named(settings):
+    (name, value), *_ = settings.items()
+    with pytest.raises(DataError, match=f'{name}={value}'):
+        AppearanceTracker(FakeTracker([]), None, **settings)
+
+
+def test_other_trackers_are_refused():
+    with pytest.raises(DataError, match='SimpleNamespace has no iou, tracks'):
+        AppearanceTracker(SimpleNamespace(update=None), None)
+    trackers, supervision = pytest.importorskip('trackers'), pytest.importorskip('supervision')
+    # It has an iou, and uses two others.
+    tracker = AppearanceTracker(trackers.CBIoUTracker(), lambda frame, detections: np.ones((1, 8), np.float32))
+    given = supervision.Detections(np.float32([[0, 0, 50, 100]]), confidence=np.float32([0.9]))
+    tracker.update(given, None)
+    with pytest.raises(DataError, match='CBIoUTracker'):
+        tracker.update(given, None)
 
 
 @pytest.mark.parametrize('name', ['BoTSORTTracker', 'ByteTrackTracker', 'SORTTracker', 'OCSORTTracker'])
@@ -275,6 +295,8 @@ def test_boxmot_with_our_object(name, video, embeddings, replay):
     ours = SimpleNamespace(get_features=lambda boxes, frame: replay(frame, boxes))
     settings = dict(proximity_thresh=1.0) if name == 'BotSort' else {}
     assert kept(run_boxmot(getattr(boxmot, name)(reid_model=ours, **settings), video))
+    if name == 'BotSort':
+        assert not kept(run_boxmot(boxmot.BotSort(use_embeddings=False), video))
 
 
 def run_boxmot(tracker, video):
