@@ -19,7 +19,8 @@ from mmosnet.io.regions import split_region
 from mmosnet.runtime.description import ModelDescription
 from mmosnet.runtime.sessions import SESSIONS
 
-# Sizes of the batches in :meth:`ExportedModel.run_any`. They waste 12% on average; the last one limits the memory.
+# Sizes of the batches in :meth:`ExportedModel.run_any`. The next size has 13% more images on average, up to 32; the
+# last size limits the memory.
 PART_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 
