@@ -299,7 +299,9 @@ def test_a_row_per_track_with_attributes_by_both_kinds_of_model(extract):
     np.testing.assert_allclose(
         found.embedding[0], pool_track(embeddings_of([images.path[row] for row in rows])), rtol=1e-4
     )
-    scores = [result['attributes'] for result in PersonInferencer(*MODEL, device='cpu')(images.path)]
+    scores = [
+        result['attributes'] for result in PersonInferencer(*MODEL, device='cpu')(list(map(read_person, images.path)))
+    ]
     assert images.attributes == [tuple(sorted(n for n, score in one.items() if score >= 0.5)) for one in scores]
     assert {name for names in images.attributes for name in names} <= set(ATTRIBUTE_NAMES)
     extract('--exported', 'joint.onnx', 'door.mp4', '--boxes', 'door.csv', '--out', 'onnx')
