@@ -29,6 +29,7 @@ examples:
   python tools/benchmark.py --render cpu.json more.json --markdown docs/benchmarks.md
   python tools/benchmark.py gallery work_dirs/benchmark --vectors 1000000 --index exact ivfpq
   python tools/benchmark.py identities work_dirs/scenes --per track       who is who in drawn scenes; extra "peer"
+  python tools/benchmark.py people work_dirs/benchmark --people 10000 --images 1 5
 
 runs in a clone of the repository: what it measures is not part of the installed package
 """
@@ -49,7 +50,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write all seconds and the description of the machine')
     parser.add_argument('--markdown', metavar='FILE', help='put the table into a Markdown file, between its marks')
     parser.add_argument('--render', nargs='+', metavar='JSON', help='measure nothing: the table of earlier runs')
-    commands = parser.add_subparsers(dest='command', metavar='gallery|identities', help='other measurements instead')
+    commands = parser.add_subparsers(
+        dest='command', metavar='gallery|people|identities', help='other measurements instead'
+    )
     text = 'speed and recall of galleries of random embeddings'
     gallery = commands.add_parser('gallery', help=text, description=text)
     gallery.add_argument('place', metavar='PLACE', help='folder for galleries; or file NAME.db or address of Milvus')
@@ -65,11 +68,17 @@ def parse_args() -> argparse.Namespace:
         metavar='S',
         help='stop building then; the same command goes on (never)',
     )
+    text = 'speed of People, known or new, in galleries of random embeddings'
+    people = commands.add_parser('people', help=text, description=text)
+    people.add_argument('place', metavar='PLACE', help='folder in which galleries are made and removed')
+    people.add_argument('--people', type=int, default=10_000, metavar='N', help='people (10000)')
+    people.add_argument('--images', type=int, nargs='+', default=[1, 5], metavar='N', help='images per person (1 5)')
+    people.add_argument('--dimension', type=int, default=512, metavar='D', help='size of the embeddings (512)')
     add_identities(commands)
     args = parser.parse_args()
     if args.command and sys.argv[1] != args.command:
         parser.error(f'give the command {args.command} first, then its options')
-    for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries'):
+    for name in ('repeats', 'threads', 'vectors', 'dimension', 'queries', 'people'):
         if getattr(args, name, None) is not None and getattr(args, name) < 1:
             parser.error(f'--{name} must be at least 1')
     return args
@@ -106,6 +115,8 @@ def main() -> None:
         measure_galleries(args)
     elif args.command == 'identities':
         measure_identities(args)
+    elif args.command == 'people':
+        measure_people(args)
     else:
         measure_rows(args)
 
@@ -142,6 +153,14 @@ def measure_galleries(args: argparse.Namespace) -> None:
     with user_errors():
         sizes = (args.vectors, args.dimension, args.queries)
         print(measure_galleries(args.place, args.index, *sizes, args.threads, args.seconds, say))
+
+
+def measure_people(args: argparse.Namespace) -> None:
+    from benchmarks.people import measure_people
+    from mmosnet.errors import user_errors
+
+    with user_errors():
+        print(measure_people(args.place, args.people, args.images, args.dimension, say=say))
 
 
 def measure_rows(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Extract features of people: embeddings with path, identity, camera and time.
+"""Extract features of people: embeddings with path, identity, camera, time, track and attributes.
 
 Inputs are images, folders of images, CSV tables, COCO files, and videos with files of boxes. The features are written
 to a folder of Parquet files, in shards of 10,000 people. A shard is written completely or not at all, and the same
@@ -27,6 +27,7 @@ EXAMPLES = """\
   mmosnet extract CONFIG CHECKPOINT people.csv --split gallery --out gallery     columns path,pid,camid ...
   mmosnet extract CONFIG CHECKPOINT annotations.json --root frames --out people  COCO: boxes in frames
   mmosnet extract CONFIG CHECKPOINT door.mp4 hall.mp4 --boxes door.csv hall.txt --camid 0 1 --out today
+  mmosnet extract CONFIG CHECKPOINT door.mp4 --boxes tracks.txt --per track --out today           a row per track
   mmosnet extract --exported osnet.onnx crops/ --out features                    without torch
   torchrun --nproc_per_node 4 -m mmosnet extract CONFIG CHECKPOINT crops/ --out features      on 4 GPUs
   mmosnet extract CONFIG CHECKPOINT crops/ --out /shared/features --shard 0/8    on the first of 8 machines
@@ -89,6 +90,11 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         default=0.0,
         metavar='SHARE',
         help='margin around boxes, as a share of their size: 0.1 for a tenth on each side (0)',
+    )
+    options.add_per(
+        group,
+        'write a row per image (default) or per track: tracks of --boxes, or of the column "track" of a table; people '
+        'without a track keep a row each',
     )
     group.add_argument(
         '--bad-images',
@@ -171,6 +177,8 @@ def run(args: argparse.Namespace) -> None:
             part=part,
             wait=launched and part.number == 0,
             cfg_options=args.cfg_options,
+            per=args.per,
+            pool=args.pool,
         )
     except OSError as e:
         if e.errno is None:

@@ -1,8 +1,8 @@
 """Make a gallery of people, add to it, delete from it, and see what is in it.
 
 A gallery is a folder, searched by FAISS, or a file NAME.db or an address http://HOST:PORT, searched by Milvus. It holds
-the features that "mmosnet extract" writes: embeddings with path, person, camera and time, but no images. "mmosnet
-search" searches it, and "mmosnet calibrate" finds its threshold.
+the features that "mmosnet extract" writes: embeddings with path, person, camera, time and track, but no images.
+"mmosnet search" searches it, and "mmosnet calibrate" finds its thresholds.
 """
 
 from __future__ import annotations
@@ -75,10 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         delete,
         'work_dirs/gallery --pid 17 anna           two people, by number and by name',
         'work_dirs/gallery --camid 3 --before 2026-05-01T00:00:00+02:00',
+        'work_dirs/gallery --track 7 12 --camid 3  two tracks of one camera',
     )
     command.add_argument('--id', type=int, nargs='+', metavar='N', help='images by their ids')
     command.add_argument('--pid', nargs='+', metavar='P', help='people, by number or name; -1 for all unknown ones')
     command.add_argument('--camid', nargs='+', metavar='C', help='cameras, likewise')
+    command.add_argument(
+        '--track', nargs='+', metavar='T', help='tracks by name; trackers number anew in each video: see --camid'
+    )
     command.add_argument('--before', metavar='T', help='images seen before: seconds, or 2026-05-01T12:00:00+02:00')
     add(compact, 'work_dirs/gallery                        afterwards the embeddings of deleted people are gone')
     add(check, 'work_dirs/gallery                          list what is damaged')
@@ -134,10 +138,10 @@ def delete(args: argparse.Namespace) -> str:
     from mmosnet.io.tables import seconds
 
     before = None if args.before is None else seconds(args.before, '--before')
-    if all(value is None for value in (args.id, args.pid, args.camid, before)):
-        raise DataError('give --id, --pid, --camid or --before; a whole gallery is deleted as a folder')
+    if all(value is None for value in (args.id, args.pid, args.camid, before, args.track)):
+        raise DataError('give --id, --pid, --camid, --track or --before; a whole gallery is deleted as a folder')
     with Gallery.open(args.gallery) as gallery:
-        deleted = gallery.delete(args.id, args.pid, args.camid, before)
+        deleted = gallery.delete(args.id, args.pid, args.camid, before, args.track)
         advice = ''
         if deleted and not keeps_milvus(args.gallery):
             advice = f'\n`mmosnet gallery compact {args.gallery}` erases their embeddings'
@@ -214,8 +218,11 @@ def info(args: argparse.Namespace) -> str:
         if args.json:
             keys = ('pid', 'name', 'images')
             more = dict(people=[dict(zip(keys, one, strict=True)) for one in people]) if args.people else {}
-            return json.dumps(entries | dict(facts=gallery.facts) | more, indent=1)
+            return json.dumps(entries | dict(facts=gallery.facts, track_facts=gallery.track_facts) | more, indent=1)
         calibration = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.facts.items())
+        if gallery.track_facts:
+            facts = ''.join(f'\n{name:>20s}  {value}' for name, value in gallery.track_facts.items())
+            calibration += f'\ntrack threshold:{facts}'
         return info_table(entries) + calibration + (f'\n\n{people_table(people)}' if args.people else '')
 
 

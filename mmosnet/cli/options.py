@@ -149,6 +149,17 @@ def parse_cfg_options(pairs: Sequence[str] | None) -> dict[str, object]:
     return parsed.cfg_options
 
 
+def add_per(parser: argparse._ActionsContainer, help: str) -> None:
+    """Add ``--per`` and ``--pool``; ``help`` says what is done per image or per track."""
+    parser.add_argument('--per', choices=('image', 'track'), default='image', help=help)
+    parser.add_argument(
+        '--pool',
+        choices=('mean', 'max', 'quality'),
+        default='mean',
+        help='with --per track, how embeddings become one: mean, largest values, or mean weighted by quality (mean)',
+    )
+
+
 def positive(text: str) -> int:
     """Return a whole number of 1 or more, as the ``type`` of an argument."""
     number = int(text)

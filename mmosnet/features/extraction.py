@@ -543,8 +543,6 @@ def extraction_report(
         rows += [('left out', f'{count:,} {text}') for text, count in left_out.items()]
         rows.append(('shards', f'{total}, of up to {folder.shard_size:,} {unit}'))
     rows.append(('dimension', str(embedder.dimension)))
-    if embedder.attributes:
-        rows.append(('attributes', f'{len(embedder.attributes)} that the model predicts'))
     rows.append(('model', f'{embedder.source} ({embedder.kind}), weights {embedder.model or "unknown"}'))
     before = f'; {progress.before:,} were there' if progress.before else ''
     speed = f'{progress.rate:.1f} images per second, {progress.done:,} in {progress.seconds:.0f} s{before}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 
@@ -19,7 +19,8 @@ from mmosnet.evaluation.verification import (
     chosen_people,
     match_thresholds,
 )
-from mmosnet.features import Features, read_features
+from mmosnet.features import Features, FeatureShards, read_features
+from mmosnet.features.tracks import tracks_of
 from mmosnet.gallery import Gallery
 from mmosnet.io.text_tables import text_table
 
@@ -37,6 +38,8 @@ class Calibration:
         distance: ``'cosine'`` or ``'euclidean'``.
         cross_camera: Whether only pairs of images by two cameras were compared.
         model: Digest of the weights that computed the embeddings.
+        tracks: What the rows were pooled by: ``'track'``, or ``'pid and camera'``; empty for single images.
+        pool: Way of pooling; empty for single images.
     """
 
     thresholds: MatchThresholds
@@ -44,6 +47,8 @@ class Calibration:
     distance: str
     cross_camera: bool
     model: str
+    tracks: str = ''
+    pool: str = ''
 
     @property
     def point(self) -> MatchThreshold:
@@ -72,8 +77,9 @@ class Calibration:
         """
         result = self.thresholds
         pairs = 'pairs by two cameras' if self.cross_camera else 'pairs'
+        what = f'tracks (by {self.tracks}, pooled by {self.pool})' if self.tracks else 'images'
         lines = [
-            f'{result.images:,} images of {result.people:,} people: {result.genuine:,} {pairs} of one person, '
+            f'{result.images:,} {what} of {result.people:,} people: {result.genuine:,} {pairs} of one person, '
             f'{result.impostor:,} of two; {self.distance} distance',
             '',
             text_table(
@@ -85,7 +91,7 @@ class Calibration:
             'FMR: share of the pairs of two people taken for one. TMR: share of the pairs of one person recognized.',
             *self._warnings(),
             '',
-            *_false_hits(self.point, result, gallery_size),
+            *_false_hits(self.point, result, gallery_size, 'tracks' if self.tracks else 'images'),
         ]
         return '\n'.join(lines)
 
@@ -117,10 +123,14 @@ def labeled_features(places: Sequence[str], gallery: Gallery | None, most: int) 
     Raises:
         DataError: No image has an identity, or the features have another model or dimension than the gallery.
     """
+    features = Features.concat([read_features(place) for place in places]) if places else gallery.features()
+    return _labeled(features, ', '.join(places) or gallery.uri, gallery, most)
+
+
+def _labeled(features: Features, name: str, gallery: Gallery | None, most: int) -> Features:
+    """Return the features to calibrate on, sampled if there are too many; arguments of :func:`labeled_features`."""
     if most < 2:
         raise DataError(f'--images {most}: give 2 or more')
-    features = Features.concat([read_features(place) for place in places]) if places else gallery.features()
-    name = ', '.join(places) or gallery.uri
     if gallery is not None:
         gallery.check_model(features.model, name)
         if features.dimension != gallery.dimension:
@@ -132,7 +142,47 @@ def labeled_features(places: Sequence[str], gallery: Gallery | None, most: int) 
     return features[chosen_people(features.pid, most)]
 
 
-def calibrate(features: Features, fmr: float, distance: str = 'cosine', cross_camera: bool = False) -> Calibration:
+def labeled_tracks(
+    places: Sequence[str], gallery: Gallery | None, most: int, pool: str = 'mean'
+) -> tuple[Features, str]:
+    """Collect the tracks to calibrate on, one file of features at a time: tracks whose person is known, pooled.
+
+    If no row has a track, all images of a person by one camera count as one. If some have, single images are left out.
+
+    Args:
+        places: As in :func:`labeled_features`; likewise the next two.
+        gallery: Gallery whose threshold is calibrated; None for none.
+        most: Most tracks to use.
+        pool: Way of pooling (:func:`~mmosnet.features.tracks.pool_track`). Default: ``'mean'``.
+
+    Returns:
+        The tracks, and what they were pooled by: ``'track'`` or ``'pid and camera'``.
+
+    Raises:
+        DataError: No row has an identity, a track shows two people, or as in :func:`labeled_features`.
+    """
+
+    def parts() -> Iterator[Features]:
+        if not places:
+            yield gallery.features()
+        for place in places:
+            yield from FeatureShards(place)
+
+    by_person = not any(any(part.track) for part in parts())
+    rows = (part if by_person else part[[bool(track) for track in part.track]] for part in parts())
+    features = tracks_of(rows, pool, by_person=by_person)
+    name = ', '.join(places) or gallery.uri
+    return _labeled(features, name, gallery, most), 'pid and camera' if by_person else 'track'
+
+
+def calibrate(
+    features: Features,
+    fmr: float,
+    distance: str = 'cosine',
+    cross_camera: bool = False,
+    tracks: str = '',
+    pool: str = '',
+) -> Calibration:
     """Find the thresholds for the usual false-match rates and for a chosen one.
 
     Args:
@@ -140,6 +190,8 @@ def calibrate(features: Features, fmr: float, distance: str = 'cosine', cross_ca
         fmr: Chosen false-match rate.
         distance: ``'cosine'`` (default) or ``'euclidean'``.
         cross_camera: Whether to compare only images by two cameras. Default: False.
+        tracks: What the features were pooled by, if they are :func:`labeled_tracks`, for the report.
+        pool: Way of pooling, likewise.
 
     Raises:
         DataError: The same as in :func:`~mmosnet.evaluation.verification.match_thresholds`.
@@ -147,7 +199,7 @@ def calibrate(features: Features, fmr: float, distance: str = 'cosine', cross_ca
     columns = (np.ascontiguousarray(column) for column in (features.embedding, features.pid, features.camid))
     embeddings = Embeddings(*map(torch.from_numpy, columns))
     thresholds = match_thresholds(embeddings, sorted({*RATES, fmr}), distance, cross_camera)
-    return Calibration(thresholds, fmr, distance, cross_camera, features.model)
+    return Calibration(thresholds, fmr, distance, cross_camera, features.model, tracks, pool)
 
 
 def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
@@ -170,20 +222,21 @@ def stored_facts(calibration: Calibration, places: Sequence[str]) -> dict:
         set=list(places),
         model=calibration.model,
         date=date.today().isoformat(),
+        **(dict(per='track', tracks_by=calibration.tracks, pool=calibration.pool) if calibration.tracks else {}),
     )
 
 
-def _false_hits(point: MatchThreshold, result: MatchThresholds, gallery_size: int | None) -> list[str]:
-    """Return how many false matches to expect per search, which compares with every image of the gallery."""
+def _false_hits(point: MatchThreshold, result: MatchThresholds, gallery_size: int | None, what: str) -> list[str]:
+    """Return how many false matches to expect per search, which compares with every image or track of the gallery."""
     rate = point.fmr or point.wanted
     sizes = GALLERY_SIZES if gallery_size is None else (gallery_size,)
     lines = [
-        f'At FMR {rate:.2g} a search for somebody who is not in a gallery of N images finds N x {rate:.2g} false '
+        f'At FMR {rate:.2g} a search for somebody who is not in a gallery of N {what} finds N x {rate:.2g} false '
         'matches on average:'
     ]
     for size in sizes:
         chance = -np.expm1(size * np.log1p(-rate))
-        often = f'one or more in {chance:.1%} of such searches, were images independent'
-        lines.append(f'  {size:>9,} images: {size * rate:,.1f}; {often}')
-    lines.append(f'  Seen here: {point.false_hits:.1%} of the images have one among the {result.images:,} images.')
+        often = f'one or more in {chance:.1%} of such searches, were {what} independent'
+        lines.append(f'  {size:>9,} {what}: {size * rate:,.1f}; {often}')
+    lines.append(f'  Seen here: {point.false_hits:.1%} of the {what} have one among the {result.images:,} {what}.')
     return lines

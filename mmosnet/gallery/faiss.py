@@ -399,9 +399,11 @@ class FaissGallery(Gallery):
     def _embeddings(self, ids: Sequence[int]) -> np.ndarray:
         view = self._sound_view()
         known = view.columns['id']
-        # Another process may have deleted some since their records were read.
-        self._require(ids, dict.fromkeys(known.tolist()))
-        columns = view.columns[np.searchsorted(known, ids)]
+        places = np.searchsorted(known, ids)
+        if not np.array_equal(known[places[places < len(known)]], ids):
+            # Another process may have deleted some since their records were read.
+            self._require(ids, dict.fromkeys(known.tolist()))
+        columns = view.columns[places]
         self._refuse(self._wrong_vectors(view, columns))
         return np.array(view.vectors[columns['row']])
 
@@ -454,7 +456,7 @@ class FaissGallery(Gallery):
         """Read the records and vectors of a state; after enrolling only the records that the known view lacks."""
         columns = None
         if known is not None and (known.state.generation, known.state.deletions) == (state.generation, state.deletions):
-            columns = np.concatenate([known.columns, self._table.columns(known.state.rows)])
+            columns = np.concatenate([known.columns, self._table.columns(known.state.next_id)])
         if columns is None or state.records not in (None, len(columns)):
             columns = self._table.columns()
         if state.records not in (None, len(columns)) or (np.diff(columns['id']) <= 0).any():

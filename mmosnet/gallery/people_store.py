@@ -85,8 +85,12 @@ class PeopleStore:
     def operation(self) -> Iterator[None]:
         """Keep other threads and processes from observing inside the ``with`` block, after reading their changes."""
         with self._locked():
-            self._catch_up()
-            yield
+            try:
+                self._catch_up()
+                yield
+            except BaseException:
+                self.vectors.invalidate()
+                raise
 
     def _catch_up(self) -> None:
         """Complete the operation of a killed process, and read what others have changed."""

@@ -78,6 +78,10 @@ class PeopleVectors:
         """Largest number of a person; -1 if there is none."""
         return int(self._pids.max(initial=-1))
 
+    def invalidate(self) -> None:
+        """Let the next :meth:`sync` read in any case."""
+        self._version = None
+
     def sync(self, changed: int | None) -> None:
         """Read what has changed in the gallery since the last call.
 
@@ -87,7 +91,9 @@ class PeopleVectors:
         """
         for attempt in range(1, ATTEMPTS + 1):
             version = (self.gallery.version(), changed)
-            if version == self._version and changed is not None:
+            if self._version in (version, (version[0], None)) and changed is not None:
+                # Under the lock nothing was observed since the last reading, if that was in any case.
+                self._version = version
                 return
             try:
                 self._read()
@@ -182,11 +188,11 @@ class PeopleVectors:
         if not self.members:
             return [[] for _ in queries]
         rows = self._count
-        products = self._vectors[:rows] @ queries.T
+        products = queries @ self._vectors[:rows].T
         lengths = np.einsum('qd,qd->q', queries, queries, dtype=np.float64)
         longest = math.sqrt(self._squares[:rows].max())
         found = []
-        for query, length, product, limit in zip(queries, lengths, products.T, limits, strict=True):
+        for query, length, product, limit in zip(queries, lengths, products, limits, strict=True):
             squares = self._squares[:rows] + np.float32(length) - 2 * product
             # Bound of the rounding of D products and their sum, twice over.
             slack = (queries.shape[1] + 8) * 2.0**-23 * (longest + math.sqrt(length)) ** 2

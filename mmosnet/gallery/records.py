@@ -152,11 +152,11 @@ class RecordTable:
             raise DataError(f'{self.path}: settings or state are damaged, their checksum is another one: {REMEDY}')
         return settings, state
 
-    def columns(self, from_row: int = -(2**63)) -> np.ndarray:
-        """Return the records from a row on, ascending by id, unchecked.
+    def columns(self, from_id: int = -(2**63)) -> np.ndarray:
+        """Return the records from an id on, ascending by id, unchecked.
 
         Args:
-            from_row: First row; all rows by default.
+            from_id: First id; all records by default.
 
         Returns:
             ``(N,)`` with the fields ``row``, ``id``, ``pid``, ``camid``, ``time`` and ``vector_checksum``, which is -1
@@ -169,8 +169,8 @@ class RecordTable:
             lacking = {'vector_checksum'} - set(self._columns_of('records'))
             # A damaged value may have any type.
             numbers = ['-1' if name in lacking else f'IFNULL(CAST({name} AS INTEGER), -1)' for name in whole]
-            query = f'SELECT id, CAST(time AS REAL), {", ".join(numbers)} FROM records WHERE row >= ? ORDER BY id'
-            cursor = self.connection.execute(query, (from_row,))
+            query = f'SELECT id, CAST(time AS REAL), {", ".join(numbers)} FROM records WHERE id >= ? ORDER BY id'
+            cursor = self.connection.execute(query, (from_id,))
             while rows := cursor.fetchmany(MANY):
                 if any(row[0] is None for row in rows):
                     raise sqlite3.DatabaseError('records without an id')

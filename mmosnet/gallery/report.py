@@ -12,14 +12,15 @@ from mmosnet.io.text_tables import fact_table, text_table
 
 # Damaged images that a check lists.
 MOST_SHOWN = 100
-NAMES = dict(uri='gallery', bytes='size', same_person='same person')
+NAMES = dict(uri='gallery', bytes='size', track_threshold='track threshold')
 
 
 def info_table(info: Mapping) -> str:
     """Return the table of :meth:`mmosnet.gallery.Gallery.info`, one line per entry."""
     rows = dict(info)
-    if rows['threshold'] is None:
-        rows['threshold'] = 'none: `mmosnet calibrate` finds one'
+    for name, command in (('threshold', 'mmosnet calibrate'), ('track_threshold', 'mmosnet calibrate --per track')):
+        if rows[name] is None:
+            rows[name] = f'none: `{command}` finds one'
     if 'bytes' in rows:
         rows['bytes'] = f'{rows["bytes"] / 1e6:,.2f} MB'
     named = {NAMES.get(name, name): f'{value:,}' if type(value) is int else str(value) for name, value in rows.items()}
@@ -50,13 +51,23 @@ def search_table(query: str, matches: Sequence[Match]) -> str:
     """Return the ranked list of one query as a table, one line per image."""
     if not matches:
         return f'{query}: no image in the gallery meets the conditions'
-    titles = ('rank', 'distance', 'same person', 'pid', 'camid', 'time', 'path')
+    titles = ['rank', 'distance', 'same person', 'pid', 'camid', 'time', 'path']
+    # Attributes are in the JSON: there may be dozens.
+    more = [name for name in ('track', 'frames') if any(_cell(match, name) for match in matches)]
     rows = []
     for rank, match in enumerate(matches, 1):
         same = '' if match.same_person is None else 'yes' if match.same_person else 'no'
         cells = (person_of(match), camera_of(match), known_time(match.time))
-        rows.append((str(rank), f'{match.distance:.4f}', same, *cells, match.path))
-    return f'{in_one_line(query)}\n{text_table(titles, rows, "rrlllrl")}'
+        own = [_cell(match, name) for name in more]
+        rows.append((str(rank), f'{match.distance:.4f}', same, *cells, *own, match.path))
+    return (
+        f'{in_one_line(query)}\n{text_table([*titles[:-1], *more, titles[-1]], rows, "rrlllr" + "l" * len(more) + "l")}'
+    )
+
+
+def _cell(match: Match, name: str) -> str:
+    """Return the track, or the number of its images, as text; empty for a single image."""
+    return match.track if name == 'track' else str(match.frames) if match.frames > 1 else ''
 
 
 def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
@@ -64,7 +75,7 @@ def matches_as_json(query: str, matches: Sequence[Match]) -> dict:
 
     def plain(match: Match) -> dict:
         unknown = {name for name in ('pid', 'camid') if getattr(match, name) < 0}
-        unknown |= {name for name in ('name', 'camera', 'source') if not getattr(match, name)}
+        unknown |= {name for name in ('name', 'camera', 'source', 'track') if not getattr(match, name)}
         unknown |= {'time'} if math.isnan(match.time) else set()
         return {name: None if name in unknown else value for name, value in vars(match).items()}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from mmosnet.errors import DataError
 from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import ImageEmbedder
+from mmosnet.features.tracks import TrackPool, track_quality
 from mmosnet.gallery.base import Gallery, Named
 from mmosnet.gallery.settings import Match
 
@@ -25,6 +28,7 @@ def search(
     not_camids: Named = None,
     after: float | None = None,
     before: float | None = None,
+    attributes: str | Iterable[str] | None = None,
 ) -> list[list[Match]]:
     """Embed images and search a gallery for them.
 
@@ -39,6 +43,7 @@ def search(
         not_camids: Cameras to leave out.
         after: Earliest time in seconds.
         before: Time in seconds from which on images are left out.
+        attributes: Names of attributes, all of which an image has to have.
 
     Returns:
         One list of matches per query, nearest first.
@@ -52,7 +57,45 @@ def search(
         ...     search(gallery, ExportedEmbedder('osnet.onnx'), ['query.jpg'], not_camids=['door'])[0][0].name
     """
     gallery.check_model(embedder.model, f'queries by {embedder.source}')
-    return gallery.search(embed_images(embedder, queries), top_k, camids, not_camids, after, before)
+    embedding = embed_images(embedder, queries)
+    return gallery.search(embedding, top_k, camids, not_camids, after, before, attributes)
+
+
+def search_tracks(
+    gallery: Gallery,
+    embedder: ImageEmbedder,
+    tracks: Sequence[Sequence[str]],
+    pool: str = 'mean',
+    **conditions: Any,
+) -> list[list[Match]]:
+    """Embed tracks, pool the images of each, and search a gallery for them by its threshold for tracks.
+
+    Args:
+        gallery: Gallery whose features were extracted with the same weights.
+        embedder: The model, as in :func:`search`.
+        tracks: Paths of the images of each track, one or more, as in :func:`search`.
+        pool: Way of pooling, see :func:`~mmosnet.features.tracks.pool_track`. Default: ``'mean'``.
+        conditions: Arguments of :meth:`mmosnet.gallery.Gallery.search`: ``top_k``, ``not_camids`` and so on.
+
+    Returns:
+        One list of matches per track.
+
+    Raises:
+        FileNotFoundError: An image is missing.
+        DataError: A track has no image, its images cannot be pooled, or as in :func:`search`.
+    """
+    gallery.check_model(embedder.model, f'queries by {embedder.source}')
+    pools = [TrackPool(pool) for _ in tracks]
+    paths, numbers = [path for track in tracks for path in track], [n for n, track in enumerate(tracks) for _ in track]
+    # One image after the other: memory does not grow with a track's length.
+    for number, path, embedding in zip(numbers, paths, _embedded(embedder, paths), strict=True):
+        try:
+            weight = float(track_quality(norm=[np.linalg.norm(embedding)])[0]) if pool == 'quality' else 1.0
+            pools[number].add(embedding, weight)
+        except DataError as e:
+            raise DataError(f'{path}: {e}') from e
+    pooled = np.array([one.result() for one in pools], np.float32).reshape(len(tracks), embedder.dimension)
+    return gallery.search(pooled, per='track', **conditions)
 
 
 def embed_images(embedder: ImageEmbedder, paths: Sequence[str]) -> np.ndarray:
@@ -62,11 +105,13 @@ def embed_images(embedder: ImageEmbedder, paths: Sequence[str]) -> np.ndarray:
         FileNotFoundError: An image is missing.
         DataError: An image is damaged.
     """
-    embeddings = []
+    return np.array(list(_embedded(embedder, paths)), np.float32).reshape(len(paths), embedder.dimension)
+
+
+def _embedded(embedder: ImageEmbedder, paths: Sequence[str]) -> Iterator[np.ndarray]:
     with PersonBatches(embedder.read_file, embedder.prepare, WORKERS) as batches:
         for items in batches.read(paths, BATCH_SIZE):
             for outcome in embedder.embed_batch(items):
                 if isinstance(outcome, Exception):
                     raise outcome
-                embeddings.append(outcome)
-    return np.array(embeddings, np.float32).reshape(len(paths), embedder.dimension)
+                yield outcome

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmosnet.features import Features, read_features, write_shard
+from mmosnet.features.tracks import tracks_of
 from mmosnet.gallery import Gallery
 from tests.cli.command import outcome
 
@@ -135,3 +136,51 @@ def test_people_of_two_files_are_known_by_their_names(calibrate):
 @pytest.mark.parametrize('name', ['threshold.abc', 'threshold'])
 def test_a_figure_of_an_unknown_format_is_refused_first(calibrate, name):
     assert 'ends in .png' in str(calibrate('labelled.parquet', '--figure', name))
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_tracks_have_a_threshold_of_their_own(calibrate, named):
+    """Two tracks per person, one by each camera; without names, the same rows by person and camera."""
+    features = drawn(30, images=12, seed=3)
+    if named:
+        tracks = [f'{pid}, {camid}' for pid, camid in zip(features.pid, features.camid, strict=True)]
+        # Somebody who is on no track does not count.
+        features = Features(**vars(features) | dict(track=[*tracks[:-1], '']))
+    write_shard('tracks.parquet', features)
+    pooled = tracks_of(features, by_person=not named)
+    pooled = pooled[[bool(track) for track in pooled.track]]
+    with Gallery.create('gallery', 16) as gallery:
+        gallery.enroll(pooled)
+        gallery.set_threshold(0.3, dict(of='images'))
+    output = calibrate('tracks.parquet', '--per', 'track', '--fmr', 0.01, '--gallery', 'gallery')
+    by = 'track' if named else 'pid and camera'
+    assert output.startswith(f'60 tracks (by {by}, pooled by mean) of 30 people: 30 pairs of one person, 1,740 of two')
+    with Gallery.open('gallery') as gallery:
+        assert (gallery.threshold, gallery.facts) == (0.3, dict(of='images'))
+        facts, threshold = gallery.track_facts, gallery.track_threshold
+        assert (facts['per'], facts['tracks_by'], facts['pool'], facts['images']) == ('track', by, 'mean', 60)
+        matches = gallery.search(pooled.embedding, 5, per='track')
+        assert {match.same_person for found in matches for match in found} == {True, False}
+        assert all(match.same_person == (match.distance <= threshold) for found in matches for match in found)
+    assert f'stored   {threshold:.4f} with gallery for tracks' in output
+    # The pairs of pooled embeddings, one by one.
+    unit = pooled.embedding / np.linalg.norm(pooled.embedding, axis=1, keepdims=True)
+    first, second = np.triu_indices(60, 1)
+    impostors = pooled.pid[first] != pooled.pid[second]
+    distances = 1 - (unit[first] * unit[second]).sum(axis=1)
+    assert (distances[impostors] <= threshold + 1e-6).mean() == pytest.approx(facts['fmr'], abs=1e-3)
+    # The gallery's own tracks, pooled already, give the same.
+    calibrate('--gallery', 'gallery', '--per', 'track', '--fmr', 0.01)
+    with Gallery.open('gallery') as gallery:
+        assert gallery.track_threshold == pytest.approx(threshold, abs=1e-4)
+
+
+def test_tracks_that_tell_nothing(calibrate):
+    unknown = drawn(5)
+    unknown.pid[:] = -1
+    write_shard('unknown.parquet', unknown)
+    assert 'no image has a pid' in calibrate('unknown.parquet', '--per', 'track')
+    two = Features(**vars(drawn(2, 4)) | dict(track='7'))
+    write_shard('two.parquet', two)
+    assert "track '7'" in calibrate('two.parquet', '--per', 'track')
+    assert calibrate('labeled.parquet', '--per', 'frame') == 2

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmosnet.apis import PersonInferencer
 from mmosnet.export import export_model
 from mmosnet.features import read_features
+from mmosnet.features.tracks import pool_track, tracks_of
 from mmosnet.io.video import read_person
 from mmosnet.models.build import load_model
 from mmosnet.models.weights import weights_digest
@@ -278,3 +279,49 @@ def test_boxes_of_a_tracker(extract):
     assert read_features('features').pid.tolist() == [3]
     skipped = Path('features/skipped.csv').read_text()
     assert "door.txt, row 2: x is 'nan'" in skipped and 'door.txt, row 3: door.mp4: no frame 10' in skipped
+
+
+def test_a_row_per_track_with_attributes_by_both_kinds_of_model(extract):
+    write_video(Path('door.mp4'), 10)
+    Path('door.csv').write_text(
+        'frame,x,y,w,h,track\n'
+        + ''.join(f'{frame},{frame},2,20,30,{frame % 2}\n' for frame in range(9))
+        + '9,1,2,20,30,-1\n'
+    )
+    output = extract(*MODEL, 'door.mp4', '--boxes', 'door.csv', '--per', 'track', '--camid', 2, '--out', 'tracks')
+    assert 'tracks     3, pooled by mean\npeople     10 images\n' in output
+    found = read_features('tracks')
+    assert found.track == ['0', '1', ''] and found.frames.tolist() == [5, 4, 1] and found.camid.tolist() == [2] * 3
+    extract(*MODEL, 'door.mp4', '--boxes', 'door.csv', '--out', 'images')
+    images = read_features('images')
+    assert images.track == ['0', '1'] * 4 + ['0', ''] and tracks_of(images).attributes == found.attributes
+    rows = [row for row, track in enumerate(images.track) if track == '0']
+    np.testing.assert_allclose(
+        found.embedding[0], pool_track(embeddings_of([images.path[row] for row in rows])), rtol=1e-4
+    )
+    scores = [result['attributes'] for result in PersonInferencer(*MODEL, device='cpu')(images.path)]
+    assert images.attributes == [tuple(sorted(n for n, score in one.items() if score >= 0.5)) for one in scores]
+    assert {name for names in images.attributes for name in names} <= set(ATTRIBUTE_NAMES)
+    extract('--exported', 'joint.onnx', 'door.mp4', '--boxes', 'door.csv', '--out', 'onnx')
+    # Scores near one half may be rounded to either side.
+    sure = [all(abs(score - 0.5) > 1e-4 for score in one.values()) for one in scores]
+    exported = read_features('onnx')
+    assert [n for n, s in zip(exported.attributes, sure, strict=True) if s] == [
+        n for n, s in zip(images.attributes, sure, strict=True) if s
+    ]
+    assert any(sure)
+    assert extract(*MODEL, 'market/query', '--per', 'track', '--out', 'none').startswith(
+        'error: market/query: nobody has'
+    )
+
+
+def test_tracks_in_a_table(extract):
+    names = sorted(os.listdir('market/query'))[:4]
+    lines = [f'{name},{track}' for name, track in zip(names, ('"Gasse, 7"', 'x', '"Gasse, 7"', ''), strict=True)]
+    Path('people.csv').write_text('\n'.join(['path,track', *lines]) + '\n')
+    extract(*MODEL, 'people.csv', '--root', 'market/query', '--per', 'track', '--pool', 'quality', '--out', 'tracks')
+    found = read_features('tracks')
+    assert found.track == ['Gasse, 7', 'x', ''] and found.frames.tolist() == [2, 1, 1]
+    Path('people.csv').write_text(f'path,track\n{names[0]},nan\n')
+    error = extract(*MODEL, 'people.csv', '--root', 'market/query', '--out', 'other')
+    assert error.startswith("error: people.csv, row 2: track: 'nan'")

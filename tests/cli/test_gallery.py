@@ -7,7 +7,7 @@ from mmosnet.cli.main import main
 from mmosnet.features import read_features, write_shard
 from mmosnet.gallery import Gallery
 from tests.cli.command import outcome
-from tests.gallery.random_people import named, people
+from tests.gallery.random_people import named, people, tracks
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_mistakes_get_a_message(gallery, features, tmp_path):
     assert not (tmp_path / 'new').exists()
     gallery('create', 'gallery', 'features')
     assert 'has a gallery' in gallery('create', 'gallery')
-    assert gallery('delete', 'gallery').startswith('error: give --id, --pid, --camid or --before')
+    assert gallery('delete', 'gallery').startswith('error: give --id, --pid, --camid, --track or --before')
     assert gallery('delete', 'gallery', '--before', 'noon').startswith("error: --before 'noon' is neither seconds")
     write_shard('other.parquet', people(3, model='f00'))
     assert 'embeddings of the model f00, but gallery holds those of abc' in gallery(
@@ -160,3 +160,28 @@ def test_a_create_that_fails_may_be_repeated(gallery, features, tmp_path):
     write_shard('other.parquet', people(3, model='f00'))
     assert 'embeddings of the model f00' in gallery('create', 'mixed', 'features', 'other.parquet')
     assert rows(gallery('info', 'mixed'))['images'] == '40'
+
+
+def test_tracks_from_features_to_a_gallery_and_back(gallery):
+    features = tracks(20)
+    write_shard('tracks.parquet', features)
+    output = gallery('create', 'gallery', 'tracks.parquet')
+    assert rows(output)['pooled'] == str((features.frames > 1).sum()) and 'backpack' in rows(output)['attributes']
+    assert 'left out' in gallery('enroll', 'gallery', 'tracks.parquet')
+    wanted = (np.array(features.track) == 'Gasse, links') & (features.camid == 1)
+    assert wanted.any()
+    output = gallery('delete', 'gallery', '--track', 'Gasse, links', '--camid', 1)
+    assert output.startswith(f'{wanted.sum()} images deleted')
+    assert gallery('delete', 'gallery', '--track', '').startswith("error: track=['']")
+    gallery('export', 'gallery', 'exported')
+    back = read_features('exported')
+    kept = np.flatnonzero(~wanted).tolist()
+    assert (
+        back.track == [features.track[row] for row in kept] and back.frames.tolist() == features.frames[kept].tolist()
+    )
+    assert back.attributes == [features.attributes[row] for row in kept]
+    with Gallery.open('gallery') as opened:
+        opened.set_threshold(0.25, dict(pool='mean'), per='track')
+    output = gallery('info', 'gallery')
+    assert 'track threshold  0.25' in output and 'pool  mean' in output
+    assert json.loads(gallery('info', 'gallery', '--json'))['track_facts'] == dict(pool='mean')

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,11 +9,14 @@ import torch
 
 from mmosnet.cli.main import main
 from mmosnet.export import export_model
+from mmosnet.features import Features
+from mmosnet.features.tracks import pool_track
 from mmosnet.gallery import Gallery
 from mmosnet.models.build import load_model
 from tests.apis.small_models import ATTRIBUTE_NAMES, CLASSES, JOINT, small_checkpoint, small_config
 from tests.cli.command import outcome
 from tests.conftest import write_person
+from tests.features.drawn_video import write_video
 
 MODEL = ('joint.py', 'joint.pth')
 
@@ -112,3 +116,57 @@ def test_mistakes_get_a_message(search):
     assert search(*MODEL, 'gallery', query, '--before', 'x').startswith("error: --before 'x'")
     assert 'no such region' in search(*MODEL, 'gallery', f'{query}#xywh=0,0,999,9')
     assert search() == 2
+
+
+def test_only_people_with_attributes(search):
+    with Gallery.open('gallery') as gallery:
+        records = gallery.records(gallery.ids())
+        name = next(name for record in records for name in record.attributes)
+    query = 'crops/0001_c1s1_000000_00.jpg'
+    (paths,) = found(search(*MODEL, 'gallery', query, '--json', '--attributes', name))
+    assert sorted(paths) == sorted(record.path for record in records if name in record.attributes)
+    assert search(*MODEL, 'gallery', query, '--attributes', name, 'beard').startswith('error: attributes=beard: ')
+
+
+def test_images_and_boxes_as_tracks(search):
+    write_video(Path('door.mp4'), 6)
+    Path('door.csv').write_text(
+        'frame,x,y,w,h,track\n'
+        + ''.join(f'{frame},{frame},2,20,30,{frame % 2}\n' for frame in range(5))
+        + '5,1,2,20,30,-1\n'
+    )
+    images = [f'crops/0001_c{camera}s1_000000_00.jpg' for camera in (1, 2)]
+    output = json.loads(search(*MODEL, 'gallery', *images, '--per', 'track', '--json'))
+    (one,) = output['searches']
+    assert one['query'] == f'{images[0]} and 1 more' and output['threshold'] is None
+    with Gallery.open('gallery') as gallery:
+        gallery.set_threshold(0.0)
+        gallery.set_threshold(2.0, per='track')
+        features = gallery.features()
+        pooled = pool_track(features.embedding[[features.path.index(path) for path in images]])
+        expected = gallery.search(pooled[None], per='track')[0]
+    # The gallery's embeddings have the length 1, those of the images their own.
+    matches = json.loads(search(*MODEL, 'gallery', *images, '--per', 'track', '--json'))['searches'][0]['matches']
+    assert [match['distance'] for match in matches] == pytest.approx([match.distance for match in expected], abs=1e-4)
+    assert all(match['same_person'] for match in matches)
+    video = (*MODEL, 'gallery', 'door.mp4', '--boxes', 'door.csv')
+    searches = json.loads(search(*video, '--json'))['searches']
+    assert [one['query'] for one in searches] == ['door.mp4, track 0', 'door.mp4, track 1']
+    output = search(*video, '--track', 1, '--pool', 'max', '--out', 'ranked.png')
+    assert output.startswith('door.mp4, track 1\n') and 'at most 2.0000' in output
+    assert cv2.imread('ranked.png').std() > 20
+    assert search(*video, '--track', 8).startswith('error: --track 8: door.csv has no such track; there are 0, 1')
+    assert search(*video, 'door.mp4').startswith('error: --boxes door.csv: give one video')
+    assert search(*MODEL, 'gallery', images[0], '--track', 1).startswith('error: --track is for the tracks of a video')
+    assert 'gone.csv' in search(*video[:-1], 'gone.csv')
+    assert 'gone.mp4' in search(*MODEL, 'gallery', 'gone.mp4', '--boxes', 'door.csv')
+
+
+def test_tracks_are_shown_with_their_images(search):
+    with Gallery.open('gallery') as gallery:
+        features = gallery.features()[:1]
+        gallery.enroll(Features(**vars(features) | dict(track='Gasse, 7', frames=12)))
+    lines = search(*MODEL, 'gallery', 'crops/0001_c1s1_000000_00.jpg', '--top-k', 2).splitlines()
+    titles, *rows = ([cell.strip() for cell in lines[number].split('|')] for number in (1, 3, 4))
+    assert titles[-3:] == ['track', 'frames', 'path']
+    assert [row[-3:-1] for row in rows] == [['', ''], ['Gasse, 7', '12']]

@@ -11,10 +11,11 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features import extraction, read_features
-from mmosnet.features.embedder import ImageEmbedder
+from mmosnet.features.embedder import ImageEmbedder, Prediction
 from mmosnet.features.extraction import Extraction, ExtractionFolder, ExtractionProgress, Part, extraction_report
 from mmosnet.features.extraction import extract as run_extraction
 from mmosnet.features.people import ListedPerson, ListingOptions, PersonList
+from mmosnet.features.tracks import tracks_of
 from mmosnet.io.video import read_person
 from tests.features.drawn_video import write_video
 
@@ -73,10 +74,10 @@ def folder_of(people, path='out', shard_size=5, overwrite=False, **facts):
 def extract(people, embedder=None, folder=None, part=None, **options):
     embedder, folder = embedder or MeanColors(), folder or folder_of(people)
     with ExtractionProgress(len(people), len(folder.sizes)) as progress:
-        extraction = Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options))
-        extraction.run(part or Part(), progress)
+        work = Extraction(people, embedder, folder, **dict(dict(batch_size=3, workers=2), **options))
+        work.run(part or Part(), progress)
     skipped = None if folder.missing() else folder.finish()
-    return extraction_report(extraction, progress, people.left_out, skipped)
+    return extraction_report(work, progress, people.left_out, skipped)
 
 
 def contents(folder='out'):
@@ -509,3 +510,90 @@ def test_the_whole_extraction_in_one_call(people):
 def test_numbers_that_cannot_be(option, value):
     with pytest.raises(DataError, match=f'--{option.replace("_", "-")} '):
         ListingOptions(**{option: value})
+
+
+def tracked():
+    """Two videos in which two tracks alternate, and somebody whom the tracker lost in between."""
+    people = []
+    for camera, name in enumerate('ab'):
+        for frame in range(12):
+            track = '' if frame == 6 else '7' if frame % 2 else 'Gasse, links'
+            path = f'{name}.mp4#frame={frame}&xywh={frame},0,20,30'
+            people.append(
+                ListedPerson(path, camid=camera, time=frame / 25, place=f'{name}.csv, row {frame}', track=track)
+            )
+    return PersonList(people)
+
+
+class MeanOfColors(MeanColors):
+    """Unlike those of the base class, embeddings do not depend on the batch; bright people wear a hat."""
+
+    attributes = ('hat', 'coat')
+
+    def predict(self, items):
+        predictions = []
+        for item in items:
+            embedding = np.append(item[1].mean(axis=(0, 1)), 1).astype(np.float32)
+            predictions.append(Prediction(embedding, ('hat',) if embedding[0] > 68 else ()))
+        return predictions
+
+
+@pytest.mark.parametrize('pool', ['mean', 'max', 'quality'])
+def test_tracks_are_rows_whatever_the_shards_and_batches(people, pool):
+    listed = tracked()
+    report = run_extraction(listed, MeanOfColors(), 'images')
+    assert 'people     24\n' in report
+    images = read_features('images')
+    assert images.track == listed.track and (images.frames == 1).all()
+    expected = tracks_of(images, pool)
+    for number, (shard_size, batch_size) in enumerate(((1, 1), (2, 5), (100, 64))):
+        out = f'tracks{number}'
+        report = run_extraction(
+            listed, MeanOfColors(), out, per='track', pool=pool, shard_size=shard_size, batch_size=batch_size
+        )
+        found = read_features(out)
+        # Track 7 of the other camera is another one, and a single image stays one.
+        assert f'tracks     6, pooled by {pool}\n' in report and 'people     24 images\n' in report
+        assert found.track == ['Gasse, links', '7', '', 'Gasse, links', '7', '']
+        assert found.frames.tolist() == [5, 6, 1, 5, 6, 1] and found.path[0] == listed.path[0]
+        assert found == expected and any(found.attributes)
+    before = contents('tracks1')
+    os.remove('tracks1/shard-00001-of-00003.parquet')
+    run_extraction(listed, MeanOfColors(), 'tracks1', per='track', pool=pool, shard_size=2, batch_size=5)
+    assert contents('tracks1') == before
+
+
+def test_another_pooling_is_another_extraction(people):
+    listed = tracked()
+    run_extraction(listed, MeanOfColors(), 'out', per='track')
+    for changes, value in ((dict(per='image'), '--per'), (dict(per='track', pool='max'), '--pool')):
+        with pytest.raises(DataError, match=value):
+            run_extraction(listed, MeanOfColors(), 'out', **changes)
+    with pytest.raises(DataError, match=r"attributes of the model .*'hat'"):
+        run_extraction(listed, MeanColors(), 'out', per='track')
+    for changes, value in ((dict(per='frame'), "per='frame'"), (dict(per='track', pool='median'), "how='median'")):
+        with pytest.raises(DataError, match=value):
+            run_extraction(listed, MeanOfColors(), 'new', **changes)
+    with pytest.raises(DataError, match='nobody has a track'):
+        run_extraction(people, MeanOfColors(), 'new', per='track')
+
+
+def test_tracks_without_some_of_their_images(people):
+    broken = [ListedPerson('gone.png', track=track, place='a.csv, row 1') for track in ('1', '2')]
+    listed = PersonList([ListedPerson('0.png', track='1'), *broken, ListedPerson('1.png', track='1')])
+    with pytest.raises(DataError, match=r'a\.csv, row 1: .*gone\.png'):
+        run_extraction(listed, MeanOfColors(), 'out', per='track', shard_size=1)
+    listed.options = ListingOptions(skip=True)
+    for _ in range(2):
+        report = run_extraction(listed, MeanOfColors(), 'out', per='track', shard_size=1)
+        assert 'tracks     1, pooled by mean\n' in report and 'skipped    2,' in report
+    found = read_features('out')
+    assert (found.track, found.frames.tolist(), found.path) == (['1'], [2], ['0.png'])
+
+
+def test_a_track_is_of_one_person(people):
+    listed = PersonList(
+        [ListedPerson(f'{row}.png', pid, 0, track='7', place=f'a.csv, row {row}') for row, pid in enumerate('ab')]
+    )
+    with pytest.raises(DataError, match=r"a\.csv, row 1: another pid than a\.csv, row 0, .*'7'"):
+        run_extraction(listed, MeanOfColors(), 'out', per='track')

@@ -45,12 +45,15 @@ def counted(function, result=True):
     return call
 
 
-connect = sqlite3.connect
-sqlite3.connect = lambda *arguments, **named: connect(*arguments, factory=Connection, **named)
-os.fsync = counted(os.fsync, False)
-os.truncate = counted(os.truncate)
-for name in ('_send', '_call'):
-    setattr(MilvusGallery, name, counted(getattr(MilvusGallery, name)))
+def count_writes():
+    """Count the writes of this process from now on."""
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *arguments, **named: connect(*arguments, factory=Connection, **named)
+    os.fsync = counted(os.fsync, False)
+    os.truncate = counted(os.truncate)
+    for name in ('_send', '_call'):
+        setattr(MilvusGallery, name, counted(getattr(MilvusGallery, name)))
+
 
 OPERATIONS = [
     lambda people: people.observe_frame(at(0, 90), 0, 1.0),
@@ -117,6 +120,7 @@ def kill_everywhere(stride):
 
 if __name__ == '__main__':
     kind, folder = sys.argv[1:3]
+    count_writes()
     os.chdir(folder)
     if kind == 'faiss':
         kill_everywhere(int(sys.argv[3]))
