@@ -87,7 +87,7 @@ ATTRIBUTES = (
 
 Color = tuple[int, ...]
 
-# Random streams of different purpose never share a key.
+# Random streams of different purpose; those of one drawing never share a key.
 IDENTITY_STREAM, CAMERA_STREAM, IMAGE_STREAM, SCENE_STREAM = 1, 2, 3, 4
 
 

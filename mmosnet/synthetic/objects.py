@@ -47,7 +47,8 @@ OBJECT_SIZES = (0.55, 0.95)  # larger side of the object over the picture's
 MAX_OFFSET = 0.12  # of the object from the middle of the picture
 MAX_ROLL = {'umbrella': 0.7, 'bottle': 0.9}  # radians that an object leans; others 0.2
 
-OBJECT_STREAM = 4  # beside the streams of mmosnet.synthetic.identity
+# Beside the streams of mmosnet.synthetic.identity; that of scenes has the same number, and draws other things.
+OBJECT_STREAM = 4
 SIDE = 128  # pixels of the drawing, which is then reduced
 # Possible upper edges of a background, relative to the horizon.
 SCENE_ROWS = (-110, 40)
