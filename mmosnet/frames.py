@@ -89,10 +89,7 @@ class Embedder:
                 gives numbers that are not finite; names the row.
         """
         self._local.valid = np.zeros(0, bool)
-        if not isinstance(frame, np.ndarray):
-            raise DataError(f'frame is a {type(frame).__name__}: give an array (H, W, 3) uint8')
-        if fault := image_fault(frame):
-            raise DataError(f'frame is {fault}')
+        _check_frame(frame)
         regions = pixel_boxes(as_boxes(boxes), *frame.shape[:2])
         valid = regions[:, 2] > 0
         rows = np.flatnonzero(valid)
@@ -119,11 +116,19 @@ class Embedder:
         """
         if not self.attributes:
             return ()
+        _check_frame(frame)
         image = np.ascontiguousarray(frame[..., ::-1] if self._rgb else frame)
         (predicted,) = self._embedder.predict([self._embedder.prepare('frame', image)])
         if isinstance(predicted, Exception):
             raise predicted
         return predicted.attributes
+
+
+def _check_frame(frame: object) -> None:
+    if not isinstance(frame, np.ndarray):
+        raise DataError(f'frame is a {type(frame).__name__}: give an array (H, W, 3) uint8')
+    if fault := image_fault(frame):
+        raise DataError(f'frame is {fault}')
 
 
 def _image_embedder(model: str | Path, checkpoint: str | Path | None, device: str | None) -> ImageEmbedder:

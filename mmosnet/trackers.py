@@ -35,7 +35,8 @@ class AppearanceTracker:
         momentum: Share of the old mean in a track's new one, from 0 to below 1.
 
     Raises:
-        DataError: The tracker is of another kind, or a number is out of its range.
+        DataError: The tracker is of another kind or belongs to another AppearanceTracker, or a number is out of its
+            range.
 
     Example:
         >>> tracker = AppearanceTracker(BoTSORTTracker(), Embedder('osnet.onnx'))
@@ -57,6 +58,8 @@ class AppearanceTracker:
         missing = [name for name in ('iou', 'tracks', 'update') if not hasattr(tracker, name)]
         if missing:
             raise DataError(f'{type(tracker).__name__} has no {", ".join(missing)}: {SUITABLE}')
+        if isinstance(tracker.iou, AppearanceTracker):
+            raise DataError(f'the {type(tracker).__name__} belongs to another AppearanceTracker: give a new one')
         if not -1 <= min_similarity <= 1 or not 0 <= momentum < 1:
             raise DataError(
                 f'min_similarity={min_similarity}, momentum={momentum}: give a cosine from -1 to 1, and a share from 0 '

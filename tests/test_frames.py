@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import subprocess
 import sys
@@ -279,6 +280,11 @@ def test_a_joint_and_a_named_model(frame, boxes):
     expected = [result['embedding'] for result in inferencer(crops_of(frame, boxes))]
     assert_equal(embedder(frame, boxes), expected)
     assert embedder.source == 'mmosnet://osnet_x0_25_multitask_synthetic' and len(embedder.model) == 16
+    other = mmosnet.Embedder('osnet-x0.25_multitask-synthetic', channel_order='rgb')
+    assert other.attributes_of(frame[:, :, ::-1]) == embedder.attributes_of(frame)
+    for one, bad in itertools.product((embedder, other), (None, frame[:, :, 0], frame / 255)):
+        with pytest.raises(DataError, match='frame is '):
+            one.attributes_of(bad)
 
 
 def test_errors_about_models(tmp_path, trained):

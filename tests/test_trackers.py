@@ -151,6 +151,13 @@ def test_numbers_out_of_range_are_named(settings):
         AppearanceTracker(FakeTracker([]), None, **settings)
 
 
+def test_a_tracker_of_another_appearance_tracker_is_refused():
+    tracker = FakeTracker([])
+    AppearanceTracker(tracker, None)
+    with pytest.raises(DataError, match='FakeTracker'):
+        AppearanceTracker(tracker, None)
+
+
 def test_other_trackers_are_refused():
     with pytest.raises(DataError, match='SimpleNamespace has no iou, tracks'):
         AppearanceTracker(SimpleNamespace(update=None), None)

@@ -72,8 +72,9 @@ class FrameCrops:
     def _executor(self) -> ThreadPoolExecutor:
         # Threads do not survive a fork.
         if self._pool is None or self._process != os.getpid():
-            self._process = os.getpid()
+            # In this order: another thread must not take a pool from before the fork, which would never answer.
             self._pool = ThreadPoolExecutor(self._threads - 1, thread_name_prefix='mmosnet-crops')
+            self._process = os.getpid()
         return self._pool
 
 

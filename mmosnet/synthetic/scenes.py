@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.io.video_writer import whole_video
 from mmosnet.synthetic.camera import (
     OBSTACLES,
     Camera,
@@ -45,6 +45,8 @@ from mmosnet.synthetic.people import CUT_OUT_GROUND, CUT_OUT_TALL, HEIGHT, RENDE
 
 SCENE_VERSION = 1  # raise it whenever boxes or truth change
 NUM_CAMERAS = 2
+# Limits that a user meets by a slip only: a day, a camera of 33 million pixels.
+LONGEST_SECONDS, LARGEST_SIDE, MOST_PEOPLE = 86_400, 7_680, 9_999
 # Identities and cameras of scenes are numbered from here in the world of their seed, beyond those of the data sets: a
 # scene never shows people or places that a model was trained on.
 FIRST_PID, FIRST_CAMID = 1 << 24, 1 << 16
@@ -180,9 +182,9 @@ def draw_scene(
         folder: Folder that does not exist yet or is empty; it appears once it is complete.
         seed: Seed of people, cameras and walks. Default: 0.
         num_people: People who come back, with the pids 1 to ``num_people``. Default: 8.
-        seconds: Length of the videos. Default: 60.
+        seconds: Length of the videos, up to a day. Default: 60.
         fps: Frames per second. Default: 10.
-        size: Width and height of a frame in pixels, even numbers of at least 160 and 90.
+        size: Width and height of a frame in pixels, even numbers from 160 and 90 to 7680.
         num_strangers: People who are seen in one passage only, with the next pids. Default: 4.
         noise: Whether boxes are those of an imperfect detector and tracker: inaccurate, missing, false, and with a new
             track after a second in which a person was not detected. By default there is one exact box for each person
@@ -218,10 +220,10 @@ def draw_scene(
         for camid in range(NUM_CAMERAS):
             view = View(seed, camid, size, passages)
             seen: list[SeenPerson] = []
-            with _video_writer(draft / f'cam{camid}.mp4', fps, size) as writer:
+            with whole_video(draft / f'cam{camid}.mp4', fps, size[::-1]) as append:
                 for frame in range(num_frames):
                     picture, people = view.draw(frame, fps)
-                    writer.write(picture)
+                    append(picture)
                     seen += people
                     if step is not None:
                         step()
@@ -260,7 +262,16 @@ def read_truth(folder: str | Path) -> list[TruthRow]:
 
 
 def scene_frames(seconds: float, fps: int) -> int:
-    """Return the number of frames per camera."""
+    """Return the number of frames per camera.
+
+    Raises:
+        DataError: A number is out of its range.
+    """
+    # The comparison also refuses NaN.
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise DataError(f'seconds is {seconds}: give a number greater than 0, {LONGEST_SECONDS:,} at most')
+    if not 1 <= fps <= 120:
+        raise DataError(f'fps is {fps}: give a number from 1 to 120')
     return max(1, round(seconds * fps))
 
 
@@ -516,20 +527,6 @@ def _clipped(corners: tuple[float, ...], size: tuple[int, int]) -> tuple[float, 
     return x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)
 
 
-@contextmanager
-def _video_writer(path: Path, fps: int, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), float(fps), size)
-    try:
-        if not writer.isOpened():
-            raise DataError(
-                f'OpenCV {cv2.__version__} cannot write the video {path}: install opencv-python from PyPI, '
-                'whose builds have the encoder of MPEG-4'
-            )
-        yield writer
-    finally:
-        writer.release()
-
-
 def _write_boxes(path: Path, boxes: list[TrackedBox]) -> None:
     """Write boxes in the MOTChallenge's format, whose frames count from 1."""
     with open(path, 'w', newline='', encoding='utf-8') as file:
@@ -558,11 +555,11 @@ def _check_arguments(num_people: int, num_strangers: int, seconds: float, fps: i
         raise DataError(
             f'{num_people} people and {num_strangers} strangers: give 0 or more of each, and one person or more in all'
         )
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise DataError(f'seconds is {seconds}: give a number greater than 0')
-    if not 1 <= fps <= 120:
-        raise DataError(f'fps is {fps}: give a number from 1 to 120')
-    if size[0] < 160 or size[1] < 90 or size[0] % 2 or size[1] % 2:
+    if num_people + num_strangers > MOST_PEOPLE:
+        raise DataError(f'{num_people} people and {num_strangers} strangers: give {MOST_PEOPLE:,} in all at most')
+    scene_frames(seconds, fps)
+    if not (160 <= size[0] <= LARGEST_SIDE and 90 <= size[1] <= LARGEST_SIDE) or size[0] % 2 or size[1] % 2:
         raise DataError(
-            f'size is {size[0]} x {size[1]}: give an even width of 160 or more and an even height of 90 or more'
+            f'size is {size[0]} x {size[1]}: give an even width from 160 and an even height from 90, both up to '
+            f'{LARGEST_SIDE:,}'
         )

@@ -200,9 +200,12 @@ def test_a_new_track_after_a_second_without_a_box(monkeypatch):
         (dict(num_people=-1), '-1'),
         (dict(seconds=float('nan')), 'nan'),
         (dict(seconds=0), '0'),
+        (dict(seconds=1e9), '1000000000'),
+        (dict(num_people=99_999), '99999'),
         (dict(fps=0), 'fps is 0'),
         (dict(size=(321, 180)), '321'),
         (dict(size=(100, 180)), '100'),
+        (dict(size=(100_000, 180)), '100000'),
     ],
 )
 def test_arguments_that_make_no_scene(tmp_path, change, named):
@@ -252,3 +255,6 @@ def test_the_command_draws_and_reports(tmp_path, capsys):
     assert json.loads((folder / 'synthetic.json').read_text())['noise'] is True
     assert main([*words, '--size', '161', '90']) == 1
     assert '161' in capsys.readouterr().err
+    for seconds in ('nan', '-1', 'inf'):
+        assert main(['draw', str(folder), f'--seconds={seconds}']) == 1
+        assert seconds in capsys.readouterr().err
