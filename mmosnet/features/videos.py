@@ -50,13 +50,13 @@ class CameraVideo:
         is_timed: Whether the start is known.
         fps: Frames per second.
         size: Height and width of a frame in pixels.
-        boxes: The boxes by frame, frames ascending; each frame has at least one.
+        boxes: The boxes by frame, frames ascending; each frame has at least one. Empty where nobody is seen.
         left_out: Number of boxes that are not among these, by reason.
 
     Raises:
         FileNotFoundError: No such video, or no such file of boxes.
-        DataError: A damaged file, a wrong box (names its row), frames that the video does not have, or no box in any
-            frame.
+        DataError: A damaged file, a wrong box (names its row), frames that the video does not have, or boxes of which
+            none is in a frame.
     """
 
     def __init__(self, path: str, boxes: str, camid: int, start: float | None, options: ListingOptions) -> None:
@@ -71,15 +71,19 @@ class CameraVideo:
             if options.fps is None:
                 raise DataError(f'{path} is a folder of frames, which has no frame rate: give --fps')
             self.fps = options.fps
-            rows = [row for row in rows if self._is_there(row, options)]
-            if not rows:
+            there = [row for row in rows if self._is_there(row, options)]
+            if rows and not there:
                 raise DataError(f'{boxes}: no box is in a frame of {path}: is it of another video?')
-            self.size = frame_size(self._folder.image(rows[0]), {}, rows[0].place)
+            rows = there
+            image = self._folder.image(rows[0]) if rows else next(iter(self._folder.files().values()))
+            self.size = frame_size(image, {}, rows[0].place if rows else image)
         else:
             video = self._opened()
             self.fps, self.size = video.fps, (video.height, video.width)
-            self._check_last(rows[-1], options)
-        if self.start + rows[-1].frame / self.fps >= LAST:
+            if rows:
+                self._check_last(rows[-1], options)
+            self.close()
+        if rows and self.start + rows[-1].frame / self.fps >= LAST:
             raise DataError(f'{rows[-1].place}: frame {rows[-1].frame} at {self.fps:g} frames per second is after 2099')
         self.boxes = self._regions(rows, options)
 
@@ -141,7 +145,8 @@ class CameraVideo:
 
     def _rows(self, options: ListingOptions) -> list[FrameBox]:
         """Return the requested rows that have no error, by frame."""
-        all_rows = read_boxes(self.boxes_path, options.first_frame, keep_faulty=True)
+        # A file without boxes is that of a camera in which nobody is seen.
+        all_rows = read_boxes(self.boxes_path, options.first_frame, keep_faulty=True, may_be_empty=True)
         if options.first_frame is None and all_rows and all_rows[0].number - all_rows[0].frame == 1:
             LOGGER.warning(
                 f'{self.boxes_path}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not'
@@ -153,7 +158,7 @@ class CameraVideo:
                 self._leave_out()
             else:
                 rows.append(row)
-        if not rows:
+        if not rows and any(row.error for row in all_rows):
             others = ''.join(f'; left out {count:,} {text}' for text, count in self.left_out.items())
             raise DataError(f'{self.boxes_path} has no box of {self.path}{others}')
         return rows
@@ -206,7 +211,7 @@ class CameraVideo:
             else:
                 boxes[row.frame].append(PersonBox(row, region))
         clipper.finish()
-        if not boxes:
+        if rows and not boxes:
             raise DataError(
                 f'{self.boxes_path}: no box has a pixel in {self.path}, whose frames are {width}x{height}, '
                 f'{outside:,} lie outside: is it of another video, or in other units than pixels?'

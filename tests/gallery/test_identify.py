@@ -151,6 +151,46 @@ def test_attributes_of_a_joint_model_are_noted_and_searched(cameras):
         assert all(match.track and match.frames > 1 for match in matches)
 
 
+def test_cameras_in_which_nobody_is_seen(cameras):
+    Path('none.csv').write_text('')
+    report = run(listing=dict(boxes=['door.csv', 'none.csv']))
+    assert [[cell.strip() for cell in line.split('|')] for line in report.splitlines()[3:5]] == [
+        ['1', '0', '0', '0', '0', '0', '0'],
+        ['all', '2', '3', '1', '2', '0', '0'],
+    ]
+    assert Path('out/hall.mot.txt').read_text() == ''
+    assert len(all_frames(Path('out/hall.mp4'))) == len(all_frames(Path('hall.mp4')))
+    Path('none.csv').write_text('frame,x,y,w,h,track\n')
+    for per in (None, 'track', 'frame'):
+        run(f'none_{per}', 'other', listing=dict(boxes=['none.csv', 'none.csv']), per=per)
+        assert table(f'none_{per}') == []
+        shutil.rmtree('other')
+
+
+def test_short_tracks_get_no_person(cameras):
+    with open('door.csv', 'a', encoding='utf-8') as file:
+        file.write('3,90,20,24,60,9\n4,90,20,30,60,9\n')
+    embedder = MeanColors()
+    report = run(embedder=embedder)
+    assert embedder.boxes == sum(min(16, last + 1 - first) for walks in WALKS.values() for *_, first, last in walks)
+    (short,) = (row for row in table() if row['track'] == '9')
+    assert (short['verdict'], short['pid'], short['boxes'], short['first_frame']) == ('too short', '', '2', '3')
+    assert short['image'] == 'door.mp4#frame=4&xywh=90,20,30,60' and short['distance'] == short['reason'] == ''
+    assert report.splitlines()[0].split('|')[-1].strip() == 'too short'
+    assert [line.split('|')[-1].strip() for line in report.splitlines()[2:5]] == ['1', '0', '1']
+    assert {row.track for row in read_boxes('out/door.mot.txt') if row.box[0] == 90} == {-1}
+    assert len(images()) == 6
+    run(embedder=embedder)
+    with pytest.raises(DataError, match='shortest_track 3 and now 2'):
+        run(shortest_track=2)
+    run('two', 'other', shortest_track=2)
+    assert {row['verdict'] for row in table('two')} == {'known', 'new'} and len(images('other')) == 7
+    run('early', 'early', after=1)
+    assert {row['verdict'] for row in table('early')} == {'known', 'new'}
+    with pytest.raises(DataError, match='after=2.*shortest_track=5'):
+        IdentifyOptions(after=2, shortest_track=5)
+
+
 class Killed(BaseException):
     pass
 
