@@ -65,7 +65,7 @@ class CameraVideo:
         self.left_out: Counter[str] = Counter()
         self._folder = FolderFrames(path, options.first_frame) if Path(path).is_dir() else None
         self._video: VideoFrames | None = None
-        self._given_fps = options.fps
+        self._given_fps, self._skip = options.fps, options.skip
         rows = self._rows(options)
         if self._folder is not None:
             if options.fps is None:
@@ -88,6 +88,11 @@ class CameraVideo:
         self.boxes = self._regions(rows, options)
 
     @property
+    def is_folder(self) -> bool:
+        """Whether the frames are the images of a folder."""
+        return self._folder is not None
+
+    @property
     def name(self) -> str:
         """Name of the file or folder, without its suffix."""
         path = Path(self.path)
@@ -105,14 +110,33 @@ class CameraVideo:
         """
         if self._folder is None:
             return self._opened().read(frame)
-        return read_image(self._folder.image(self._any_row(frame)))
+        return self._image(self._folder.image(self._any_row(frame)))
+
+    def _image(self, file: str) -> np.ndarray:
+        image = read_image(file)
+        if image.shape[:2] != self.size:
+            (height, width), (other_height, other_width) = self.size, image.shape[:2]
+            raise DataError(
+                f'{file} has {other_width}x{other_height} pixels, and other frames of {self.path} have {width}x{height}'
+            )
+        return image
 
     def all_frames(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield number and image of every frame; a damaged video ends where it cannot be read."""
+        """Yield number and image of every frame; a damaged video ends where it cannot be read.
+
+        Raises:
+            DataError: An image of a folder cannot be read, and :attr:`ListingOptions.skip` does not leave it out.
+        """
         self.close()
         if self._folder is not None:
             for number, file in sorted(self._folder.files().items()):
-                yield number, read_image(file)
+                try:
+                    image = self._image(file)
+                except DataError:
+                    if not self._skip:
+                        raise
+                else:
+                    yield number, image
             return
         video, number = self._opened(), 0
         while True:
@@ -280,7 +304,8 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
 
     Raises:
         FileNotFoundError: A file is missing.
-        DataError: An input is no video, a number of values does not fit, or see :class:`CameraVideo`.
+        DataError: An input is no video, a number of values does not fit, one camera has two videos at the same time,
+            or see :class:`CameraVideo`.
     """
     boxes = videos_with_boxes(paths, options)
     other = next((path for path in paths if path not in boxes), None)
@@ -290,7 +315,21 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
         raise DataError('give --camid, the number of the camera: one for all videos, or one per video')
     camids = one_for_each('--camid', options.camid, paths, -1)
     starts = one_for_each('--start-time', options.start_time, paths, None)
-    return [CameraVideo(path, boxes[path], camids[path], starts[path], options) for path in paths]
+    videos = [CameraVideo(path, boxes[path], camids[path], starts[path], options) for path in paths]
+    _check_times(videos)
+    return videos
+
+
+def _check_times(videos: Sequence[CameraVideo]) -> None:
+    """Refuse videos of one camera that overlap in time, in which nobody could be the same person."""
+    by_time = sorted((video for video in videos if video.boxes), key=lambda video: (video.camid, video.time(min(video.boxes))))
+    for one, two in pairwise(by_time):
+        last = one.time(max(one.boxes))
+        if one.camid == two.camid and two.time(min(two.boxes)) <= last:
+            raise DataError(
+                f'{one.path} and {two.path} are of camera {one.camid} and at the same time: give the --start-time of '
+                f'each; the second one begins after {last:.2f} s'
+            )
 
 
 def in_order_of_time(

@@ -155,6 +155,7 @@ def run_facts(
         videos=[[video.path, video.camid, video.start, video.fps, *video.size, _size(video.path)] for video in videos],
         boxes=[_digest(video) for video in videos],
         gallery=gallery.uri,
+        people=people.id,
         model=embedder.model,
         threshold=[people.threshold, people.track_threshold, people.band, people.margin, gallery.threshold],
         travel_times=[[*pair, seconds] for pair, seconds in sorted(people.travel_times.items())],
@@ -284,7 +285,7 @@ class _Deciding:
             try:
                 image = video.read(frame)
             except DataError as e:
-                self._end(number, frame, e)
+                self._leave_out(number, frame, e)
                 continue
             corners = [
                 [left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)
@@ -306,14 +307,20 @@ class _Deciding:
         if self._embedder.attributes and (known is None or width * height > known.shape[0] * known.shape[1]):
             self._largest[key] = image[top : top + height, left : left + width].copy()
 
-    def _end(self, number: int, frame: int, error: DataError) -> None:
-        """Go on without the rest of a damaged video, or raise an error."""
+    def _leave_out(self, number: int, frame: int, error: DataError) -> None:
+        """Go on without a damaged image of a folder, or without the rest of a damaged video; or raise an error."""
         video = self._videos[number]
         if not self._options.skip:
             raise DataError(
                 f'{error}. What was decided before is kept, and the same command goes on there: repair the video, or '
-                'leave out its rest with --bad-images skip'
+                'leave out what cannot be read with --bad-images skip'
             ) from error
+        if video.is_folder:
+            LOGGER.warning(f'{error}. This frame is left out')
+            video.left_out[f'boxes in frames of {video.path} that cannot be read'] += len(self._boxes[number][frame])
+            due = self._due[number].get(frame, [])
+            self._decide_tracks(number, frame, [track for track in due if (number, track.number) in self._open])
+            return
         LOGGER.warning(f'{error}. The rest of {video.path} is left out')
         lost = sum(len(boxes) for later, boxes in self._boxes[number].items() if later >= frame)
         video.left_out[f'boxes of {video.path} from frame {frame} on, which cannot be read'] += lost
@@ -334,7 +341,7 @@ class _Deciding:
                 np.stack(embeddings),
                 video.camid,
                 span,
-                track=f'{video.path} {track.number}',
+                track=track_name(video, track.number),
                 path=video.region_path(shown),
                 source=place_of(video.path),
                 attributes=attributes,
@@ -438,13 +445,36 @@ def identify(
         deciding = _Deciding(videos, embedder, people, journal, per, options)
         with ProgressBar(deciding.frames, 'frames to identify', disable_progress) as progress:
             deciding.run(progress)
-        decisions = journal.decisions
+        decisions = as_of_now(journal.decisions, videos, people)
     sightings = [
         VideoSightings(video, [one for one in decisions if one.video == number]) for number, video in enumerate(videos)
     ]
     write_results(folder, sightings, gallery, options, disable_progress)
     left_out = [('left out', f'{count:,} {reason}') for video in videos for reason, count in video.left_out.items()]
     return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
+
+
+def as_of_now(decisions: Sequence[Decision], videos: Sequence[CameraVideo], people: People) -> list[Decision]:
+    """Return decisions with the people that their sightings belong to now: people may have been merged or split."""
+    now: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for seen in people.sightings():
+        if seen.pid >= 0 and is_of(seen.path, seen.source, videos):
+            now[seen.path, seen.track].add(seen.pid)
+    result = []
+    for one in decisions:
+        track = track_name(videos[one.video], one.track) if one.track >= 0 else ''
+        pids = now[one.image, track]
+        # Two equal boxes of one frame are two people: they are not told apart, and stay.
+        if one.pid >= 0 and len(pids) == 1 and one.pid not in pids:
+            (pid,) = pids
+            one = replace(one, pid=pid, nearest=pid if one.nearest == one.pid else one.nearest)
+        result.append(one)
+    return result
+
+
+def track_name(video: CameraVideo, track: int) -> str:
+    """Return the name of a track in the gallery."""
+    return f'{video.path} {track}'
 
 
 def undo(folder: Path, videos: Sequence[CameraVideo], people: People) -> None:

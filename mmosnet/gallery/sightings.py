@@ -250,8 +250,7 @@ def write_table(path: Path, sightings: Sequence[VideoSightings], names: Mapping[
 
 
 def write_mot(path: Path, sightings: VideoSightings) -> None:
-    """Write the boxes of a video in the MOTChallenge's format, with the person as id; -1 where unsure or too
-    short.
+    """Write the boxes of a video in the MOTChallenge's format, with the person as id; -1 where there is none.
 
     Frames count from 1. :func:`mmosnet.io.video.read_boxes` reads the file again.
 

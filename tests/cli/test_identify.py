@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -101,7 +102,8 @@ def test_a_killed_process_goes_on_without_torch(identify):
     result = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     for name in RESULTS:
-        one, two = (Path(out, name).read_text() for out in 'ab')
+        # The log of each gallery has its own identity.
+        one, two = (re.sub(r'"people": "\w+"', '', Path(out, name).read_text(), count=1) for out in 'ab')
         assert one.replace('whole', 'killed') == two, name
     with Gallery.open('whole') as whole, Gallery.open('killed') as killed:
         np.testing.assert_array_equal(whole.features().embedding, killed.features().embedding)
