@@ -122,6 +122,13 @@ def _add_people(group: argparse._ArgumentGroup) -> None:
         help='decide a track after N boxes, as a live system would (at the end of the track)',
     )
     group.add_argument(
+        '--shortest-track',
+        type=options.positive,
+        metavar='N',
+        help='tracks of fewer than N boxes, often false ones, get no person and are "too short" (3, or N of '
+        '--decide-after if that is smaller)',
+    )
+    group.add_argument(
         '--threshold', type=float, metavar='D', help='largest distance to a known person (that of the gallery)'
     )
     group.add_argument(
@@ -163,6 +170,7 @@ def run(args: argparse.Namespace) -> None:
         per=args.per,
         frames=args.frames,
         after=args.decide_after,
+        shortest_track=args.shortest_track,
         draw_videos=not args.no_video,
         draw_sheets=not args.no_sheets,
         overwrite=args.overwrite,

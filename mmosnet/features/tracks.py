@@ -1,9 +1,9 @@
 """Pool the embeddings of a track, the images of one person in successive frames, to one embedding.
 
 Each embedding is brought to length 1 first, and the pooled one gets the mean of their lengths, so that it can be
-compared with those of single images by either distance. The mean is the default: on the data that we measured
-(docs/features.md), weights by the length of the embedding gain at most one point, those by area and sharpness lose
-some. Memory does not grow with the length of a track.
+compared with those of single images by either distance. The mean is the default: in our measurement, with one set of
+weights and one seed (docs/features.md), no weighting gained more than one point. Memory does not grow with the length
+of a track.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from mmosnet.io.regions import split_frame, split_region
 # What a row of features, and a query, may be: one image, or a track, which is pooled from several.
 PER = ('image', 'track')
 POOLINGS = ('mean', 'max', 'quality')
-# Exponents of area, sharpness and length of the embedding in the quality: of those measured, the best for each.
+# Exponents of area, sharpness and length of the embedding in the quality. They were chosen among a few with one set of
+# weights, on the images of docs/features.md itself; on images of WARD as they are, sharpness**1 gained 0.3 points.
 EXPONENTS = dict(area=0.25, sharpness=0.25, norm=-1.0)
 # Size in pixels, width and height, at which sharpness is measured: it depends on the size of an image.
 SHARPNESS_SIZE = (64, 128)
@@ -140,8 +141,9 @@ def pool_track(embedding: Any, how: str = 'mean', quality: Any = None) -> np.nda
 def track_quality(area: Any = None, sharpness: Any = None, norm: Any = None) -> np.ndarray:
     """Return the quality of the images of a track, as weights: ``area**0.25 * sharpness**0.25 / norm``.
 
-    Give what is known, at least one. An image that is small, blurred or half hidden gets a lower weight. Networks
-    that were trained with our losses give such images longer embeddings, not shorter ones.
+    Give what is known, at least one. Area and sharpness give a small or blurred image a lower weight, and so does the
+    length of the embedding, if such images have longer embeddings. This was so for the one network that we measured
+    (docs/features.md); another one may give them shorter embeddings, and needs other weights.
 
     Args:
         area: ``(T,)`` pixels of each image or box.

@@ -50,13 +50,13 @@ class CameraVideo:
         is_timed: Whether the start is known.
         fps: Frames per second.
         size: Height and width of a frame in pixels.
-        boxes: The boxes by frame, frames ascending; each frame has at least one.
+        boxes: The boxes by frame, frames ascending; each frame has at least one. Empty where nobody is seen.
         left_out: Number of boxes that are not among these, by reason.
 
     Raises:
         FileNotFoundError: No such video, or no such file of boxes.
-        DataError: A damaged file, a wrong box (names its row), frames that the video does not have, or no box in any
-            frame.
+        DataError: A damaged file, a wrong box (names its row), frames that the video does not have, or boxes of which
+            none is in a frame.
     """
 
     def __init__(self, path: str, boxes: str, camid: int, start: float | None, options: ListingOptions) -> None:
@@ -65,23 +65,32 @@ class CameraVideo:
         self.left_out: Counter[str] = Counter()
         self._folder = FolderFrames(path, options.first_frame) if Path(path).is_dir() else None
         self._video: VideoFrames | None = None
-        self._given_fps = options.fps
+        self._given_fps, self._skip = options.fps, options.skip
         rows = self._rows(options)
         if self._folder is not None:
             if options.fps is None:
                 raise DataError(f'{path} is a folder of frames, which has no frame rate: give --fps')
             self.fps = options.fps
-            rows = [row for row in rows if self._is_there(row, options)]
-            if not rows:
+            there = [row for row in rows if self._is_there(row, options)]
+            if rows and not there:
                 raise DataError(f'{boxes}: no box is in a frame of {path}: is it of another video?')
-            self.size = frame_size(self._folder.image(rows[0]), {}, rows[0].place)
+            rows = there
+            image = self._folder.image(rows[0]) if rows else next(iter(self._folder.files().values()))
+            self.size = frame_size(image, {}, rows[0].place if rows else image)
         else:
             video = self._opened()
             self.fps, self.size = video.fps, (video.height, video.width)
-            self._check_last(rows[-1], options)
-        if self.start + rows[-1].frame / self.fps >= LAST:
+            if rows:
+                self._check_last(rows[-1], options)
+            self.close()
+        if rows and self.start + rows[-1].frame / self.fps >= LAST:
             raise DataError(f'{rows[-1].place}: frame {rows[-1].frame} at {self.fps:g} frames per second is after 2099')
         self.boxes = self._regions(rows, options)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the frames are the images of a folder."""
+        return self._folder is not None
 
     @property
     def name(self) -> str:
@@ -101,14 +110,33 @@ class CameraVideo:
         """
         if self._folder is None:
             return self._opened().read(frame)
-        return read_image(self._folder.image(self._any_row(frame)))
+        return self._image(self._folder.image(self._any_row(frame)))
+
+    def _image(self, file: str) -> np.ndarray:
+        image = read_image(file)
+        if image.shape[:2] != self.size:
+            (height, width), (other_height, other_width) = self.size, image.shape[:2]
+            raise DataError(
+                f'{file} has {other_width}x{other_height} pixels, and other frames of {self.path} have {width}x{height}'
+            )
+        return image
 
     def all_frames(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield number and image of every frame; a damaged video ends where it cannot be read."""
+        """Yield number and image of every frame; a damaged video ends where it cannot be read.
+
+        Raises:
+            DataError: An image of a folder cannot be read, and :attr:`ListingOptions.skip` does not leave it out.
+        """
         self.close()
         if self._folder is not None:
             for number, file in sorted(self._folder.files().items()):
-                yield number, read_image(file)
+                try:
+                    image = self._image(file)
+                except DataError:
+                    if not self._skip:
+                        raise
+                else:
+                    yield number, image
             return
         video, number = self._opened(), 0
         while True:
@@ -141,7 +169,8 @@ class CameraVideo:
 
     def _rows(self, options: ListingOptions) -> list[FrameBox]:
         """Return the requested rows that have no error, by frame."""
-        all_rows = read_boxes(self.boxes_path, options.first_frame, keep_faulty=True)
+        # A file without boxes is that of a camera in which nobody is seen.
+        all_rows = read_boxes(self.boxes_path, options.first_frame, keep_faulty=True, may_be_empty=True)
         if options.first_frame is None and all_rows and all_rows[0].number - all_rows[0].frame == 1:
             LOGGER.warning(
                 f'{self.boxes_path}: frames count from 1, as in the MOTChallenge; give --first-frame 0 if they do not'
@@ -153,7 +182,7 @@ class CameraVideo:
                 self._leave_out()
             else:
                 rows.append(row)
-        if not rows:
+        if not rows and any(row.error for row in all_rows):
             others = ''.join(f'; left out {count:,} {text}' for text, count in self.left_out.items())
             raise DataError(f'{self.boxes_path} has no box of {self.path}{others}')
         return rows
@@ -206,7 +235,7 @@ class CameraVideo:
             else:
                 boxes[row.frame].append(PersonBox(row, region))
         clipper.finish()
-        if not boxes:
+        if rows and not boxes:
             raise DataError(
                 f'{self.boxes_path}: no box has a pixel in {self.path}, whose frames are {width}x{height}, '
                 f'{outside:,} lie outside: is it of another video, or in other units than pixels?'
@@ -275,7 +304,8 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
 
     Raises:
         FileNotFoundError: A file is missing.
-        DataError: An input is no video, a number of values does not fit, or see :class:`CameraVideo`.
+        DataError: An input is no video, a number of values does not fit, one camera has two videos at the same time,
+            or see :class:`CameraVideo`.
     """
     boxes = videos_with_boxes(paths, options)
     other = next((path for path in paths if path not in boxes), None)
@@ -285,7 +315,21 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
         raise DataError('give --camid, the number of the camera: one for all videos, or one per video')
     camids = one_for_each('--camid', options.camid, paths, -1)
     starts = one_for_each('--start-time', options.start_time, paths, None)
-    return [CameraVideo(path, boxes[path], camids[path], starts[path], options) for path in paths]
+    videos = [CameraVideo(path, boxes[path], camids[path], starts[path], options) for path in paths]
+    _check_times(videos)
+    return videos
+
+
+def _check_times(videos: Sequence[CameraVideo]) -> None:
+    """Refuse videos of one camera that overlap in time, in which nobody could be the same person."""
+    by_time = sorted((video for video in videos if video.boxes), key=lambda video: (video.camid, video.time(min(video.boxes))))
+    for one, two in pairwise(by_time):
+        last = one.time(max(one.boxes))
+        if one.camid == two.camid and two.time(min(two.boxes)) <= last:
+            raise DataError(
+                f'{one.path} and {two.path} are of camera {one.camid} and at the same time: give the --start-time of '
+                f'each; the second one begins after {last:.2f} s'
+            )
 
 
 def in_order_of_time(

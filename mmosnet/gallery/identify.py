@@ -7,7 +7,7 @@ import math
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from mmosnet.gallery.sightings import (
     KNOWN,
     NEW,
     TABLE,
+    TOO_SHORT,
     UNSURE,
     Decision,
     Journal,
@@ -47,6 +48,8 @@ from mmosnet.progress import ProgressBar
 
 PER = ('track', 'frame')
 SHEETS = 'people'
+# Boxes of a track. False boxes form shorter ones: with all tracks, they became people (docs/benchmarks.md).
+SHORTEST_TRACK = 3
 # Sightings on a person's sheet.
 MOST_SHOWN = 64
 
@@ -75,6 +78,8 @@ class IdentifyOptions:
             has them.
         frames: Number of boxes to embed per track, evenly spread over it.
         after: Decide a track after this number of boxes; by default at its end.
+        shortest_track: Number of boxes from which on a track is decided; a shorter one is often a false box, and gets
+            the verdict ``'too short'``. Default: 3, or ``after`` if that is smaller.
         draw_videos: Whether to write the videos with labeled boxes.
         draw_sheets: Whether to write a sheet per person.
         overwrite: Whether to replace the results in the folder and to take back, by :meth:`People.undo`, what was
@@ -88,6 +93,7 @@ class IdentifyOptions:
     per: str | None = None
     frames: int = 16
     after: int | None = None
+    shortest_track: int | None = None
     draw_videos: bool = True
     draw_sheets: bool = True
     overwrite: bool = False
@@ -96,10 +102,22 @@ class IdentifyOptions:
     def __post_init__(self) -> None:
         if self.per is not None and self.per not in PER:
             raise DataError(f'per={self.per!r}: choose from {", ".join(PER)}')
-        for name in ('frames', 'after'):
+        for name in ('frames', 'after', 'shortest_track'):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f'{name}={value}: give a number of boxes, 1 or more')
+        if self.after is not None and self.shortest > self.after:
+            raise DataError(
+                f'after={self.after}: a track is decided then, and shortest_track={self.shortest_track} is not known '
+                'yet: give the same number or a smaller one'
+            )
+
+    @property
+    def shortest(self) -> int:
+        """Number of boxes from which on a track is decided."""
+        if self.shortest_track is not None:
+            return self.shortest_track
+        return min(SHORTEST_TRACK, self.after or SHORTEST_TRACK)
 
 
 def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
@@ -107,7 +125,7 @@ def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
 
     Args:
         videos: The videos.
-        per: ``'track'`` or ``'frame'`` as the user asks for; None for tracks where every video has them.
+        per: ``'track'`` or ``'frame'`` as the user asks for; None for tracks where every video with boxes has them.
 
     Raises:
         DataError: Tracks are asked for, and a file has none.
@@ -115,7 +133,7 @@ def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
     without = [
         video.boxes_path
         for video in videos
-        if not any(box.row.track >= 0 for boxes in video.boxes.values() for box in boxes)
+        if video.boxes and not any(box.row.track >= 0 for boxes in video.boxes.values() for box in boxes)
     ]
     if per == 'track' and without:
         raise DataError(f'{without[0]}: no box has a track: give --per frame, or boxes of a tracker')
@@ -137,12 +155,14 @@ def run_facts(
         videos=[[video.path, video.camid, video.start, video.fps, *video.size, _size(video.path)] for video in videos],
         boxes=[_digest(video) for video in videos],
         gallery=gallery.uri,
+        people=people.id,
         model=embedder.model,
         threshold=[people.threshold, people.track_threshold, people.band, people.margin, gallery.threshold],
         travel_times=[[*pair, seconds] for pair, seconds in sorted(people.travel_times.items())],
         per=per,
         frames=options.frames,
         after=options.after,
+        shortest_track=options.shortest,
     )
 
 
@@ -215,6 +235,8 @@ class _Deciding:
         # Per video: what to embed by frame, and the tracks to decide after each frame.
         self._boxes: list[dict[int, list[PersonBox]]] = []
         self._due: list[dict[int, list[Track]]] = []
+        # What needs no embedding: tracks that are too short.
+        self._at_once: list[Decision] = []
         for number, video in enumerate(videos):
             due: dict[int, list[Track]] = defaultdict(list)
             boxes: dict[int, list[PersonBox]] = defaultdict(list)
@@ -223,6 +245,10 @@ class _Deciding:
                 tracks = tracks_of(video, options.frames, options.after)
                 needed = set()
                 for track in tracks:
+                    if len(track.boxes) < options.shortest:
+                        if (number, track.number, -1) not in journal.keys:
+                            self._at_once.append(_too_short(number, track, video))
+                        continue
                     for box in track.chosen:
                         boxes[box.row.frame].append(box)
                     if (number, track.number, -1) not in journal.keys:
@@ -230,7 +256,8 @@ class _Deciding:
                         needed |= {box.row.frame for box in track.chosen}
             # All boxes of a frame, also those of tracks that are decided: in other batches a model rounds differently,
             # and a resumed run gives the same numbers.
-            self._boxes.append({frame: some for frame, some in (boxes or video.boxes).items() if frame in needed})
+            embedded = boxes if per == 'track' else video.boxes
+            self._boxes.append({frame: some for frame, some in embedded.items() if frame in needed})
             self._due.append(due)
         # Embeddings of tracks that are not decided yet, with the boxes that they are of.
         self._open: dict[tuple[int, int], list[tuple[np.ndarray, PersonBox]]] = defaultdict(list)
@@ -248,6 +275,8 @@ class _Deciding:
         Args:
             progress: Counts the frames.
         """
+        if self._at_once:
+            self._journal.add(self._at_once)
         for _, number, frame in in_order_of_time(self._videos, [sorted(boxes) for boxes in self._boxes]):
             progress.advance()
             if number in self._ended:
@@ -256,7 +285,7 @@ class _Deciding:
             try:
                 image = video.read(frame)
             except DataError as e:
-                self._end(number, frame, e)
+                self._leave_out(number, frame, e)
                 continue
             corners = [
                 [left, top, left + width, top + height] for left, top, width, height in (b.region for b in boxes)
@@ -278,14 +307,20 @@ class _Deciding:
         if self._embedder.attributes and (known is None or width * height > known.shape[0] * known.shape[1]):
             self._largest[key] = image[top : top + height, left : left + width].copy()
 
-    def _end(self, number: int, frame: int, error: DataError) -> None:
-        """Go on without the rest of a damaged video, or raise an error."""
+    def _leave_out(self, number: int, frame: int, error: DataError) -> None:
+        """Go on without a damaged image of a folder, or without the rest of a damaged video; or raise an error."""
         video = self._videos[number]
         if not self._options.skip:
             raise DataError(
                 f'{error}. What was decided before is kept, and the same command goes on there: repair the video, or '
-                'leave out its rest with --bad-images skip'
+                'leave out what cannot be read with --bad-images skip'
             ) from error
+        if video.is_folder:
+            LOGGER.warning(f'{error}. This frame is left out')
+            video.left_out[f'boxes in frames of {video.path} that cannot be read'] += len(self._boxes[number][frame])
+            due = self._due[number].get(frame, [])
+            self._decide_tracks(number, frame, [track for track in due if (number, track.number) in self._open])
+            return
         LOGGER.warning(f'{error}. The rest of {video.path} is left out')
         lost = sum(len(boxes) for later, boxes in self._boxes[number].items() if later >= frame)
         video.left_out[f'boxes of {video.path} from frame {frame} on, which cannot be read'] += lost
@@ -298,7 +333,7 @@ class _Deciding:
         video = self._videos[number]
         for track in tracks:
             embeddings, boxes = zip(*self._open.pop((number, track.number)), strict=True)
-            shown = max(boxes, key=lambda box: box.region.width * box.region.height)
+            shown = _largest(boxes)
             largest = self._largest.pop((number, track.number), None)
             attributes = () if largest is None else self._embedder.attributes_of(largest)
             span = video.time(track.boxes[0].row.frame), video.time(boxes[-1].row.frame)
@@ -306,7 +341,7 @@ class _Deciding:
                 np.stack(embeddings),
                 video.camid,
                 span,
-                track=f'{video.path} {track.number}',
+                track=track_name(video, track.number),
                 path=video.region_path(shown),
                 source=place_of(video.path),
                 attributes=attributes,
@@ -330,6 +365,18 @@ class _Deciding:
                 for row, (sighting, box) in enumerate(zip(sightings, boxes, strict=True))
             ]
         )
+
+
+def _largest(boxes: Iterable[PersonBox]) -> PersonBox:
+    return max(boxes, key=lambda box: box.region.width * box.region.height)
+
+
+def _too_short(number: int, track: Track, video: CameraVideo) -> Decision:
+    shown = _largest(track.boxes)
+    return Decision(
+        number, track.boxes[-1].row.frame, track.number, 0, TOO_SHORT, -1, -1, None, None, 0.0, '',
+        video.region_path(shown), shown.row.frame,
+    )  # fmt: skip
 
 
 def _decision(
@@ -398,13 +445,36 @@ def identify(
         deciding = _Deciding(videos, embedder, people, journal, per, options)
         with ProgressBar(deciding.frames, 'frames to identify', disable_progress) as progress:
             deciding.run(progress)
-        decisions = journal.decisions
+        decisions = as_of_now(journal.decisions, videos, people)
     sightings = [
         VideoSightings(video, [one for one in decisions if one.video == number]) for number, video in enumerate(videos)
     ]
     write_results(folder, sightings, gallery, options, disable_progress)
     left_out = [('left out', f'{count:,} {reason}') for video in videos for reason, count in video.left_out.items()]
     return report(sightings, [('results', str(folder)), ('gallery', gallery.uri), *left_out])
+
+
+def as_of_now(decisions: Sequence[Decision], videos: Sequence[CameraVideo], people: People) -> list[Decision]:
+    """Return decisions with the people that their sightings belong to now: people may have been merged or split."""
+    now: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for seen in people.sightings():
+        if seen.pid >= 0 and is_of(seen.path, seen.source, videos):
+            now[seen.path, seen.track].add(seen.pid)
+    result = []
+    for one in decisions:
+        track = track_name(videos[one.video], one.track) if one.track >= 0 else ''
+        pids = now[one.image, track]
+        # Two equal boxes of one frame are two people: they are not told apart, and stay.
+        if one.pid >= 0 and len(pids) == 1 and one.pid not in pids:
+            (pid,) = pids
+            one = replace(one, pid=pid, nearest=pid if one.nearest == one.pid else one.nearest)
+        result.append(one)
+    return result
+
+
+def track_name(video: CameraVideo, track: int) -> str:
+    """Return the name of a track in the gallery."""
+    return f'{video.path} {track}'
 
 
 def undo(folder: Path, videos: Sequence[CameraVideo], people: People) -> None:
@@ -504,7 +574,7 @@ def draw_results(
     # As small JPEGs: a sheet is drawn when all videos are read.
     crops: dict[str, bytes] = {}
     total = sum(
-        max(one.video.boxes) + 1 if options.draw_videos else len(some)
+        max(one.video.boxes, default=-1) + 1 if options.draw_videos else len(some)
         for one, some in zip(sightings, wanted, strict=True)
     )
     names_of_videos = output_names([one.video for one in sightings])
@@ -561,8 +631,8 @@ def _label(decision: Decision | None, names: Mapping[int, str]) -> tuple[str, in
     """Return text and pid of a box."""
     if decision is None:
         return '', -1
-    if decision.verdict == UNSURE:
-        return 'unsure', -1
+    if decision.verdict in (UNSURE, TOO_SHORT):
+        return decision.verdict, -1
     distance = '' if decision.distance is None else f' {decision.distance:.2f}'
     return f'{_person(decision.pid, names)} {decision.verdict}{distance}', decision.pid
 

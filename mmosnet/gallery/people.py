@@ -418,7 +418,7 @@ class People:
         """
         with self._store.operation():
             pid = self._person(pid)
-            wanted = {int(id) for id in np.atleast_1d(np.asarray(list(ids) if not np.isscalar(ids) else [ids]))}
+            wanted = _ids(ids)
             images = {image.id: image for image in self._vectors.members[pid]}
             if wanted - set(images):
                 raise DataError(f'split: image {min(wanted - set(images))} is none of person {pid}')
@@ -476,6 +476,8 @@ class People:
         for name, value in (('before', before), ('max_age', max_age)):
             if value is not None and math.isnan(seconds_of(value, name)):
                 raise DataError(f'{name}={value!r}: give seconds')
+        if max_age is not None and max_age < 0:
+            raise DataError(f'max_age={max_age!r}: give seconds before the latest sighting, 0 or more')
         with self._store.operation():
             if max_age is not None:
                 latest = self._log.latest()
@@ -518,6 +520,12 @@ class People:
             return kind
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def id(self) -> str:
+        """Identity of the log, which no other log has: of a gallery that was deleted and made anew, it is another."""
+        with self._store.operation():
+            return str(self._log.facts()['id'])
 
     def pids(self) -> dict[int, int]:
         """Return the number of images of each person, ascending by person."""
@@ -575,6 +583,19 @@ class People:
         if must_exist and number not in self._vectors.members:
             raise DataError(f'pid={pid}: {self.gallery.uri} has no such person')
         return int(number)
+
+
+def _ids(ids: Iterable[int]) -> set[int]:
+    """Return numbers of images.
+
+    Raises:
+        DataError: Something else is given.
+    """
+    values = list(ids) if isinstance(ids, Iterable) and not isinstance(ids, (str, bytes)) else [ids]
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise DataError(f'ids: {value!r}: give numbers of images in the gallery, as images() has them')
+    return {int(value) for value in values}
 
 
 def _only(names: Mapping[int, str], number: int) -> dict[int, str]:

@@ -57,7 +57,7 @@ class PeopleStore:
         # Changes of the current operation that may have been made.
         self._reached = 0
         # Threads share the connection.
-        self._lock = threading.RLock()
+        self._lock, self._is_closed = threading.RLock(), False
         self._file_lock = FileLock(path.with_name(path.name + '.lock'), timeout=LOCK_TIMEOUT)
         with self._locked():
             self.log = PeopleLog(path, '' if journal is None else gallery.uri)
@@ -71,6 +71,7 @@ class PeopleStore:
     def close(self) -> None:
         """Close the journal; closing twice is allowed."""
         with self._lock:
+            self._is_closed = True
             self.log.close()
 
     @contextmanager
@@ -85,6 +86,8 @@ class PeopleStore:
     def operation(self) -> Iterator[None]:
         """Keep other threads and processes from observing inside the ``with`` block, after reading their changes."""
         with self._locked():
+            if self._is_closed:
+                raise DataError(f'{self.path}: this People is closed: open another one')
             try:
                 self._catch_up()
                 yield

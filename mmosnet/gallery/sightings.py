@@ -25,8 +25,8 @@ from mmosnet.io.text_tables import fact_table, text_table
 from mmosnet.version import __version__
 
 JOURNAL, TABLE = 'identify.jsonl', 'sightings.csv'
-KNOWN, NEW, UNSURE = 'known', 'new', 'unsure'
-VERDICTS = (KNOWN, NEW, UNSURE)
+KNOWN, NEW, UNSURE, TOO_SHORT = 'known', 'new', 'unsure', 'too short'
+VERDICTS = (KNOWN, NEW, UNSURE, TOO_SHORT)
 # Seconds without a person after which they are seen once more, where boxes have no tracks.
 PAUSE = 1.0
 COLUMNS = (
@@ -44,13 +44,13 @@ class Decision:
         frame: Frame after which it was decided.
         track: Track; -1 for a single box.
         box: Number of the box within its frame, for a single box; 0 for a track.
-        verdict: ``'known'``, ``'new'`` or ``'unsure'``.
-        pid: The person; -1 where unsure.
+        verdict: ``'known'``, ``'new'``, ``'unsure'``, or ``'too short'`` for a track that was not compared.
+        pid: The person; -1 where unsure or too short.
         nearest: The person that ``distance`` belongs to; -1 for none.
         distance: Distance to the known person, or else to the nearest one; None where there is none.
         runner_up: Distance to the nearest other person; None where there is none.
         confidence: From 0 to 1; see :class:`~mmosnet.gallery.people_input.Sighting`, as for ``reason``.
-        reason: Reason for the verdict.
+        reason: Reason for the verdict; empty where too short.
         image: Path of the image that shows the person best.
         shown: Frame of this image.
         attributes: Names of the attributes that a joint model predicts for a track, by the largest image.
@@ -250,7 +250,7 @@ def write_table(path: Path, sightings: Sequence[VideoSightings], names: Mapping[
 
 
 def write_mot(path: Path, sightings: VideoSightings) -> None:
-    """Write the boxes of a video in the MOTChallenge's format, with the person as id; -1 where unsure.
+    """Write the boxes of a video in the MOTChallenge's format, with the person as id; -1 where there is none.
 
     Frames count from 1. :func:`mmosnet.io.video.read_boxes` reads the file again.
 

@@ -230,7 +230,9 @@ class FrameBox(NamedTuple):
     error: str = ''
 
 
-def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bool = False) -> list[FrameBox]:
+def read_boxes(
+    path: str | Path, first_frame: int | None = None, keep_faulty: bool = False, may_be_empty: bool = False
+) -> list[FrameBox]:
     """Read boxes, sorted by frame; within a frame in the file's order, rows with an error last.
 
     Cells are separated by commas, semicolons, tabs or spaces; rows that begin with ``#`` are comments.
@@ -242,12 +244,17 @@ def read_boxes(path: str | Path, first_frame: int | None = None, keep_faulty: bo
         first_frame: Number of the first frame. By default 0 where the columns have names, and 1, as in the
             MOTChallenge, where they have none.
         keep_faulty: Keep rows that cannot be used, with their error, instead of raising it.
+        may_be_empty: Whether a file without a row means that nobody is seen, instead of an error. Default: False.
 
     Raises:
         FileNotFoundError: No such file.
         DataError: The file or a row cannot be used; names the row, the value and the remedy.
     """
     lines = _read_lines(Path(path))
+    if not lines:
+        if may_be_empty:
+            return []
+        raise DataError(f'{path} is empty: it should have a row for each box')
     separator = _separator(lines[0][1])
     place = f'{path}, row {lines[0][0]}'
     columns = [cell.lstrip('#').strip() for cell in _cells(lines[0][1], separator, place)]
@@ -284,8 +291,6 @@ def _read_lines(path: Path) -> list[tuple[int, str]]:
     lines = [(number, line) for number, line in lines if line]
     while lines and lines[0][1].startswith('#') and not set(COLUMNS) <= set(re.findall(r'\w+', lines[0][1])):
         del lines[0]
-    if not lines:
-        raise DataError(f'{path} is empty: it should have a row for each box')
     return lines
 
 

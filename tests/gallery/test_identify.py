@@ -1,4 +1,5 @@
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -151,6 +152,91 @@ def test_attributes_of_a_joint_model_are_noted_and_searched(cameras):
         assert all(match.track and match.frames > 1 for match in matches)
 
 
+def test_cameras_in_which_nobody_is_seen(cameras):
+    Path('none.csv').write_text('')
+    report = run(listing=dict(boxes=['door.csv', 'none.csv']))
+    assert [[cell.strip() for cell in line.split('|')] for line in report.splitlines()[3:5]] == [
+        ['1', '0', '0', '0', '0', '0', '0'],
+        ['all', '2', '3', '1', '2', '0', '0'],
+    ]
+    assert Path('out/hall.mot.txt').read_text() == ''
+    assert len(all_frames(Path('out/hall.mp4'))) == len(all_frames(Path('hall.mp4')))
+    Path('none.csv').write_text('frame,x,y,w,h,track\n')
+    for per in (None, 'track', 'frame'):
+        run(f'none_{per}', 'other', listing=dict(boxes=['none.csv', 'none.csv']), per=per)
+        assert table(f'none_{per}') == []
+        shutil.rmtree('other')
+
+
+def test_short_tracks_get_no_person(cameras):
+    with open('door.csv', 'a', encoding='utf-8') as file:
+        file.write('3,90,20,24,60,9\n4,90,20,30,60,9\n')
+    embedder = MeanColors()
+    report = run(embedder=embedder)
+    assert embedder.boxes == sum(min(16, last + 1 - first) for walks in WALKS.values() for *_, first, last in walks)
+    (short,) = (row for row in table() if row['track'] == '9')
+    assert (short['verdict'], short['pid'], short['boxes'], short['first_frame']) == ('too short', '', '2', '3')
+    assert short['image'] == 'door.mp4#frame=4&xywh=90,20,30,60' and short['distance'] == short['reason'] == ''
+    assert report.splitlines()[0].split('|')[-1].strip() == 'too short'
+    assert [line.split('|')[-1].strip() for line in report.splitlines()[2:5]] == ['1', '0', '1']
+    assert {row.track for row in read_boxes('out/door.mot.txt') if row.box[0] == 90} == {-1}
+    assert len(images()) == 6
+    run(embedder=embedder)
+    with pytest.raises(DataError, match='shortest_track 3 and now 2'):
+        run(shortest_track=2)
+    run('two', 'other', shortest_track=2)
+    assert {row['verdict'] for row in table('two')} == {'known', 'new'} and len(images('other')) == 7
+    run('early', 'early', after=1)
+    assert {row['verdict'] for row in table('early')} == {'known', 'new'}
+    with pytest.raises(DataError, match=r'after=2.*shortest_track=5'):
+        IdentifyOptions(after=2, shortest_track=5)
+
+
+def test_people_who_are_merged_later_are_one_in_the_results(cameras):
+    run()
+    before = table()
+    with Gallery.open('people') as gallery, People(gallery) as people:
+        people.merge(1, 2)
+    run()
+    assert [row['pid'] for row in table()] == ['1', '1', '1', '1', '3', '1']
+    assert sorted(path.stem for path in Path('out/people').iterdir()) == ['1', '3']
+    with Gallery.open('people') as gallery, People(gallery) as people:
+        people.undo()
+    run()
+    assert table() == before
+
+
+def test_results_of_a_gallery_that_was_deleted_are_not_given_again(cameras):
+    run()
+    shutil.rmtree('people')
+    with pytest.raises(DataError, match=r'out holds the results of another run, people .*--overwrite'):
+        run()
+    run(overwrite=True)
+    assert len(images()) == 6 and {row['pid'] for row in table()} == {'1', '2', '3'}
+
+
+def test_videos_of_one_camera_at_the_same_time(cameras):
+    with pytest.raises(DataError, match=r'door\.mp4 and hall\.mp4 are of camera 4.*2\.90 s'):
+        run(listing=dict(camid=[4], start_time=[]))
+    run(listing=dict(camid=[4], start_time=[60.0, 3.0]))
+
+
+def test_damaged_frames_of_folders(cameras):
+    Path('frames').mkdir()
+    frames = all_frames(Path('door.mp4'))
+    for number, frame in enumerate(frames):
+        cv2.imwrite(f'frames/{number:03d}.png', frame)
+    Path('frames/026.png').write_bytes(b'')
+    cv2.imwrite('frames/012.png', frames[12][::2, ::2])
+    listing = dict(boxes=['door.csv'], camid=[0], start_time=[0.0], fps=10)
+    with pytest.raises(DataError, match=r'frames/012\.png has 64x48 pixels.*128x96'):
+        run('bad', 'bad', videos=['frames'], listing=listing)
+    report = run('skip', videos=['frames'], listing=listing | dict(skip=True), skip=True)
+    assert [(row['pid'], row['verdict']) for row in table('skip')] == [('1', 'new'), ('2', 'new'), ('1', 'known')]
+    assert '3 boxes in frames of frames that cannot be read' in report
+    assert len(all_frames(Path('skip/frames.mp4'))) == len(frames) - 2
+
+
 class Killed(BaseException):
     pass
 
@@ -205,7 +291,10 @@ def test_a_run_that_was_killed_and_repeated_equals_another(tmp_path, monkeypatch
     run('out', 'people', embedder=Dying(), **options)
     assert kills >= 1
     for name in RESULTS:
-        assert Path('out', name).read_text() == Path('whole', name).read_text(), name
+        found, expected = (
+            re.sub(r'"people": "\w+"', '', Path(out, name).read_text(), count=1) for out in ('out', 'whole')
+        )
+        assert found == expected, name
     found = images('people')
     assert found.path == whole.path and found.pid.tolist() == whole.pid.tolist()
     np.testing.assert_array_equal(found.embedding, whole.embedding)

@@ -480,7 +480,9 @@ def test_forgetting_and_erasing(people, tmp_path):
         people.undo()
     people.rename(52, 'x')
     assert people.undo() == 'rename'
-    for conditions in ({}, dict(before=1, max_age=1), dict(before=math.nan), dict(before='x'), dict(pid='nobody')):
+    for conditions in (
+        {}, dict(before=1, max_age=1), dict(before=math.nan), dict(before='x'), dict(pid='nobody'), dict(max_age=-1.0),
+    ):  # fmt: skip
         with pytest.raises(DataError):
             people.forget(**conditions)
 
@@ -655,3 +657,19 @@ def test_journals_that_cannot_be_used(gallery, tmp_path):
         People('folder')
     with Gallery.create(tmp_path / 'm', dimension=3, model='abc') as other, pytest.raises(DataError, match='abc'):
         People(other, model='def')
+
+
+def test_a_closed_object_and_numbers_that_are_none(gallery):
+    people = People(gallery, **LIMITS)
+    for angle in (0, 1):
+        people.observe(at(angle)[0], 0, float(angle))
+    for ids in ('a', ['a'], [math.nan], [True], None):
+        with pytest.raises(DataError, match='ids'):
+            people.split(1, ids)
+    first = people.id
+    people.close()
+    people.close()
+    with pytest.raises(DataError, match='closed'):
+        people.pids()
+    with People(gallery) as again:
+        assert again.id == first and again.pids() == {1: 2}
