@@ -16,6 +16,7 @@ from mmosnet.engine import CheckpointHook
 from mmosnet.engine.launch import build_runner, check_numbers, load_config, merge_options, score_more
 from mmosnet.engine.runner import bfloat16_pays
 from mmosnet.errors import DataError
+from mmosnet.models.build import find_config_path
 from mmosnet.models.checkpoints import load_checkpoint
 from mmosnet.registry import METRICS
 
@@ -129,11 +130,11 @@ def test_the_keys_of_all_examples_are_read():
         for line in re.sub(r'\\\n', ' ', page.read_text()).splitlines():
             _, found, rest = line.partition('--cfg-options ')
             options = dict(re.findall(r'([a-z]\w*(?:\.\w+)*)=([^\s`";,]+)', rest)) if found else {}
-            config = re.search(r'\b(?:mmosnet [\w-]+ |configs/)(osnet_\w+)', line)
-            # In the header of a config, this config.
-            path = ROOT / f'configs/{config[1]}.py' if config else page if page.parent.name == 'configs' else None
+            config = re.search(r'\b(?:mmosnet [\w-]+ |configs/)(osnet(?:_\w+|-[\w.-]+))', line)
             if not options or 'NAME' in rest.partition('=')[0]:
                 continue
+            # In the header of a config, this config.
+            path = Path(find_config_path(config[1])) if config else page if page.parent.name == 'configs' else None
             path = (
                 path
                 if path and path.is_file()
