@@ -69,4 +69,4 @@ def test_identities_and_tracklets_per_batch(tmp_path, root):
     assert isinstance(runner.train_dataloader.sampler, PKSampler)
     batch = next(iter(runner.train_dataloader))
     pids = [sample.pid for sample in batch['data_samples']]
-    assert sorted(map(pids.count, set(pids))) == [2, 2] and batch['inputs'][0].shape == (4, 3, 128, 64)
+    assert sorted(map(pids.count, set(pids))) == [2, 2] and batch['inputs'][0].shape == (2, 3, 128, 64)

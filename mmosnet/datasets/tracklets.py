@@ -57,10 +57,10 @@ def split_into_clips(records: Sequence[dict], length: int) -> list[dict]:
         and have ``clip``, the number of the clip in its tracklet.
 
     Raises:
-        DataError: The length is below 1.
+        DataError: The length is no whole number, or below 1.
     """
-    if length < 1:
-        raise DataError(f'clip_length={length}: a clip has at least one frame')
+    if not isinstance(length, int) or length < 1:
+        raise DataError(f'clip_length={length!r}: give a whole number of frames, at least 1')
     clips = []
     for record in records:
         frames = record['frame_paths']

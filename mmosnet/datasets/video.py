@@ -36,7 +36,8 @@ class VideoReIDDataset(ReIDDataset):
 
     Raises:
         FileNotFoundError: A folder or annotation file is missing.
-        DataError: A split has no tracklet, a tracklet has no frame, or an argument is invalid.
+        DataError: A split has no tracklet, a tracklet has no frame, an argument is invalid, or a test pipeline does not
+            pack ``tracklet`` and ``clip``, by which the metric joins clips.
     """
 
     items = 'tracklets'
@@ -46,6 +47,8 @@ class VideoReIDDataset(ReIDDataset):
         # Number of each tracklet by its first frame: a frame belongs to one tracklet.
         self._numbers: dict[str, int] = {}
         super().__init__(*args, **kwargs)
+        if clip_length is not None and self.test_mode:
+            self._check_packing()
 
     def load_split(self, split: str) -> list[dict]:
         """List the tracklets of one split, each made by :meth:`record`, in a fixed order."""
@@ -55,6 +58,18 @@ class VideoReIDDataset(ReIDDataset):
         """Load all splits as the base class does, then cut the tracklets into clips if that is asked for."""
         records = super().load_data_list()
         return records if self.clip_length is None else split_into_clips(records, self.clip_length)
+
+    def _check_packing(self) -> None:
+        """Check that the metric will know the clips of a tracklet: it would take each for a tracklet."""
+        for transform in self.pipeline.transforms:
+            packed = getattr(transform, 'algorithm_keys', None)
+            missing = [] if packed is None else [key for key in ('tracklet', 'clip') if key not in packed]
+            if missing:
+                raise DataError(
+                    f'{type(self).__name__}: clip_length={self.clip_length}, but algorithm_keys={tuple(packed)} of '
+                    f'{type(transform).__name__} lack {" and ".join(map(repr, missing))}, by which the metric joins '
+                    'the clips of a tracklet: add them, or set clip_length=None'
+                )
 
     def record(self, frame_paths: Sequence[str], pid: int, camid: int) -> dict:
         """Return the record of a tracklet.

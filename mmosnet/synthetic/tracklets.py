@@ -224,6 +224,13 @@ def write_synthetic_tracklets(
             arguments or by another version of the renderer.
         FileExistsError: ``root`` exists, is not empty and is not a synthetic set.
     """
+    least_and_most = tuple(frames) if isinstance(frames, (list, tuple)) else ()
+    if not (
+        len(least_and_most) == 2
+        and all(isinstance(number, int) for number in least_and_most)
+        and 1 <= least_and_most[0] <= least_and_most[1] <= 9999
+    ):
+        raise DataError(f'frames={frames!r}: give the fewest and the most frames of a tracklet, 1 to 9999, ascending')
     arguments: dict[str, Any] = dict(
         num_train_pids=num_train_pids,
         num_test_pids=num_test_pids,
@@ -234,10 +241,8 @@ def write_synthetic_tracklets(
     )
     ranges = dict(num_train_pids=(1, 9999), num_test_pids=(2, 9999), num_cameras=(2, 8), num_distractors=(0, 9999))
     for name, (least, most) in ranges.items():
-        if not least <= arguments[name] <= most:
-            raise DataError(f'{name}={arguments[name]}: choose {least} to {most}')
-    if len(frames) != 2 or not 1 <= frames[0] <= frames[1] <= 9999:
-        raise DataError(f'frames={frames}: give the fewest and the most frames of a tracklet, 1 to 9999, ascending')
+        if not isinstance(arguments[name], int) or not least <= arguments[name] <= most:
+            raise DataError(f'{name}={arguments[name]!r}: choose {least} to {most}')
     if num_train_pids + num_test_pids + num_distractors > 9999:
         raise DataError('num_train_pids + num_test_pids + num_distractors must be at most 9999 (names of folders)')
     manifest = dict(tracklet_renderer_version=TRACKLET_RENDERER_VERSION, arguments=arguments)

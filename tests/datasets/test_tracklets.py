@@ -151,5 +151,6 @@ def test_clips_hold_every_frame_once():
     ]  # fmt: skip
     assert [f for clip in clips for f in clip['frame_paths']] == [f for r in records for f in r['frame_paths']]
     assert all(clip['pid'] == clip['tracklet'] for clip in clips)
-    with pytest.raises(DataError, match='clip_length=0'):
-        split_into_clips(records, 0)
+    for length in (0, 2.5, '4'):
+        with pytest.raises(DataError, match=f'clip_length={length!r}'):
+            split_into_clips(records, length)

@@ -132,3 +132,15 @@ def test_folders_with_accents_and_links(root, tmp_path_factory):
     (root / 'train').rename(elsewhere / 'train')
     (root / 'train').symlink_to(elsewhere / 'train')
     assert len(load(root)) == len(load(elsewhere)) == 4
+
+
+@pytest.mark.parametrize('missing', ['clip', 'tracklet'])
+def test_clips_that_the_metric_could_not_join_are_refused(root, missing):
+    keys = [key for key in ('pid', 'camid', 'split', 'tracklet', 'clip') if key != missing]
+    pipeline = [dict(type='mmpretrain.PackInputs', algorithm_keys=keys)]
+    options = dict(data_root=str(root), split='gallery', test_mode=True)
+    with pytest.raises(DataError, match=f"clip_length=2.*'{missing}'"):
+        Tracklets(pipeline=pipeline, clip_length=2, **options)
+    Tracklets(pipeline=pipeline, **options)
+    pipeline[0]['algorithm_keys'] = [*keys, missing]
+    Tracklets(pipeline=pipeline, clip_length=2, **options)
