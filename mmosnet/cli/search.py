@@ -205,6 +205,7 @@ def _check_picture(path: str) -> None:
     Raises:
         DataError: The suffix names no image format, or matplotlib is missing, as on a device without OpenMMLab.
     """
+    import os
     from importlib.util import find_spec
     from pathlib import Path
 
@@ -212,7 +213,8 @@ def _check_picture(path: str) -> None:
 
     from mmosnet.errors import DataError
 
-    if not cv2.haveImageWriter(Path(path).name):
+    # OpenCV ends the process at names that are not UTF-8.
+    if not cv2.haveImageWriter(os.fsencode(Path(path).name).decode('utf-8', 'replace')):
         raise DataError(f'--out {path}: name a file that ends in .jpg or .png')
     if find_spec('matplotlib') is None:
         raise DataError('--out draws with matplotlib: pip install matplotlib')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -287,7 +288,8 @@ def save_sheet(sheet: np.ndarray, path: str | Path) -> Path:
         OSError: OpenCV cannot write this format, or the file cannot be written.
     """
     path = Path(path)
-    if not cv2.haveImageWriter(path.name):
+    # OpenCV ends the process at names that are not UTF-8.
+    if not cv2.haveImageWriter(os.fsencode(path.name).decode('utf-8', 'replace')):
         raise OSError(f'{path}: cannot encode a picture of this kind')
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in ('.jpg', '.jpeg') else []
     # imwrite cannot open every path.

@@ -10,8 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from mmosnet.errors import DataError, need
 from mmosnet.features.batches import PersonBatches
 from mmosnet.features.embedder import ImageEmbedder, Prediction
 from mmosnet.features.features import Features, checked_name
-from mmosnet.features.people import PersonList
+from mmosnet.features.people import PersonList, host_and_folder, place_of
 from mmosnet.features.shards import EXTRACTION, SHARD, SUFFIX, read_metadata, shard_name, write_shard
 from mmosnet.features.tracks import PER, TrackPool, tracks_of
 from mmosnet.io.files import whole_file
@@ -205,7 +203,7 @@ class ExtractionFolder:
         origin, host, folder = (self._facts.get(key) for key in ('origin', *BEGUN_ON))
         if origin is not None:
             return [origin] * len(paths)
-        return [host if os.path.isabs(path) else f'{host}:{folder}' for path in paths]
+        return [place_of(path, host, folder) for path in paths]
 
     def shard(self, number: int) -> Path:
         """Return the file of one shard."""
@@ -629,9 +627,7 @@ def extract(
         people=people.digest(),
         names=people.names,
         origin=None if source is None else checked_name(source, '--source'),
-        host=platform.node(),
-        # Bytes of the name that are not UTF-8 are written as escapes.
-        cwd=os.fsencode(os.getcwd()).decode('utf-8', 'backslashreplace'),
+        **dict(zip(BEGUN_ON, host_and_folder(), strict=True)),
         left_out=people.left_out,
         shard_size=shard_size,
         bad_images='skip' if people.options.skip else 'error',

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import platform
 from array import array
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -19,6 +21,22 @@ from mmosnet.features.tracks import track_keys
 from mmosnet.io.coco import frame_size
 from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import Box, BoxCounts, box_with_margin, region_path
+
+
+def host_and_folder() -> tuple[str, str]:
+    """Return the name of this machine, and the working directory, with escapes for bytes that are not UTF-8."""
+    return platform.node(), os.fsencode(os.getcwd()).decode('utf-8', 'backslashreplace')
+
+
+def place_of(path: str, host: str, folder: str) -> str:
+    """Return the place of a path, which tells equal paths on several machines or in several folders apart.
+
+    Args:
+        path: Path of an image or a video.
+        host: Name of the machine.
+        folder: Working directory, to which the path may be relative.
+    """
+    return host if os.path.isabs(path) else f'{host}:{folder}'
 
 
 class ListedPerson(NamedTuple):

@@ -322,7 +322,9 @@ def open_videos(paths: Sequence[str], options: ListingOptions) -> list[CameraVid
 
 def _check_times(videos: Sequence[CameraVideo]) -> None:
     """Refuse videos of one camera that overlap in time, in which nobody could be the same person."""
-    by_time = sorted((video for video in videos if video.boxes), key=lambda video: (video.camid, video.time(min(video.boxes))))
+    by_time = sorted(
+        (video for video in videos if video.boxes), key=lambda video: (video.camid, video.time(min(video.boxes)))
+    )
     for one, two in pairwise(by_time):
         last = one.time(max(one.boxes))
         if one.camid == two.camid and two.time(min(two.boxes)) <= last:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import socket
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -19,6 +19,7 @@ import numpy as np
 from mmosnet.drawing.sheets import CELL, fitted, save_sheet
 from mmosnet.drawing.sightings import LabeledBox, draw_sightings, person_sheet
 from mmosnet.errors import DataError
+from mmosnet.features.people import host_and_folder, place_of
 from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, tracks_of
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.people import People
@@ -140,12 +141,6 @@ def per_of(videos: Sequence[CameraVideo], per: str | None) -> str:
     return per or ('frame' if without else 'track')
 
 
-def place_of(path: str) -> str:
-    """Return the place of a path, which tells equal paths on several machines apart, as ``mmosnet extract`` does."""
-    host = socket.gethostname()
-    return host if os.path.isabs(path) else f'{host}:{os.getcwd()}'
-
-
 def run_facts(
     videos: Sequence[CameraVideo], people: People, embedder: FrameEmbedder, per: str, options: IdentifyOptions
 ) -> dict[str, Any]:
@@ -183,7 +178,9 @@ def is_of(path: str, source: str, videos: Sequence[CameraVideo]) -> bool:
     """Return whether an image is of one of some videos, by path and source."""
     file, frame, _ = split_frame(path)
     file = os.path.normpath(file if frame is not None else os.path.dirname(split_region(path)[0]))
-    return any(file == os.path.normpath(video.path) and source == place_of(video.path) for video in videos)
+    return any(
+        file == os.path.normpath(video.path) and source == place_of(video.path, *host_and_folder()) for video in videos
+    )
 
 
 def check_outputs(folder: Path, videos: Sequence[CameraVideo], options: IdentifyOptions) -> None:
@@ -343,7 +340,7 @@ class _Deciding:
                 span,
                 track=track_name(video, track.number),
                 path=video.region_path(shown),
-                source=place_of(video.path),
+                source=place_of(video.path, *host_and_folder()),
                 attributes=attributes,
             )
             decision = _decision(number, frame, track.number, 0, sighting, video, shown)
@@ -357,7 +354,7 @@ class _Deciding:
             video.camid,
             video.time(frame),
             paths=[video.region_path(box) for box in boxes],
-            source=place_of(video.path),
+            source=place_of(video.path, *host_and_folder()),
         )
         self._journal.add(
             [
@@ -473,8 +470,10 @@ def as_of_now(decisions: Sequence[Decision], videos: Sequence[CameraVideo], peop
 
 
 def track_name(video: CameraVideo, track: int) -> str:
-    """Return the name of a track in the gallery."""
-    return f'{video.path} {track}'
+    """Return the name of a track in the gallery: path and number, with escapes for what names cannot hold."""
+    path = os.fsencode(video.path).decode('utf-8', 'backslashreplace')
+    path = ''.join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in path)
+    return unicodedata.normalize('NFC', f'{path} {track}').strip()
 
 
 def undo(folder: Path, videos: Sequence[CameraVideo], people: People) -> None:

@@ -50,6 +50,25 @@ ZIP_END_BYTES = 22
 
 
 @contextmanager
+def utf8_path(path: str | Path) -> Iterator[str]:
+    """Yield a path in UTF-8 by which a file can be opened: OpenCV ends the process at names in other encodings.
+
+    Args:
+        path: The file, which need not exist. For a name that is not UTF-8, a link in a temporary folder is yielded.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix='mmosnet-') as folder:
+            suffix = Path(path).suffix
+            link = Path(folder, 'file' + suffix if suffix.isascii() else 'file')
+            link.symlink_to(os.path.abspath(path))
+            yield str(link)
+    else:
+        yield str(path)
+
+
+@contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield the path of a draft, beside the file and with its suffix; at the end the draft replaces the file.
 

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
+from mmosnet.io.files import utf8_path
 from mmosnet.io.images import read_image
 from mmosnet.io.media import LOGGER
 from mmosnet.io.regions import cut, split_frame
@@ -178,7 +179,8 @@ class VideoFrames:
         # OpenCV would write to stderr what is raised as an error here.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         try:
-            return cv2.VideoCapture(self.path, cv2.CAP_FFMPEG)
+            with utf8_path(self.path) as path:
+                return cv2.VideoCapture(path, cv2.CAP_FFMPEG)
         finally:
             cv2.utils.logging.setLogLevel(level)
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mmosnet.errors import DataError
-from mmosnet.io.files import whole_file
+from mmosnet.io.files import utf8_path, whole_file
 from mmosnet.io.video import VideoFrames
 
 #: MPEG-4 part 2: every build of OpenCV writes it, and common players show it. Browsers want H.264, which needs FFmpeg.
@@ -52,7 +52,8 @@ def _writer(draft: Path, fps: float, size: tuple[int, int]) -> Iterator[Callable
 
     OpenCV raises no errors, not even on a full disk.
     """
-    writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), fps, size)
+    with utf8_path(draft) as path:
+        writer = cv2.VideoWriter(path, cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), fps, size)
     written = 0
 
     def write(frame: np.ndarray) -> None:

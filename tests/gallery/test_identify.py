@@ -1,4 +1,5 @@
 import csv
+import os
 import re
 import shutil
 from pathlib import Path
@@ -204,6 +205,28 @@ def test_people_who_are_merged_later_are_one_in_the_results(cameras):
         people.undo()
     run()
     assert table() == before
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b'caf\xe9')
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_cameras(tmp_path)
+    for name in ('door', 'hall'):
+        shutil.copy(tmp_path / f'{name}.csv', '.')
+        shutil.copy(tmp_path / f'{name}.mp4', '.')
+    other = os.fsdecode(b' h\xe9\n.mp4')
+    shutil.copy('hall.mp4', other)
+    run()
+    run('\udce9', 'other_people', videos=['door.mp4', other])
+    assert len(all_frames(Path('out/hall.mp4'))) == 26
+    assert {file.suffix for file in Path('\udce9').iterdir()} == {'.csv', '.mp4', '.txt', '.jsonl', ''}
+    assert images().source[0].endswith('caf\\xe9') and len(images()) == 6
+    embedder = MeanColors()
+    run(embedder=embedder)
+    assert embedder.boxes == 0
+    with pytest.raises(DataError, match='6 sightings'):
+        run('other')
 
 
 def test_results_of_a_gallery_that_was_deleted_are_not_given_again(cameras):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import cv2
 import numpy as np
@@ -311,3 +312,10 @@ def test_boxes_in_utf_16_and_of_a_spreadsheet(tmp_path):
     (tmp_path / 'a.csv').write_bytes(b'PK\x03\x04\x14\x00')
     with pytest.raises(DataError, match=r'a\.csv is a spreadsheet'):
         read_boxes(tmp_path / 'a.csv')
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    # OpenCV would end the process.
+    name = tmp_path / os.fsdecode(b'caf\xe9.mp4')
+    write_video(tmp_path / 'a.mp4', 5).rename(name)
+    assert VideoFrames(name).read(4).shape == (48, 64, 3)
