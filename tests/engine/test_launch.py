@@ -23,6 +23,7 @@ from mmosnet.registry import METRICS
 ROOT = Path(__file__).resolve().parents[2]
 SYNTHETIC = 'osnet_reid_synthetic'
 JOINT = 'osnet_multitask_synthetic'
+VIDEO = 'osnet_video_reid_synthetic'
 # What the config writes, what only the class, the Runner or the dataclass of the settings knows, and names of the
 # user's.
 READ = [
@@ -138,7 +139,8 @@ def test_the_keys_of_all_examples_are_read():
             path = (
                 path
                 if path and path.is_file()
-                else ROOT / f'configs/{JOINT if ".metrics." in rest or ".heads." in rest else SYNTHETIC}.py'
+                else ROOT
+                / f'configs/{JOINT if ".metrics." in rest or ".heads." in rest else VIDEO if page.stem == "video" else SYNTHETIC}.py'
             )
             load_config(str(path), options, None, 'none')
             tried += len(options)
