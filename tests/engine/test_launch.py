@@ -136,12 +136,9 @@ def test_the_keys_of_all_examples_are_read():
                 continue
             # In the header of a config, this config.
             path = Path(find_config_path(config[1])) if config else page if page.parent.name == 'configs' else None
-            path = (
-                path
-                if path and path.is_file()
-                else ROOT
-                / f'configs/{JOINT if ".metrics." in rest or ".heads." in rest else VIDEO if page.stem == "video" else SYNTHETIC}.py'
-            )
+            if path is None or not path.is_file():
+                name = VIDEO if page.stem == 'video' else SYNTHETIC
+                path = ROOT / f'configs/{JOINT if ".metrics." in rest or ".heads." in rest else name}.py'
             load_config(str(path), options, None, 'none')
             tried += len(options)
     assert tried >= 30
