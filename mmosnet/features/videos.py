@@ -264,7 +264,7 @@ class Track(NamedTuple):
         return self.chosen[-1].row.frame
 
 
-def tracks_of(video: CameraVideo, most: int, after: int | None = None) -> list[Track]:
+def video_tracks(video: CameraVideo, most: int, after: int | None = None) -> list[Track]:
     """Return the tracks of a video, by number.
 
     Args:

@@ -20,7 +20,7 @@ from mmosnet.drawing.sheets import CELL, fitted, save_sheet
 from mmosnet.drawing.sightings import LabeledBox, draw_sightings, person_sheet
 from mmosnet.errors import DataError
 from mmosnet.features.people import host_and_folder, place_of
-from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, tracks_of
+from mmosnet.features.videos import CameraVideo, PersonBox, Track, in_order_of_time, video_tracks
 from mmosnet.gallery.base import Gallery
 from mmosnet.gallery.people import People
 from mmosnet.gallery.people_input import Sighting
@@ -239,7 +239,7 @@ class _Deciding:
             boxes: dict[int, list[PersonBox]] = defaultdict(list)
             needed = {frame for frame in video.boxes if (number, frame, 0) not in journal.keys}
             if per == 'track':
-                tracks = tracks_of(video, options.frames, options.after)
+                tracks = video_tracks(video, options.frames, options.after)
                 needed = set()
                 for track in tracks:
                     if len(track.boxes) < options.shortest:

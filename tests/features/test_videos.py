@@ -4,7 +4,7 @@ import pytest
 
 from mmosnet.errors import DataError
 from mmosnet.features.people import ListingOptions
-from mmosnet.features.videos import CameraVideo, in_order_of_time, open_videos, tracks_of
+from mmosnet.features.videos import CameraVideo, in_order_of_time, open_videos, video_tracks
 from tests.features.drawn_video import FPS, HEIGHT, WIDTH, all_frames, write_video
 
 
@@ -76,14 +76,14 @@ def test_what_is_left_out_is_counted(door):
 def test_tracks_are_spread_evenly(door):
     rows = [(n, 0, 0, 10, 20, 7) for n in range(10)] + [(3, 9, 9, 10, 20, 2), (4, 9, 9, 10, 20, -1)]
     video = opened(door, rows)
-    two, seven = tracks_of(video, 4)
+    two, seven = video_tracks(video, 4)
     assert (two.number, seven.number, two.decided, seven.decided) == (2, 7, 3, 9)
     assert [box.row.frame for box in seven.chosen] == [2, 4, 7, 9] and len(seven.boxes) == 10
-    assert tracks_of(video, 99)[1].chosen == seven.boxes
-    assert [box.row.frame for box in tracks_of(video, 2, after=5)[1].chosen] == [2, 4]
+    assert video_tracks(video, 99)[1].chosen == seven.boxes
+    assert [box.row.frame for box in video_tracks(video, 2, after=5)[1].chosen] == [2, 4]
     assert any('without a track' in reason for reason in video.left_out)
     with pytest.raises(DataError, match='row 3: track 7 has a second box in frame 0'):
-        tracks_of(opened(door, [(0, 0, 0, 10, 20, 7), (0, 9, 0, 10, 20, 7)]), 4)
+        video_tracks(opened(door, [(0, 0, 0, 10, 20, 7), (0, 9, 0, 10, 20, 7)]), 4)
 
 
 def test_several_cameras_in_order_of_time(door):
