@@ -75,24 +75,7 @@ def _add_video(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--camid', type=int, nargs='+', required=True, metavar='N', help='camera of all videos, or one per video'
     )
-    group.add_argument(
-        '--start-time',
-        nargs='+',
-        default=(),
-        metavar='T',
-        help='start of all videos, or one per video: seconds, or 2026-05-01T12:00:00+02:00 (0)',
-    )
-    group.add_argument('--fps', type=float, help='frames per second (those of the video)')
-    group.add_argument(
-        '--first-frame',
-        type=int,
-        metavar='N',
-        help='number of the first frame in files of boxes (0 if the first row names the columns, else 1)',
-    )
-    group.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
-    group.add_argument(
-        '--frame-step', type=options.positive, default=1, metavar='N', help='only frames 0, N, 2N ... (1)'
-    )
+    options.add_frames(group)
     group.add_argument(
         '--box-margin',
         type=float,

@@ -160,6 +160,26 @@ def add_per(parser: argparse._ActionsContainer, help: str) -> None:
     )
 
 
+def add_frames(parser: argparse._ActionsContainer) -> None:
+    """Add the options of videos and of the boxes in their frames."""
+    parser.add_argument(
+        '--first-frame',
+        type=int,
+        metavar='N',
+        help='number of the first frame in files of boxes (0 if the first row names the columns, else 1)',
+    )
+    parser.add_argument('--min-score', type=float, metavar='S', help='only boxes with at least this score')
+    parser.add_argument('--frame-step', type=positive, default=1, metavar='N', help='only frames 0, N, 2N ... (1)')
+    parser.add_argument('--fps', type=float, help='frames per second (those of the video)')
+    parser.add_argument(
+        '--start-time',
+        nargs='+',
+        default=(),
+        metavar='T',
+        help='start of all videos, or one per video: seconds, or 2026-05-01T12:00:00+02:00 (0)',
+    )
+
+
 def positive(text: str) -> int:
     """Return a whole number of 1 or more, as the ``type`` of an argument."""
     number = int(text)
